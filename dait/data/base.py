@@ -1,0 +1,77 @@
+"""The one shape that every data set has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """One class: its key (folder name), human name, coarse group, sentences that describe it."""
+
+    key: str
+    name: str
+    group: str | None = None
+    descriptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be used, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split, decoded, all of one size.
+
+    images: ``(N, S, S, 3)`` uint8 RGB, possibly memory-mapped.
+    labels: ``(N,)`` int64 indices into the data set's classes.
+    ids: one stable name per image (``test/Kiwi/Kiwi_001.jpg``, ``test/0042``).
+    masks: ``(N, S, S)`` uint8 part labels (0 background, k > 0 the part ``part_names[k - 1]``), or
+        None where the data has no masks; ``masks > 0`` is the object.
+    slices: names to ``(N,)`` string arrays that cut the split for evaluation (``habitat``).
+    """
+
+    name: SplitName
+    images: np.ndarray
+    labels: np.ndarray
+    ids: tuple[str, ...]
+    masks: np.ndarray | None = None
+    slices: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Dataset(Protocol):
+    """A classification data set with three splits.
+
+    ``fingerprint`` changes whenever any pixel or label could (data, size, seed, decoder version);
+    ``split`` decodes or draws on first use and may be slow then, and is instant afterwards.
+    """
+
+    name: str
+    size: int
+    classes: tuple[ClassInfo, ...]
+    part_names: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    fingerprint: str
+    licence: str
+
+    def split(self, name: SplitName) -> Split:
+        """The decoded split; raises ``UserError`` with a sentence when it cannot be had."""
+        ...
+
+    def counts(self) -> dict[SplitName, int]:
+        """Images per split, without decoding any."""
+        ...
