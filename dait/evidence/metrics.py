@@ -1,0 +1,160 @@
+"""Figures of merit from logits and labels. Every share is a fraction in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dait.errors import UserError
+
+ECE_BINS = 15
+RESAMPLES = 1000
+
+
+class McNemar(NamedTuple):
+    """A paired comparison of two arms on the same images.
+
+    ``only_a`` and ``only_b`` count the images that one arm alone got right; ``p`` is the exact
+    two-sided p-value that both arms are equally good.
+    """
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+def evaluate_logits(
+    logits: np.ndarray, labels: np.ndarray, slices: Mapping[str, np.ndarray] | None = None
+) -> dict[str, Any]:
+    """Everything that ``result.json`` says of a prediction.
+
+    logits: ``(N, C)``; labels: ``(N,)`` integers in [0, C); slices: names to ``(N,)`` values.
+    Returns ``top1``, ``top5``, ``mean_per_class``, ``macro_f1``, ``ece``, ``top1_interval``
+    [low, high], ``n_test`` and ``slices`` {name: {value: top1}}, all plain Python numbers.
+    Raises ``UserError`` where there is no image or an output is not finite, ``ValueError`` where
+    the shapes do not fit.
+    """
+    logits, labels = _checked(logits, labels)
+    correct = top_k_correct(logits, labels, 1)
+    predicted = logits.argmax(axis=1)
+    return {
+        "top1": float(correct.mean()),
+        "top5": float(top_k_correct(logits, labels, 5).mean()),
+        "mean_per_class": mean_per_class(predicted, labels),
+        "macro_f1": macro_f1(predicted, labels),
+        "ece": expected_calibration_error(logits, labels),
+        "top1_interval": list(bootstrap_interval(correct)),
+        "n_test": len(labels),
+        "slices": accuracy_by_slice(correct, slices or {}),
+    }
+
+
+def top_k_correct(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """``(N,)`` bool: the label is among the ``k`` largest of its row of ``(N, C)`` logits.
+
+    Ties go to the lower class index, as with argmax; with fewer than ``k`` classes all count.
+    """
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    return (best == labels[:, None]).any(axis=1)
+
+
+def mean_per_class(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """The mean over the classes present in ``labels`` of each one's accuracy (Aircraft's way)."""
+    from sklearn.metrics import recall_score
+
+    present = np.unique(labels)
+    return float(recall_score(labels, predicted, labels=present, average="macro"))
+
+
+def macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """The mean F1 over the classes present in ``labels``.
+
+    A class that is only ever predicted would count as zero for some arms and not for others, so
+    the classes are those of the labels: the same for every arm.
+    """
+    from sklearn.metrics import f1_score
+
+    present = np.unique(labels)
+    return float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0))
+
+
+def expected_calibration_error(
+    logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS
+) -> float:
+    """ECE with ``bins`` bins of equal width on the top-1 probability (Guo et al. 2017)."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    confidence = shifted.max(axis=1) / shifted.sum(axis=1)
+    correct = logits.argmax(axis=1) == labels
+    # Right-closed bins, so that a confidence of exactly 1 falls into the last one.
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def bootstrap_interval(
+    correct: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of an accuracy; ``correct`` is ``(N,)`` bool.
+
+    Drawing N answers with replacement gives Binomial(N, accuracy) right ones, so the count is
+    drawn at once: the same bootstrap, without an N × resamples table.
+    """
+    n = len(correct)
+    rng = np.random.default_rng(seed)
+    accuracies = rng.binomial(n, float(np.mean(correct)), size=resamples) / n
+    low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+    """McNemar's exact binomial test of two ``(N,)`` bool arrays over the same images, in order.
+
+    Raises ``ValueError`` where the arrays differ in length.
+    """
+    from scipy.stats import binomtest
+
+    if correct_a.shape != correct_b.shape:
+        raise ValueError(f"answers of different images: {correct_a.shape} and {correct_b.shape}")
+    a, b = correct_a.astype(bool), correct_b.astype(bool)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    differing = only_a + only_b
+    p = float(binomtest(only_a, differing, 0.5).pvalue) if differing else 1.0
+    return McNemar(only_a, only_b, p)
+
+
+def accuracy_by_slice(
+    correct: np.ndarray, slices: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """{slice name: {value: accuracy}} of ``(N,)`` answers, values in sorted order."""
+    table: dict[str, dict[str, float]] = {}
+    for name, values in slices.items():
+        values = np.asarray(values)
+        if len(values) != len(correct):
+            raise ValueError(f"slice {name!r} has {len(values)} values for {len(correct)} images")
+        table[name] = {
+            str(value): float(correct[values == value].mean()) for value in np.unique(values)
+        }
+    return table
+
+
+def _checked(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(f"logits {logits.shape} and labels {labels.shape} do not fit")
+    if not len(labels):
+        raise UserError(
+            "There is no image to evaluate: the split is empty. Give it at least one image."
+        )
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()} for {logits.shape[1]} classes"
+        )
+    bad = int((~np.isfinite(logits)).any(axis=1).sum())
+    if bad:
+        raise UserError(
+            f"The network's outputs are not finite for {bad} of {len(labels)} images, so its "
+            "training diverged. Train it again with a lower learning rate."
+        )
+    return logits, labels
