@@ -1,0 +1,338 @@
+"""Where a network looks: the Grad-CAM family, as raw maps.
+
+The methods are those of the ``grad-cam`` package: its classes turn activations and gradients into
+a map. What the package does around that is done here instead, because it scales every map to
+[0, 1] twice (the magnitude is lost), leaves gradients on the parameters, never restores the
+training mode, fails on frozen networks and under ``no_grad``, and mixes up concurrent calls.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dait.errors import UserError
+from dait.teachers.base import FrozenTeacher
+
+METHODS: dict[str, str] = {
+    "gradcam": "GradCAM",
+    "gradcam++": "GradCAMPlusPlus",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "eigencam": "EigenCAM",
+    "finercam": "FinerCAM",
+}
+"""Our names of the methods, and the package's."""
+
+MAP_METHOD = "gradcam"
+"""The default for networks with a feature map."""
+TOKEN_METHOD = "layercam"
+"""The default for token networks: on small ViTs Grad-CAM's averaged weights often miss."""
+
+FINER_RIVALS = 3
+"""FinerCAM contrasts a class with this many of the most similar ones (the package's default)."""
+
+
+class Explainable(Protocol):
+    """What ``explain`` needs of an ``nn.Module``; ``dait.models.network.Network`` has it."""
+
+    def __call__(self, images: Tensor) -> Any:
+        """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` logits, or an object with ``logits``."""
+        ...
+
+    def heatmap_layer(self) -> nn.Module:
+        """The module whose output is explained."""
+        ...
+
+    def heatmap_grid(self) -> tuple[int, int, int] | None:
+        """``(rows, columns, prefix tokens)`` of a token output, or None for a map."""
+        ...
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Raw maps of one batch, on the CPU.
+
+    raw: ``(B, h, w)`` float32, at the layer's own resolution, never negative and not scaled.
+    logits: ``(B, C)``; predicted, target: ``(B,)`` int64; the maps explain ``target``.
+    """
+
+    raw: Tensor
+    logits: Tensor
+    predicted: Tensor
+    target: Tensor
+    method: str
+
+    @property
+    def empty(self) -> Tensor:
+        """``(B,)`` bool: the map is zero everywhere, so the method found nothing."""
+        return empty_maps(self.raw)
+
+
+class TeacherScores(nn.Module):
+    """A frozen teacher as a classifier to explain: logits = κ · embedding · prototype.
+
+    ``prototypes`` is ``(C, d)`` of unit length. The teacher keeps its own weights: nothing is
+    copied here.
+    """
+
+    prototypes: Tensor
+
+    def __init__(self, teacher: FrozenTeacher, prototypes: Tensor) -> None:
+        super().__init__()
+        self.teacher = teacher
+        if not isinstance(teacher, nn.Module):
+            # Registered, so that .to(), .float() and deep copies reach the weights.
+            self.model = cast(Any, teacher).model
+        self.register_buffer("prototypes", prototypes.detach().clone(), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` zero-shot logits, with their graph."""
+        embedding = self.teacher.embed_with_gradient(images)
+        prototypes = self.prototypes.to(embedding.device, embedding.dtype)
+        return self.teacher.logit_scale * embedding @ prototypes.T
+
+    def heatmap_layer(self) -> nn.Module:
+        """The teacher's layer."""
+        return self.teacher.heatmap_layer()
+
+    def heatmap_grid(self) -> tuple[int, int, int] | None:
+        """The teacher's grid."""
+        return self.teacher.heatmap_grid()
+
+
+def warm_up() -> None:
+    """Import the ``grad-cam`` package, which takes many seconds the first time."""
+    _method_class("gradcam")
+
+
+def default_method(network: nn.Module) -> str:
+    """The method to use where nobody chose: by kind of output, map or tokens."""
+    return MAP_METHOD if cast(Explainable, network).heatmap_grid() is None else TOKEN_METHOD
+
+
+def explainable_copy(network: nn.Module) -> nn.Module:
+    """A frozen fp32 copy in eval mode, to keep for explaining while the original trains."""
+    # Copied outside any inference mode: tensors made inside one can never have a gradient.
+    with torch.inference_mode(False):
+        return copy.deepcopy(network).float().eval().requires_grad_(False)
+
+
+def explain(
+    network: nn.Module,
+    images: Tensor,
+    target: Tensor | None = None,
+    method: str = MAP_METHOD,
+) -> Heatmaps:
+    """Heatmaps of ``images`` ``(B, 3, H, W)`` in [0, 1] for ``target`` ``(B,)``.
+
+    network: an fp32 ``Explainable`` module (``explainable_copy`` makes one), trainable or frozen.
+    It is left as it was found, and calls on one network wait for each other.
+    target: class indices; None explains what the network predicts for each image.
+    Raises ``UserError`` for an unknown method, a class index out of range, or outputs that are not
+    finite; ``ValueError`` for shapes that do not fit; ``TypeError`` where the network lacks a
+    method or is not fp32.
+    """
+    if method not in METHODS:
+        raise UserError(f"There is no heatmap method {method!r}; choose one of {_listed()}.")
+    explainable, device = _checked_network(network)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"images must be (B, 3, H, W) with B > 0, not {tuple(images.shape)}")
+    layer, grid = explainable.heatmap_layer(), explainable.heatmap_grid()
+    with _lock_of(layer), _differentiable(network, device):
+        inputs = images.detach().to(device, torch.float32).clone()
+        leaf, logits = _forward(explainable, layer, inputs)
+        predicted = logits.detach().argmax(dim=1)
+        chosen = predicted if target is None else _checked_target(target, logits).to(device)
+        gradient = _gradient(logits, leaf, chosen, method)
+        raw = _cam_image(network, method, inputs, _as_map(leaf, grid), _as_map(gradient, grid))
+    return Heatmaps(
+        raw=torch.from_numpy(raw),
+        logits=logits.detach().cpu(),
+        predicted=predicted.cpu(),
+        target=chosen.cpu(),
+        method=method,
+    )
+
+
+def empty_maps(raw: Tensor) -> Tensor:
+    """``(B,)`` bool: which of ``(B, h, w)`` raw maps are zero everywhere."""
+    return raw.flatten(1).amax(dim=1) <= 0
+
+
+def upsample_and_scale(raw: Tensor, size: int) -> Tensor:
+    """``(B, h, w)`` raw maps → ``(B, size, size)`` for the eye, each divided by its own maximum.
+
+    Zero stays zero (no relevance), the largest becomes 1. A map that is zero everywhere stays so;
+    ``empty_maps`` says which.
+    """
+    upsampled = F.interpolate(
+        raw[:, None].float(), size=(size, size), mode="bilinear", align_corners=False
+    )[:, 0]
+    largest = upsampled.amax(dim=(1, 2), keepdim=True)
+    return torch.where(largest > 0, upsampled / largest.clamp_min(1e-30), 0.0).clamp(0, 1)
+
+
+_LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
+
+
+def _lock_of(layer: nn.Module) -> threading.Lock:
+    # By layer, not by wrapper: two TeacherScores may share one teacher.
+    with _LOCKS_GUARD:
+        return _LOCKS.setdefault(layer, threading.Lock())
+
+
+@contextmanager
+def _differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Eval mode, gradients on, autocast off; the training flags come back at the end."""
+    training = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast(device.type, enabled=False),
+        ):
+            yield
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+
+
+def _forward(network: Explainable, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """One forward pass; the layer's output as a leaf with gradient, and the logits above it."""
+    leaves: list[Tensor] = []
+    thread = threading.get_ident()
+
+    def start_graph_here(module: nn.Module, args: Any, output: Any) -> Tensor | None:
+        if threading.get_ident() != thread:
+            return None  # somebody else's prediction on the same network
+        if not isinstance(output, Tensor):
+            raise TypeError(f"{type(module).__name__} gives {type(output).__name__}, not a tensor")
+        # A graph that starts at the layer works on frozen networks and leaves no gradient on any
+        # parameter. The clone keeps the leaf whole when the next module works in place.
+        leaves.append(output.detach().requires_grad_(True))
+        return leaves[-1].clone()
+
+    handle = layer.register_forward_hook(start_graph_here)
+    try:
+        output = network(inputs)
+    finally:
+        handle.remove()
+    if len(leaves) != 1:
+        raise RuntimeError(
+            f"the heatmap layer {type(layer).__name__} ran {len(leaves)} times in one forward "
+            "pass; it must run exactly once"
+        )
+    logits = getattr(output, "logits", output)
+    if not torch.isfinite(logits).all():
+        raise UserError(
+            "The network's outputs are not finite, so there is nothing to explain: its training "
+            "diverged. Train it again with a lower learning rate."
+        )
+    return leaves[0], logits
+
+
+def _gradient(logits: Tensor, leaf: Tensor, chosen: Tensor, method: str) -> Tensor:
+    """The gradient of the explained scores at the layer's output, of the leaf's shape."""
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FinerWeightedTarget
+
+    if method == "finercam" and logits.shape[1] < 2:
+        raise UserError("FinerCAM contrasts classes, and this network has only one.")
+    scores = []
+    for row, index in zip(logits, chosen.tolist(), strict=True):
+        if method == "finercam":
+            distance = (row.detach() - row.detach()[index]).abs()
+            distance[index] = -1.0  # itself first, even among equal logits
+            rivals = distance.argsort()[1 : 1 + FINER_RIVALS].tolist()
+            scores.append(FinerWeightedTarget(index, rivals, alpha=1)(row))
+        else:
+            scores.append(ClassifierOutputTarget(index)(row))
+    (gradient,) = torch.autograd.grad(torch.stack(scores).sum(), leaf)
+    return gradient
+
+
+def _as_map(output: Tensor, grid: tuple[int, int, int] | None) -> np.ndarray:
+    """Tokens ``(B, prefix + rows·columns, d)`` or a map ``(B, d, h, w)`` → ``(B, d, h, w)``."""
+    if grid is None:
+        if output.ndim != 4:
+            raise ValueError(f"a map (B, d, h, w) was promised, found {tuple(output.shape)}")
+        return output.detach().cpu().numpy()
+    rows, columns, prefix = grid
+    if output.ndim != 3 or output.shape[1] != prefix + rows * columns:
+        raise ValueError(
+            f"{prefix} + {rows}·{columns} tokens were promised, found {tuple(output.shape)}"
+        )
+    patches = output.detach()[:, prefix:].unflatten(1, (rows, columns))
+    return patches.permute(0, 3, 1, 2).cpu().numpy()
+
+
+def _cam_image(
+    network: nn.Module,
+    method: str,
+    inputs: Tensor,
+    activations: np.ndarray,
+    gradients: np.ndarray,
+) -> np.ndarray:
+    """``(B, h, w)`` float32: the package's own map, rectified and not scaled."""
+    # No target layers: the package then sets no hooks, only its formula is used.
+    cam = _method_class(method)(network, [])
+    image = np.asarray(cam.get_cam_image(inputs, None, None, activations, gradients, False))
+    if method == "eigencam":
+        # A principal component has no sign; the larger excursion is taken as the object (our
+        # choice, after Seg-Eigen-CAM, Chung and Ying 2025).
+        flat = image.reshape(len(image), -1)
+        flipped = np.abs(flat.min(axis=1)) > np.abs(flat.max(axis=1))
+        image = np.where(flipped[:, None, None], -image, image)
+    return np.maximum(image, 0).astype(np.float32)
+
+
+@lru_cache
+def _method_class(method: str) -> Any:
+    import pytorch_grad_cam
+
+    # FinerCAM is Grad-CAM of another score; see _gradient.
+    return getattr(pytorch_grad_cam, METHODS["gradcam" if method == "finercam" else method])
+
+
+def _checked_network(network: nn.Module) -> tuple[Explainable, torch.device]:
+    for needed in ("heatmap_layer", "heatmap_grid"):
+        if not callable(getattr(network, needed, None)):
+            raise TypeError(
+                f"{type(network).__name__} has no {needed}(), so it cannot be explained"
+            )
+    weight = next(network.parameters())
+    if weight.dtype != torch.float32:
+        raise TypeError(f"heatmaps need fp32 weights, found {weight.dtype}: use explainable_copy")
+    return cast(Explainable, network), weight.device
+
+
+def _checked_target(target: Tensor, logits: Tensor) -> Tensor:
+    count, classes = logits.shape
+    if target.shape != (count,) or target.is_floating_point() or target.dtype == torch.bool:
+        raise ValueError(
+            f"target must be ({count},) class indices, not {tuple(target.shape)} {target.dtype}"
+        )
+    wrong = [index for index in target.tolist() if not 0 <= index < classes]
+    if wrong:
+        raise UserError(
+            f"There is no class {wrong[0]}: the network knows {classes} classes, numbered "
+            f"0 to {classes - 1}."
+        )
+    return target.to(torch.int64)
+
+
+def _listed() -> str:
+    return ", ".join(METHODS)
