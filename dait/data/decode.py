@@ -1,0 +1,166 @@
+"""One photograph, of whatever kind, to a square of pixels: bounded, upright, opaque, RGB."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dait.errors import UserError
+
+DECODER_VERSION = 1
+"""Raised whenever the pixels of any decoded image change: caches are then built anew."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""Pillow's names of the formats that are read; no other reader of Pillow's is ever started."""
+
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 20 * 2**20
+
+_WHITE = (255, 255, 255, 255)
+
+# What people rename to .jpg, by the file's first bytes (lower case), for a reason that helps.
+_LOOKS_LIKE = (
+    (b"%pdf", "a PDF document"),
+    (b"<svg", "an SVG drawing"),
+    (b"<?xml", "an XML or SVG file"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"pk\x03\x04", "a ZIP archive"),
+    (b"version https://git-lfs", "a Git LFS pointer; run ‘git lfs pull’ to get the photograph"),
+)
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+
+
+class BadImage(UserError):  # noqa: N818 - reads better where it is caught
+    """An image that cannot be used: ``reason`` in a few words, the message a whole sentence."""
+
+    def __init__(self, reason: str, name: str = "This image") -> None:
+        super().__init__(f"{name} {reason}.")
+        self.reason = reason
+
+
+def decode_image(
+    source: str | Path | bytes,
+    size: int,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> np.ndarray:
+    """A file, or a file's bytes, to ``(size, size, 3)`` uint8 RGB.
+
+    The first frame, turned upright (EXIF), laid over white where transparent, reduced to 8 bits,
+    its centre square resampled to ``size`` pixels (antialiased: what resizing the short side to
+    ``size`` and cutting out the centre gives). Raises ``BadImage`` for a format other than
+    ``FORMATS``, a damaged or truncated file, more than ``max_pixels`` pixels (by the header, before
+    anything is decoded), or bytes longer than ``max_bytes`` (a file's length is not bounded).
+    """
+    if isinstance(source, bytes):
+        if len(source) > max_bytes:
+            found, allowed = len(source) / 2**20, max_bytes / 2**20
+            raise BadImage(f"is {found:.1f} MiB; at most {allowed:.1f} MiB are read")
+        return _decode(io.BytesIO(source), size, max_pixels)
+    name = f"‘{Path(source).name}’"
+    try:
+        with Path(source).open("rb") as stream:
+            return _decode(stream, size, max_pixels)
+    except BadImage as error:
+        raise BadImage(error.reason, name) from error
+    except OSError as error:
+        raise BadImage(f"cannot be read ({error.strerror or error})", name) from error
+
+
+def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
+    head = stream.read(64)
+    stream.seek(0)
+    if not head:
+        raise BadImage("is empty (0 bytes)")
+    # Pillow's readers raise nearly anything on hostile bytes (OSError, SyntaxError, struct.error,
+    # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
+    try:
+        with Image.open(stream, formats=FORMATS) as image:
+            return _to_square(image, size, max_pixels)
+    except BadImage:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise BadImage(_not_an_image(head)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(f"has far too many pixels; at most {_millions(max_pixels)}") from error
+    except MemoryError as error:
+        raise BadImage("does not fit into memory") from error
+    except Exception as error:
+        raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
+
+
+def _to_square(image: Image.Image, size: int, max_pixels: int) -> np.ndarray:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BadImage(
+            f"is {width} × {height} = {_millions(width * height)} pixels; "
+            f"at most {_millions(max_pixels)}"
+        )
+    # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
+    image.draft(None, (2 * size, 2 * size))
+    image.load()
+    _turn_upright(image)
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    # Resampling only the square also keeps a 1 × 60,000 strip from growing a huge middle step.
+    box = (left, top, left + side, top + side)
+    small = _to_8_bit_colour(image).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    if small.mode == "RGBA":  # resized with premultiplied colours, so laying it down now is exact
+        white = Image.new("RGBA", small.size, _WHITE)
+        white.alpha_composite(small)
+        small = white.convert("RGB")
+    return np.array(small)
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # EXIF is a file format of its own: a broken one says nothing, and the
+        return  # pixels, which were read before, are as good as those of a photograph without
+
+
+def _to_8_bit_colour(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _deep_gray(image).convert("RGB")
+    if image.mode == "LAB":
+        raise BadImage("is in the LAB colour space; save it as an RGB image")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _deep_gray(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float greys to 8 bits; Pillow's own ``convert`` would clip at 255.
+
+    Integers are taken as 16-bit unless larger; floats as [0, 1] unless larger, then by their
+    largest value.
+    """
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise BadImage("holds values that are not numbers")
+    white = 1.0 if image.mode == "F" else 65535.0
+    scaled = np.clip(values, 0.0, None) / max(white, float(values.max()))
+    return Image.fromarray(np.round(scaled * 255).astype(np.uint8))
+
+
+def _not_an_image(head: bytes) -> str:
+    """Why a file that Pillow does not know was refused, by its first bytes."""
+    allowed = ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return f"is a HEIC or AVIF photograph; save it as {allowed}"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for mark, what in _LOOKS_LIKE:
+        if start.startswith(mark):
+            return f"is {what}, not {allowed}"
+    if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
+        return f"is a text file, not {allowed}"
+    return f"is not a readable {allowed} file"
+
+
+def _millions(pixels: int) -> str:
+    return f"{pixels / 1e6:.1f} million"
