@@ -1,0 +1,376 @@
+"""The run folder, the only truth about a run; studies; and the folder that holds them all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from dait.errors import UserError
+
+WORKING_STATES = ("preparing", "training", "evaluating")
+STATES = (*WORKING_STATES, "queued", "finished", "failed", "stopped")
+
+# Files' times and process times come from different clocks; both are good to about a second.
+_CLOCK_SLACK_SECONDS = 2.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PREFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write ``data`` (text as UTF-8) so that a reader sees the old file or the new, never a part.
+
+    The folder is made if it is missing. Raises ``UserError`` when the disk is full or the place
+    cannot be written; then what was there before is still there.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        _discard(temporary)
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The sentence for an ``OSError`` on writing ``path``."""
+    return UserError(
+        f"Could not write {path} ({error.strerror or error}). Free some disk space or choose a "
+        "folder that can be written; what was there before is unchanged."
+    )
+
+
+def _discard(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        # Where not even the folder is there, nothing was left behind; the first error is told.
+        return
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON that browsers accept too: NaN and infinity become null, numpy's scalars numbers."""
+    return json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy and torch
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path.name} in {path.parent}.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete or replace its folder.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged (not a JSON object); delete or replace its folder.")
+    return value
+
+
+class StatusFolder:
+    """What a run's folder and a study's have in common: ``status.json`` and ``log.txt``."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def status(self) -> dict[str, Any]:
+        """``status.json``; empty before the first write. Raises ``UserError`` if damaged."""
+        path = self.path / "status.json"
+        return _read_json(path) if path.exists() else {}
+
+    def write_status(self, **changes: Any) -> dict[str, Any]:
+        """Merge ``changes`` into ``status.json``, set ``updated``, and give the whole status."""
+        state = changes.get("state")
+        if state is not None and state not in STATES:
+            raise ValueError(f"unknown state {state!r}; states are {', '.join(STATES)}")
+        status = {**self.status(), **changes, "updated": time.time()}
+        write_atomically(self.path / "status.json", to_json(status, indent=1) + "\n")
+        return status
+
+    def claim(self, **changes: Any) -> dict[str, Any]:
+        """``write_status`` by the process that works from now on: sets ``pid`` and ``started``.
+
+        A process that resumes a run claims it anew, so that ``effective_state`` looks at it and
+        not at its predecessor.
+        """
+        return self.write_status(pid=os.getpid(), started=time.time(), **changes)
+
+    def state(self) -> str:
+        """The effective state: as written, or ``lost``, or ``damaged`` if it cannot be read."""
+        try:
+            return effective_state(self.status())
+        except UserError:
+            return "damaged"
+
+    def log(self, text: str) -> None:
+        """Append ``text`` to ``log.txt`` with the local time before its first line."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        _append(self.path / "log.txt", f"{stamp}  {text.rstrip()}\n")
+
+    def log_text(self, last_bytes: int = 64_000) -> str:
+        """The end of ``log.txt``; empty if there is none."""
+        path = self.path / "log.txt"
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - last_bytes))
+            return file.read().decode("utf-8", errors="replace")
+
+
+class RunFolder(StatusFolder):
+    """One run: one arm, one seed. ARCHITECTURE.md lists its files."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self.student = self.path / "student.safetensors"
+        self.intermediate = self.path / "intermediate.safetensors"
+        self.predictions = self.path / "predictions.npz"
+        self.checkpoints = self.path / "checkpoints"
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Make the folder with its ``config.yaml``; raises ``UserError`` if it holds a run."""
+        if (self.path / "config.yaml").exists():
+            raise UserError(f"{self.path} already holds a run; choose another folder.")
+        text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+        write_atomically(self.path / "config.yaml", text)
+
+    def config(self) -> dict[str, Any]:
+        """``config.yaml``; raises ``UserError`` if missing or damaged."""
+        path = self.path / "config.yaml"
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{path} is missing or damaged ({error}).") from error
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is damaged (not a mapping).")
+        return value
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """Append one line to ``metrics.jsonl``; a line torn by an earlier crash is dropped."""
+        path = self.path / "metrics.jsonl"
+        _drop_torn_line(path)
+        _append(path, to_json(row) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows so far, without a last line that is still being written (or was torn)."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({error}).") from error
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        write_atomically(self.path / "result.json", to_json(result, indent=1) + "\n")
+
+    def result(self) -> dict[str, Any] | None:
+        """``result.json``, or None before the run has one; ``UserError`` if damaged."""
+        path = self.path / "result.json"
+        return _read_json(path) if path.exists() else None
+
+
+class StudyFolder(StatusFolder):
+    """Several arms and seeds of one recipe: ``study.json`` and one run folder for each."""
+
+    def create(self, study: Mapping[str, Any]) -> None:
+        """Make the folder with its ``study.json``; raises ``UserError`` if it holds a study."""
+        if (self.path / "study.json").exists():
+            raise UserError(f"{self.path} already holds a study; choose another folder.")
+        self.write_description({"runs": [], **study})
+
+    def write_description(self, study: Mapping[str, Any]) -> None:
+        """Write ``study.json``."""
+        write_atomically(self.path / "study.json", to_json(study, indent=1) + "\n")
+
+    def description(self) -> dict[str, Any]:
+        """``study.json``; raises ``UserError`` if missing or damaged."""
+        study = _read_json(self.path / "study.json")
+        if not isinstance(study.get("runs"), list):
+            raise UserError(f"{self.path / 'study.json'} is damaged (it lists no runs).")
+        return study
+
+    def run(self, arm: str, seed: int) -> RunFolder:
+        """The folder of one arm and seed, whether or not it exists yet."""
+        return RunFolder(inside(self.path, f"{arm}-s{seed}"))
+
+    def runs(self) -> list[RunFolder]:
+        """The runs that ``study.json`` lists; ``UserError`` if one lies outside the study."""
+        rows = self.description()["runs"]
+        return [RunFolder(inside(self.path, str(row["dir"]))) for row in rows]
+
+    def problem(self) -> str | None:
+        """Why this study cannot be read, or None."""
+        try:
+            self.runs()
+            self.status()
+        except UserError as error:
+            return str(error)
+        except (KeyError, TypeError) as error:
+            return f"{self.path / 'study.json'} is damaged ({error!r} in its list of runs)."
+        return None
+
+
+class RunsRoot:
+    """The folder that holds every study. Names in it are made here, never by a visitor."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh folder name: ``prefix``, the local time, four random bytes in hex."""
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError(f"a prefix has only a-z, 0-9 and single hyphens, not {prefix!r}")
+        return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+
+    def resolve(self, name: str) -> Path:
+        """The path of ``name`` (``study`` or ``study/run``), whether or not it exists.
+
+        Raises ``UserError`` for anything that is not below this folder: odd characters, ``..``,
+        absolute paths, links that lead out.
+        """
+        return inside(self.path, name)
+
+    def studies(self) -> list[StudyFolder]:
+        """Every study here, newest first; those that cannot be read too (see ``problem``).
+
+        Folders that ``resolve`` refuses (names with spaces, links that lead out) are left out.
+        """
+        if not self.path.is_dir():
+            return []
+        root = self.path.resolve()
+        found = [
+            StudyFolder(folder)
+            for folder in self.path.iterdir()
+            if _NAME.fullmatch(folder.name)
+            and folder.resolve().is_relative_to(root)
+            and ((folder / "study.json").exists() or (folder / "status.json").exists())
+            and not (folder / "config.yaml").exists()
+        ]
+        return sorted(found, key=lambda study: (_born(study), study.path.name), reverse=True)
+
+
+def inside(root: Path, name: str) -> Path:
+    """``root/name`` for one or two plain folder names; ``UserError`` for anything that leaves."""
+    parts = name.split("/")
+    path = root.joinpath(*parts)
+    if (
+        len(parts) > 2
+        or not all(_NAME.fullmatch(part) for part in parts)
+        or not path.resolve().is_relative_to(root.resolve())
+    ):
+        raise UserError(
+            f"“{name[:120]}” is not the name of a run or a study. Names are letters, digits, dots, "
+            "hyphens and underscores, and stay inside the runs folder."
+        )
+    return path
+
+
+def _born(study: StudyFolder) -> float:
+    """When a study began, in Unix seconds; its folder's time if it does not say."""
+    try:
+        started = study.status().get("started")
+    except UserError:
+        started = None
+    return float(started) if isinstance(started, (int, float)) else study.path.stat().st_mtime
+
+
+def runs_root() -> RunsRoot:
+    """``$DAIT_RUNS``, or ``runs`` beside the project, made if missing.
+
+    Raises ``UserError`` if it cannot be written.
+    """
+    default = Path(__file__).resolve().parent.parent / "runs"
+    path = Path(os.environ.get("DAIT_RUNS") or default).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"The runs folder {path} cannot be written ({error.strerror or error}). Set DAIT_RUNS "
+            "to a folder that can."
+        ) from error
+    return RunsRoot(path)
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether the process ``pid`` runs and was there by ``started`` (Unix seconds).
+
+    A process born later has merely been given the same number.
+    """
+    if pid <= 0:
+        return False
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.create_time() <= started + _CLOCK_SLACK_SECONDS
+    except psutil.Error:
+        # Gone, or another user's process that has been given the number: ours can be read.
+        return False
+
+
+def effective_state(status: Mapping[str, Any]) -> str:
+    """The state to show: ``lost`` for work whose process is gone, else ``state`` as written.
+
+    A queued study without a process waits; a status without a state is ``queued``.
+    """
+    state = str(status.get("state", "queued"))
+    pid, started = status.get("pid"), status.get("started")
+    known = isinstance(pid, int) and isinstance(started, (int, float))
+    if state in WORKING_STATES or (state == "queued" and known):
+        return state if known and is_alive(int(pid or 0), float(started or 0)) else "lost"
+    return state
+
+
+def _append(path: Path, text: str) -> None:
+    content = text.encode()
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            written = file.write(content)
+            if written != len(content):
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        write_atomically(path, content[: content.rfind(b"\n") + 1])
