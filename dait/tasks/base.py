@@ -1,0 +1,59 @@
+"""The contract of a task: one way of training one network, as a module that gives a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from dait.data.augment import ViewKind
+from dait.models.network import Network
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images ``(B, 3, S, S)`` in [0, 1], labels ``(B,)``, vlm ``(B, d)`` of the same views."""
+
+    images: Tensor
+    labels: Tensor
+    vlm: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TaskOutput:
+    """The loss to descend, the network's logits ``(B, C)``, and the loss's named parts."""
+
+    loss: Tensor
+    logits: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Task(nn.Module):
+    """A network in training together with what the training needs besides it.
+
+    ``network`` is what is evaluated and exported. ``projections`` are training-time parts, saved
+    apart. A frozen teacher is held by a subclass outside ``parameters()`` of training (see
+    ``trainable``) and stays in eval mode.
+    """
+
+    stage: str
+    needs_vlm = False
+    views: ViewKind
+
+    def __init__(self, network: Network, views: ViewKind) -> None:
+        super().__init__()
+        self.network = network
+        self.views = views
+        self.projections = nn.ModuleDict()
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        raise NotImplementedError
+
+    def trainable(self) -> list[nn.Parameter]:
+        """The network's and the projections' parameters, nothing of any teacher."""
+        return [*self.network.parameters(), *self.projections.parameters()]
+
+
+def projection(inputs: int, outputs: int) -> nn.Linear:
+    """A linear projection between embedding spaces."""
+    return nn.Linear(inputs, outputs)

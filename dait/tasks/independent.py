@@ -1,0 +1,24 @@
+"""The independent student: labels alone."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+
+from dait.data.augment import ViewKind
+from dait.models.network import Network
+from dait.tasks.base import Batch, Task, TaskOutput
+
+
+class IndependentTask(Task):
+    """``CE(W_S p_S, y)``."""
+
+    stage = "student"
+
+    def __init__(self, network: Network, views: ViewKind, label_smoothing: float = 0.0) -> None:
+        super().__init__(network, views)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        logits = self.network(batch.images).logits
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        return TaskOutput(loss, logits, {"classification": loss})
