@@ -60,13 +60,21 @@ class Dataset(Protocol):
     ``split`` decodes or draws on first use and may be slow then, and is instant afterwards.
     """
 
-    name: str
-    size: int
-    classes: tuple[ClassInfo, ...]
-    part_names: tuple[str, ...]
-    problems: tuple[Problem, ...]
-    fingerprint: str
-    licence: str
+    # Read-only, so that an attribute, a constant of the class or a property each satisfies it.
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]: ...
+    @property
+    def part_names(self) -> tuple[str, ...]: ...
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
 
     def split(self, name: SplitName) -> Split:
         """The decoded split; raises ``UserError`` with a sentence when it cannot be had."""
