@@ -53,7 +53,7 @@ class ViewPolicy:
 
     ``original``: nothing. ``light``: a random resized crop of 70 to 100 % of the area and a flip.
     ``full``: a crop of 40 to 100 %, a flip, a rotation of up to ±15°, brightness and contrast ×0.7
-    to ×1.3, saturation ×0.6 to ×1.4, hue ±18°, one view in ten grey, one in ten blurred.
+    to ×1.3, saturation ×0.6 to ×1.4, hue ±10°, one view in ten grey, one in ten blurred.
 
     Raises ``UserError`` for an unknown kind.
     """
@@ -244,7 +244,7 @@ def _colours(draws: np.ndarray, source: Tensor) -> np.ndarray:
     contrast = _between(draws, "contrast", 0.7, 1.3)
     saturation = _between(draws, "saturation", 0.6, 1.4)
     saturation = np.where(draws[:, _SLOT["gray"]] < 0.1, 0.0, saturation)
-    hues = _between(draws, "hue", -math.radians(18), math.radians(18)).tolist()
+    hues = _between(draws, "hue", -math.radians(10), math.radians(10)).tolist()
     cosine = saturation * np.array([math.cos(h) for h in hues])
     sine = saturation * np.array([math.sin(h) for h in hues])
     matrix = _LUMA + cosine[:, None, None] * _CHROMA + sine[:, None, None] * _TURN
