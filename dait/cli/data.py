@@ -1,0 +1,160 @@
+"""``python -m dait data``: which data sets there are, and what is in one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from dait.data.base import SPLITS, Dataset
+from dait.data.folder import FolderDataset
+from dait.data.preview import preview_grid
+from dait.data.registry import list_datasets, open_dataset
+from dait.errors import UserError
+from dait.events import Event, Progress
+
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+_MOST_PROBLEMS = 20  # printed; ``--json`` has them all
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds ``data list`` and ``data preview``."""
+    summary = "list the data sets known by name, or look at one"
+    parser = commands.add_parser("data", help=summary, description=summary.capitalize() + ".")
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    known = actions.add_parser(
+        "list", help="the data sets known by name", description="The data sets known by name."
+    )
+    known.add_argument("--json", action="store_true", help="end with one line of JSON")
+    known.set_defaults(run=run_list)
+
+    look = actions.add_parser(
+        "preview",
+        help="count, check and draw a contact sheet of a data set",
+        description="Counts the images of every split, checks that a folder's files can be read, "
+        "and writes a contact sheet with some images of every class.",
+    )
+    look.add_argument(
+        "source",
+        metavar="NAME_OR_FOLDER",
+        help="a name from ‘data list’, or a folder of photographs: split/class/*.jpg (train, val, "
+        "test) or class/*.jpg",
+    )
+    look.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
+    look.add_argument(
+        "--split", choices=SPLITS, default="train", help="the split to draw (default: %(default)s)"
+    )
+    look.add_argument(
+        "--per-class", type=int, default=4, metavar="N", help="images a class (default: 4)"
+    )
+    look.add_argument(
+        "--out", type=Path, default=Path("preview.png"), help="the sheet (default: %(default)s)"
+    )
+    look.add_argument("--json", action="store_true", help="end with one line of JSON")
+    look.set_defaults(run=run_preview)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Prints a card per data set."""
+    cards = list_datasets()
+    for card in cards:
+        print(f"{card.name:<14}{card.title}. {card.description}")
+        print(f"{'':<14}Licence: {card.licence}" + (f"  {card.homepage}" if card.homepage else ""))
+    print("Or give the path of a folder: split/class/*.jpg (train, val, test), or class/*.jpg.")
+    if args.json:
+        print(json.dumps({"datasets": [vars(card) for card in cards]}))
+    return 0
+
+
+def run_preview(args: argparse.Namespace) -> int:
+    """Counts, checks, draws; raises ``UserError`` for data or a file name that cannot be used."""
+    if args.out.suffix.lower() not in _FORMATS:
+        raise UserError(f"‘{args.out}’ is no image file. End it with {', '.join(_FORMATS)}.")
+    with _Bars() as bars:
+        dataset = open_dataset(args.source, size=args.size, emit=bars.hear)
+        if isinstance(dataset, FolderDataset):
+            dataset.check()
+        sheet = preview_grid(dataset, args.split, per_class=args.per_class)
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(args.out)
+    except OSError as error:
+        raise UserError(f"‘{args.out}’ cannot be written: {error.strerror or error}.") from error
+    facts = _facts(dataset, args)
+    _print_facts(dataset, facts)
+    if args.json:
+        print(json.dumps(facts))
+    return 0
+
+
+def _facts(dataset: Dataset, args: argparse.Namespace) -> dict[str, Any]:
+    in_split = Counter(dataset.split(args.split).labels.tolist())
+    return {
+        "dataset": dataset.name,
+        "size": dataset.size,
+        "licence": dataset.licence,
+        "fingerprint": dataset.fingerprint,
+        "counts": dict(dataset.counts()),
+        "split": args.split,
+        "classes": [
+            {"key": info.key, "name": info.name, "group": info.group, "count": in_split[label]}
+            for label, info in enumerate(dataset.classes)
+        ],
+        "problems": [vars(problem) for problem in dataset.problems],
+        "ignored": getattr(dataset, "ignored", {}),
+        "notes": list(getattr(dataset, "notes", ())),
+        "sheet": str(args.out),
+    }
+
+
+def _print_facts(dataset: Dataset, facts: dict[str, Any]) -> None:
+    counts = ", ".join(f"{count} {split}" for split, count in facts["counts"].items())
+    groups = len({info.group for info in dataset.classes if info.group})
+    grouped = f" in {groups} groups" if groups else ""
+    print(f"{dataset.name}: {len(dataset.classes)} classes{grouped}; {counts} images.")
+    print(f"Licence: {dataset.licence}.")
+    for note in facts["notes"]:
+        print(note)
+    if facts["ignored"]:
+        others = ", ".join(f"{count} {suffix}" for suffix, count in facts["ignored"].items())
+        print(f"Left aside, being no photographs: {others}.")
+    problems = dataset.problems
+    if problems:
+        print(f"{len(problems)} files cannot be used:")
+        for problem in problems[:_MOST_PROBLEMS]:
+            print(f"  {problem.file} {problem.reason}")
+        if len(problems) > _MOST_PROBLEMS:
+            print(f"  and {len(problems) - _MOST_PROBLEMS} more (‘--json’ lists all)")
+    print(f"Contact sheet of the {facts['split']} split: {facts['sheet']}")
+
+
+class _Bars:
+    """One progress bar on stderr for each piece of work that reports progress."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+    def hear(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            return
+        if event.what not in self._bars:
+            from tqdm import tqdm
+
+            self._bars[event.what] = tqdm(
+                desc=event.what, total=event.total, unit=f" {event.unit}", file=sys.stderr
+            )
+        bar = self._bars[event.what]
+        bar.update(event.done - bar.n)
+        if event.done == event.total:
+            bar.close()
