@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from dait.data.folder import FolderDataset
 from dait.data.preview import preview_grid
 from dait.data.registry import list_datasets, open_dataset
 from dait.errors import UserError
-from dait.events import Event, Progress
+from dait.sinks import TerminalSink
 
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 _MOST_PROBLEMS = 20  # printed; ``--json`` has them all
@@ -74,8 +74,8 @@ def run_preview(args: argparse.Namespace) -> int:
     """Counts, checks, draws; raises ``UserError`` for data or a file name that cannot be used."""
     if args.out.suffix.lower() not in _FORMATS:
         raise UserError(f"‘{args.out}’ is no image file. End it with {', '.join(_FORMATS)}.")
-    with _Bars() as bars:
-        dataset = open_dataset(args.source, size=args.size, emit=bars.hear)
+    with closing(TerminalSink()) as terminal:
+        dataset = open_dataset(args.source, size=args.size, emit=terminal)
         if isinstance(dataset, FolderDataset):
             dataset.check()
         sheet = preview_grid(dataset, args.split, per_class=args.per_class)
@@ -130,31 +130,3 @@ def _print_facts(dataset: Dataset, facts: dict[str, Any]) -> None:
         if len(problems) > _MOST_PROBLEMS:
             print(f"  and {len(problems) - _MOST_PROBLEMS} more (‘--json’ lists all)")
     print(f"Contact sheet of the {facts['split']} split: {facts['sheet']}")
-
-
-class _Bars:
-    """One progress bar on stderr for each piece of work that reports progress."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for bar in self._bars.values():
-            bar.close()
-
-    def hear(self, event: Event) -> None:
-        if not isinstance(event, Progress):
-            return
-        if event.what not in self._bars:
-            from tqdm import tqdm
-
-            self._bars[event.what] = tqdm(
-                desc=event.what, total=event.total, unit=f" {event.unit}", file=sys.stderr
-            )
-        bar = self._bars[event.what]
-        bar.update(event.done - bar.n)
-        if event.done == event.total:
-            bar.close()

@@ -131,7 +131,8 @@ def _to_8_bit_colour(image: Image.Image) -> Image.Image:
         return _deep_gray(image).convert("RGB")
     if image.mode == "LAB":
         raise BadImage("is in the LAB colour space; save it as an RGB image")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _deep_gray(image: Image.Image) -> Image.Image:
@@ -140,12 +141,15 @@ def _deep_gray(image: Image.Image) -> Image.Image:
     Integers are taken as 16-bit unless larger; floats as [0, 1] unless larger, then by their
     largest value.
     """
-    values = np.asarray(image).astype(np.float32)
+    values = np.asarray(image)
+    if values.dtype.itemsize == 2:
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise BadImage("holds values that are not numbers")
     white = 1.0 if image.mode == "F" else 65535.0
-    scaled = np.clip(values, 0.0, None) / max(white, float(values.max()))
-    return Image.fromarray(np.round(scaled * 255).astype(np.uint8))
+    values *= 255 / max(white, float(values.max()))
+    return Image.fromarray(np.clip(values, 0, 255, out=values).round(out=values).astype(np.uint8))
 
 
 def _not_an_image(head: bytes) -> str:
