@@ -50,7 +50,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch (``epoch`` from 0): mean figures, validation top-1 (fraction), images per second."""
+    """One epoch (``epoch`` from 0): mean training figures, validation top-1, images per second."""
 
     stage: str
     epoch: int
