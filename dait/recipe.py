@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.errors import UserError
 from dait.models.spec import NetworkSpec
 

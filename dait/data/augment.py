@@ -19,19 +19,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dait.data.base import ViewKind
 from dait.errors import UserError
 
 AUGMENT_VERSION = 1
 """Raised whenever any pixel of any view changes: stored teacher outputs are then recomputed."""
-
-ViewKind = Literal["original", "light", "full"]
 
 # Every random number of a view has its own counter, so adding one at the end moves no other.
 _SLOTS = (

@@ -10,6 +10,8 @@ import numpy as np
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+# Here and not beside the views: a recipe is read by the app before torch is imported.
+ViewKind = Literal["original", "light", "full"]
 
 
 @dataclass(frozen=True)
