@@ -1,0 +1,23 @@
+"""The figures: pure functions from data to ``plotly.graph_objects.Figure``.
+
+Every figure has a transparent background, adapts to its container's width, gives exact values on
+hover, keeps its zoom across updates, and says so in itself when there is nothing to show. They
+share two arguments: ``dark`` is True or False on a page whose theme is known and None otherwise
+(the ink then reads on both); ``columns`` stacks panels on narrow screens.
+"""
+
+from dait.evidence.figures.bars import accuracy_bars, slices_bars
+from dait.evidence.figures.bubble import bubble, bubble_rows
+from dait.evidence.figures.curves import learning_curves
+from dait.evidence.figures.similarity import similarity_panels
+from dait.evidence.figures.tsne import tsne_panels
+
+__all__ = [
+    "accuracy_bars",
+    "bubble",
+    "bubble_rows",
+    "learning_curves",
+    "similarity_panels",
+    "slices_bars",
+    "tsne_panels",
+]
