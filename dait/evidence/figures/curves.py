@@ -21,8 +21,8 @@ NAME = "learning-curves"
 PANEL_HEIGHT = 280
 GAP = 56
 
-STAGES_BEFORE_STUDENT: dict[str, str] = {"dait": "intermediate", "takd": "takd"}
-"""Arms whose first stage trains another network, and whose colour that stage takes."""
+STUDENT_STAGE = "student"
+"""A run's stage of any other name trains another network on the way to the student."""
 
 Row = Mapping[str, Any]
 
@@ -32,9 +32,9 @@ def learning_curves(
 ) -> go.Figure:
     """Validation top-1 and training loss of several runs.
 
-    runs: a run's name (an arm, or ``<arm>-s<seed>``) to the rows of its ``metrics.jsonl``. A first
-    stage that trains another network than the student is dashed. Losses of different arms have
-    different terms and are not to be compared in height.
+    runs: a run's name (an arm, or ``<arm>-s<seed>``) to the rows of its ``metrics.jsonl``. A stage
+    that trains another network than the student is dashed. Losses of different arms have different
+    terms and are not to be compared in height.
     """
     runs = {name: rows for name, rows in runs.items() if rows}
     if not runs:
@@ -45,9 +45,9 @@ def learning_curves(
     entries = 0
     for name, rows in runs.items():
         stages = list(dict.fromkeys(str(row["stage"]) for row in rows))
-        for index, stage in enumerate(stages):
+        for stage in stages:
             own = [row for row in rows if str(row["stage"]) == stage]
-            _add_stage(figure, cells, name, index, stage, own)
+            _add_stage(figure, cells, name, stage, own)
             entries += 1
     figure.update_yaxes(percent_axis(), row=cells[0][0], col=cells[0][1])
     figure.update_yaxes(rangemode="tozero", row=cells[1][0], col=cells[1][1])
@@ -63,13 +63,13 @@ def _add_stage(
     figure: go.Figure,
     cells: list[tuple[int, int]],
     name: str,
-    index: int,
     stage: str,
     rows: Sequence[Row],
 ) -> None:
     look = run_look(name)
-    other_network = index == 0 and look.arm in STAGES_BEFORE_STUDENT
-    colour = arm_colour(STAGES_BEFORE_STUDENT[look.arm]) if other_network else look.colour
+    other_network = stage != STUDENT_STAGE
+    of_dait = other_network and look.arm == "dait"
+    colour = arm_colour("intermediate") if of_dait else look.colour
     title = f"{look.title}: {stage}" if other_network else look.title
     epochs = [row["epoch"] for row in rows]
     for (row, column), key, shown in (

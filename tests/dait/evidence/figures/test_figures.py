@@ -110,15 +110,19 @@ def test_curves_are_in_the_arms_colours_and_dash_the_other_network() -> None:
     figure = learning_curves(
         {
             "direct-s0": rows("student", 5, 0.3),
-            "dait-s0": rows("adapt", 4, 0.5) + rows("student", 5, 0.4),
+            "dait-s0": rows("intermediate teacher", 4, 0.5) + rows("student", 5, 0.4),
         }
     )
     top1 = {trace.name: trace for trace in figure.data if trace.showlegend}
-    assert list(top1) == ["Direct distillation, seed 0", "DAIT, seed 0: adapt", "DAIT, seed 0"]
+    assert list(top1) == [
+        "Direct distillation, seed 0",
+        "DAIT, seed 0: intermediate teacher",
+        "DAIT, seed 0",
+    ]
     assert top1["DAIT, seed 0"].line.color == ARM_COLOURS["dait"]
     assert top1["DAIT, seed 0"].line.dash == "solid"
-    assert top1["DAIT, seed 0: adapt"].line.color == ARM_COLOURS["intermediate"]
-    assert top1["DAIT, seed 0: adapt"].line.dash == "dash"
+    assert top1["DAIT, seed 0: intermediate teacher"].line.color == ARM_COLOURS["intermediate"]
+    assert top1["DAIT, seed 0: intermediate teacher"].line.dash == "dash"
     assert list(top1["DAIT, seed 0"].y) == pytest.approx([0.08, 0.16, 0.24, 0.32, 0.4])
     losses = [trace for trace in figure.data if not trace.showlegend]
     assert len(losses) == 3 and list(losses[0].y) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
