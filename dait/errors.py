@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exception that a user is meant to read, and the one that ends work on request."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class UserError(Exception):
     The command line prints the message alone (no traceback) and exits with code 2; the app shows
     it in the page.
     """
+
+
+class Stopped(BaseException):
+    """Asked to stop. Not an ``Exception``, so that nothing on the way takes it for a failure."""

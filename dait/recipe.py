@@ -141,7 +141,9 @@ class Recipe(Section):
 def parse_recipe(raw: Any, where: str) -> Recipe:
     """Check a mapping. Raises UserError with one line for every fault and near matches."""
     if not isinstance(raw, dict):
-        raise UserError(f"{where} is not a recipe: it should be sections such as `data:`, `train:`.")
+        raise UserError(
+            f"{where} is not a recipe: it should be sections such as `data:`, `train:`."
+        )
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -159,8 +161,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         near = difflib.get_close_matches(name_or_path, recipe_names(), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UserError(
-            f"There is no recipe called {name_or_path!r}.{hint} Known: {', '.join(recipe_names())}; "
-            "or give the path of a .yaml file."
+            f"There is no recipe called {name_or_path!r}.{hint} "
+            f"Known: {', '.join(recipe_names())}; or give the path of a .yaml file."
         )
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,0 +1,47 @@
+"""The command line: one module a command, each with ``register`` and a function that runs it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from dait.errors import Stopped, UserError
+
+STOPPED, FAILED = 130, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 2 for what the user can mend, 130 if stopped."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    args = build_parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except UserError as error:
+        print(f"dait: {error}", file=sys.stderr)
+        return FAILED
+    except (Stopped, KeyboardInterrupt):
+        print("dait: stopped on request", file=sys.stderr)
+        return STOPPED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every command registered."""
+    from dait.cli import bench, data, explain, predict, study, teacher, train
+
+    parser = argparse.ArgumentParser(
+        prog="python -m dait",
+        description="Distil a vision-language model into a small classifier: directly, not at all, "
+        "or through a trainable intermediate teacher (DAIT).",
+    )
+    commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (train, study, predict, explain, data, teacher, bench):
+        module.register(commands)
+    return parser

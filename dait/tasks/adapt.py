@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.losses import cosine_distance, distillation, zero_shot_logits
 from dait.models.network import Network
 from dait.recipe import DaitConfig
@@ -15,8 +15,9 @@ from dait.tasks.base import Batch, Task, TaskOutput, projection
 class AdaptTask(Task):
     """``L_1 = L_cls + α · L_rep + β · L_sem`` on augmented views shared with the frozen teacher.
 
-    ``L_rep = 1 − cos(P_T p_T, v)``; ``L_sem = τ² KL(softmax(z_V/τ) ‖ softmax(κ·norm(P_T p_T)·wᵀ/τ))``,
-    so the same projection also has to place the image among the class texts.
+    ``L_rep = 1 − cos(P_T p_T, v)``;
+    ``L_sem = τ² KL(softmax(z_V/τ) ‖ softmax(κ·norm(P_T p_T)·wᵀ/τ))``, so the same projection
+    also has to place the image among the class texts.
     """
 
     stage = "intermediate teacher"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.models.network import Network
 
 

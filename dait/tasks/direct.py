@@ -1,11 +1,11 @@
-"""Direct distillation: the frozen teacher's features and zero-shot logits, straight to the student."""
+"""Direct distillation: the frozen teacher's features and logits, straight to the student."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.losses import cosine_distance, distillation, zero_shot_logits
 from dait.models.network import Network
 from dait.recipe import DirectConfig

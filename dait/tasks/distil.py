@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.losses import cosine_distance, distillation, spatial_distance
 from dait.models.network import Network
 from dait.recipe import DaitConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 
-from dait.data.augment import ViewKind
+from dait.data.base import ViewKind
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 

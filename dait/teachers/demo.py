@@ -9,67 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from dait.errors import UserError
 from dait.teachers.compact_tokenizer import CompactTokenizer
+from dait.teachers.openclip import OpenClipTeacher
 
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
 REGISTERED_NAME = "fieldguide-clip"
-
-
-class FieldGuideClip(nn.Module):
-    """A ``FrozenTeacher`` (see ``dait.teachers.base``) over an OpenCLIP ViT and its text tower."""
-
-    name = REGISTERED_NAME
-    reads_text = True
-
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: CompactTokenizer,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        weights_hash: str = "unsaved",
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.tokenizer = tokenizer
-        self.weights_hash = weights_hash
-        self.mean, self.std = tuple(mean), tuple(std)
-        self.image_size = int(model.visual.image_size[0])
-        self.dim = int(model.text_projection.shape[-1])
-        self.register_buffer("_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    @property
-    def logit_scale(self) -> float:
-        return float(self.model.logit_scale.exp())
-
-    def embed_with_gradient(self, images: Tensor) -> Tensor:
-        size = self.image_size
-        if images.shape[-2:] != (size, size):
-            images = nn.functional.interpolate(
-                images, (size, size), mode="bilinear", antialias=True, align_corners=False
-            )
-        pixels = (images - self._mean) / self._std
-        return nn.functional.normalize(self.model.encode_image(pixels), dim=-1)
-
-    @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
-        return torch.cat([self.embed_with_gradient(part) for part in images.split(256)])
-
-    @torch.no_grad()
-    def embed_text(self, sentences: list[str]) -> Tensor:
-        return nn.functional.normalize(self.model.encode_text(self.tokenizer(sentences)), dim=-1)
-
-    def heatmap_layer(self) -> nn.Module:
-        return self.model.visual.trunk.blocks[-1].norm1
-
-    def heatmap_grid(self) -> tuple[int, int, int]:
-        rows, columns = self.model.visual.trunk.patch_embed.grid_size
-        return int(rows), int(columns), 0
 
 
 def register_architecture(name: str, architecture: dict[str, Any]) -> None:
@@ -84,7 +29,12 @@ def register_architecture(name: str, architecture: dict[str, Any]) -> None:
         open_clip.add_model_config(path)
 
 
-def write_model(teacher: FieldGuideClip, architecture: dict[str, Any], folder: Path) -> None:
+def write_model(
+    teacher: OpenClipTeacher,
+    tokenizer: CompactTokenizer,
+    architecture: dict[str, Any],
+    folder: Path,
+) -> None:
     """Write OpenCLIP's config, fp16 weights and the kept vocabulary to ``folder``."""
     from safetensors.torch import save_file
 
@@ -93,13 +43,13 @@ def write_model(teacher: FieldGuideClip, architecture: dict[str, Any], folder: P
         "preprocess_cfg": {"mean": list(teacher.mean), "std": list(teacher.std)},
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "vocabulary.json").write_text(json.dumps({"rows": list(teacher.tokenizer.rows)}))
+    (folder / "vocabulary.json").write_text(json.dumps({"rows": list(tokenizer.rows)}))
     tensors = {k: v.half().contiguous() for k, v in teacher.model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
 
 
 @cache
-def load_demo_teacher(folder: Path = DEMO_FOLDER) -> FieldGuideClip:
+def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
     """The shipped teacher, fp32, in eval mode, without gradients. Raises UserError if missing."""
     import open_clip
 
@@ -118,4 +68,5 @@ def load_demo_teacher(folder: Path = DEMO_FOLDER) -> FieldGuideClip:
     model.float().eval().requires_grad_(False)
     preprocess = config["preprocess_cfg"]
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return FieldGuideClip(model, tokenizer, preprocess["mean"], preprocess["std"], digest)
+    mean, std = preprocess["mean"], preprocess["std"]
+    return OpenClipTeacher(REGISTERED_NAME, model, tokenizer, mean, std, digest)

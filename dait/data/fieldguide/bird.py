@@ -197,17 +197,17 @@ def _tail(
     end = root - length
     if kind == "fan":
         blade = _points((root, 0.10), (end, 0.30), (end - 0.06, 0.02), (end, -0.24), (root, -0.12))
-        canvas.polygon("tail", blade + [0, droop], colour, 0.3)
+        canvas.polygon("tail", blade + np.array([0.0, droop]), colour, 0.3)
         tip = _points(
             (end + 0.09, 0.265), (end, 0.30), (end - 0.06, 0.02), (end, -0.24), (end + 0.09, -0.20),
             (end + 0.05, 0.02),
         )  # fmt: skip
-        canvas.polygon("tail", tip + [0, droop], palette["white"])
+        canvas.polygon("tail", tip + np.array([0.0, droop]), palette["white"])
     elif kind == "forked":
         blade = _points(
             (root, 0.10), (end, 0.26), (end + 0.24 * plan.tail, 0.0), (end, -0.22), (root, -0.12)
         )
-        canvas.polygon("tail", blade + [0, droop], colour, 0.3)
+        canvas.polygon("tail", blade + np.array([0.0, droop]), colour, 0.3)
     else:
         half = 0.07 if kind == "long" else 0.10
         blade = _points((root, 0.12), (end, half + droop), (end, -half + droop), (root, -0.12))
@@ -263,7 +263,8 @@ def _breast(
         )  # fmt: skip
         canvas.polygon("breast", band, dark)
         return
-    for x, y in ((0.86, -0.1), (0.72, -0.3), (0.56, -0.12), (0.5, -0.52), (0.34, -0.32), (0.2, -0.6),
+    for x, y in ((0.86, -0.1), (0.72, -0.3), (0.56, -0.12), (0.5, -0.52), (0.34, -0.32),
+    (0.2, -0.6),
                  (0.02, -0.42), (0.66, -0.62), (-0.15, -0.68)):  # fmt: skip
         cx = x * rx + float(rng.normal(0, 0.012))
         cy = y * ry + float(rng.normal(0, 0.012))
@@ -287,7 +288,9 @@ def _head(
     _bill(canvas, plan, palette, table, pose)
     if table["head"] == "crest":
         crest = _points(
-            (hx - r * 0.1, hy + r * 0.75), (hx - r * 1.75, hy + r * 1.55), (hx - r * 0.85, hy + r * 0.3)
+            (hx - r * 0.1, hy + r * 0.75),
+            (hx - r * 1.75, hy + r * 1.55),
+            (hx - r * 0.85, hy + r * 0.3),
         )
         canvas.polygon("head", at(crest), crown, 0.25)
     canvas.polygon("head", at(_ellipse(centre, (r, r * 0.95))), back, 0.3)
@@ -302,13 +305,15 @@ def _head(
     eye = (hx + r * 0.30, hy + r * 0.08)
     if table["head"] == "mask":
         stripe = _points(
-            (hx + r * 0.98, hy + r * 0.02), (hx + r * 0.2, hy + r * 0.36), (hx - r * 0.85, hy + r * 0.1),
+            (hx + r * 0.98, hy + r * 0.02), (hx + r * 0.2, hy + r * 0.36),
+            (hx - r * 0.85, hy + r * 0.1),
             (hx - r * 0.6, hy - r * 0.22), (hx + r * 0.3, hy - r * 0.24),
         )  # fmt: skip
         canvas.polygon("head", at(stripe), palette["black"])
     elif table["head"] == "brow":
         stripe = _points(
-            (hx + r * 0.95, hy + r * 0.24), (hx + r * 0.2, hy + r * 0.58), (hx - r * 0.95, hy + r * 0.16),
+            (hx + r * 0.95, hy + r * 0.24), (hx + r * 0.2, hy + r * 0.58),
+            (hx - r * 0.95, hy + r * 0.16),
             (hx - r * 0.9, hy - r * 0.04), (hx + r * 0.2, hy + r * 0.32),
         )  # fmt: skip
         canvas.polygon("head", at(stripe), palette["white"])
@@ -334,7 +339,8 @@ def _bill(
     elif kind == "curved":
         shape = _points(
             (root, top), (root + 0.22 * k, hy + 0.03), (root + 0.38 * k, hy - 0.10),
-            (root + 0.43 * k, hy - 0.27), (root + 0.31 * k, hy - 0.14), (root + 0.16 * k, hy - 0.06),
+            (root + 0.43 * k, hy - 0.27), (root + 0.31 * k, hy - 0.14),
+            (root + 0.16 * k, hy - 0.06),
             (root, low),
         )  # fmt: skip
     elif kind == "hooked":
@@ -359,15 +365,18 @@ def _wing(
     pale = palette["white"]
     if pose.flying:
         outline = _points(
-            (rx * 0.42, ry * 0.35), (rx * 0.30, ry * 1.3), (-rx * 0.05, ry * 2.6), (-rx * 0.55, ry * 3.0),
+            (rx * 0.42, ry * 0.35), (rx * 0.30, ry * 1.3), (-rx * 0.05, ry * 2.6),
+            (-rx * 0.55, ry * 3.0),
             (-rx * 0.72, ry * 2.0), (-rx * 0.70, ry * 0.9), (-rx * 0.45, ry * 0.05),
         )  # fmt: skip
         along, across = np.array([-rx * 0.48, ry * 2.1]), np.array([-rx * 0.82, -ry * 0.38])
         start = np.array([rx * 0.34, ry * 0.62])
     else:
         outline = _points(
-            (rx * 0.48, ry * 0.30), (rx * 0.15, ry * 0.62), (-rx * 0.45, ry * 0.46), (-rx * 1.02, -ry * 0.02),
-            (-rx * 1.22, -ry * 0.24), (-rx * 0.55, -ry * 0.40), (rx * 0.10, -ry * 0.36), (rx * 0.42, -ry * 0.06),
+            (rx * 0.48, ry * 0.30), (rx * 0.15, ry * 0.62), (-rx * 0.45, ry * 0.46),
+            (-rx * 1.02, -ry * 0.02),
+            (-rx * 1.22, -ry * 0.24), (-rx * 0.55, -ry * 0.40), (rx * 0.10, -ry * 0.36),
+            (rx * 0.42, -ry * 0.06),
         )  # fmt: skip
         along, across = np.array([-rx * 1.05, 0.0]), np.array([-rx * 0.12, -ry * 0.82])
         start = np.array([rx * 0.26, ry * 0.46])
@@ -381,9 +390,7 @@ def _wing(
         canvas.polygon("wing", _turned(stripe, pivot, turn), pale)
     if table["wing"] == "patch":
         a = start + 0.36 * along + 0.22 * across
-        block = np.stack(
-            [a, a + 0.62 * across, a + 0.62 * across + 0.34 * along, a + 0.34 * along]
-        )
+        block = np.stack([a, a + 0.62 * across, a + 0.62 * across + 0.34 * along, a + 0.34 * along])
         canvas.polygon("wing", _turned(block, pivot, turn), pale)
     feather = darker(colour, 0.3)
     for t in (0.68, 0.82) if pose.flying else (0.72, 0.88):

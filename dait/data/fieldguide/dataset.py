@@ -93,7 +93,11 @@ def home_habitat(label: int) -> str:
 
 
 def _habitat(
-    bird: Species, label: int, split: SplitName, options: FieldGuideOptions, rng: np.random.Generator
+    bird: Species,
+    label: int,
+    split: SplitName,
+    options: FieldGuideOptions,
+    rng: np.random.Generator,
 ) -> str:
     names = tuple(load_world().habitats)
     at_home = rng.random() < options.habitat_bias

@@ -36,7 +36,9 @@ def _near(rng: Rng, colour: tuple[int, int, int], spread: float = 16) -> tuple[i
     return r, g, b
 
 
-def _blob(draw: Draw, x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:
+def _blob(
+    draw: Draw, x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]
+) -> None:
     draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=colour)
 
 
@@ -74,7 +76,9 @@ def _shore(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
     draw.rectangle((0, horizon - 0.16 * s, s, horizon), fill=_near(rng, (66, 130, 168), 12))
     for _ in range(int(rng.integers(3, 7))):
         y, x = horizon - rng.uniform(0, 0.15) * s, rng.uniform(-0.2, 0.8) * s
-        draw.line((x, y, x + 0.4 * s, y), fill=_near(rng, (222, 232, 236), 10), width=max(1, s // 80))
+        draw.line(
+            (x, y, x + 0.4 * s, y), fill=_near(rng, (222, 232, 236), 10), width=max(1, s // 80)
+        )
     for _ in range(int(rng.integers(12, 26))):
         x, y = rng.uniform(0, s), rng.uniform(horizon, s)
         r = rng.uniform(0.008, 0.04) * s
@@ -154,7 +158,9 @@ def paint_twigs(picture: Image.Image, parts: Image.Image, habitat: str, rng: Rng
     """Up to three thin stems with leaves in front of everything; they hide what they cover."""
     rgb, label = ImageDraw.Draw(picture), ImageDraw.Draw(parts)
     side = picture.width
-    stem, leaf = ((92, 66, 44), (84, 120, 48)) if habitat != "snow" else ((84, 70, 64), (226, 230, 236))
+    stem, leaf = (
+        ((92, 66, 44), (84, 120, 48)) if habitat != "snow" else ((84, 70, 64), (226, 230, 236))
+    )
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.35, 0.35, 0.2, 0.1]))):
         x0, x1 = rng.uniform(0, side, 2)
         y0, y1 = rng.uniform(0.2, 1.1, 2) * side

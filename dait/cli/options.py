@@ -1,0 +1,50 @@
+"""The options that ``train`` and ``study`` share: recipe, data, overrides, output."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import yaml
+
+from dait.errors import UserError
+from dait.recipe import Recipe, load_recipe, recipe_names
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``RECIPE --data --epochs --set --out --json``."""
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        help=f"a recipe that comes along ({', '.join(recipe_names())}) or a .yaml file",
+    )
+    parser.add_argument("--data", metavar="NAME_OR_FOLDER", help="use other data than the recipe's")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the recipe, say dait.spatial_weight=2 (may be repeated)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder to write (default: a new one in runs/)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="end with one line of JSON on standard output"
+    )
+
+
+def chosen_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe with the command line's changes. Raises UserError."""
+    changes: dict[str, Any] = {}
+    for item in args.set:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set wants KEY=VALUE, say train.learning_rate=0.001, not {item!r}.")
+        changes[key] = yaml.safe_load(value)
+    if args.data is not None:
+        changes["data.source"] = args.data
+    if args.epochs is not None:
+        changes["train.epochs"] = args.epochs
+    return load_recipe(args.recipe).changed(changes)

@@ -1,0 +1,82 @@
+"""A frozen teacher by the name that a recipe gives, and its class prototypes for a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dait.data.base import Dataset
+from dait.errors import UserError
+from dait.teachers.base import FrozenTeacher, text_prototypes
+
+FORMS = (
+    "fieldguide-clip, openclip:MODEL/TAG (say openclip:ViT-B-32/laion2b_s34b_b79k), "
+    "openclip-local:FOLDER, imagenet-lite0, or timm:NAME"
+)
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """``(C, d)`` unit vectors, one a class, and κ, the scale of the zero-shot logits."""
+
+    vectors: Tensor
+    logit_scale: float
+
+
+def load_teacher(name: str) -> FrozenTeacher:
+    """The frozen teacher called ``name``. Raises UserError when it is unknown or not to be had."""
+    kind, _, rest = name.partition(":")
+    if name == "fieldguide-clip":
+        from dait.teachers.demo import load_demo_teacher
+
+        return load_demo_teacher()
+    if name == "imagenet-lite0" or (kind == "timm" and rest):
+        from dait.teachers.vision_only import load_vision_teacher
+
+        return load_vision_teacher(name)
+    if kind == "openclip" and "/" in rest:
+        from dait.teachers.openclip import load_openclip
+
+        model, _, tag = rest.rpartition("/")
+        return load_openclip(model, tag)
+    if kind == "openclip-local" and rest:
+        from dait.teachers.openclip import load_openclip_folder
+
+        return load_openclip_folder(Path(rest))
+    raise UserError(f"There is no teacher called {name!r}. Known forms: {FORMS}.")
+
+
+def prototypes_of(teacher: FrozenTeacher, data: Dataset) -> Prototypes:
+    """From the class texts where the teacher reads text, else from the training images.
+
+    A vision-only teacher's κ is chosen on the validation split (our choice, see
+    ``calibrated_logit_scale``).
+    """
+    if teacher.reads_text:
+        return Prototypes(text_prototypes(teacher, data.classes), teacher.logit_scale)
+    from dait.teachers.vision_only import calibrated_logit_scale, class_mean_prototypes
+
+    train, val = data.split("train"), data.split("val")
+    vectors = class_mean_prototypes(
+        embed_split(teacher, train.images), torch.as_tensor(train.labels), len(data.classes)
+    )
+    scale = calibrated_logit_scale(
+        embed_split(teacher, val.images), torch.as_tensor(val.labels), vectors
+    )
+    return Prototypes(vectors, scale)
+
+
+def embed_split(teacher: FrozenTeacher, images: object, batch: int = 128) -> Tensor:
+    """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images."""
+    from dait.data.augment import ViewPolicy, view_batch
+
+    policy, rows = ViewPolicy("original"), []
+    count = len(images)  # type: ignore[arg-type]
+    for start in range(0, count, batch):
+        index = range(start, min(start + batch, count))
+        pixels = view_batch(images[start : start + batch], index, 0, policy, 0)  # type: ignore[index]
+        rows.append(teacher.embed(pixels))
+    return torch.cat(rows)
