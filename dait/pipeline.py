@@ -68,7 +68,7 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
     for spec in (recipe.student, recipe.intermediate):
         build_network(spec, len(data.classes), recipe.data.size)
     emit(Note(f"loading the frozen teacher {recipe.teacher.name}"))
-    teacher = load_teacher(recipe.teacher.name)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
     for name in ("train", "val", "test"):

@@ -51,6 +51,12 @@ class TeacherConfig(Section):
         description="fieldguide-clip, openclip:MODEL/TAG, openclip-local:FOLDER, imagenet-lite0 "
         "or timm:NAME",
     )
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=512,
+        description="Side in pixels at which a timm teacher sees the images; empty: its own",
+    )
 
 
 class ViewsConfig(Section):

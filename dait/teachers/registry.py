@@ -26,8 +26,12 @@ class Prototypes:
     logit_scale: float
 
 
-def load_teacher(name: str) -> FrozenTeacher:
-    """The frozen teacher called ``name``. Raises UserError when it is unknown or not to be had."""
+def load_teacher(name: str, image_size: int | None = None) -> FrozenTeacher:
+    """The frozen teacher called ``name``.
+
+    image_size: the side at which a timm teacher sees its images, None for its own; an OpenCLIP
+    model's size is fixed. Raises UserError when the teacher is unknown or not to be had.
+    """
     kind, _, rest = name.partition(":")
     if name == "fieldguide-clip":
         from dait.teachers.demo import load_demo_teacher
@@ -36,7 +40,7 @@ def load_teacher(name: str) -> FrozenTeacher:
     if name == "imagenet-lite0" or (kind == "timm" and rest):
         from dait.teachers.vision_only import load_vision_teacher
 
-        return load_vision_teacher(name)
+        return load_vision_teacher(name, image_size)
     if kind == "openclip" and "/" in rest:
         from dait.teachers.openclip import load_openclip
 
