@@ -1,0 +1,32 @@
+"""``python -m dait export``: a finished study made small enough to ship."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add ``export`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "export",
+        help="copy a finished study with fp16 weights, to be shipped with an app",
+        description="Copy a finished study without its training-time parts, the networks of one "
+        "seed as fp16 safetensors. Put it in assets/runs/ to have the app show it.",
+    )
+    parser.add_argument("study", metavar="STUDY", help="the folder of a finished study")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--seed", type=int, metavar="N", help="keep this seed's networks")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and say how large the result is."""
+    from dait.export import export_study
+    from dait.runs import StudyFolder
+
+    study = export_study(StudyFolder(Path(args.study)), Path(args.out), args.seed)
+    size = sum(file.stat().st_size for file in study.path.rglob("*") if file.is_file())
+    print(f"{study.path}: {size / 2**20:.1f} MiB")
+    return 0

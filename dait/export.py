@@ -1,0 +1,63 @@
+"""A finished study made small, to be shipped with an app: fp16 weights, no training-time parts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from dait.errors import UserError
+from dait.models.checkpoint import load_network, save_network
+from dait.runs import RunFolder, StudyFolder
+
+STUDY_FILES = ("study.json", "status.json", "log.txt", "teacher.npz", "tsne.npz")
+RUN_FILES = ("config.yaml", "status.json", "metrics.jsonl", "log.txt", "result.json")
+
+
+def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -> StudyFolder:
+    """Copy a finished study to ``out``: its figures, and its networks as fp16 safetensors.
+
+    weights_of: the seed whose networks and predictions are kept (the first by default); the others
+    keep their figures alone. Raises UserError when the study is not finished, has no such seed, or
+    ``out`` exists.
+    """
+    if study.state() != "finished":
+        raise UserError(f"{study.path} is {study.state()}; only a finished study can be exported.")
+    if out.exists():
+        raise UserError(f"{out} exists already; name a new folder.")
+    rows = study.description()["runs"]
+    seeds = sorted({row["seed"] for row in rows})
+    seed = seeds[0] if weights_of is None else weights_of
+    if seed not in seeds:
+        raise UserError(f"The study has no seed {seed}; it has {', '.join(map(str, seeds))}.")
+    out.mkdir(parents=True)
+    _copy(study.path, out, STUDY_FILES)
+    for row, run in zip(rows, study.runs(), strict=True):
+        folder = out / row["dir"]
+        folder.mkdir()
+        _copy(run.path, folder, RUN_FILES)
+        if row["seed"] == seed:
+            _export_networks(run, RunFolder(folder))
+    return StudyFolder(out)
+
+
+def _copy(source: Path, target: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def _export_networks(run: RunFolder, target: RunFolder) -> None:
+    _copy(run.path, target.path, (run.predictions.name,))
+    for file in (run.student, run.intermediate):
+        if file.exists():
+            loaded = load_network(file)
+            save_network(
+                target.path / file.name,
+                loaded.network,
+                loaded.classes,
+                arm=loaded.description.arm,
+                extra=loaded.description.extra,
+                dtype=torch.float16,
+            )
