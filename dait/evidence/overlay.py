@@ -38,6 +38,19 @@ def overlay(image: np.ndarray, heat: np.ndarray, opacity: float = 0.5) -> np.nda
     return np.round(blended).astype(np.uint8)
 
 
+def heat_layer(heat: np.ndarray) -> np.ndarray:
+    """An ``(S, S)`` heatmap in [0, 1] alone, ``(S, S, 4)`` uint8 RGBA.
+
+    Laid over its image at an opacity it gives what ``overlay`` gives: for pages that let the
+    reader choose the opacity. Raises ``ValueError`` where the range does not fit.
+    """
+    if heat.size and not (heat.min() >= 0 and heat.max() <= 1):
+        raise ValueError("a heatmap to lay over an image lies in [0, 1]; scale it first")
+    colours = np.round(_colour_table()[np.round(heat * 255).astype(int)])
+    cover = np.round(255 * np.clip(heat[..., None] * 3, 0, 1))
+    return np.concatenate([colours, cover], axis=2).astype(np.uint8)
+
+
 def heatmap_row(
     entries: Sequence[tuple[str, str, np.ndarray]], side: int = 224, gap: int = 12
 ) -> Image.Image:

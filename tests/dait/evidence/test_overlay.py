@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dait.evidence.overlay import heatmap_row, overlay
+from dait.evidence.overlay import heat_layer, heatmap_row, overlay
 
 GREY = np.full((16, 16, 3), 128, dtype=np.uint8)
 
@@ -28,6 +28,16 @@ def test_opacity_is_the_share_of_the_colour() -> None:
     half, full = (overlay(GREY, heat, opacity).astype(int) for opacity in (0.5, 1.0))
     assert np.abs(half - (GREY.astype(int) + full) / 2).max() <= 1
     assert np.array_equal(overlay(GREY, heat, 0.0), GREY)
+
+
+def test_the_layer_alone_gives_the_same_picture_when_laid_over() -> None:
+    heat = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    layer = heat_layer(heat).astype(np.float32)
+    cover = 0.5 * layer[..., 3:] / 255
+    laid = (1 - cover) * GREY + cover * layer[..., :3]
+    assert np.abs(laid - overlay(GREY, heat, 0.5)).max() <= 1.5
+    with pytest.raises(ValueError):
+        heat_layer(heat * 2)
 
 
 @pytest.mark.parametrize(
