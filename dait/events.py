@@ -66,7 +66,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage ended with its best validation top-1 (fraction)."""
+    """A stage ended with this validation top-1 (fraction), of the weights that are kept."""
 
     name: str
     val_top1: float

@@ -57,10 +57,10 @@ def describe(event: Event) -> str | None:
             figures.append(f"{event.seconds:.1f} s")
             return f"{event.stage}, epoch {event.epoch + 1} of {event.epochs}: {', '.join(figures)}"
         case StageDone():
-            best = f", best validation top-1 {event.val_top1:.1%}"
+            reached = f", validation top-1 {event.val_top1:.1%}"
             return (
                 f"{event.name} done in {event.seconds:.1f} s"
-                f"{best if math.isfinite(event.val_top1) else ''}"
+                f"{reached if math.isfinite(event.val_top1) else ''}"
             )
         case Progress() if event.done >= event.total:
             return f"{event.what}: {event.total:,} {event.unit}"

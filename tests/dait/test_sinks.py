@@ -65,6 +65,7 @@ def test_run_sink_fills_the_run_folder(tmp_path: Path) -> None:
     log = run.log_text()
     assert "hello" in log and "stage 1 of 2: adapt, 2 epochs, 10 steps" in log
     assert "adapt, epoch 1 of 2: loss 1.5000, cls 1.0000, validation top-1 25.0%" in log
+    assert "adapt done in 5.0 s, validation top-1 25.0%" in log
 
 
 def test_status_is_written_twice_a_second_at_most_but_ends_at_once(tmp_path: Path) -> None:
