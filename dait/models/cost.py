@@ -65,11 +65,12 @@ def cpu_latency_ms(
 ) -> float:
     """The median time of one image on the CPU in fp32, in milliseconds.
 
-    With as many threads as torch has now (``torch.set_num_threads``). At least three runs are
-    timed, then as many of ``runs`` as fit into ``budget_seconds``.
+    With one thread, whatever torch is set to (which is restored): on a busy machine the threads of
+    one small network wait for each other far longer than they work. At least three runs are timed,
+    then as many of ``runs`` as fit into ``budget_seconds``.
     """
     times: list[float] = []
-    with _on_cpu(network) as (model, images):
+    with _one_thread(), _on_cpu(network) as (model, images):
         for _ in range(warm_ups):
             model(images)
         deadline = time.perf_counter() + budget_seconds
@@ -78,6 +79,16 @@ def cpu_latency_ms(
             model(images)
             times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -66,3 +66,17 @@ def test_measuring_leaves_the_network_alone(tmp_path: Path) -> None:
 def test_latency_times_three_runs_even_without_a_budget() -> None:
     network = build_network(NetworkSpec(name="test_resnet"), 5, 32)
     assert cpu_latency_ms(network, warm_ups=0, budget_seconds=0) > 0
+
+
+def test_latency_is_measured_with_one_thread_and_gives_the_others_back() -> None:
+    network = build_network(NetworkSpec(name="test_resnet"), 5, 32)
+    seen: list[int] = []
+    # The copy that is timed keeps the hooks of the network.
+    network.model.conv1.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    try:
+        cpu_latency_ms(network, runs=3, warm_ups=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert seen and set(seen) == {1}
