@@ -73,6 +73,20 @@ def decode_image(
         raise BadImage(f"cannot be read ({error.strerror or error})", name) from error
 
 
+def decode_picture(image: Image.Image, size: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An opened Pillow image, which is left as it is, to what ``decode_image`` gives.
+
+    Raises ``BadImage`` for a damaged image or one of more than ``max_pixels`` pixels.
+    """
+    _require_few_pixels(image, max_pixels)
+    try:
+        return _to_square(image.copy(), size, max_pixels)
+    except BadImage:
+        raise
+    except Exception as error:  # as in _decode: Pillow reads an opened file's pixels only now
+        raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
+
+
 def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
     head = stream.read(64)
     stream.seek(0)
@@ -96,12 +110,7 @@ def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
 
 
 def _to_square(image: Image.Image, size: int, max_pixels: int) -> np.ndarray:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise BadImage(
-            f"is {width} × {height} = {_millions(width * height)} pixels; "
-            f"at most {_millions(max_pixels)}"
-        )
+    _require_few_pixels(image, max_pixels)
     # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
     image.draft(None, (2 * size, 2 * size))
     image.load()
@@ -117,6 +126,15 @@ def _to_square(image: Image.Image, size: int, max_pixels: int) -> np.ndarray:
         white.alpha_composite(small)
         small = white.convert("RGB")
     return np.array(small)
+
+
+def _require_few_pixels(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BadImage(
+            f"is {width} × {height} = {_millions(width * height)} pixels; "
+            f"at most {_millions(max_pixels)}"
+        )
 
 
 def _turn_upright(image: Image.Image) -> None:
