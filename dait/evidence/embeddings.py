@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dait.errors import UserError
+from dait.events import Emit, Progress, ignore
 
 PCA_DIMENSIONS = 50
 MIN_TSNE_IMAGES = 5
@@ -29,14 +30,18 @@ class IntraInter(NamedTuple):
 
 
 def tsne(
-    features: Mapping[str, np.ndarray], perplexity: float = 30.0, seed: int = 0
+    features: Mapping[str, np.ndarray],
+    perplexity: float = 30.0,
+    seed: int = 0,
+    emit: Emit = ignore,
 ) -> dict[str, np.ndarray]:
     """A t-SNE map ``(N, 2)`` of each arm's ``(N, d)`` features, float32, in the arms' order.
 
     Rows are the same images in every arm. Features are scaled to unit length and reduced to 50
     principal components first. The perplexity is bounded by (N − 1) / 3. A t-SNE map has no
     orientation, so every map after the first is turned (and mirrored) onto the first, which
-    changes no distance. An arm whose features are all alike lies on one point.
+    changes no distance. An arm whose features are all alike lies on one point. ``emit`` hears of
+    every map that is done.
     Raises ``UserError`` with fewer than 5 images, ``ValueError`` where the arms' counts differ.
     """
     counts = {arm: len(rows) for arm, rows in features.items()}
@@ -54,6 +59,7 @@ def tsne(
         placed = _tsne_of(_unit(rows), bounded, seed)
         first = next(iter(maps.values()), None)
         maps[arm] = placed if first is None else _turned_onto(first, placed)
+        emit(Progress("Placing test images by t-SNE", len(maps), len(features), "networks"))
     return maps
 
 

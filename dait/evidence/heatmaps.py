@@ -83,15 +83,19 @@ class Heatmaps:
 class TeacherScores(nn.Module):
     """A frozen teacher as a classifier to explain: logits = κ · embedding · prototype.
 
-    ``prototypes`` is ``(C, d)`` of unit length. The teacher keeps its own weights: nothing is
-    copied here.
+    ``prototypes`` is ``(C, d)`` of unit length; ``logit_scale`` is κ, by default the teacher's
+    own (a vision-only teacher has none: it goes with the prototypes). The teacher keeps its own
+    weights: nothing is copied here.
     """
 
     prototypes: Tensor
 
-    def __init__(self, teacher: FrozenTeacher, prototypes: Tensor) -> None:
+    def __init__(
+        self, teacher: FrozenTeacher, prototypes: Tensor, logit_scale: float | None = None
+    ) -> None:
         super().__init__()
         self.teacher = teacher
+        self.logit_scale = teacher.logit_scale if logit_scale is None else logit_scale
         if not isinstance(teacher, nn.Module):
             # Registered, so that .to(), .float() and deep copies reach the weights.
             self.model = cast(Any, teacher).model
@@ -101,7 +105,7 @@ class TeacherScores(nn.Module):
         """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` zero-shot logits, with their graph."""
         embedding = self.teacher.embed_with_gradient(images)
         prototypes = self.prototypes.to(embedding.device, embedding.dtype)
-        return self.teacher.logit_scale * embedding @ prototypes.T
+        return self.logit_scale * embedding @ prototypes.T
 
     def heatmap_layer(self) -> nn.Module:
         """The teacher's layer."""
