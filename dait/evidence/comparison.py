@@ -1,0 +1,273 @@
+"""Everything about one finished study: networks, figures, test images; no page, no printing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from dait.data.base import ClassInfo
+from dait.errors import UserError
+from dait.evidence.embeddings import (
+    class_similarity,
+    intra_inter,
+    knn_accuracy,
+    linear_cka,
+    silhouette,
+)
+from dait.evidence.heatmaps import TeacherScores
+from dait.evidence.palette import arm_title
+from dait.evidence.placement import Tsne, place, write_tsne
+from dait.evidence.records import (
+    INTERMEDIATE,
+    VLM,
+    StudyRecord,
+    intermediate_run,
+    read_seed,
+    read_study,
+    read_teacher,
+)
+from dait.evidence.row import Explanation, Loader, Member, NetworkRow
+from dait.evidence.single_image import single_test_image
+from dait.evidence.table import comparison_table
+from dait.models.checkpoint import LoadedNetwork, load_network
+from dait.runs import RunFolder, StudyFolder
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.registry import load_teacher
+
+__all__ = [
+    "Comparison",
+    "Explanation",
+    "Member",
+    "NetworkRow",
+    "Tsne",
+    "open_row",
+    "write_tsne",
+]
+
+T = TypeVar("T")
+
+
+class Comparison(NetworkRow):
+    """The networks of one seed of a finished study, and what is known of them.
+
+    ``members`` are the frozen teacher (``vlm``), the intermediate teacher, and the students
+    ``direct``, ``independent``, ``dait``: those that exist. Networks are loaded when first needed
+    and figures computed once, so it is worth keeping; several threads may use it.
+
+    Also: ``seed``, ``seeds`` (those with a finished run), ``recipe``, ``study`` (its folder).
+    """
+
+    def __init__(self, study: StudyFolder, seed: int | None = None) -> None:
+        """Of ``seed``, by default the first. Raises ``UserError`` if unfinished or damaged."""
+        problem = study.problem()
+        if problem is not None:
+            raise UserError(problem)
+        state = study.state()
+        if state != "finished":
+            raise UserError(
+                f"The study {study.path.name} cannot be compared: it is {state}, not finished. "
+                "Wait for it or train it again; its finished runs can be opened one by one."
+            )
+        self._record = read_study(study)
+        self.study = study
+        self.recipe = self._record.recipe
+        self.seeds = self._record.seeds
+        self.seed = self.seeds[0] if seed is None else seed
+        if self.seed not in self.seeds:
+            raise UserError(
+                f"The study {study.path.name} has no finished run with seed {seed}; it has "
+                f"{', '.join(map(str, self.seeds))}."
+            )
+        self._here = read_seed(self._record, self.seed)
+        super().__init__(
+            self._here.members,
+            self._record.classes,
+            self.recipe.data.size,
+            self._loaders_of_members(),
+        )
+        self._kept: dict[str, Any] = {}
+        self._computing = threading.RLock()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """``(N,)`` int64, of the test split."""
+        return self._here.labels
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The N names of the test images."""
+        return self._here.ids
+
+    def results(self) -> list[dict[str, Any]]:
+        """``result.json`` of every finished run of every seed, for the figures."""
+        return [dict(run.result) for runs in self._record.runs.values() for run in runs]
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row a network; see ``dait.evidence.table.comparison_table`` for its keys."""
+        return self._once("table", lambda: comparison_table(self._record, self._here))
+
+    def test_image(self, index: int) -> tuple[np.ndarray, int]:
+        """``(S, S, 3)`` uint8 and the label of one test image, drawn or decoded singly.
+
+        Raises ``UserError`` for an index out of range, and where the photographs are gone.
+        """
+        if not 0 <= index < len(self.labels):
+            raise UserError(
+                f"There is no test image {index}: they are numbered 0 to {len(self.labels) - 1}."
+            )
+        image = single_test_image(self.recipe.data, index, self.ids[index])
+        return image, int(self.labels[index])
+
+    def gallery(self, count: int) -> list[int]:
+        """At most ``count`` test indices, spread over the classes, in the classes' order."""
+        images = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        chosen: list[int] = []
+        for turn in range(max(map(len, images), default=0)):
+            having = [int(own[turn]) for own in images if turn < len(own)]
+            take = min(len(having), count - len(chosen))
+            chosen += [having[(2 * place + 1) * len(having) // (2 * take)] for place in range(take)]
+        return sorted(chosen, key=lambda index: (int(self.labels[index]), index))
+
+    def tsne(self) -> Tsne:
+        """Up to 500 test images placed by t-SNE, from ``tsne.npz`` where it is there.
+
+        Else it takes seconds a network. Raises ``UserError`` with fewer than 5 test images.
+        """
+        return self._once("tsne", lambda: place(self._record, self._here))
+
+    def similarity(self) -> dict[str, np.ndarray]:
+        """``(C, C)`` cosines between the classes' mean features, by member key."""
+        return self._once("similarity", self._similarity)
+
+    def representation(self) -> list[dict[str, Any]]:
+        """A row a member, of its features on the test split: ``key``, ``role``, ``title``.
+
+        ``intra``, ``inter``, ``gap`` (mean cosines), ``knn`` (leave one out, k = 5),
+        ``silhouette``, ``cka_vlm`` and ``cka_intermediate`` (linear CKA; None where there is none
+        to compare with).
+        """
+        return self._once("representation", self._representation)
+
+    def _similarity(self) -> dict[str, np.ndarray]:
+        count = len(self.classes)
+        return {
+            key: class_similarity(rows, self.labels, count)
+            for key, rows in self._here.features.items()
+        }
+
+    def _representation(self) -> list[dict[str, Any]]:
+        features = self._here.features
+        rows: list[dict[str, Any]] = []
+        for member in self.members:
+            own = features[member.key]
+            cka = {
+                f"cka_{other}": linear_cka(own, features[other]) if other in features else None
+                for other in (VLM, INTERMEDIATE)
+            }
+            rows.append(
+                {
+                    "key": member.key,
+                    "role": member.role,
+                    "title": member.title,
+                    **intra_inter(own, self.labels)._asdict(),
+                    "knn": knn_accuracy(own, self.labels) if len(own) > 1 else None,
+                    "silhouette": silhouette(own, self.labels),
+                    **cka,
+                }
+            )
+        return rows
+
+    def _once(self, name: str, compute: Callable[[], T]) -> T:
+        with self._computing:
+            if name not in self._kept:
+                self._kept[name] = compute()
+            found: T = self._kept[name]
+            return found
+
+    def _loaders_of_members(self) -> dict[str, Loader]:
+        keys = tuple(info.key for info in self._record.classes)
+        loaders: dict[str, Loader] = {VLM: partial(_teacher_scores, self._record)}
+        for run in self._record.runs[self.seed]:
+            loaders[run.folder.path.name] = partial(_student, run.folder.student, keys)
+        with_intermediate = intermediate_run(self._record, self.seed)
+        # Without the file its cell says so: what was measured of it is still worth showing.
+        own = with_intermediate or self._record.runs[self.seed][0]
+        loaders[INTERMEDIATE] = partial(_student, own.folder.intermediate, keys)
+        return loaders
+
+
+def open_row(path: Path, seed: int | None = None) -> NetworkRow:
+    """A study's folder as a ``Comparison``; a run's as the row of its networks.
+
+    A run names its classes from the study it lies in, or else by their keys.
+    Raises ``UserError`` for anything else, and for a damaged or unfinished one.
+    """
+    if (path / "study.json").is_file():
+        return Comparison(StudyFolder(path), seed)
+    run = RunFolder(path)
+    if not run.student.is_file():
+        found = "a run that has no student yet" if (path / "config.yaml").is_file() else "neither"
+        raise UserError(
+            f"{path} should be the folder of a study (with study.json) or of a run (with "
+            f"student.safetensors); it is {found}."
+        )
+    student = load_network(run.student)
+    networks: dict[str, Loader] = {}
+    members: list[Member] = []
+    keys = tuple(student.classes)
+    if run.intermediate.is_file():
+        members.append(Member(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
+        networks[INTERMEDIATE] = partial(_student, run.intermediate, keys)
+    arm, key = student.description.arm, path.resolve().name
+    members.append(Member(key, arm, arm_title(arm)))
+    networks[key] = lambda: student.network
+    classes = _classes_around(path, keys)
+    return NetworkRow(members, classes, student.description.image_size, networks)
+
+
+def _classes_around(run: Path, keys: tuple[str, ...]) -> tuple[ClassInfo, ...]:
+    """The classes as the study around a run names them, where it is the same list."""
+    study = run.resolve().parent
+    if (study / "study.json").is_file():
+        rows = StudyFolder(study).description().get("classes", [])
+        if tuple(row.get("key") for row in rows) == keys:
+            return tuple(ClassInfo(row["key"], row["name"], row.get("group")) for row in rows)
+    return tuple(ClassInfo(key, key) for key in keys)
+
+
+def _student(path: Path, keys: tuple[str, ...]) -> nn.Module:
+    loaded: LoadedNetwork = load_network(path)
+    if tuple(loaded.classes) != keys:
+        raise UserError(
+            f"{path} knows other classes than its study, or in another order; train it again."
+        )
+    return loaded.network.requires_grad_(False)
+
+
+def _teacher_scores(study: StudyRecord) -> nn.Module:
+    arrays = read_teacher(study)
+    name = study.recipe.teacher.name
+    if arrays is None:
+        raise UserError(f"There is no teacher.npz in {study.folder.path}; train the study again.")
+    teacher = _teacher(name)
+    prototypes = torch.from_numpy(arrays["prototypes"])
+    recorded = study.teacher.get("weights_hash", teacher.weights_hash)
+    if prototypes.shape[1] != teacher.dim or recorded != teacher.weights_hash:
+        raise UserError(
+            f"The teacher {name} has changed since this study was trained, so it no longer fits "
+            "the study's class prototypes; train the study again."
+        )
+    return TeacherScores(teacher, prototypes, float(arrays["logit_scale"])).eval()
+
+
+@lru_cache(maxsize=2)
+def _teacher(name: str) -> FrozenTeacher:
+    """Shared by all comparisons: a large teacher should not be in memory once for each."""
+    return load_teacher(name)

@@ -1,0 +1,111 @@
+"""The t-SNE maps of a study: computed once, kept in ``tsne.npz``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dait.errors import UserError
+from dait.events import Emit, Note, ignore
+from dait.evidence.embeddings import MIN_TSNE_IMAGES, stratified_sample, tsne
+from dait.evidence.records import (
+    INTERMEDIATE,
+    SeedRecord,
+    StudyRecord,
+    read_arrays,
+    read_seed,
+    read_study,
+)
+from dait.runs import StudyFolder, write_atomically
+
+TSNE_IMAGES = 500
+FILE = "tsne.npz"
+
+
+@dataclass(frozen=True)
+class Tsne:
+    """Test images placed by t-SNE, the same images for every network.
+
+    indices: ``(n,)`` into the test split; labels: ``(n,)``; coordinates: ``(n, 2)`` float32 by
+    member key.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    coordinates: Mapping[str, np.ndarray]
+
+
+def write_tsne(study: StudyFolder, emit: Emit = ignore) -> None:
+    """Place up to 500 test images for every network of every seed, into ``tsne.npz``.
+
+    The study need not say yet that it is finished, but its runs must have their results.
+    Raises ``UserError`` for a damaged study or a full disk. Fewer than 5 test images cannot be
+    placed: then nothing is written, and a note says so.
+    """
+    record = read_study(study)
+    features: dict[str, np.ndarray] = {}
+    for seed in record.seeds:
+        here = read_seed(record, seed)
+        features.update({_name(record, seed, key): rows for key, rows in here.features.items()})
+    labels = here.labels
+    if len(labels) < MIN_TSNE_IMAGES:
+        emit(Note(f"No t-SNE map: it needs {MIN_TSNE_IMAGES} test images, found {len(labels)}."))
+        return
+    indices = stratified_sample(labels, TSNE_IMAGES)
+    maps = tsne({name: rows[indices] for name, rows in features.items()}, emit=emit)
+    write_atomically(study.path / FILE, _packed(indices, maps))
+
+
+def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
+    """The maps of one seed: from ``tsne.npz``, or computed (seconds a network) and added to it.
+
+    A folder that cannot be written keeps what it has. Raises ``UserError`` with fewer than 5 test
+    images.
+    """
+    path = study.folder.path / FILE
+    names = {member.key: _name(study, seed.seed, member.key) for member in seed.members}
+    indices = stratified_sample(seed.labels, TSNE_IMAGES)
+    kept = _read(path, len(seed.labels))
+    if kept is None or any(name not in kept for name in names.values()):
+        maps = tsne({names[key]: rows[indices] for key, rows in seed.features.items()})
+        if kept is not None and np.array_equal(kept["indices"], indices):
+            maps = {**{name: xy for name, xy in kept.items() if name != "indices"}, **maps}
+        kept = {"indices": indices, **maps}
+        # The file is only a saving of time: shipped studies lie where nothing can be written.
+        with suppress(UserError):
+            write_atomically(path, _packed(indices, maps))
+    indices = kept["indices"]
+    coordinates = {key: kept[name] for key, name in names.items()}
+    return Tsne(indices, seed.labels[indices], coordinates)
+
+
+def _name(study: StudyRecord, seed: int, key: str) -> str:
+    """The map's name in the file: as in the row, but each seed has an intermediate of its own."""
+    return f"{key}-s{seed}" if key == INTERMEDIATE and seed != study.seeds[0] else key
+
+
+def _read(path: Path, images: int) -> dict[str, np.ndarray] | None:
+    """The file's arrays; None where it is missing, damaged or of another test split."""
+    try:
+        arrays = read_arrays(path, ("indices",))
+    except UserError:
+        return None  # it is computed anew and replaced
+    indices = arrays["indices"]
+    fits = indices.ndim == 1 and indices.dtype.kind == "i" and len(indices)
+    if not fits or indices.min() < 0 or indices.max() >= images:
+        return None
+    right = (len(indices), 2)
+    return {k: a for k, a in arrays.items() if k == "indices" or a.shape == right}
+
+
+def _packed(indices: np.ndarray, maps: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"indices": indices, **maps}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()

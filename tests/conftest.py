@@ -1,0 +1,199 @@
+"""A finished study, tiny and untrained, that several test modules look at."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dait.data.registry import open_dataset
+from dait.evidence.metrics import evaluate_logits
+from dait.models.checkpoint import save_network
+from dait.models.cost import count_macs, count_parameters
+from dait.models.network import Network, build_network
+from dait.models.spec import NetworkSpec
+from dait.recipe import Recipe, parse_recipe
+from dait.runs import RunFolder, StudyFolder, write_atomically
+from dait.teachers.registry import load_teacher, prototypes_of
+
+SEEDS = (0, 1)
+ARMS = ("independent", "direct", "dait")
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study folder as ``dait.study`` leaves it: three arms, two seeds, four species, 48 px.
+
+    It has no ``tsne.npz``. Tests that write into it copy it first.
+    """
+    root = tmp_path_factory.mktemp("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _build(root)
+
+
+def _build(root: Path) -> Path:
+    teacher_folder = root / "teacher"
+    teacher_folder.mkdir()
+    _write_openclip(teacher_folder)
+    network = {
+        "name": "resnet10t",
+        "output_stride": 8,
+        "options": {"channels": [8, 8, 8, 8], "stem_width": 8},
+    }
+    raw = {
+        "name": "tiny",
+        "data": {"size": 48, "species": 4, "test_per_class": 3, "train_per_class": 2},
+        "teacher": {"name": f"openclip-local:{teacher_folder}"},
+        "student": network,
+        "intermediate": network,
+    }
+    recipe = parse_recipe(raw, "tiny")
+    data = open_dataset(**recipe.data.model_dump())
+    test = data.split("test")
+    images = torch.from_numpy(np.array(test.images)).permute(0, 3, 1, 2).float() / 255
+    teacher = load_teacher(recipe.teacher.name)
+    prototypes = prototypes_of(teacher, data)
+    embeddings = teacher.embed(images)
+    zero_shot = evaluate_logits(
+        (prototypes.logit_scale * embeddings @ prototypes.vectors.T).numpy(), test.labels
+    )
+    study = StudyFolder(root / "study")
+    study.create(
+        {
+            "name": recipe.name,
+            "recipe": recipe.model_dump(),
+            "arms": ARMS,
+            "seeds": SEEDS,
+            "runs": [
+                {"arm": arm, "seed": seed, "dir": f"{arm}-s{seed}"}
+                for seed in SEEDS
+                for arm in ARMS
+            ],
+            "classes": [
+                {"key": info.key, "name": info.name, "group": info.group} for info in data.classes
+            ],
+            "teacher": {
+                "name": teacher.name,
+                "reads_text": True,
+                "zero_shot_top1": zero_shot["top1"],
+                "zero_shot_top5": zero_shot["top5"],
+            },
+        }
+    )
+    arrays = {
+        "prototypes": prototypes.vectors.numpy(),
+        "logit_scale": np.float32(prototypes.logit_scale),
+        "embeddings": embeddings.numpy().astype(np.float16),
+    }
+    write_atomically(study.path / "teacher.npz", _npz(arrays))
+    keys = [info.key for info in data.classes]
+    for seed in SEEDS:
+        for arm in ARMS:
+            _write_run(study.run(arm, seed), recipe, arm, seed, keys, images, test.labels, test.ids)
+    study.write_status(state="finished", progress=1.0)
+    return study.path
+
+
+def _write_run(
+    folder: RunFolder,
+    recipe: Recipe,
+    arm: str,
+    seed: int,
+    keys: list[str],
+    images: Tensor,
+    labels: np.ndarray,
+    ids: Sequence[str],
+) -> None:
+    folder.create({**recipe.model_dump(), "arm": arm, "seed": seed})
+    student = _network(recipe.student, len(keys), images)
+    save_network(folder.student, student, keys, arm=arm)
+    arrays, figures = _measured(student, images, labels, folder.student)
+    intermediate = None
+    if arm == "dait":
+        network = _network(recipe.intermediate, len(keys), images)
+        save_network(folder.intermediate, network, keys, arm="intermediate")
+        taught, intermediate = _measured(network, images, labels, folder.intermediate)
+        arrays |= {f"intermediate_{name}": array for name, array in taught.items()}
+    arrays |= {"labels": np.asarray(labels), "ids": np.asarray(ids)}
+    write_atomically(folder.predictions, _npz(arrays))
+    folder.write_result({"arm": arm, "seed": seed, **figures, "intermediate": intermediate})
+    folder.write_status(state="finished", arm=arm, seed=seed, progress=1.0)
+
+
+@torch.no_grad()
+def _network(spec: NetworkSpec, classes: int, images: Tensor) -> Network:
+    network = build_network(spec, classes, images.shape[-1]).eval()
+    # A new network says the same of every image. This one's head sees the features centred and
+    # spread out, so that its answers differ from image to image.
+    pooled = network(images).pooled
+    head = network.model.get_classifier()
+    head.weight.copy_(torch.randn_like(head.weight) / pooled.std(dim=0).clamp_min(1e-6))
+    head.bias.copy_(-head.weight @ pooled.mean(dim=0))
+    return network
+
+
+def _measured(
+    network: Network, images: Tensor, labels: np.ndarray, file: Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    with torch.no_grad():
+        output = network(images)
+    arrays = {
+        "logits": output.logits.numpy().astype(np.float16),
+        "pooled": output.pooled.numpy().astype(np.float16),
+    }
+    figures = evaluate_logits(output.logits.numpy(), labels)
+    costs = {
+        "network": network.spec.name,
+        "parameters": count_parameters(network),
+        "macs": count_macs(network),
+        "latency_ms": 1.5,
+        "file_bytes": file.stat().st_size,
+        "map": [network.map_channels, *network.map_size],
+    }
+    return arrays, figures | costs
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _write_openclip(folder: Path) -> None:
+    """A random OpenCLIP model of two small towers, in the hub's layout."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    architecture = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "patch_size": 8,
+            "layers": 2,
+            "width": 32,
+            "head_width": 16,
+        },
+        "text_cfg": {
+            "context_length": 32,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    model = open_clip.CLIP(**architecture)
+    config = {
+        "model_cfg": architecture,
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / "open_clip_model.safetensors")
