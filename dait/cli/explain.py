@@ -1,0 +1,167 @@
+"""``python -m dait explain``: where the networks of a study, or single runs, look in an image."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dait.errors import UserError
+from dait.runs import to_json, write_atomically
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from dait.evidence.row import Explanation, NetworkRow
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+class Cell(NamedTuple):
+    """One network's answer: ``name`` is its name in the maps' file, ``image`` what it saw."""
+
+    name: str
+    folder: Path
+    row: NetworkRow
+    image: np.ndarray
+    found: Explanation
+
+
+def register(commands: Any) -> None:
+    """Add ``explain`` to the commands."""
+    summary = "show where networks look in an image"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "explain",
+        help=summary,
+        description="Writes one picture with a heatmap of the image by every network: the frozen "
+        "teacher, the intermediate teacher and the students of a study, or the networks of single "
+        "runs. The image is cut to its centre square.",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="RUN_OR_STUDY",
+        help="the folder of a finished study (all its networks), or of a run",
+    )
+    parser.add_argument("--image", type=Path, required=True, metavar="FILE", help="the photograph")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="gradcam, gradcam++, hirescam, layercam, eigencam or finercam (default: gradcam for "
+        "feature maps, layercam for transformers)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="CLASS",
+        help="the class to explain: key, name or number (default: what each network predicts)",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="which seed of a study")
+    parser.add_argument(
+        "--out", type=Path, default=Path("row.png"), help="the picture (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--npz", type=Path, metavar="FILE", help="also write every network's raw, unscaled map"
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain and write; raises ``UserError`` where no network has anything to show."""
+    if args.out.suffix.lower() not in FORMATS:
+        raise UserError(f"‘{args.out}’ is no image file. End it with {', '.join(FORMATS)}.")
+    cells = _cells(args)
+    if all(cell.found.note for cell in cells):
+        raise UserError(cells[0].found.note)
+    write_atomically(args.out, _encoded(_picture(cells), args.out))
+    if args.npz is not None:
+        write_atomically(args.npz, _packed(cells))
+    facts = [_facts(cell) for cell in cells]
+    for fact in facts:
+        print(f"{fact['network']:<24}{_words(fact)}")
+    print(f"Written: {args.out}" + (f" and {args.npz}" if args.npz is not None else ""))
+    if args.json:
+        line = {"image": args.image, "out": args.out, "npz": args.npz, "networks": facts}
+        print(to_json(line))
+    return 0
+
+
+def _cells(args: argparse.Namespace) -> list[Cell]:
+    from dait.data.decode import decode_image
+    from dait.evidence.comparison import open_row
+
+    cells = []
+    for folder in args.folders:
+        row = open_row(folder, args.seed)
+        image = decode_image(args.image, row.image_size)
+        target = row.class_index(args.target) if args.target is not None else None
+        for found in row.explain(image, args.method, target):
+            # Two studies may both hold a dait-s0: with several folders each name says which.
+            several = len(args.folders) > 1 and folder.resolve().name != found.member.key
+            prefix = f"{folder.resolve().name}/" if several else ""
+            cells.append(Cell(prefix + found.member.key, folder, row, image, found))
+    names = [cell.name for cell in cells]
+    if len(set(names)) == len(names):
+        return cells
+    return [cell._replace(name=f"{number}/{cell.name}") for number, cell in enumerate(cells, 1)]
+
+
+def _picture(cells: list[Cell]) -> Image.Image:
+    from dait.evidence.overlay import heatmap_row, overlay
+
+    entries = [("Image", "", cells[0].image)]
+    for cell in cells:
+        title = cell.found.member.title
+        if cell.name != cell.found.member.key:
+            title = f"{title} ({cell.name})"
+        shown = overlay(cell.image, cell.found.heat)
+        entries.append((title, _words(_facts(cell)), shown))
+    return heatmap_row(entries)
+
+
+def _facts(cell: Cell) -> dict[str, Any]:
+    found, info = cell.found, cell.row.classes[cell.found.target]
+    return {
+        "network": cell.name,
+        "folder": cell.folder,
+        "role": found.member.role,
+        "title": found.member.title,
+        "top": cell.row.named(found.top),
+        "target": {"index": found.target, "key": info.key, "name": info.name},
+        "map": list(found.raw.shape),
+        "maximum": float(found.raw.max(initial=0.0)),
+        "empty": found.empty,
+        "note": found.note,
+    }
+
+
+def _words(fact: Mapping[str, Any]) -> str:
+    """What the network says, and what its heatmap explains where that is something else."""
+    if not fact["top"]:
+        return str(fact["note"])
+    best, target = fact["top"][0], fact["target"]
+    says = f"{best['name']} {best['probability']:.0%}"
+    if target["index"] != best["index"]:
+        says += f"; heatmap of {target['name']}"
+    if fact["note"]:
+        return f"{says}; {fact['note']}"
+    return f"{says}; the heatmap is empty" if fact["empty"] else says
+
+
+def _encoded(picture: Image.Image, path: Path) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, FORMATS[path.suffix.lower()])
+    return buffer.getvalue()
+
+
+def _packed(cells: list[Cell]) -> bytes:
+    """``image`` as the first network saw it, and each one's raw map under its name."""
+    arrays: dict[str, Any] = {cell.name: cell.found.raw for cell in cells if not cell.found.note}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, image=cells[0].image, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,132 @@
+"""``python -m dait predict``: what the networks of a study, or of one run, see in photographs."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+from dait.runs import to_json, write_atomically
+
+if TYPE_CHECKING:
+    from dait.evidence.row import NetworkRow
+
+MANY = 10
+"""From this many photographs on there is a progress bar."""
+
+
+def register(commands: Any) -> None:
+    """Add ``predict`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "predict",
+        help="name what is in photographs",
+        description="Names the most probable classes of each photograph, by every network of a "
+        "study or of a run. A photograph that cannot be read is reported and the others go on; "
+        "the exit code is then 2.",
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="RUN_OR_STUDY",
+        help="the folder of a finished study (all its networks), or of a run",
+    )
+    parser.add_argument(
+        "--image", type=Path, nargs="+", required=True, metavar="FILE", help="the photographs"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="classes to name (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="which seed of a study")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write a table")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, print and write; 2 if a photograph could not be read, ``UserError`` if none."""
+    if args.top < 1:
+        raise UserError(f"--top is a number of classes, at least 1, not {args.top}.")
+    from dait.evidence.comparison import open_row
+
+    row = open_row(args.folder, args.seed)
+    for key, sentence in row.load().items():
+        print(f"dait: without {key}: {sentence}", file=sys.stderr)
+    seen, problems = _predict(row, args.image, args.top)
+    for image in seen:
+        print(image["image"])
+        for network in image["networks"]:
+            print(f"  {network['network']:<20}{_words(network['top'])}")
+    if args.csv is not None:
+        write_atomically(args.csv, _table(seen))
+        print(f"Written: {args.csv}")
+    if args.json:
+        print(to_json({"folder": args.folder, "images": seen, "problems": problems}))
+    return 2 if problems else 0
+
+
+def _predict(
+    row: NetworkRow, files: list[Path], top: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A mapping for each photograph, and one for each that cannot be read, told at once."""
+    from tqdm import tqdm
+
+    from dait.data.decode import BadImage, decode_image
+
+    titles = {member.key: member for member in row.members}
+    seen: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
+    hidden = len(files) < MANY or not sys.stderr.isatty()
+    for file in tqdm(files, "Looking at photographs", unit="image", disable=hidden):
+        try:
+            image = decode_image(file, row.image_size)
+        except BadImage as error:
+            if len(files) == 1:
+                raise
+            problems.append({"image": file, "reason": error.reason})
+            tqdm.write(f"dait: {error}", file=sys.stderr)
+            continue
+        networks = [
+            {
+                "network": key,
+                "role": titles[key].role,
+                "title": titles[key].title,
+                "top": row.named(found),
+            }
+            for key, found in row.predict(image, top).items()
+        ]
+        seen.append({"image": file, "networks": networks})
+    if not seen:
+        raise UserError(f"None of the {len(files)} photographs can be read.")
+    return seen, problems
+
+
+def _words(top: list[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{found['name']} {found['probability']:.1%}" for found in top)
+
+
+def _table(seen: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["image", "network", "rank", "class", "name", "probability"])
+    writer.writerows(_lines(seen))
+    return buffer.getvalue()
+
+
+def _lines(seen: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    for image in seen:
+        for network in image["networks"]:
+            for rank, found in enumerate(network["top"], 1):
+                probability = f"{found['probability']:.6f}"
+                yield [
+                    image["image"],
+                    network["network"],
+                    rank,
+                    found["key"],
+                    found["name"],
+                    probability,
+                ]
