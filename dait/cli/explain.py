@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     cells = _cells(args)
     if all(cell.found.note for cell in cells):
         raise UserError(cells[0].found.note)
-    write_atomically(args.out, _encoded(_picture(cells), args.out))
+    write_atomically(args.out, _encoded(_picture(cells, args.target is not None), args.out))
     if args.npz is not None:
         write_atomically(args.npz, _packed(cells))
     facts = [_facts(cell) for cell in cells]
@@ -111,16 +111,18 @@ def _cells(args: argparse.Namespace) -> list[Cell]:
     return [cell._replace(name=f"{number}/{cell.name}") for number, cell in enumerate(cells, 1)]
 
 
-def _picture(cells: list[Cell]) -> Image.Image:
+def _picture(cells: list[Cell], one_target: bool) -> Image.Image:
     from dait.evidence.overlay import heatmap_row, overlay
 
-    entries = [("Image", "", cells[0].image)]
+    first = cells[0]
+    asked = f"heatmaps of {first.row.classes[first.found.target].name}" if one_target else ""
+    entries = [("Image", asked, first.image)]
     for cell in cells:
         title = cell.found.member.title
         if cell.name != cell.found.member.key:
             title = f"{title} ({cell.name})"
         shown = overlay(cell.image, cell.found.heat)
-        entries.append((title, _words(_facts(cell)), shown))
+        entries.append((title, _verdict(_facts(cell)), shown))
     return heatmap_row(entries)
 
 
@@ -142,12 +144,17 @@ def _facts(cell: Cell) -> dict[str, Any]:
 
 def _words(fact: Mapping[str, Any]) -> str:
     """What the network says, and what its heatmap explains where that is something else."""
+    target = fact["target"]
+    if not fact["top"] or fact["note"] or target["index"] == fact["top"][0]["index"]:
+        return _verdict(fact)
+    return f"{_verdict(fact)}; heatmap of {target['name']}"
+
+
+def _verdict(fact: Mapping[str, Any]) -> str:
     if not fact["top"]:
         return str(fact["note"])
-    best, target = fact["top"][0], fact["target"]
+    best = fact["top"][0]
     says = f"{best['name']} {best['probability']:.0%}"
-    if target["index"] != best["index"]:
-        says += f"; heatmap of {target['name']}"
     if fact["note"]:
         return f"{says}; {fact['note']}"
     return f"{says}; the heatmap is empty" if fact["empty"] else says

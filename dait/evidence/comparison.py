@@ -51,6 +51,8 @@ __all__ = [
     "write_tsne",
 ]
 
+FIGURES = ("table", "tsne", "similarity", "representation")
+
 T = TypeVar("T")
 
 
@@ -93,7 +95,8 @@ class Comparison(NetworkRow):
             self._loaders_of_members(),
         )
         self._kept: dict[str, Any] = {}
-        self._computing = threading.RLock()
+        # One for each figure: a table should not wait for a t-SNE map.
+        self._computing = {name: threading.Lock() for name in FIGURES}
 
     @property
     def labels(self) -> np.ndarray:
@@ -185,7 +188,7 @@ class Comparison(NetworkRow):
         return rows
 
     def _once(self, name: str, compute: Callable[[], T]) -> T:
-        with self._computing:
+        with self._computing[name]:
             if name not in self._kept:
                 self._kept[name] = compute()
             found: T = self._kept[name]
