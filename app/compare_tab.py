@@ -1,0 +1,265 @@
+"""The Compare tab: one study's networks side by side, in figures and on one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews, Pick
+from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.plot import plot_box
+from dait.errors import UserError
+
+EMPTY = (
+    '<div class="ds-empty">No finished study yet. Train one in the Train tab: it appears here as '
+    "soon as it has finished.</div>"
+)
+WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'
+UPLOAD_TYPES = ["image"]
+
+# Private handlers can still be called directly, so what they take is checked in CompareViews.
+QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
+WITH_WIDTH = "(study, seed, _) => [study, seed, window.innerWidth]"
+SET_OPACITY = "value => { document.documentElement.style.setProperty('--heat-opacity', value); }"
+UNPRESS = """() => document.querySelectorAll('.ds-gallery button[aria-pressed="true"]')
+  .forEach(button => button.setAttribute('aria-pressed', 'false'))"""
+PICK_SAMPLE = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-index]');
+  if (!button) return;
+  element.querySelectorAll('button').forEach(other =>
+    other.setAttribute('aria-pressed', String(other === button)));
+  trigger('click', { index: Number(button.dataset.index) });
+});
+"""
+
+
+@dataclass(frozen=True)
+class CompareTab:
+    """What the rest of the page needs of the tab."""
+
+    study: gr.Dropdown
+    views: CompareViews
+
+    def refreshed(self, chosen: str | None = None) -> Any:
+        """The list of studies anew, with ``chosen`` (or the first) selected."""
+        choices = self.views.choices()
+        ids = [study_id for _, study_id in choices]
+        first = ids[0] if ids else None
+        return gr.update(choices=choices, value=chosen if chosen in ids else first)
+
+    def kept(self, current: str | None) -> Any:
+        """The list of studies anew, leaving the selection alone where there is one."""
+        return gr.update(choices=self.views.choices()) if current else self.refreshed()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    study: gr.Dropdown
+    seed: gr.Dropdown
+    width: gr.Number
+    notice: gr.HTML
+    table: gr.HTML
+    bars: gr.HTML
+    slices: gr.HTML
+    gallery: gr.HTML
+    upload: gr.File
+    method: gr.Dropdown
+    target: gr.Dropdown
+    opacity: gr.Slider
+    pick: gr.State
+    row_notice: gr.HTML
+    row: gr.HTML
+    plane: gr.HTML
+    similarity: gr.HTML
+    representation: gr.HTML
+
+
+def build_compare_tab(views: CompareViews) -> CompareTab:
+    """Lay the tab out inside the current ``gr.Tab`` and wire it."""
+    parts = _layout()
+    _wire_study(parts, views)
+    _wire_row(parts, views)
+    return CompareTab(parts.study, views)
+
+
+def _layout() -> _Parts:
+    with gr.Row(equal_height=True):
+        study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
+        seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False)
+    width = gr.Number(1280, visible=False)
+    top_notice = notice_box("compare-notice")
+    section("Accuracy and cost", "Every network saw the same data, schedule and seeds.")
+    table = framed(WAITING, "table")
+    with gr.Row():
+        with gr.Column(min_width=320):
+            bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
+        with gr.Column(min_width=320):
+            slices = plot_box("Accuracy on familiar and unfamiliar backgrounds", 380)
+    gallery, upload, method, target, opacity, pick, row_notice, row = _layout_row()
+    section(
+        "How the classes lie",
+        "The same test images through every network: t-SNE of the features, then the similarity of "
+        "the classes' mean features on one scale.",
+    )
+    plane = plot_box("t-SNE map of the test images, one panel a network", 796, elem_id="plane")
+    similarity = plot_box("Class similarity matrices, one a network", 858, elem_id="similarity")
+    representation = framed("", "representation")
+    return _Parts(
+        *(study, seed, width, top_notice, table, bars, slices),
+        *(gallery, upload, method, target, opacity, pick, row_notice, row),
+        *(plane, similarity, representation),
+    )
+
+
+def _layout_row() -> tuple[Any, ...]:
+    section(
+        "Where each network looks",
+        "One image under every network. Pick a test image, or upload a photograph: it is cut to "
+        "its centre square.",
+    )
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            gallery = framed("", "gallery", js_on_load=PICK_SAMPLE)
+        with gr.Column(scale=1, min_width=260):
+            upload = gr.File(
+                label="Your photograph (at most 20 MB)",
+                file_types=UPLOAD_TYPES,
+                height=150,
+                elem_id="upload",
+            )
+            method = gr.Dropdown(
+                [(label, key) for key, label in METHODS.items()],
+                value=AUTOMATIC,
+                label="Method",
+                info="By default Grad-CAM, and LayerCAM for a vision transformer",
+            )
+            target = gr.Dropdown(
+                [("What each predicts", PREDICTED)], value=PREDICTED, label="Heatmap for"
+            )
+            opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity")
+    pick = gr.State(None)
+    row_notice = notice_box("row-notice")
+    row = gr.HTML(WAITING, elem_id="row", min_height=380, apply_default_css=False)
+    return gallery, upload, method, target, opacity, pick, row_notice, row
+
+
+def _wire_study(parts: _Parts, views: CompareViews) -> None:
+    chosen = [parts.study, parts.seed]
+
+    @_told(6)
+    def overview(study: str | None, seed: int | None) -> list[Any]:
+        if study is None:
+            return [HIDDEN_NOTICE, gr.skip(), gr.skip(), EMPTY, None, None]
+        found = views.overview(study, seed)
+        seeds = gr.update(
+            choices=[(f"{number}", number) for number in found.seeds],
+            value=found.seed,
+            visible=len(found.seeds) > 1,
+        )
+        names = [(name, index) for index, name in enumerate(found.classes)]
+        targets = [("What each predicts", PREDICTED), *names]
+        target = gr.update(choices=targets, value=PREDICTED)
+        slices = gr.update(value=found.slices, visible=found.slices is not None)
+        return [HIDDEN_NOTICE, seeds, target, found.table, found.bars, slices]
+
+    @_told(3)
+    def samples(study: str | None, seed: int | None) -> list[Any]:
+        if study is None:
+            return [HIDDEN_NOTICE, "", None]
+        gallery, first = views.gallery(study, seed)
+        return [HIDDEN_NOTICE, gallery, ("test", first)]
+
+    @_told(4)
+    def space(study: str | None, seed: int | None, width: float) -> list[Any]:
+        if study is None:
+            return [HIDDEN_NOTICE, None, None, ""]
+        columns = _columns(width)
+        plane = views.plane(study, seed, columns)
+        similarity = views.similarity(study, seed, columns)
+        return [HIDDEN_NOTICE, plane, similarity, views.representation(study, seed)]
+
+    head = [parts.notice, parts.seed, parts.target, parts.table, parts.bars, parts.slices]
+    figures = [parts.notice, parts.plane, parts.similarity, parts.representation]
+    # Another study starts with its own first seed, whatever seed the former one showed.
+    for event, seed in ((parts.study.change, gr.State(None)), (parts.seed.input, parts.seed)):
+        event(overview, [parts.study, seed], head, **QUIET).then(
+            samples, chosen, [parts.row_notice, parts.gallery, parts.pick], **QUIET
+        ).then(_row_handler(views), _row_inputs(parts), [parts.row_notice, parts.row], **QUIET)
+        event(space, [parts.study, seed, parts.width], figures, js=WITH_WIDTH, **QUIET)
+
+
+def _wire_row(parts: _Parts, views: CompareViews) -> None:
+    show = _row_handler(views)
+    shown = [parts.row_notice, parts.row]
+
+    @_told(3)
+    def pick_sample(
+        study: str, seed: int | None, method: str, target: int, event: gr.EventData
+    ) -> list[Any]:
+        pick: Pick = ("test", getattr(event, "index", None))
+        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target), pick]
+
+    @_told(3)
+    def upload(
+        study: str, seed: int | None, method: str, target: int, path: str | None
+    ) -> list[Any]:
+        if path is None:
+            return [gr.skip(), gr.skip(), gr.skip()]
+        pick: Pick = ("upload", path)
+        # Only once the row is made does the photograph become what is shown from now on.
+        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target), pick]
+
+    controls = [parts.study, parts.seed, parts.method, parts.target]
+    parts.gallery.click(pick_sample, controls, [*shown, parts.pick], **QUIET)
+    parts.upload.upload(upload, [*controls, parts.upload], [*shown, parts.pick], **QUIET).success(
+        None, js=UNPRESS, api_visibility="private"
+    )
+    for control in (parts.method, parts.target):
+        control.input(show, _row_inputs(parts), shown, **QUIET)
+    parts.opacity.input(
+        None, parts.opacity, None, js=SET_OPACITY, show_progress="hidden", api_visibility="private"
+    )
+
+
+def _row_inputs(parts: _Parts) -> list[Any]:
+    return [parts.study, parts.seed, parts.pick, parts.method, parts.target]
+
+
+def _row_handler(views: CompareViews) -> Callable[..., list[Any]]:
+    @_told(2)
+    def show(
+        study: str | None, seed: int | None, pick: Pick | None, method: str, target: int
+    ) -> list[Any]:
+        if study is None or pick is None:
+            return [HIDDEN_NOTICE, ""]
+        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target)]
+
+    return show
+
+
+def _told(outputs: int) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
+    """A handler whose first output is a notice: a ``UserError`` is said there, the rest stays."""
+
+    def decorate(handler: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        @wraps(handler)
+        def told(*values: Any) -> list[Any]:
+            try:
+                return handler(*values)
+            except UserError as error:
+                rest: Sequence[Any] = [gr.skip() for _ in range(outputs - 1)]
+                return [notice(str(error)), *rest]
+
+        return told
+
+    return decorate
+
+
+def _columns(width: object) -> int:
+    """Panels side by side in a window of so many pixels, a figure that the browser gives."""
+    pixels = width if isinstance(width, (int, float)) else 1280
+    return 1 if pixels < 620 else 2 if pixels < 1000 else 3

@@ -1,0 +1,232 @@
+"""What the compare tab shows, made from ids and numbers: no page in here, so tests call it plainly.
+
+Everything that comes in may come from a browser: ids, indices and names are checked here. What is
+wrong with them is raised as ``UserError``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.comparisons import Comparisons, Opened
+from app.heatmap_row import Picture, gallery_html, row_html
+from app.place import Place
+from app.plot import figure_json
+from app.studies import Entry, finished_studies, open_study
+from app.tables import comparison_table, representation_table
+from app.uploads import read_photo
+from app.wording import listed, moment
+from dait.errors import UserError
+from dait.evidence import figures
+
+if TYPE_CHECKING:
+    from dait.evidence.comparison import Comparison
+
+GALLERY_IMAGES = 32
+SHOWN_PIXELS = 448
+"""Side of an uploaded photograph as it is shown; the networks see a smaller copy."""
+
+AUTOMATIC = "auto"
+METHODS: dict[str, str] = {
+    AUTOMATIC: "What suits each network",
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "eigencam": "EigenCAM (for no class)",
+    "finercam": "FinerCAM (against similar)",
+}
+PREDICTED = -1
+SLICES = ("background", "habitat")
+"""Slices by their names in ``result.json``, the one to show first."""
+
+Pick = tuple[str, Any]
+"""``("test", index)`` or ``("upload", path)``."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The head of a comparison: its figures as HTML and JSON, and what can be chosen."""
+
+    table: str
+    bars: str
+    slices: str | None
+    seeds: tuple[int, ...]
+    seed: int
+    classes: tuple[str, ...]
+
+
+class CompareViews:
+    """The views of the finished studies of one place."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.comparisons = Comparisons(place)
+
+    def choices(self) -> list[tuple[str, str]]:
+        """(label, id) of every finished study, the one to show first at the top."""
+        return [(_label(entry), entry.id) for entry in finished_studies(self.place)]
+
+    def overview(self, study_id: object, seed: int | None) -> Overview:
+        """Table, accuracy bars and, where the results have them, accuracy by slice."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        results = comparison.results()
+        return Overview(
+            table=comparison_table(comparison.table(), _caption(comparison, results)),
+            bars=accuracy_figure(comparison.table(), results),
+            slices=slices_figure(results),
+            seeds=tuple(comparison.seeds),
+            seed=comparison.seed,
+            classes=tuple(info.name for info in comparison.classes),
+        )
+
+    def gallery(self, study_id: object, seed: int | None) -> tuple[str, int]:
+        """Sample images as HTML, and the index of the one that is shown first."""
+        opened = self.comparisons.get(study_id, seed)
+        comparison = opened.comparison
+        images = [
+            (index, image, comparison.classes[label].name)
+            for index, image, label in opened.samples(GALLERY_IMAGES)
+        ]
+        first = images[0][0]
+        return gallery_html(images, first), first
+
+    def row(
+        self, study_id: object, seed: int | None, pick: Pick, method: object, target: object
+    ) -> str:
+        """The row of heatmaps of a picked image."""
+        opened = self.comparisons.get(study_id, seed)
+        classes = opened.comparison.classes
+        picture = _picture(opened, pick)
+        found = opened.row(picture.seen, _method(method), _target(target, len(classes)))
+        return row_html(picture, found, classes)
+
+    def plane(self, study_id: object, seed: int | None, columns: int) -> str:
+        """t-SNE panels as a figure's JSON, ``columns`` of them side by side."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        placed, roles = comparison.tsne(), _roles(comparison)
+        figure = figures.tsne_panels(
+            {roles[key]: _filling(xy) for key, xy in placed.coordinates.items() if key in roles},
+            placed.labels,
+            [info.name for info in comparison.classes],
+            _groups(comparison),
+            [comparison.ids[index] for index in placed.indices],
+            columns=columns,
+        )
+        return figure_json(figure)
+
+    def similarity(self, study_id: object, seed: int | None, columns: int) -> str:
+        """Class-similarity matrices as a figure's JSON."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        roles = _roles(comparison)
+        figure = figures.similarity_panels(
+            {roles[key]: matrix for key, matrix in comparison.similarity().items() if key in roles},
+            [info.name for info in comparison.classes],
+            _groups(comparison),
+            columns=columns,
+        )
+        return figure_json(figure)
+
+    def representation(self, study_id: object, seed: int | None) -> str:
+        """The table of figures about the features."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        caption = (
+            "Features on the test images: mean cosine within and across classes and their gap; "
+            "k-NN accuracy (k = 5); silhouette; similarity to the teachers' features (linear CKA)."
+        )
+        return representation_table(comparison.representation(), caption)
+
+    def check(self, study_id: object) -> None:
+        """Raise ``UserError`` unless ``study_id`` names a study here."""
+        open_study(self.place, study_id)
+
+
+def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
+    """Bars of the students and the intermediate teacher, the frozen teacher as a line."""
+    teachers = [
+        {"arm": "intermediate", "seed": result["seed"], **result["intermediate"]}
+        for result in results
+        if result.get("intermediate")
+    ]
+    roles = [row["role"] for row in table]
+    students = sorted(results, key=lambda result: roles.index(result["arm"]))
+    zero_shot = next((row["top1"] for row in table if row["role"] == "vlm"), None)
+    references = {} if zero_shot is None else {"frozen teacher": zero_shot}
+    return figure_json(figures.accuracy_bars(teachers + students, references))
+
+
+def slices_figure(results: list[dict[str, Any]]) -> str | None:
+    """Accuracy by slice of the test split, means over the seeds; None where nothing is cut."""
+    name = next((s for s in SLICES if any(s in (r.get("slices") or {}) for r in results)), None)
+    if name is None:
+        return None
+    tables: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        for value, top1 in ((result.get("slices") or {}).get(name) or {}).items():
+            tables.setdefault(result["arm"], {}).setdefault(value, []).append(top1)
+    means = {
+        arm: {value: mean(tops) for value, tops in table.items()} for arm, table in tables.items()
+    }
+    return figure_json(figures.slices_bars(means, name))
+
+
+def _picture(opened: Opened, pick: Pick) -> Picture:
+    comparison = opened.comparison
+    kind, value = pick
+    if kind == "upload":
+        shown = read_photo(value, SHOWN_PIXELS)
+        seen = read_photo(value, comparison.image_size)
+        return Picture(seen, shown, None, "Your photograph")
+    if not isinstance(value, int):
+        raise UserError("Choose one of the sample images, or upload a photograph.")
+    image, label = comparison.test_image(value)
+    return Picture(image, image, label, f"Test image {value}")
+
+
+def _method(value: object) -> str | None:
+    if value not in METHODS:
+        raise UserError(f"There is no such heatmap method; choose {listed(list(METHODS))}.")
+    return None if value == AUTOMATIC else str(value)
+
+
+def _target(value: object, classes: int) -> int | None:
+    if value == PREDICTED or value is None:
+        return None
+    if not isinstance(value, int) or not 0 <= value < classes:
+        raise UserError("There is no such class here; choose one from the list.")
+    return value
+
+
+def _roles(comparison: Comparison) -> dict[str, str]:
+    return {member.key: member.role for member in comparison.members}
+
+
+def _filling(xy: np.ndarray) -> np.ndarray:
+    """A t-SNE map at the size of its panel: its own size says nothing."""
+    return xy / max(float(np.abs(xy).max(initial=0.0)), 1e-12)
+
+
+def _groups(comparison: Comparison) -> list[str] | None:
+    groups = [info.group for info in comparison.classes]
+    return [group or "other" for group in groups] if any(groups) else None
+
+
+def _label(entry: Entry) -> str:
+    if entry.shipped:
+        return f"{entry.title} (comes along)"
+    return f"{entry.title} ({moment(entry.started)})"
+
+
+def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
+    images = results[0].get("n_test") if results else None
+    tested = f"{images:,} test images" if images else "the test images"
+    seeds = len(comparison.seeds)
+    trained = "one seed" if seeds == 1 else f"{seeds} seeds, means; interval and p of one seed"
+    return (
+        f"Measured once on {tested}, {len(comparison.classes)} classes, {trained}. Under the "
+        "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points."
+    )

@@ -1,0 +1,77 @@
+"""Serve the page first, import the heavy libraries afterwards."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+from dait.errors import UserError
+
+UPLOAD_LIMIT = "32mb"
+"""What the server takes at all; ``app.uploads`` refuses less, with a sentence."""
+QUEUE_LENGTH = 64
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Start the app and serve until it is interrupted; exits with code 2 and a sentence if it
+    cannot."""
+    # Read by gradio when it is imported.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    try:
+        serve()
+    except UserError as error:
+        sys.exit(f"DAIT Studio cannot start: {error}")
+
+
+def serve(block: bool = True) -> str:
+    """Build and launch the page, and warm up behind it; gives its address.
+
+    Raises ``UserError`` for a folder or port that cannot be used.
+    """
+    import gradio as gr
+
+    from app.page import build_page
+    from app.place import read_place
+    from app.plot import plot_head, plotly_script
+    from app.theme import studio_css, studio_theme
+
+    place = read_place()
+    gr.set_static_paths([plotly_script()])
+    page = build_page(place)
+    page.queue(max_size=QUEUE_LENGTH)
+    try:
+        _, address, _ = page.launch(
+            server_name=place.host,
+            server_port=place.port,
+            prevent_thread_lock=True,
+            theme=studio_theme(),
+            css=studio_css(),
+            head=plot_head(),
+            max_file_size=UPLOAD_LIMIT,
+            enable_monitoring=False,
+            ssr_mode=False,
+            run_history=False,
+            mcp_server=False,
+            share=False,
+            footer_links=["gradio", "settings"],
+            show_error=False,
+        )
+    except OSError as error:
+        raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
+    threading.Thread(target=warm_up, daemon=True).start()
+    if block:
+        page.block_thread()
+    return address
+
+
+def warm_up() -> None:
+    """Import what the first comparison needs, while nobody waits for it."""
+    import dait.evidence.comparison  # noqa: F401
+    from dait.evidence.heatmaps import warm_up as warm_up_heatmaps
+
+    warm_up_heatmaps()
+    log.info("warm")

@@ -1,0 +1,86 @@
+"""Where the app runs: its folders, its address, and what a visitor may start there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dait.errors import UserError
+from dait.runs import RunsRoot, runs_root
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEFAULT_PORT = 7860
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may start."""
+
+    epochs: int = 2000
+    seeds: int = 5
+    note: str = ""
+
+
+SPACE_LIMITS = Limits(
+    epochs=5,
+    seeds=1,
+    note="This public Space trains one study at a time, at most 5 epochs and one seed. "
+    "Duplicate this Space for real work.",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders and limits, read once from the environment.
+
+    runs: studies that are started here; shipped: studies that come along, only read;
+    data: the folders of photographs that the form offers, by their names.
+    """
+
+    runs: RunsRoot
+    shipped: RunsRoot = field(default_factory=lambda: RunsRoot(PROJECT / "assets" / "runs"))
+    data: Mapping[str, Path] = field(default_factory=dict)
+    limits: Limits = Limits()
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
+def read_place(environment: Mapping[str, str] | None = None) -> Place:
+    """The place that the environment describes.
+
+    ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
+    subfolders are data sets) and ``SPACE_ID`` (set on a Hugging Face Space). Raises ``UserError``
+    for a folder or a port that cannot be used.
+    """
+    values = os.environ if environment is None else environment
+    on_space = bool(values.get("SPACE_ID"))
+    return Place(
+        runs=runs_root(),
+        data=_data_folders(values.get("DAIT_DATA")),
+        limits=SPACE_LIMITS if on_space else Limits(),
+        host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
+        port=_port(values.get("GRADIO_SERVER_PORT")),
+    )
+
+
+def _port(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UserError(f"GRADIO_SERVER_PORT is {text!r}; give a number from 1 to 65535.")
+    return int(text)
+
+
+def _data_folders(root: str | None) -> dict[str, Path]:
+    if not root:
+        return {}
+    path = Path(root).expanduser().absolute()
+    if not path.is_dir():
+        raise UserError(
+            f"DAIT_DATA is {path}, which is no folder. Set it to a folder whose subfolders are "
+            "data sets, or unset it."
+        )
+    folders = [entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] not in "._"]
+    return {folder.name: folder for folder in sorted(folders)}

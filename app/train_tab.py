@@ -1,0 +1,250 @@
+"""The Train tab: a form, and under it the training as it is, whoever looks and whenever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.compare_tab import CompareTab
+from app.jobs import Jobs
+from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.place import Place
+from app.plot import plot_box
+from app.studies import own_studies
+from app.tables import studies_table
+from app.train_form import (
+    AS_IN_RECIPE,
+    FormValues,
+    data_choices,
+    network_choices,
+    read_form,
+    recipe_choices,
+)
+from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
+from app.wording import escape
+from dait.errors import UserError
+from dait.evidence.palette import arm_title
+from dait.recipe import ARMS, load_recipe
+from dait.runs import StudyFolder
+
+POLL_SECONDS = 2.0
+
+# Private handlers can still be called directly: ids and values are checked inside.
+POLL: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+}
+PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+NO_STUDIES = '<div class="ds-empty">Studies that you train appear here.</div>'
+
+
+@dataclass(frozen=True)
+class _Form:
+    recipe: gr.Dropdown
+    data: gr.Dropdown
+    arms: gr.CheckboxGroup
+    seed_count: gr.Number
+    first_seed: gr.Number
+    epochs: gr.Number
+    student: gr.Dropdown
+    intermediate: gr.Dropdown
+    start: gr.Button
+    notice: gr.HTML
+    expected: gr.HTML
+
+    @property
+    def values(self) -> list[Any]:
+        """The inputs in the order of ``FormValues``."""
+        return [
+            *(self.recipe, self.data, self.arms, self.seed_count, self.first_seed),
+            *(self.epochs, self.student, self.intermediate),
+        ]
+
+
+@dataclass(frozen=True)
+class _Live:
+    card: gr.HTML
+    stop: gr.Button
+    see: gr.Button
+    curves: gr.HTML
+    log: gr.HTML
+    studies: gr.HTML
+    seen: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [self.card, self.stop, self.see, self.curves, self.log, self.studies, self.seen]
+
+
+def build_train_tab(
+    page: gr.Blocks, place: Place, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
+) -> None:
+    """Lay the tab out inside the current ``gr.Tab`` and wire it to the page's load and a timer."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            form = _layout_form(place)
+        with gr.Column(scale=3, min_width=320):
+            state, stop, see, lines, log = _layout_live()
+    section("Earlier studies", "Finished ones can be chosen in the Compare tab.")
+    studies = framed(NO_STUDIES, "studies")
+    live = _Live(state, stop, see, lines, log, studies, gr.State(""))
+    _wire_form(place, jobs, form, live)
+    _wire_live(page, place, jobs, live, tabs, compare)
+
+
+def _layout_form(place: Place) -> _Form:
+    recipes = recipe_choices()
+    section("Train", "Every arm learns from the same images, for the same number of epochs.")
+    if place.limits.note:
+        gr.HTML(notice(place.limits.note, calm=True), apply_default_css=False)
+    recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
+    expected = gr.HTML(_expected(recipes[0][1]), elem_id="expected", apply_default_css=False)
+    data = gr.Dropdown(
+        data_choices(place),
+        value=AS_IN_RECIPE,
+        label="Data",
+        info="Your own photographs: put folders of the form class/*.jpg into one folder, name that "
+        "in DAIT_DATA and start the app again.",
+    )
+    arms = gr.CheckboxGroup(
+        [(arm_title(arm), arm) for arm in ARMS], value=list(ARMS), label="Arms", elem_id="arms"
+    )
+    limits = place.limits
+    with gr.Row():
+        epochs = gr.Number(
+            _epochs(place, recipes[0][1]),
+            label="Epochs",
+            precision=0,
+            min_width=100,
+            info="Passes over the images",
+            elem_id="epochs",
+        )
+        seeds = gr.Number(
+            1,
+            label="Seeds",
+            precision=0,
+            min_width=100,
+            info=f"Repetitions, 1 to {limits.seeds}",
+        )
+    with gr.Accordion("Networks and first seed", open=False):
+        student = gr.Dropdown(network_choices(), value=AS_IN_RECIPE, label="Student")
+        between = gr.Dropdown(network_choices(), value=AS_IN_RECIPE, label="Intermediate teacher")
+        first_seed = gr.Number(0, label="First seed", precision=0)
+    start = gr.Button("Start training", variant="primary", elem_id="start")
+    told = notice_box("train-notice")
+    return _Form(
+        recipe, data, arms, seeds, first_seed, epochs, student, between, start, told, expected
+    )
+
+
+def _layout_live() -> tuple[Any, ...]:
+    section("Now", "A training goes on when this page is closed.")
+    state = gr.HTML(NOTHING_YET, elem_id="live", apply_default_css=False)
+    with gr.Row():
+        stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
+        see = gr.Button("See it in Compare", visible=False, variant="primary", elem_id="see")
+    lines = plot_box("Learning curves of the runs so far", 390, visible=False, elem_id="curves")
+    with gr.Accordion("Log", open=False, elem_id="log-fold"):
+        log = gr.HTML("", elem_id="log", apply_default_css=False)
+    return state, stop, see, lines, log
+
+
+def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
+    def start(*values: Any) -> list[Any]:
+        try:
+            order = read_form(place, FormValues(*values))
+            jobs.start(order)
+        except UserError as error:
+            return [notice(str(error).strip()), *[gr.skip() for _ in live.outputs]]
+        return [HIDDEN_NOTICE, *_snapshot(place, jobs, "")]
+
+    def follow_recipe(name: str) -> list[Any]:
+        return [_expected(name), _epochs(place, name)]
+
+    form.start.click(start, form.values, [form.notice, *live.outputs], **PRESS)
+    form.recipe.input(follow_recipe, form.recipe, [form.expected, form.epochs], **POLL)
+
+
+def _wire_live(
+    page: gr.Blocks, place: Place, jobs: Jobs, live: _Live, tabs: gr.Tabs, compare: CompareTab
+) -> None:
+    def poll(seen: str) -> list[Any]:
+        return _snapshot(place, jobs, seen)
+
+    def arrive() -> list[Any]:
+        return _snapshot(place, jobs, "")
+
+    def stop() -> list[Any]:
+        study = jobs.running()
+        if study is not None:
+            try:
+                jobs.stop(study.path.name)
+            except UserError as error:
+                gr.Warning(str(error))  # it ended in the moment between, which is no fault
+        return _snapshot(place, jobs, "")
+
+    def see() -> list[Any]:
+        shown = _shown(place, jobs)
+        chosen = shown.path.name if shown is not None else None
+        return [gr.update(selected="compare"), compare.refreshed(chosen)]
+
+    gr.Timer(POLL_SECONDS).tick(poll, live.seen, live.outputs, **POLL)
+    # A load event belongs to the page, so a refresh and a second tab begin with the truth.
+    page.load(arrive, None, live.outputs, **POLL)
+    live.stop.click(stop, None, live.outputs, **PRESS)
+    live.see.click(see, None, [tabs, compare.study], **PRESS)
+
+
+def _shown(place: Place, jobs: Jobs) -> StudyFolder | None:
+    """The study that runs, else the newest one trained here."""
+    running = jobs.running()
+    if running is not None:
+        return running
+    return next(iter(place.runs.studies()), None)
+
+
+def _snapshot(place: Place, jobs: Jobs, seen: str) -> list[Any]:
+    """Everything live, in the order of ``_Live.outputs``; what has not changed is left alone."""
+    study = _shown(place, jobs)
+    if study is None:
+        stop = gr.update(interactive=False)
+        return [NOTHING_YET, stop, gr.update(visible=False), _figure(None), "", NO_STUDIES, ""]
+    try:
+        now = fingerprint(study)
+        state, figure, log = card(study), gr.skip(), gr.skip()
+        if now != seen:
+            figure, log = _figure(curves(study)), log_html(study)
+    except UserError as error:
+        now, state, figure, log = "damaged", notice(str(error)), _figure(None), ""
+    finished = study.state() == "finished"
+    return [
+        state,
+        gr.update(interactive=is_running(study)),
+        gr.update(visible=finished),
+        figure,
+        log,
+        studies_table(own_studies(place)),
+        now,
+    ]
+
+
+def _figure(value: str | None) -> Any:
+    return gr.update(value=value, visible=value is not None)
+
+
+def _expected(name: str) -> str:
+    recipe = load_recipe(name)
+    parts = [
+        recipe.expected,
+        f"Images of {recipe.data.size} px; student {recipe.student.name}, intermediate teacher "
+        f"{recipe.intermediate.name}, frozen teacher {recipe.teacher.name}.",
+    ]
+    text = " ".join(escape(part) for part in parts if part)
+    return f'<p class="ds-hint">{text}</p>'
+
+
+def _epochs(place: Place, name: str) -> int:
+    return min(load_recipe(name).train.epochs, place.limits.epochs)

@@ -1,0 +1,38 @@
+"""Photographs from visitors: bounded in bytes and in pixels before anything is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dait.data.decode import BadImage, decode_image
+
+MAX_BYTES = 20 * 2**20
+MAX_PIXELS = 50_000_000
+"""Every phone's photograph, and nothing that would fill the memory of a small machine."""
+
+
+def read_photo(path: str | Path, size: int) -> np.ndarray:
+    """The centre square of an uploaded photograph, ``(size, size, 3)`` uint8 RGB.
+
+    Raises ``BadImage``, whose message is for the visitor: more than ``MAX_BYTES`` bytes or
+    ``MAX_PIXELS`` pixels, another kind of file whatever its name says, damaged, or gone.
+    """
+    file = Path(path)
+    try:
+        length = file.stat().st_size
+        # Asked before reading: a file of gigabytes must not come into memory to be refused.
+        if length > MAX_BYTES:
+            found, allowed = length / 2**20, MAX_BYTES // 2**20
+            raise BadImage(f"is {found:.1f} MiB; at most {allowed} MiB are read", _THIS)
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadImage("is not there any more; upload it again", _THIS) from error
+    try:
+        return decode_image(content, size, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES)
+    except BadImage as error:
+        raise BadImage(error.reason, _THIS) from error
+
+
+_THIS = "This file"
