@@ -97,7 +97,12 @@ class Canvas:
         edge = darker(colour, outline) if outline else None
         width = max(1, round(self.place.unit * 0.012)) if outline else 0
         self._rgb.polygon(flat, fill=colour, outline=edge, width=width)
-        self._label.polygon(flat, fill=PARTS.index(part) + 1)
+        label = PARTS.index(part) + 1
+        self._label.polygon(flat, fill=label)
+        if outline:
+            # The edge covers pixels that the filling does not, and Pillow leaves out an edge of
+            # the filling's own colour.
+            self._label.polygon(flat, outline=label, width=width)
 
     def line(self, part: str, points: Points, colour: Colour, width: float) -> None:
         """A stroke ``width`` body lengths wide, at least one pixel of the reduced image."""

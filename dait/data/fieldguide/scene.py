@@ -11,7 +11,7 @@ from dait.data.fieldguide.bird import PLANS, Canvas, Placement, Pose, draw_bird
 from dait.data.fieldguide.habitat import paint_habitat, paint_twigs
 from dait.data.fieldguide.world import Attributes
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Raise it with every change that moves a pixel: it is part of the data's fingerprint."""
 
 SUPERSAMPLING = 2

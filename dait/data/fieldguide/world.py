@@ -14,7 +14,6 @@ Attributes = dict[str, str]
 Colour = tuple[int, int, int]
 
 PARTS = (
-    "body",
     "tail",
     "legs",
     "belly",
@@ -32,7 +31,10 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that varies on a bird: the part that shows it and a phrase for each value."""
+    """One thing that varies on a bird: the part that shows it and a phrase for each value.
+
+    ``part`` is one of ``PARTS``, or ``body`` for the shape, which all parts together show.
+    """
 
     name: str
     part: str
