@@ -87,9 +87,9 @@ def record(options: FieldGuideOptions, split: SplitName, index: int) -> Record:
 
 
 def home_habitat(label: int) -> str:
-    """The habitat that a species prefers: spread so that a family does not share one."""
+    """The habitat that a species prefers: no two of a family share one, and each is preferred."""
     names = tuple(load_world().habitats)
-    return names[(label + label // 5) % len(names)]
+    return names[label % len(names)]  # a family is five neighbours, and there are six habitats
 
 
 def _habitat(
@@ -161,7 +161,7 @@ class FieldGuide:
         return Split(
             name=name,
             images=arrays["images"],
-            labels=np.asarray(arrays["labels"]),
+            labels=np.array(arrays["labels"]),  # a copy: torch warns of read-only arrays
             ids=tuple(f"{name}/{index:05d}" for index in range(len(arrays["labels"]))),
             masks=arrays["masks"],
             slices={"habitat": habitats, "background": familiar},
