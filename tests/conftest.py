@@ -132,11 +132,15 @@ def _write_run(
 def _network(spec: NetworkSpec, classes: int, images: Tensor) -> Network:
     network = build_network(spec, classes, images.shape[-1]).eval()
     # A new network says the same of every image. This one's head sees the features centred and
-    # spread out, so that its answers differ from image to image.
+    # spread out, so that its answers differ from image to image. What is then added to all classes
+    # alike changes no probability, and leaves no Grad-CAM map empty.
     pooled = network(images).pooled
+    mean = pooled.mean(dim=0)
+    weight = torch.randn(classes, len(mean)) / pooled.std(dim=0).clamp_min(1e-6)
+    weight += 2 * (weight @ mean).abs().max() / mean.sum()
     head = network.model.get_classifier()
-    head.weight.copy_(torch.randn_like(head.weight) / pooled.std(dim=0).clamp_min(1e-6))
-    head.bias.copy_(-head.weight @ pooled.mean(dim=0))
+    head.weight.copy_(weight)
+    head.bias.copy_(-weight @ mean)
     return network
 
 
