@@ -132,11 +132,13 @@ class Recipe(Section):
         for dotted, value in changes.items():
             *path, last = dotted.split(".")
             section = plain
-            for key in path:
-                inner = section.get(key)
-                if not isinstance(inner, dict):
+            for depth, key in enumerate(path, start=1):
+                if key not in section:
                     raise _unknown(dotted, section, key)
-                section = inner
+                if not isinstance(section[key], dict):
+                    value = ".".join(path[:depth])
+                    raise UserError(f"{dotted}: {value} is a value and has no keys; set {value}.")
+                section = section[key]
             # The options of a network are free; every other key must be there already.
             if last not in section and path[-1:] != ["options"]:
                 raise _unknown(dotted, section, last)
