@@ -11,7 +11,7 @@ import gradio as gr
 
 from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews, Pick
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
-from app.plot import plot_box
+from app.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
 
 EMPTY = (
@@ -91,7 +91,7 @@ def _layout() -> _Parts:
     with gr.Row(equal_height=True):
         study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
         seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False)
-    width = gr.Number(1280, visible=False)
+    width = gr.Number(WIDE, visible=False)
     top_notice = notice_box("compare-notice")
     section("Accuracy and cost", "Every network saw the same data, schedule and seeds.")
     table = framed(WAITING, "table")
@@ -178,7 +178,7 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
     def space(study: str | None, seed: int | None, width: float) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, None, None, ""]
-        columns = _columns(width)
+        columns = panel_columns(width)
         plane = views.plane(study, seed, columns)
         similarity = views.similarity(study, seed, columns)
         return [HIDDEN_NOTICE, plane, similarity, views.representation(study, seed)]
@@ -257,9 +257,3 @@ def _told(outputs: int) -> Callable[[Callable[..., list[Any]]], Callable[..., li
         return told
 
     return decorate
-
-
-def _columns(width: object) -> int:
-    """Panels side by side in a window of so many pixels, a figure that the browser gives."""
-    pixels = width if isinstance(width, (int, float)) else 1280
-    return 1 if pixels < 620 else 2 if pixels < 1000 else 3

@@ -53,7 +53,7 @@ def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], picked: int | No
         f'<button type="button" data-index="{index}" '
         f'aria-pressed="{"true" if index == picked else "false"}" '
         f'aria-label="Test image {index}: {escape(name)}">'
-        f'<img src="{_address(image, "JPEG")}" alt="" loading="lazy">'
+        f'<img src="{_address(image, "JPEG")}" alt="">'
         f"<span>{escape(name)}</span></button>"
         for index, image, name in images
     ]

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 _SCRIPT = Path(__file__).with_name("plot.js")
 
 
+WIDE = 1280
+"""Pixels of a window whose width is not known yet."""
+
+
+def panel_columns(width: object) -> int:
+    """Panels side by side in a window of so many pixels, a figure that the browser gives."""
+    pixels = width if isinstance(width, (int, float)) else WIDE
+    return 1 if pixels < 620 else 2 if pixels < 1000 else 3
+
+
 def plotly_script() -> Path:
     """``plotly.min.js`` inside the installed plotly package (found without importing it)."""
     spec = find_spec("plotly")

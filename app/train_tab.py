@@ -11,7 +11,7 @@ from app.compare_tab import CompareTab
 from app.jobs import Jobs
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
-from app.plot import plot_box
+from app.plot import WIDE, panel_columns, plot_box
 from app.studies import own_studies
 from app.tables import studies_table
 from app.train_form import (
@@ -38,6 +38,7 @@ POLL: dict[str, Any] = {
     "show_progress": "hidden",
 }
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+WIDTH = "() => window.innerWidth"
 NO_STUDIES = '<div class="ds-empty">Studies that you train appear here.</div>'
 
 
@@ -73,6 +74,7 @@ class _Live:
     log: gr.HTML
     studies: gr.HTML
     seen: gr.State
+    width: gr.Number
 
     @property
     def outputs(self) -> list[Any]:
@@ -89,8 +91,9 @@ def build_train_tab(
         with gr.Column(scale=3, min_width=320):
             state, stop, see, lines, log = _layout_live()
     section("Earlier studies", "Finished ones can be chosen in the Compare tab.")
+    width = gr.Number(WIDE, visible=False)
     studies = framed(NO_STUDIES, "studies")
-    live = _Live(state, stop, see, lines, log, studies, gr.State(""))
+    live = _Live(state, stop, see, lines, log, studies, gr.State(""), width)
     _wire_form(place, jobs, form, live)
     _wire_live(page, place, jobs, live, tabs, compare)
 
@@ -153,48 +156,50 @@ def _layout_live() -> tuple[Any, ...]:
 
 
 def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
-    def start(*values: Any) -> list[Any]:
+    def start(width: float, *values: Any) -> list[Any]:
         try:
             order = read_form(place, FormValues(*values))
             jobs.start(order)
         except UserError as error:
             return [notice(str(error).strip()), *[gr.skip() for _ in live.outputs]]
-        return [HIDDEN_NOTICE, *_snapshot(place, jobs, "")]
+        return [HIDDEN_NOTICE, *_snapshot(place, jobs, "", width)]
 
     def follow_recipe(name: str) -> list[Any]:
         return [_expected(name), _epochs(place, name)]
 
-    form.start.click(start, form.values, [form.notice, *live.outputs], **PRESS)
+    inputs = [live.width, *form.values]
+    outputs = [form.notice, *live.outputs]
+    form.start.click(start, inputs, outputs, **PRESS)
     form.recipe.input(follow_recipe, form.recipe, [form.expected, form.epochs], **POLL)
 
 
 def _wire_live(
     page: gr.Blocks, place: Place, jobs: Jobs, live: _Live, tabs: gr.Tabs, compare: CompareTab
 ) -> None:
-    def poll(seen: str) -> list[Any]:
-        return _snapshot(place, jobs, seen)
+    def poll(seen: str, width: float) -> list[Any]:
+        return _snapshot(place, jobs, seen, width)
 
-    def arrive() -> list[Any]:
-        return _snapshot(place, jobs, "")
+    def arrive(width: float) -> list[Any]:
+        return [*_snapshot(place, jobs, "", width), width]
 
-    def stop() -> list[Any]:
+    def stop(width: float) -> list[Any]:
         study = jobs.running()
         if study is not None:
             try:
                 jobs.stop(study.path.name)
             except UserError as error:
                 gr.Warning(str(error))  # it ended in the moment between, which is no fault
-        return _snapshot(place, jobs, "")
+        return _snapshot(place, jobs, "", width)
 
     def see() -> list[Any]:
         shown = _shown(place, jobs)
         chosen = shown.path.name if shown is not None else None
         return [gr.update(selected="compare"), compare.refreshed(chosen)]
 
-    gr.Timer(POLL_SECONDS).tick(poll, live.seen, live.outputs, **POLL)
+    gr.Timer(POLL_SECONDS).tick(poll, [live.seen, live.width], live.outputs, **POLL)
     # A load event belongs to the page, so a refresh and a second tab begin with the truth.
-    page.load(arrive, None, live.outputs, **POLL)
-    live.stop.click(stop, None, live.outputs, **PRESS)
+    page.load(arrive, live.width, [*live.outputs, live.width], js=WIDTH, **POLL)
+    live.stop.click(stop, live.width, live.outputs, **PRESS)
     live.see.click(see, None, [tabs, compare.study], **PRESS)
 
 
@@ -206,7 +211,7 @@ def _shown(place: Place, jobs: Jobs) -> StudyFolder | None:
     return next(iter(place.runs.studies()), None)
 
 
-def _snapshot(place: Place, jobs: Jobs, seen: str) -> list[Any]:
+def _snapshot(place: Place, jobs: Jobs, seen: str, width: float) -> list[Any]:
     """Everything live, in the order of ``_Live.outputs``; what has not changed is left alone."""
     study = _shown(place, jobs)
     if study is None:
@@ -216,7 +221,7 @@ def _snapshot(place: Place, jobs: Jobs, seen: str) -> list[Any]:
         now = fingerprint(study)
         state, figure, log = card(study), gr.skip(), gr.skip()
         if now != seen:
-            figure, log = _figure(curves(study)), log_html(study)
+            figure, log = _figure(curves(study, min(2, panel_columns(width)))), log_html(study)
     except UserError as error:
         now, state, figure, log = "damaged", notice(str(error)), _figure(None), ""
     finished = study.state() == "finished"
