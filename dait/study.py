@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from dait.errors import Stopped, UserError
 from dait.events import Emit, Note
+from dait.models.cost import count_parameters
 from dait.pipeline import Workbench, open_data, prepare, run_arm, stage_plan
 from dait.recipe import Arm, Recipe
 from dait.runs import RunFolder, StudyFolder, write_atomically
@@ -119,11 +121,18 @@ def _facts(bench: Workbench) -> dict[str, Any]:
         "teacher": {
             "name": bench.teacher.name,
             "reads_text": bench.teacher.reads_text,
+            "weights_hash": bench.teacher.weights_hash,
+            **_size(bench),
             "zero_shot_top1": bench.zero_shot["top1"],
             "zero_shot_top5": bench.zero_shot["top5"],
             "zero_shot_interval": bench.zero_shot["top1_interval"],
         },
     }
+
+
+def _size(bench: Workbench) -> dict[str, int]:
+    teacher = bench.teacher
+    return {"parameters": count_parameters(teacher)} if isinstance(teacher, nn.Module) else {}
 
 
 def _write_teacher(folder: StudyFolder, bench: Workbench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,4 +48,9 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
         changes["data.source"] = args.data
     if args.epochs is not None:
         changes["train.epochs"] = args.epochs
-    return load_recipe(args.recipe).changed(changes)
+    recipe = load_recipe(args.recipe).changed(changes)
+    folder = Path(recipe.data.source)
+    if folder.is_dir():
+        # The study must find its photographs again from any working directory.
+        recipe = recipe.changed({"data.source": str(folder.resolve())})
+    return recipe
