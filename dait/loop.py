@@ -54,7 +54,8 @@ def train_stage(
 ) -> float:
     """Train ``task.network`` in place and return its validation top-1 (fraction).
 
-    Every image is seen once an epoch. The last epoch's weights are kept: nothing is selected.
+    An image is seen once an epoch at most: a last batch that is not full is left out. The last
+    epoch's weights are kept: nothing is selected.
     Raises UserError when the loss stops being finite, and when a teacher is needed but missing.
     """
     if task.needs_vlm and vlm_views is None:
@@ -79,7 +80,7 @@ def train_stage(
             output = task(_to(batch, device))
             value = output.loss.item()
             if not math.isfinite(value):
-                raise _not_finite(task, step, rate, output)
+                raise _not_finite(task, step + 1, rate, output)
             optimizer.zero_grad(set_to_none=True)
             output.loss.backward()
             torch.nn.utils.clip_grad_norm_(task.trainable(), config.gradient_clip)
@@ -172,7 +173,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def _not_finite(task: Task, step: int, rate: float, output: TaskOutput) -> UserError:
-    parts = ", ".join(f"{name} {float(part):.4g}" for name, part in output.parts.items())
+    parts = ", ".join(f"{name} {part.item():.4g}" for name, part in output.parts.items())
     return UserError(
         f"The loss of the stage “{task.stage}” is {output.loss.item()} at step {step} with a "
         f"learning rate of {rate:.3g} ({parts}). Lower train.learning_rate, or the weight of the "
