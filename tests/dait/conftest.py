@@ -22,6 +22,12 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two busy processes with two threads each starve one another; tiny networks gain nothing."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def birds() -> FieldGuide:
     """Six species at 32 px: 24 training, 12 validation and 18 test images."""
