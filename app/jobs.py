@@ -102,13 +102,11 @@ class Jobs:
         """
         study = StudyFolder(self.runs.resolve(study_id))
         with self._lock:
-            status = study.status()
             if not is_active(study):
                 raise UserError(f"{study_id} is {study.state()}: there is nothing to stop.")
-            pid = status.get("pid")
-            if isinstance(pid, int):
-                self._stopping.add(pid)
-                _end_group(pid, float(status["started"]))
+            status = study.status()
+            self._stopping.add(status["pid"])
+            _end_group(status["pid"], float(status["started"]))
             _settle(study, "stopped", "Stopped on request")
 
     def _spawn(self, study: StudyFolder, order: Order) -> subprocess.Popen[bytes]:
@@ -144,8 +142,11 @@ class Jobs:
 
 
 def is_active(study: StudyFolder) -> bool:
-    """Whether a process works on the study now, or is about to."""
-    return study.state() in ACTIVE_STATES
+    """Whether a process works on the study now, or is about to; False for a damaged one.
+
+    A study that is queued without a process waits for nobody: whoever was to start it is gone.
+    """
+    return study.state() in ACTIVE_STATES and isinstance(study.status().get("pid"), int)
 
 
 def output_tail(study: StudyFolder, last_bytes: int = _OUTPUT_TAIL_BYTES) -> str:

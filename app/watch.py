@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.jobs import ACTIVE_STATES, output_tail
+from app.jobs import is_active, output_tail
 from app.plot import figure_json
 from app.studies import Entry, entry_of
 from app.wording import duration, escape, percent, state_word
@@ -148,4 +148,4 @@ def _bar(status: Mapping[str, Any]) -> str:
 
 def is_running(study: StudyFolder | None) -> bool:
     """Whether Stop would do something."""
-    return study is not None and study.state() in ACTIVE_STATES
+    return study is not None and is_active(study)
