@@ -50,8 +50,12 @@ def write_model(
 
 @cache
 def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
-    """The shipped teacher, fp32, in eval mode, without gradients. Raises UserError if missing."""
+    """The shipped teacher, fp32, in eval mode, without gradients.
+
+    Raises UserError if its files are missing, damaged or not of one training.
+    """
     import open_clip
+    from safetensors import SafetensorError
 
     weights = folder / "model.safetensors"
     if not weights.is_file():
@@ -59,12 +63,18 @@ def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
             f"The demo teacher's weights are missing: {weights} does not exist. Restore the "
             "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
         )
-    config = json.loads((folder / "open_clip_config.json").read_text())
-    rows = json.loads((folder / "vocabulary.json").read_text())["rows"]
-    architecture = config["model_cfg"]
-    tokenizer = CompactTokenizer(rows, architecture["text_cfg"]["context_length"])
-    register_architecture(REGISTERED_NAME, architecture)
-    model = open_clip.create_model(REGISTERED_NAME, pretrained=str(weights))
+    try:
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        rows = json.loads((folder / "vocabulary.json").read_text())["rows"]
+        architecture = config["model_cfg"]
+        tokenizer = CompactTokenizer(rows, architecture["text_cfg"]["context_length"])
+        register_architecture(REGISTERED_NAME, architecture)
+        model = open_clip.create_model(REGISTERED_NAME, pretrained=str(weights))
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(
+            f"The demo teacher in {folder} cannot be loaded ({type(error).__name__}). Restore the "
+            "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
+        ) from error
     model.float().eval().requires_grad_(False)
     preprocess = config["preprocess_cfg"]
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -131,6 +131,7 @@ def load_openclip_folder(folder: Path) -> OpenClipTeacher:
     Raises UserError when a file is missing or does not fit. Pickled weights are not read.
     """
     import open_clip
+    from safetensors import SafetensorError
 
     config = folder / "open_clip_config.json"
     weights = sorted(folder.glob("*.safetensors"))
@@ -140,10 +141,14 @@ def load_openclip_folder(folder: Path) -> OpenClipTeacher:
             f"{folder} is not an OpenCLIP folder: it should hold open_clip_config.json and one "
             f".safetensors file; it holds {found}."
         )
+    # What OpenCLIP and torch raise for a config or weights that are damaged or do not fit.
+    unusable = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
     try:
-        model = open_clip.create_model(f"local-dir:{folder}")
+        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        # Named outright: left to itself, OpenCLIP may prefer a pickle that lies in the folder too.
+        open_clip.load_checkpoint(model, str(weights[0]))
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (*unusable, StopIteration, SafetensorError) as error:
         raise UserError(
             f"The OpenCLIP model in {folder} cannot be loaded "
             f"({type(error).__name__}: {_first_line(error)}). Are the weights those of the config?"
