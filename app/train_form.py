@@ -104,9 +104,11 @@ def _seeds(place: Place, values: FormValues) -> tuple[int, ...]:
 
 def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if number is None or number != int(number) or not low <= number <= high:
+    # The bounds first: they are what keeps "not a number" and infinity from int().
+    if number is None or not low <= number <= high or number != int(number):
         found = "nothing" if value is None else f"{value!r}"
-        raise UserError(f"{name}: give a whole number from {low} to {high}, not {found}. {note}")
+        sentence = f"{name}: give a whole number from {low} to {high}, not {found}. {note}"
+        raise UserError(sentence.strip())
     return int(number)
 
 

@@ -1,0 +1,133 @@
+"""The compare tab's contents, from a finished study and an uploaded photograph."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews
+from app.place import Place
+from app.studies import finished_studies
+from dait.errors import UserError
+from dait.evidence import heatmaps
+from dait.runs import RunsRoot, StudyFolder
+
+ROW_MEMBERS = 5
+
+
+@pytest.fixture
+def study_id(place: Place) -> str:
+    return finished_studies(place)[0].id
+
+
+def test_the_overview_has_a_row_for_every_network(place: Place, study_id: str) -> None:
+    view = CompareViews(place).overview(study_id, None)
+    assert view.table.count('<th scope="row">') == ROW_MEMBERS
+    assert (view.seeds, view.seed, len(view.classes)) == ((0, 1), 0, 4)
+    bars = json.loads(view.bars)
+    assert len([trace for trace in bars["data"] if trace["type"] == "bar"]) == ROW_MEMBERS - 1
+    assert view.slices is None
+
+
+def test_accuracy_on_backgrounds_is_shown_where_it_was_measured(
+    place: Place, study_id: str
+) -> None:
+    for path in (place.runs.path / study_id).glob("*/result.json"):
+        result = json.loads(path.read_text())
+        result["slices"] = {"background": {"familiar": 0.5, "unfamiliar": 0.25}}
+        path.write_text(json.dumps(result))
+    slices = json.loads(CompareViews(place).overview(study_id, None).slices or "")
+    assert {"familiar", "unfamiliar"} == set(slices["data"][0]["x"])
+
+
+def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    gallery, first = views.gallery(study_id, None)
+    row = views.row(study_id, None, ("test", first), AUTOMATIC, PREDICTED)
+    assert gallery.count("<button") == 12 and gallery.count('aria-pressed="true"') == 1
+    assert row.count("<figure") == ROW_MEMBERS
+    assert row.count('class="heat"') + row.count("map was empty") == ROW_MEMBERS
+    assert row.count("right</span>") + row.count("wrong</span>") == ROW_MEMBERS
+
+
+def test_a_photograph_gives_a_row_without_right_and_wrong(
+    place: Place, study_id: str, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    pick = ("upload", str(tmp_path / "photo.jpg"))
+    row = CompareViews(place).row(study_id, 1, pick, "layercam", 2)
+    assert row.count("<figure") == ROW_MEMBERS
+    assert "right</span>" not in row and "wrong</span>" not in row
+
+
+def test_a_row_is_made_once(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    opened = views.comparisons.get(study_id)
+    image, _ = opened.comparison.test_image(0)
+    first = opened.row(image, None, None)
+    assert opened.row(image.copy(), None, None) is first
+    assert opened.row(image, "layercam", None) is not first
+    assert views.comparisons.get(study_id) is opened
+
+
+def test_the_plane_and_the_matrices_have_a_panel_for_every_network(
+    place: Place, study_id: str
+) -> None:
+    views = CompareViews(place)
+    for figure in (views.plane(study_id, None, 3), views.similarity(study_id, None, 3)):
+        axes = [name for name in json.loads(figure)["layout"] if name.startswith("xaxis")]
+        titles = [note["text"] for note in json.loads(figure)["layout"]["annotations"]]
+        assert len(axes) >= ROW_MEMBERS
+        assert {"DAIT", "Direct distillation", "Vision-language model"} <= set(titles)
+    assert views.representation(study_id, None).count('<th scope="row">') == ROW_MEMBERS
+
+
+@pytest.mark.parametrize("name", [None, 7, "../tiny", "/etc", "gone-20260101", "tiny/../.."])
+def test_ids_lead_nowhere_else(place: Place, name: object) -> None:
+    with pytest.raises(UserError):
+        CompareViews(place).overview(name, None)
+
+
+@pytest.mark.parametrize(
+    ("pick", "method", "target"),
+    [
+        (("test", 10_000), AUTOMATIC, PREDICTED),
+        (("test", "0"), AUTOMATIC, PREDICTED),
+        (("test", None), AUTOMATIC, PREDICTED),
+        (("test", 0), "magic", PREDICTED),
+        (("test", 0), AUTOMATIC, 4),
+        (("test", 0), AUTOMATIC, "0"),
+        (("upload", "/nonexistent.jpg"), AUTOMATIC, PREDICTED),
+    ],
+)
+def test_what_a_browser_makes_up_is_refused(
+    place: Place, study_id: str, pick: tuple[str, object], method: str, target: object
+) -> None:
+    with pytest.raises(UserError):
+        CompareViews(place).row(study_id, None, pick, method, target)
+
+
+def test_an_unfinished_study_is_not_offered(place: Place, study_id: str) -> None:
+    StudyFolder(place.runs.path / study_id).write_status(state="failed")
+    assert CompareViews(place).choices() == []
+    with pytest.raises(UserError, match="not finished"):
+        CompareViews(place).overview(study_id, None)
+
+
+def test_own_studies_go_before_the_shipped_ones(place: Place, tmp_path: Path) -> None:
+    own = finished_studies(place)[0].id
+    for name in ("another", "demo"):
+        shutil.copytree(place.runs.path / own, tmp_path / "assets" / name)
+    both = replace(place, shipped=RunsRoot(tmp_path / "assets"))
+    assert [study_id for _, study_id in CompareViews(both).choices()] == [own, "demo", "another"]
+
+
+def test_every_method_is_offered() -> None:
+    assert set(METHODS) == {AUTOMATIC, *heatmaps.METHODS}

@@ -1,0 +1,88 @@
+"""The page as it is built: light, private, with nothing of a machine in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.page import build_page
+from app.place import PROJECT, SPACE_LIMITS, Place, read_place
+from app.plot import panel_columns, plotly_script
+from dait.errors import UserError
+
+HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotlib")
+
+
+def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from app.page import build_page\n"
+        "from app.place import Place\n"
+        "from app.theme import studio_css, studio_theme\n"
+        "from dait.runs import RunsRoot\n"
+        f"build_page(Place(RunsRoot({str(tmp_path)!r})))\n"
+        "studio_css(), studio_theme()\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_no_handler_is_a_public_endpoint(empty_place: Place) -> None:
+    handlers = build_page(empty_place).config["dependencies"]
+    assert len(handlers) > 10
+    assert {handler["api_visibility"] for handler in handlers} == {"private"}
+
+
+def test_polls_wait_for_nobody(empty_place: Place) -> None:
+    page = build_page(empty_place)
+    ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
+    assert len(ticks) == 1
+    assert ticks[0].concurrency_limit is None and ticks[0].show_progress == "hidden"
+
+
+def test_the_plotting_library_is_the_installed_one() -> None:
+    assert plotly_script().is_file()
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"), [(390, 1), (800, 2), (1280, 3), (None, 3), ("wide", 3)]
+)
+def test_panels_stack_on_narrow_windows(width: object, columns: int) -> None:
+    assert panel_columns(width) == columns
+
+
+def test_a_space_is_served_to_everybody_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
+    at_home = read_place({})
+    assert (at_home.host, at_home.port, at_home.limits.note) == ("127.0.0.1", None, "")
+    space = read_place({"SPACE_ID": "someone/studio", "GRADIO_SERVER_PORT": "7861"})
+    assert (space.host, space.port, space.limits) == ("0.0.0.0", 7861, SPACE_LIMITS)
+
+
+def test_data_folders_are_those_below_the_named_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
+    for name in ("fruit", "birds", ".hidden"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    place = read_place({"DAIT_DATA": str(tmp_path / "data")})
+    assert list(place.data) == ["birds", "fruit"]
+
+
+@pytest.mark.parametrize(
+    "environment", [{"GRADIO_SERVER_PORT": "door"}, {"DAIT_DATA": "/nonexistent/folder"}]
+)
+def test_a_setting_that_will_not_do_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(UserError, match=next(iter(environment))):
+        read_place(environment)
