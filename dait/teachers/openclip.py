@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +146,9 @@ def load_openclip_folder(folder: Path) -> OpenClipTeacher:
     # What OpenCLIP and torch raise for a config or weights that are damaged or do not fit.
     unusable = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
     try:
-        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-        # Named outright: left to itself, OpenCLIP may prefer a pickle that lies in the folder too.
+        # In two steps: in one, OpenCLIP may prefer a pickle that lies in the folder too.
+        with _without_warnings():  # it warns that the model has no weights yet
+            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
         open_clip.load_checkpoint(model, str(weights[0]))
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     except (*unusable, StopIteration, SafetensorError) as error:
@@ -155,6 +158,17 @@ def load_openclip_folder(folder: Path) -> OpenClipTeacher:
         ) from error
     digest = hashlib.sha256(weights[0].read_bytes()).hexdigest()
     return _frozen(f"openclip-local:{folder}", model, tokenizer, digest)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    root = logging.getLogger()  # OpenCLIP's
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def _frozen(name: str, model: Any, tokenizer: Any, digest: str | None = None) -> OpenClipTeacher:
