@@ -34,6 +34,9 @@ from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import Prototypes, embed_split, load_teacher, prototypes_of
 from dait.teachers.views import TeacherViews
 
+FIELD_GUIDE_ONLY = ("train_per_class", "val_per_class", "test_per_class", "species")
+"""Settings of ``DataConfig`` that a folder of photographs refuses."""
+
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 
 
@@ -56,7 +59,11 @@ class Workbench:
 
 def open_data(recipe: Recipe, emit: Emit) -> Dataset:
     """The recipe's data set. Raises UserError when there is none to be had."""
-    return open_dataset(emit=emit, **recipe.data.model_dump())
+    options = recipe.data.model_dump()
+    if recipe.data.source != "fieldguide":
+        for name in FIELD_GUIDE_ONLY:
+            del options[name]
+    return open_dataset(emit=emit, **options)
 
 
 def prepare(recipe: Recipe, emit: Emit) -> Workbench:
