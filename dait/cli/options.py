@@ -43,7 +43,12 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
         key, equals, value = item.partition("=")
         if not equals:
             raise UserError(f"--set wants KEY=VALUE, say train.learning_rate=0.001, not {item!r}.")
-        changes[key] = yaml.safe_load(value)
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(
+                f"--set {key}: {value!r} is not a value in YAML, such as 0.001, light or [8, 16]."
+            ) from None
     if args.data is not None:
         changes["data.source"] = args.data
     if args.epochs is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
+from dait.cli.study import parse_seeds
 from dait.recipe import ARMS
 
 
@@ -28,14 +29,15 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print the run's result."""
+    (seed,) = parse_seeds(str(args.seed))
     recipe = chosen_recipe(args)
     out = Path(args.out or f"runs/{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     from dait.sinks import TerminalSink
     from dait.study import run_study
 
     with closing(TerminalSink()) as terminal:
-        result = run_study(recipe, [args.arm], [args.seed], out, terminal)[0]
-    folder = out / f"{args.arm}-s{args.seed}"
+        result = run_study(recipe, [args.arm], [seed], out, terminal)[0]
+    folder = out / f"{args.arm}-s{seed}"
     if args.json:
         print(json.dumps(result | {"dir": str(folder)}))
     else:
