@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from app.place import PROJECT, Place
+from app.studies import finished_studies
 from dait.runs import RunsRoot
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
@@ -53,9 +54,11 @@ def empty_place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def app_runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path:
-    """The runs folder of the served app."""
+    """The runs folder of the served app: empty where studies come along, as at a first visit."""
     runs = tmp_path_factory.mktemp("served") / "runs"
-    shutil.copytree(tiny_study, runs / STUDY)
+    runs.mkdir()
+    if not finished_studies(Place(runs=RunsRoot(runs))):
+        shutil.copytree(tiny_study, runs / STUDY)
     return runs
 
 

@@ -1,0 +1,181 @@
+"""The app as a visitor lives it, in a real browser against ``python app.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import uploads
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+CARDS = ".ds-cell"
+SECONDS = 1000  # milliseconds
+TO_LOAD, TO_TRAIN = 120 * SECONDS, 400 * SECONDS
+PHONE = {"width": 390, "height": 844}
+
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, app_address: str) -> Iterator[OpenPage]:
+    """Open the page in a tab; in the end no tab may have logged an error or asked elsewhere."""
+    faults: list[str] = []
+    contexts = []
+
+    def check_request(request: Any) -> None:
+        if not request.url.startswith((app_address, "data:", "blob:")):
+            faults.append(f"asked {request.url}")
+
+    def check_message(message: Any) -> None:
+        if message.type == "error":
+            faults.append(f"logged {message.text}")
+
+    def open_tab(query: str = "", viewport: dict[str, int] | None = None) -> Any:
+        context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", check_request)
+        page.on("console", check_message)
+        page.on("pageerror", lambda error: faults.append(f"raised {error}"))
+        page.goto(f"{app_address}/{query}")
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def see_comparison(page: Any) -> None:
+    """Wait until the compare tab is full."""
+    page.wait_for_selector("#table table", timeout=TO_LOAD)
+    page.wait_for_function(f"document.querySelectorAll('{CARDS}').length >= 3", timeout=TO_LOAD)
+    page.wait_for_selector("#similarity .main-svg", timeout=TO_LOAD)
+
+
+def go_to(page: Any, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+
+
+def start_tiny(page: Any, epochs: int) -> None:
+    page.locator("#recipe input").click()
+    page.get_by_role("option", name="Smoke test").click()
+    page.locator("#expected", has_text="48 px").wait_for()
+    page.locator("#epochs input").fill(str(epochs))
+    page.locator("#start").click()
+
+
+def wait_for_state(page: Any, *states: str, timeout: float = TO_LOAD) -> None:
+    wanted = ", ".join(f'#live [data-state="{state}"]' for state in states)
+    page.wait_for_selector(wanted, timeout=timeout)
+
+
+def test_first_visit(open_page: OpenPage) -> None:
+    page = open_page()
+    see_comparison(page)
+    assert page.locator("#table tbody tr").count() >= 3
+    for figure in ("#bars", "#plane", "#similarity"):
+        assert page.locator(f"{figure} .main-svg").first.is_visible()
+    assert page.locator("#representation tbody tr").count() >= 3
+    pictures = page.locator(f"{CARDS} img:not(.heat)")
+    assert all(picture.get_attribute("alt") for picture in pictures.all())
+
+
+def test_another_sample_image_changes_the_row(open_page: OpenPage) -> None:
+    page = open_page()
+    see_comparison(page)
+    before = page.locator("#row p").first.inner_text()
+    page.locator("#gallery button").nth(3).press("Enter")
+    page.wait_for_function(
+        "before => document.querySelector('#row p')?.innerText !== before", arg=before
+    )
+    assert page.locator("#gallery button").nth(3).get_attribute("aria-pressed") == "true"
+
+
+def test_a_photograph_gets_its_row(open_page: OpenPage, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "mine.jpg")
+    page = open_page()
+    see_comparison(page)
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.jpg")
+    page.locator("#row", has_text="Your photograph").wait_for(timeout=TO_LOAD)
+    assert page.locator(CARDS).count() >= 3
+
+
+def test_what_is_no_photograph_is_refused_and_the_row_stays(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "words.jpg").write_text("words and nothing but words")
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
+    (tmp_path / "heavy.jpg").write_bytes(b"\xff\xd8" + bytes(uploads.MAX_BYTES))
+    page = open_page()
+    see_comparison(page)
+    row = page.locator("#row p").first.inner_text()
+    for name, says in (
+        ("drawing.svg", "SVG"),
+        ("words.jpg", "text file"),
+        ("huge.png", "60.0 million pixels"),
+        ("heavy.jpg", "at most 20 MiB"),
+    ):
+        page.locator("#upload input[type=file]").set_input_files(tmp_path / name)
+        page.locator("#row-notice", has_text=says).wait_for(timeout=TO_LOAD)
+        assert page.locator("#row p").first.inner_text() == row
+        page.locator("#upload").get_by_label("Clear").or_(
+            page.locator("#upload").get_by_label("Remove this file")
+        ).first.click()
+        page.wait_for_selector("#upload input[type=file]", state="attached")
+
+
+def test_stop_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
+    page, other = open_page(), open_page()
+    go_to(page, "Train")
+    go_to(other, "Train")
+    start_tiny(page, 200)
+    wait_for_state(page, "queued", "preparing", "training")
+    wait_for_state(other, "queued", "preparing", "training")
+    other.locator("#start").click()
+    other.locator("#train-notice", has_text="One training runs at a time").wait_for()
+    other.locator("#stop").click()
+    wait_for_state(other, "stopped")
+    wait_for_state(page, "stopped")
+    assert page.locator("#stop").is_disabled()
+
+
+def test_a_value_that_will_not_do_is_said_beside_the_form(open_page: OpenPage) -> None:
+    page = open_page()
+    go_to(page, "Train")
+    start_tiny(page, 0)
+    page.locator("#train-notice", has_text="Epochs: give a whole number").wait_for()
+
+
+def test_train_refresh_and_compare(open_page: OpenPage) -> None:
+    page = open_page()
+    go_to(page, "Train")
+    start_tiny(page, 2)
+    wait_for_state(page, "preparing", "training")
+    page.reload()
+    go_to(page, "Train")
+    wait_for_state(page, "preparing", "training", "evaluating", "finished")
+    wait_for_state(page, "finished", timeout=TO_TRAIN)
+    page.locator("#curves .main-svg").first.wait_for()
+    assert "Smoke test" in page.locator("#studies").inner_text()
+    page.locator("#see").click()
+    page.locator("#table caption", has_text="6 classes").wait_for(timeout=TO_LOAD)
+    assert "Smoke test" in page.locator("#study input").input_value()
+    page.wait_for_selector(CARDS, timeout=TO_LOAD)
+
+
+@pytest.mark.parametrize("tab", ["Compare", "Train", "About"])
+def test_a_phone_needs_no_sideways_scrolling(open_page: OpenPage, tab: str) -> None:
+    page = open_page("?__theme=dark", viewport=PHONE)
+    see_comparison(page)
+    go_to(page, tab)
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
