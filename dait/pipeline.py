@@ -255,10 +255,13 @@ def _cost_figures(cost: Any) -> dict[str, Any]:
 
 
 def _arrays(answers: Predictions) -> dict[str, np.ndarray]:
-    return {
-        "logits": answers.logits.numpy().astype(np.float16),
-        "pooled": answers.pooled.numpy().astype(np.float16),
-    }
+    return {"logits": _half(answers.logits), "pooled": _half(answers.pooled)}
+
+
+def _half(values: Tensor) -> np.ndarray:
+    """As fp16, or as they are where a badly trained network gives more than fp16 can hold."""
+    half = values.half()
+    return (half if torch.isfinite(half).all() else values).numpy()
 
 
 def _write_predictions(folder: RunFolder, arrays: dict[str, np.ndarray]) -> None:
