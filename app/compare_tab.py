@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -22,6 +22,7 @@ WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'
 UPLOAD_TYPES = ["image"]
 
 # Private handlers can still be called directly, so what they take is checked in CompareViews.
+KEPT = object()
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
 WITH_WIDTH = "(study, seed, _) => [study, seed, window.innerWidth]"
 SET_OPACITY = "value => { document.documentElement.style.setProperty('--heat-opacity', value); }"
@@ -151,10 +152,11 @@ def _layout_row() -> tuple[Any, ...]:
 def _wire_study(parts: _Parts, views: CompareViews) -> None:
     chosen = [parts.study, parts.seed]
 
-    @_told(6)
+    # A study that cannot be opened must not stand above the figures of the one before it.
+    @_told(KEPT, KEPT, "", "", "")
     def overview(study: str | None, seed: int | None) -> list[Any]:
         if study is None:
-            return [HIDDEN_NOTICE, gr.skip(), gr.skip(), EMPTY, None, None]
+            return [HIDDEN_NOTICE, gr.skip(), gr.skip(), EMPTY, "", ""]
         found = views.overview(study, seed)
         seeds = gr.update(
             choices=[(f"{number}", number) for number in found.seeds],
@@ -167,17 +169,17 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
         slices = gr.update(value=found.slices, visible=found.slices is not None)
         return [HIDDEN_NOTICE, seeds, target, found.table, found.bars, slices]
 
-    @_told(3)
+    @_told("", None)
     def samples(study: str | None, seed: int | None) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, "", None]
         gallery, first = views.gallery(study, seed)
         return [HIDDEN_NOTICE, gallery, ("test", first)]
 
-    @_told(4)
+    @_told("", "", "")
     def space(study: str | None, seed: int | None, width: float) -> list[Any]:
         if study is None:
-            return [HIDDEN_NOTICE, None, None, ""]
+            return [HIDDEN_NOTICE, "", "", ""]
         columns = panel_columns(width)
         plane = views.plane(study, seed, columns)
         similarity = views.similarity(study, seed, columns)
@@ -197,14 +199,14 @@ def _wire_row(parts: _Parts, views: CompareViews) -> None:
     show = _row_handler(views)
     shown = [parts.row_notice, parts.row]
 
-    @_told(3)
+    @_told(KEPT, KEPT)
     def pick_sample(
         study: str, seed: int | None, method: str, target: int, event: gr.EventData
     ) -> list[Any]:
         pick: Pick = ("test", getattr(event, "index", None))
         return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target), pick]
 
-    @_told(3)
+    @_told(KEPT, KEPT)
     def upload(
         study: str, seed: int | None, method: str, target: int, path: str | None
     ) -> list[Any]:
@@ -231,7 +233,7 @@ def _row_inputs(parts: _Parts) -> list[Any]:
 
 
 def _row_handler(views: CompareViews) -> Callable[..., list[Any]]:
-    @_told(2)
+    @_told(KEPT)
     def show(
         study: str | None, seed: int | None, pick: Pick | None, method: str, target: int
     ) -> list[Any]:
@@ -242,8 +244,11 @@ def _row_handler(views: CompareViews) -> Callable[..., list[Any]]:
     return show
 
 
-def _told(outputs: int) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
-    """A handler whose first output is a notice: a ``UserError`` is said there, the rest stays."""
+def _told(*otherwise: Any) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
+    """A handler whose first output is a notice: a ``UserError`` is said there.
+
+    The other outputs then get ``otherwise``: ``KEPT`` where what was there still holds.
+    """
 
     def decorate(handler: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
         @wraps(handler)
@@ -251,7 +256,7 @@ def _told(outputs: int) -> Callable[[Callable[..., list[Any]]], Callable[..., li
             try:
                 return handler(*values)
             except UserError as error:
-                rest: Sequence[Any] = [gr.skip() for _ in range(outputs - 1)]
+                rest = [gr.skip() if value is KEPT else value for value in otherwise]
                 return [notice(str(error)), *rest]
 
         return told

@@ -87,7 +87,10 @@ class Jobs:
             study = StudyFolder(self.runs.resolve(self.runs.new_id(order.recipe.name)))
             write_atomically(study.path / "recipe.yaml", order.recipe.to_yaml())
             study.write_status(
-                state="queued", message="Starting", arms=list(order.arms), seeds=list(order.seeds)
+                state="queued",
+                title=order.recipe.title or order.recipe.name,
+                arms=list(order.arms),
+                seeds=list(order.seeds),
             )
             process = self._spawn(study, order)
         watcher = threading.Thread(target=self._watch, args=(study, process), daemon=True)

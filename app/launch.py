@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -12,8 +11,6 @@ from dait.errors import UserError
 UPLOAD_LIMIT = "32mb"
 """What the server takes at all; ``app.uploads`` refuses less, with a sentence."""
 QUEUE_LENGTH = 64
-
-log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -59,9 +56,11 @@ def serve(block: bool = True) -> str:
             share=False,
             footer_links=["gradio", "settings"],
             show_error=False,
+            quiet=True,
         )
     except OSError as error:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
+    print(f"DAIT Studio is at {address} (Ctrl+C ends it; trainings go on)", flush=True)
     threading.Thread(target=warm_up, daemon=True).start()
     if block:
         page.block_thread()
@@ -74,4 +73,3 @@ def warm_up() -> None:
     from dait.evidence.heatmaps import warm_up as warm_up_heatmaps
 
     warm_up_heatmaps()
-    log.info("warm")

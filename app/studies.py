@@ -7,7 +7,6 @@ from typing import Any
 
 from app.place import Place
 from dait.errors import UserError
-from dait.recipe import Recipe, parse_recipe
 from dait.runs import StudyFolder
 
 
@@ -67,7 +66,7 @@ def entry_of(study: StudyFolder, shipped: bool) -> Entry:
     started = status.get("started")
     return Entry(
         id=study.path.name,
-        title=_title(study, description),
+        title=_title(study, description, status),
         state=state,
         shipped=shipped,
         started=float(started) if isinstance(started, (int, float)) else None,
@@ -77,13 +76,9 @@ def entry_of(study: StudyFolder, shipped: bool) -> Entry:
     )
 
 
-def recipe_of(study: StudyFolder) -> Recipe:
-    """The recipe of a study, finished or not. Raises ``UserError`` where it cannot be read."""
-    return parse_recipe(study.description().get("recipe"), study.path.name)
-
-
-def _title(study: StudyFolder, description: dict[str, Any]) -> str:
+def _title(study: StudyFolder, description: dict[str, Any], status: dict[str, Any]) -> str:
     recipe = description.get("recipe")
-    if isinstance(recipe, dict):
-        return str(recipe.get("title") or recipe.get("name") or study.path.name)
-    return str(description.get("name") or study.path.name)
+    titles = [recipe.get("title"), recipe.get("name")] if isinstance(recipe, dict) else []
+    # Until the trainer has described the study, only the page that started it knows its title.
+    titles += [status.get("title"), description.get("name"), study.path.name]
+    return next(str(title) for title in titles if title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,13 +165,19 @@ def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
             return [notice(str(error).strip()), *[gr.skip() for _ in live.outputs]]
         return [HIDDEN_NOTICE, *_snapshot(place, jobs, "", width)]
 
-    def follow_recipe(name: str) -> list[Any]:
-        return [_expected(name), _epochs(place, name)]
-
     inputs = [live.width, *form.values]
     outputs = [form.notice, *live.outputs]
     form.start.click(start, inputs, outputs, **PRESS)
-    form.recipe.input(follow_recipe, form.recipe, [form.expected, form.epochs], **POLL)
+    # In the browser: an answer from here could come after the visitor has typed other epochs.
+    known = {name: [_expected(name), _epochs(place, name)] for _, name in recipe_choices()}
+    form.recipe.input(
+        None,
+        form.recipe,
+        [form.expected, form.epochs],
+        js=f"name => ({json.dumps(known)})[name]",
+        api_visibility="private",
+        show_progress="hidden",
+    )
 
 
 def _wire_live(

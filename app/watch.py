@@ -54,16 +54,15 @@ def curves(study: StudyFolder, columns: int = 2) -> str | None:
 
 
 def log_html(study: StudyFolder) -> str:
-    """The end of the study's log, and of what it printed where it has failed."""
-    text = study.log_text(LOG_BYTES).strip()
-    if study.state() in ("failed", "lost"):
-        text = f"{text}\n\n{output_tail(study)}".strip()
+    """The end of what the training printed, or of the study's log where it printed to nobody."""
+    text = output_tail(study, LOG_BYTES) or study.log_text(LOG_BYTES).strip()
     return f'<pre class="ds-log" tabindex="0">{escape(text or "The log is empty so far.")}</pre>'
 
 
 def fingerprint(study: StudyFolder) -> str:
     """Changes whenever a curve or the log does: a poll that finds the same sends nothing."""
-    files = [study.path / "log.txt", *sorted(study.path.glob("*/metrics.jsonl"))]
+    logs = [study.path / "log.txt", study.path / "output.txt"]
+    files = [*logs, *sorted(study.path.glob("*/metrics.jsonl"))]
     sizes = [file.stat().st_size for file in files if file.exists()]
     return f"{study.path.name} {study.state()} {sizes}"
 

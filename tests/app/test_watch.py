@@ -108,6 +108,19 @@ def test_names_from_files_stay_text(study: StudyFolder) -> None:
         assert "onerror" in page and "<img" not in page
 
 
+def test_what_the_training_printed_goes_before_its_log(study: StudyFolder) -> None:
+    study.log("a line of the log")
+    assert "a line of the log" in log_html(study)
+    (study.path / "output.txt").write_text("what it printed")
+    assert "what it printed" in log_html(study) and "a line of the log" not in log_html(study)
+
+
+def test_a_queued_study_is_called_by_its_recipe(tmp_path: Path) -> None:
+    queued = StudyFolder(tmp_path / "tiny-20260101-120000-00000003")
+    queued.write_status(state="queued", title="Six species")
+    assert "Six species" in card(queued)
+
+
 def test_the_newest_study_is_listed_first(place: Place) -> None:
     newer = StudyFolder(place.runs.path / "tiny-20990101-120000-00000002")
     newer.create({"name": "tiny"})
