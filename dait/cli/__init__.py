@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise Stopped
 
     signal.signal(signal.SIGTERM, stop)
-    args = build_parser().parse_args(arguments)
     try:
+        args = build_parser().parse_args(arguments)
         return int(args.run(args))
     except UserError as error:
         print(f"dait: {error}", file=sys.stderr)

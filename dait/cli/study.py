@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.errors import UserError
 from dait.recipe import ARMS, Arm
+from dait.runs import to_json
 
 
 def register(commands: Any) -> None:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         results = run_study(recipe, arms, seeds, out, terminal)
     rows = [row | {"dir": str(out / f"{row['arm']}-s{row['seed']}")} for row in results]
     if args.json:
-        print(json.dumps({"study": str(out), "runs": rows}))
+        print(to_json({"study": str(out), "runs": rows}))
     else:
         print(f"{out}: {len(rows)} runs finished")
         for row in rows:

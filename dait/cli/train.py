@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_seeds
 from dait.recipe import ARMS
+from dait.runs import to_json
 
 
 def register(commands: Any) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         result = run_study(recipe, [args.arm], [seed], out, terminal)[0]
     folder = out / f"{args.arm}-s{seed}"
     if args.json:
-        print(json.dumps(result | {"dir": str(folder)}))
+        print(to_json(result | {"dir": str(folder)}))
     else:
         print(f"{folder}: top-1 {result['top1']:.1%} on {result['n_test']} test images")
     return 0
