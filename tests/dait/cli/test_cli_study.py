@@ -1,0 +1,73 @@
+"""``python -m dait study`` as scripts and the app start it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dait.recipe import ARMS, parse_recipe
+from dait.runs import StudyFolder
+
+pytestmark = pytest.mark.slow
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def test_the_contract_for_scripts(recipe_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    words = ["study", recipe_file, "--data", "fieldguide", "--arms", ",".join(ARMS), "--seeds",
+             "0", "--epochs", "1", "--out", out, "--json"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "dait", *map(str, words)],
+        capture_output=True, text=True, timeout=280, env=os.environ | ONE_THREAD,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()  # everything for people goes to stderr
+    told = json.loads(line)
+    assert told["study"] == str(out)
+    assert [(run["arm"], run["seed"]) for run in told["runs"]] == [(arm, 0) for arm in ARMS]
+    for run in told["runs"]:
+        assert run["dir"] == str(out / f"{run['arm']}-s0")
+        kept = json.loads((Path(run["dir"]) / "result.json").read_text())
+        assert run["top1"] == kept["top1"] and 0 <= run["top1"] <= 1 and run["n_test"] == 18
+    folder = StudyFolder(out)
+    assert folder.state() == "finished"
+    assert {run.state() for run in folder.runs()} == {"finished"}
+    recipe = parse_recipe(folder.description()["recipe"], "study.json")
+    assert recipe.train.epochs == 1
+    assert "student, epoch 1 of 1" in done.stderr and "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr and "WARNING" not in done.stderr
+
+
+def test_sigterm_stops_within_seconds_and_says_so(recipe_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    words = ["study", recipe_file, "--arms", "dait", "--epochs", "2000", "--out", out]
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dait", *map(str, words)],
+            stderr=stderr, stdout=subprocess.DEVNULL, env=os.environ | ONE_THREAD,
+        )  # fmt: skip
+        try:
+            run = StudyFolder(out).run("dait", 0)
+            deadline = time.monotonic() + 200
+            while not run.metrics():
+                assert process.poll() is None, (tmp_path / "stderr").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert run.status()["pid"] == process.pid and run.state() == "training"
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=15)
+        finally:
+            process.kill()
+            process.wait()
+    assert code == 130
+    assert (run.state(), StudyFolder(out).state()) == ("stopped", "stopped")
+    text = (tmp_path / "stderr").read_text()
+    assert text.endswith("dait: stopped on request\n") and "Traceback" not in text
