@@ -26,8 +26,12 @@ KEPT = object()
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
 WITH_WIDTH = "(study, seed, _) => [study, seed, window.innerWidth]"
 SET_OPACITY = "value => { document.documentElement.style.setProperty('--heat-opacity', value); }"
-UNPRESS = """() => document.querySelectorAll('.ds-gallery button[aria-pressed="true"]')
-  .forEach(button => button.setAttribute('aria-pressed', 'false'))"""
+# Only once the photograph is what is shown: a refused one leaves the sample image in its place.
+UNPRESS = """() => setTimeout(() => {
+  if (!document.querySelector('#row [data-kind="upload"]')) return;
+  document.querySelectorAll('.ds-gallery button[aria-pressed="true"]')
+    .forEach(button => button.setAttribute('aria-pressed', 'false'));
+}, 100)"""
 PICK_SAMPLE = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-index]');

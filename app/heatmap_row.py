@@ -43,7 +43,8 @@ def row_html(
     photograph = _address(picture.shown, "JPEG")
     cells = [_cell(picture, photograph, found, classes) for found in explanations]
     truth = "" if picture.truth is None else f" It is a <b>{_name(classes, picture.truth)}</b>."
-    head = f'<p class="ds-hint">{escape(picture.name)}.{truth}</p>'
+    kind = "upload" if picture.truth is None else "test"
+    head = f'<p class="ds-hint" data-kind="{kind}">{escape(picture.name)}.{truth}</p>'
     return head + f'<div class="ds-row">{"".join(cells)}</div>'
 
 

@@ -8,8 +8,6 @@ import threading
 
 from dait.errors import UserError
 
-UPLOAD_LIMIT = "32mb"
-"""What the server takes at all; ``app.uploads`` refuses less, with a sentence."""
 QUEUE_LENGTH = 64
 
 
@@ -35,6 +33,7 @@ def serve(block: bool = True) -> str:
     from app.place import read_place
     from app.plot import plot_head, plotly_script
     from app.theme import studio_css, studio_theme
+    from app.uploads import MAX_BYTES
 
     place = read_place()
     gr.set_static_paths([plotly_script()])
@@ -48,7 +47,7 @@ def serve(block: bool = True) -> str:
             theme=studio_theme(),
             css=studio_css(),
             head=plot_head(),
-            max_file_size=UPLOAD_LIMIT,
+            max_file_size=MAX_BYTES,
             enable_monitoring=False,
             ssr_mode=False,
             run_history=False,
