@@ -1,0 +1,32 @@
+"""``python -m dait merge``: studies of one recipe, run apart, as one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add ``merge`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "merge",
+        help="put studies of the same recipe together, say one seed from each machine",
+        description="Copy finished studies of the same recipe, data and teacher, with different "
+        "seeds or arms, into one new study. The first one's t-SNE map and log are kept.",
+    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="folders of finished studies")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Merge, and say what the result holds."""
+    from dait.merge import merge_studies
+    from dait.runs import StudyFolder
+
+    study = merge_studies([StudyFolder(Path(folder)) for folder in args.studies], Path(args.out))
+    description = study.description()
+    seeds = ", ".join(map(str, description["seeds"]))
+    print(f"{study.path}: {', '.join(description['arms'])}; seeds {seeds}")
+    return 0

@@ -1,0 +1,56 @@
+"""Studies of one recipe, run apart (say a seed a machine), put together as one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dait.errors import UserError
+from dait.runs import StudyFolder
+
+SAME = ("recipe", "classes", "data", "teacher")
+"""What studies must agree in for their figures to be comparable."""
+
+
+def merge_studies(studies: Sequence[StudyFolder], out: Path) -> StudyFolder:
+    """Copy the runs of finished ``studies`` into the new study ``out``; the first one leads.
+
+    Raises UserError when one is not finished, when they differ in recipe, data or teacher, when
+    two hold the same arm and seed, or when ``out`` exists.
+    """
+    if len(studies) < 2:
+        raise UserError("Name at least two studies to merge.")
+    if out.exists():
+        raise UserError(f"{out} exists already; name a new folder.")
+    described = [_described(study) for study in studies]
+    first = described[0]
+    for study, other in zip(studies, described, strict=True):
+        differing = [name for name in SAME if first.get(name) != other.get(name)]
+        if differing:
+            raise UserError(
+                f"{study.path} differs from {studies[0].path} in {', '.join(differing)}; only "
+                "studies of the same recipe, data and teacher can be merged."
+            )
+    rows = [row for other in described for row in other["runs"]]
+    names = [row["dir"] for row in rows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"More than one of the studies holds {', '.join(twice)}; leave one out.")
+    shutil.copytree(studies[0].path, out)
+    for study, other in zip(studies[1:], described[1:], strict=True):
+        for row in other["runs"]:
+            shutil.copytree(study.path / row["dir"], out / row["dir"])
+    seeds = sorted({row["seed"] for row in rows})
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    merged = StudyFolder(out)
+    merged.write_description(first | {"arms": arms, "seeds": seeds, "runs": rows})
+    merged.write_status(run_count=len(rows), message=f"{len(rows)} runs finished")
+    return merged
+
+
+def _described(study: StudyFolder) -> dict[str, Any]:
+    if study.state() != "finished":
+        raise UserError(f"{study.path} is {study.state()}; only finished studies can be merged.")
+    return study.description()

@@ -1,0 +1,56 @@
+"""A shipped study is small and shows the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dait.errors import UserError
+from dait.evidence.comparison import Comparison
+from dait.export import export_study
+from dait.runs import StudyFolder
+
+
+def test_an_exported_study_is_smaller_and_compares_alike(tiny_study: Path, tmp_path: Path) -> None:
+    original = Comparison(StudyFolder(tiny_study))
+    shipped = export_study(StudyFolder(tiny_study), tmp_path / "shipped")
+    exported = Comparison(shipped)
+
+    before = tiny_study / f"dait-s{original.seed}" / "student.safetensors"
+    after = shipped.path / before.parent.name / before.name
+    assert after.stat().st_size < before.stat().st_size
+    assert [row["top1"] for row in exported.table()] == [row["top1"] for row in original.table()]
+    assert exported.members == original.members
+    image, _ = original.test_image(0)
+    for one, other in zip(original.explain(image), exported.explain(image), strict=True):
+        np.testing.assert_allclose(
+            [p for _, p in one.top], [p for _, p in other.top], rtol=0.02, atol=1e-3
+        )
+
+
+def test_training_time_parts_and_other_seeds_networks_stay_behind(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    seeds = StudyFolder(tiny_study).description()["seeds"]
+    shipped = export_study(StudyFolder(tiny_study), tmp_path / "shipped", weights_of=seeds[1])
+
+    assert not list(shipped.path.rglob("projections-*"))
+    kept = {file.parent.name for file in shipped.path.rglob("*.safetensors")}
+    assert kept and all(name.endswith(f"-s{seeds[1]}") for name in kept)
+    assert (shipped.path / f"dait-s{seeds[0]}" / "result.json").exists()
+
+
+def test_only_a_finished_study_with_that_seed_into_a_new_folder(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="no seed 77"):
+        export_study(StudyFolder(tiny_study), tmp_path / "a", weights_of=77)
+    with pytest.raises(UserError, match="exists already"):
+        export_study(StudyFolder(tiny_study), tmp_path)
+    unfinished = StudyFolder(tmp_path / "new")
+    unfinished.create({"name": "new"})
+    with pytest.raises(UserError, match="only a finished study"):
+        export_study(unfinished, tmp_path / "b")
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
