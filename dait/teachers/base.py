@@ -20,10 +20,13 @@ class FrozenTeacher(Protocol):
     name: str
     dim: int
     image_size: int
-    logit_scale: float
-    """κ of METHOD: zero-shot logits are κ · embedding · prototype."""
     reads_text: bool
     weights_hash: str
+
+    @property
+    def logit_scale(self) -> float:
+        """κ of METHOD: zero-shot logits are κ · embedding · prototype."""
+        ...
 
     def embed(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] → ``(B, dim)``, unit length, no gradient."""

@@ -61,7 +61,7 @@ class ConvolutionalPatches(nn.Module):
 @register_model
 def fieldguide_hybrid_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     """timm's entry point, as OpenCLIP calls it: average pooling, no class token, no head."""
-    model = VisionTransformer(
+    model: Any = VisionTransformer(
         img_size=kwargs.get("img_size") or 64,
         patch_size=STRIDE,
         embed_dim=160,
