@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from app.comparisons import Comparisons, Opened
 from app.heatmap_row import Picture, gallery_html, row_html
 from app.place import Place
@@ -110,7 +108,7 @@ class CompareViews:
         comparison = self.comparisons.get(study_id, seed).comparison
         placed, roles = comparison.tsne(), _roles(comparison)
         figure = figures.tsne_panels(
-            {roles[key]: _filling(xy) for key, xy in placed.coordinates.items() if key in roles},
+            {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
             placed.labels,
             [info.name for info in comparison.classes],
             _groups(comparison),
@@ -203,11 +201,6 @@ def _target(value: object, classes: int) -> int | None:
 
 def _roles(comparison: Comparison) -> dict[str, str]:
     return {member.key: member.role for member in comparison.members}
-
-
-def _filling(xy: np.ndarray) -> np.ndarray:
-    """A t-SNE map at the size of its panel: its own size says nothing."""
-    return xy / max(float(np.abs(xy).max(initial=0.0)), 1e-12)
 
 
 def _groups(comparison: Comparison) -> list[str] | None:

@@ -134,7 +134,7 @@ def _add_bar(figure: go.Figure, bar: _Bar, ink_colour: str) -> None:
         marker={"color": bar.colour},
         text=[percent(bar.height)],
         textposition="inside",
-        insidetextanchor="middle",
+        insidetextanchor="start",
         textangle=0,
         textfont={"color": "#FFFFFF"},
         error_y={

@@ -39,8 +39,8 @@ def tsne_panels(
 
     labels: ``(N,)``; class_names: ``(C,)``; groups: ``(C,)`` coarse groups, which share a hue and
     become the legend; ids: ``(N,)`` image names for hover and clicks (``customdata`` is [image
-    index, id, class name]). All panels have equal scales and one range: a t-SNE map has no units,
-    so axes are unlabelled.
+    index, id, class name]). Every map fills its panel, alike in both directions: a t-SNE map has no
+    units and its size says nothing, so axes are unlabelled.
     Raises ``ValueError`` where the counts differ.
     """
     wrong = {arm: len(xy) for arm, xy in coordinates.items() if len(xy) != len(labels)}
@@ -55,7 +55,8 @@ def tsne_panels(
     looks = class_looks(len(class_names), groups)
     scatter = go.Scatter if len(coordinates) * len(labels) <= MOST_SVG_POINTS else go.Scattergl
     names = ids if ids is not None else [f"image {index}" for index in range(len(labels))]
-    for (row, column), xy in zip(cells, coordinates.values(), strict=True):
+    for (row, column), placed in zip(cells, coordinates.values(), strict=True):
+        xy = placed / max(float(np.abs(placed).max()), 1e-12)
         for title, members in sets.items():
             figure.add_trace(
                 scatter(
@@ -80,7 +81,7 @@ def tsne_panels(
                 row=row,
                 col=column,
             )
-    _equal_axes(figure, cells, columns, coordinates)
+    _equal_axes(figure, cells, columns)
     height = rows * PANEL_HEIGHT + (rows - 1) * GAP + 116
     finish(figure, NAME, height, dark)
     if len(sets) > 1:
@@ -104,9 +105,8 @@ def _equal_axes(
     figure: go.Figure,
     cells: list[tuple[int, int]],
     columns: int,
-    coordinates: Mapping[str, np.ndarray],
 ) -> None:
-    reach = 1.05 * max(float(np.abs(xy).max()) for xy in coordinates.values()) or 1.0
+    reach = 1.05  # the maps are scaled to one
     for row, column in cells:
         shared = {
             "range": [-reach, reach],

@@ -183,7 +183,21 @@ def test_tsne_panels_share_images_colours_and_axes() -> None:
     assert len(ranges) == 1
     assert [figure.layout[f"yaxis{i}"].scaleanchor for i in ("", 2, 3)] == ["x", "x2", "x3"]
     points = {tuple(p) for t in figure.data[:2] for p in zip(t.x, t.y, strict=True)}
-    assert points == {tuple(p) for p in coordinates()["independent"]}
+    placed = coordinates()["independent"]
+    assert points == {tuple(p) for p in placed / np.abs(placed).max()}
+
+
+def test_a_wide_tsne_map_does_not_shrink_the_others() -> None:
+    wide = coordinates() | {"dait": 100 * coordinates()["dait"]}
+    reach = [
+        max(
+            np.abs([*trace.x, *trace.y]).max()
+            for trace in tsne_panels(wide, LABELS, CLASSES).data
+            if trace.xaxis == axis
+        )
+        for axis in ("x", "x2", "x3")
+    ]
+    assert reach == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_classes_of_a_group_differ_by_symbol() -> None:
