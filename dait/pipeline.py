@@ -37,6 +37,10 @@ from dait.teachers.views import TeacherViews
 FIELD_GUIDE_ONLY = ("train_per_class", "val_per_class", "test_per_class", "species")
 """Settings of ``DataConfig`` that a folder of photographs refuses."""
 
+INTERMEDIATE_SEED = 1_000_003
+"""Added to the seed for the intermediate teacher's initial weights: were they the student's own,
+feature distillation would start from a match that no other arm has."""
+
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 
 
@@ -116,7 +120,7 @@ def run_arm(bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit
     intermediate, intermediate_val = None, None
     stages = 2 if arm == "dait" else 1
     if arm == "dait":
-        intermediate = new_network(bench, recipe.intermediate, seed)
+        intermediate = new_network(bench, recipe.intermediate, seed + INTERMEDIATE_SEED)
         task: Task = _adapt_task(bench, intermediate)
         epochs = recipe.dait.stage1_epochs or recipe.train.epochs
         intermediate_val = _train(bench, task, Stage(0, stages, epochs, seed), emit)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dait.data.base import Dataset
 from dait.errors import UserError
@@ -74,7 +74,7 @@ def prototypes_of(teacher: FrozenTeacher, data: Dataset) -> Prototypes:
 
 
 def embed_split(teacher: FrozenTeacher, images: object, batch: int = 128) -> Tensor:
-    """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images."""
+    """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
     from dait.data.augment import ViewPolicy, view_batch
 
     policy, rows = ViewPolicy("original"), []
@@ -82,5 +82,12 @@ def embed_split(teacher: FrozenTeacher, images: object, batch: int = 128) -> Ten
     for start in range(0, count, batch):
         index = range(start, min(start + batch, count))
         pixels = view_batch(images[start : start + batch], index, 0, policy, 0)  # type: ignore[index]
-        rows.append(teacher.embed(pixels))
+        rows.append(teacher.embed(pixels.to(device_of(teacher))).cpu())
     return torch.cat(rows)
+
+
+def device_of(teacher: FrozenTeacher) -> torch.device:
+    """Where the teacher computes; the CPU for one that is no module."""
+    if isinstance(teacher, nn.Module):
+        return next(teacher.parameters()).device
+    return torch.device("cpu")

@@ -7,13 +7,14 @@ import json
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import Dataset
 from dait.data.store import cache_dir, load_or_build
 from dait.events import Emit, Progress, ignore
 from dait.teachers.base import FrozenTeacher
+from dait.teachers.registry import device_of
 
 DTYPE = np.float16
 
@@ -63,7 +64,7 @@ class TeacherViews:
 
     def _compute(self, view: int) -> dict[str, np.ndarray]:
         images = self.data.split("train").images
-        device = _device_of(self.teacher)
+        device = device_of(self.teacher)
         rows: list[np.ndarray] = []
         for start in range(0, len(images), self._batch):
             index = np.arange(start, min(start + self._batch, len(images)))
@@ -72,9 +73,3 @@ class TeacherViews:
             what = f"The frozen teacher looks at view {view + 1}"
             self._emit(Progress(what, int(index[-1]) + 1, len(images)))
         return {"embeddings": np.concatenate(rows)}
-
-
-def _device_of(teacher: FrozenTeacher) -> torch.device:
-    if isinstance(teacher, nn.Module):
-        return next(teacher.parameters()).device
-    return torch.device("cpu")
