@@ -20,13 +20,13 @@ student in three ways under one recipe and shows them side by side:</p>
 <p>The studies that come along use <code>fieldguide-clip</code>, a small vision-language model
 trained on drawn birds so that everything works without a download. It shows how the method runs.
 It says nothing about how well a large pretrained model would teach. The Field Guide's images are
-drawn too: 40 species in eight families, told apart by small parts. In training most species stand
-in their own habitat, in the test images the habitat says nothing.</p>
+drawn too: 40 species in eight families, told apart by small parts. In training most images of
+a species show its own habitat, in the test images the habitat says nothing.</p>
 <h2>How to read the figures</h2>
 <ul>
-<li><b>Top-1</b> is the share of test images whose class is right. The test images are looked at
-once, at the end; everything is chosen on validation images. The small range under it is a 95 %
-interval over the images, or the standard deviation over seeds.</li>
+<li><b>Top-1</b> is the share of test images whose class is right. Nothing is chosen on the test
+images: students are measured on them once, when they are trained. The small range under it is a
+95 % interval over the images, or the standard deviation over seeds.</li>
 <li><b>Gain</b> is the difference to direct distillation in percentage points. <b>p (McNemar)</b>
 asks whether both networks could be equally good on these images; above 0.05 the gain may be
 chance.</li>

@@ -98,7 +98,11 @@ def _layout() -> _Parts:
         seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False)
     width = gr.Number(WIDE, visible=False)
     top_notice = notice_box("compare-notice")
-    section("Accuracy and cost", "Every network saw the same data, schedule and seeds.")
+    section(
+        "Accuracy and cost",
+        "Every student was trained on the same images, with the same seeds and schedule. DAIT "
+        "trains its intermediate teacher besides.",
+    )
     table = framed(WAITING, "table")
     with gr.Row():
         with gr.Column(min_width=320):

@@ -151,7 +151,9 @@ def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) 
         if result.get("intermediate")
     ]
     roles = [row["role"] for row in table]
-    students = sorted(results, key=lambda result: roles.index(result["arm"]))
+    # Seeds may have different arms: those that this seed lacks come last.
+    places = {role: place for place, role in enumerate(roles)}
+    students = sorted(results, key=lambda result: places.get(result["arm"], len(places)))
     zero_shot = next((row["top1"] for row in table if row["role"] == "vlm"), None)
     references = {} if zero_shot is None else {"frozen teacher": zero_shot}
     return figure_json(figures.accuracy_bars(teachers + students, references))

@@ -26,7 +26,8 @@ class Limits:
 SPACE_LIMITS = Limits(
     epochs=5,
     seeds=1,
-    note="This public Space trains one study at a time, at most 5 epochs and one seed. "
+    note="This public Space trains one study at a time, at most 5 epochs and one seed, and any "
+    "visitor may stop it. "
     "Duplicate this Space for real work.",
 )
 

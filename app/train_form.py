@@ -70,6 +70,8 @@ def read_form(place: Place, values: FormValues) -> Order:
                 f"The recipe {recipe.name} has the demo teacher, which knows drawn birds only and "
                 "would teach nothing about photographs. Choose a recipe for photographs."
             )
+    elif recipe.data.source not in [card.name for card in list_datasets()]:
+        raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
     for role, name in (("student", values.student), ("intermediate", values.intermediate)):
         if name != AS_IN_RECIPE and name is not None:
             changes[role] = _network(name, getattr(recipe, role)).model_dump()

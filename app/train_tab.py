@@ -101,7 +101,11 @@ def build_train_tab(
 
 def _layout_form(place: Place) -> _Form:
     recipes = recipe_choices()
-    section("Train", "Every arm learns from the same images, for the same number of epochs.")
+    section(
+        "Train",
+        "Every student learns from the same images, for the same number of epochs; DAIT first "
+        "trains its intermediate teacher.",
+    )
     if place.limits.note:
         gr.HTML(notice(place.limits.note, calm=True), apply_default_css=False)
     recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")

@@ -15,7 +15,7 @@ from dait.runs import StudyFolder
 
 LOG_BYTES = 12_000
 STAGES = {
-    "intermediate": "the intermediate teacher learns from the frozen teacher",
+    "intermediate teacher": "the intermediate teacher learns from the frozen teacher",
     "student": "the student learns",
 }
 

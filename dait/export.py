@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dait.errors import UserError
 from dait.models.checkpoint import load_network, save_network
-from dait.runs import RunFolder, StudyFolder
+from dait.runs import RunFolder, StudyFolder, whole_folder
 
-STUDY_FILES = ("study.json", "status.json", "log.txt", "teacher.npz", "tsne.npz")
-RUN_FILES = ("config.yaml", "status.json", "metrics.jsonl", "log.txt", "result.json")
+STUDY_FILES = ("teacher.npz", "tsne.npz")
+RUN_FILES = ("metrics.jsonl", "result.json")
 
 
 def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -> StudyFolder:
@@ -31,15 +32,34 @@ def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -
     seed = seeds[0] if weights_of is None else weights_of
     if seed not in seeds:
         raise UserError(f"The study has no seed {seed}; it has {', '.join(map(str, seeds))}.")
-    out.mkdir(parents=True)
-    _copy(study.path, out, STUDY_FILES)
-    for row, run in zip(rows, study.runs(), strict=True):
-        folder = out / row["dir"]
-        folder.mkdir()
-        _copy(run.path, folder, RUN_FILES)
-        if row["seed"] == seed:
-            _export_networks(run, RunFolder(folder))
+    with whole_folder(out) as unfinished:
+        _copy(study.path, unfinished, STUDY_FILES)
+        _write_description(study, StudyFolder(unfinished))
+        for row, run in zip(rows, study.runs(), strict=True):
+            target = RunFolder(unfinished / row["dir"])
+            target.path.mkdir()
+            _copy(run.path, target.path, RUN_FILES)
+            target.create(_without_place(run.config()))
+            target.write_status(**_without_process(run.status()))
+            if row["seed"] == seed:
+                _export_networks(run, target)
     return StudyFolder(out)
+
+
+def _write_description(study: StudyFolder, target: StudyFolder) -> None:
+    described = study.description()
+    target.write_description(described | {"recipe": _without_place(described["recipe"])})
+    target.write_status(**_without_process(study.status()))
+
+
+def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with a folder's name in place of where it lies on this machine."""
+    source = Path(recipe["data"]["source"]).name
+    return {**recipe, "data": {**recipe["data"], "source": source}}
+
+
+def _without_process(status: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in status.items() if key != "pid"}
 
 
 def _copy(source: Path, target: Path, names: tuple[str, ...]) -> None:

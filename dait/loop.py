@@ -14,7 +14,7 @@ from torch import Tensor
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import Dataset, Split
 from dait.errors import UserError
-from dait.events import Emit, EpochDone, StageDone, StageStarted, StepDone
+from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone
 from dait.inference import predict_split
 from dait.models.network import recalibrate_batchnorm
 from dait.recipe import TrainConfig
@@ -92,6 +92,7 @@ def train_stage(
             emit(StepDone(task.stage, epoch, step, value))
         seconds = time.monotonic() - epoch_started
         if epoch + 1 == stage.epochs and steps < FEW_STEPS:
+            emit(Note(f"only {steps} steps: BatchNorm's statistics are estimated again"))
             recalibrate_batchnorm(task.network, _calibration_views(task, train, config, stage))
         predictions = predict_split(task.network, val)
         val_top1 = predictions.top1(val_labels)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs import StudyFolder, whole_folder
 
-SAME = ("recipe", "classes", "data", "teacher")
-"""What studies must agree in for their figures to be comparable."""
+SAME = ("recipe", "classes", "counts", "teacher")
+"""What studies must agree in for their figures to be comparable; see ``_identity``."""
 
 
 def merge_studies(studies: Sequence[StudyFolder], out: Path) -> StudyFolder:
@@ -27,7 +27,8 @@ def merge_studies(studies: Sequence[StudyFolder], out: Path) -> StudyFolder:
     described = [_described(study) for study in studies]
     first = described[0]
     for study, other in zip(studies, described, strict=True):
-        differing = [name for name in SAME if first.get(name) != other.get(name)]
+        mine, theirs = _identity(first), _identity(other)
+        differing = [name for name in SAME if mine[name] != theirs[name]]
         if differing:
             raise UserError(
                 f"{study.path} differs from {studies[0].path} in {', '.join(differing)}; only "
@@ -38,16 +39,32 @@ def merge_studies(studies: Sequence[StudyFolder], out: Path) -> StudyFolder:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"More than one of the studies holds {', '.join(twice)}; leave one out.")
-    shutil.copytree(studies[0].path, out)
-    for study, other in zip(studies[1:], described[1:], strict=True):
-        for row in other["runs"]:
-            shutil.copytree(study.path / row["dir"], out / row["dir"])
+    with whole_folder(out) as unfinished:
+        shutil.copytree(studies[0].path, unfinished, dirs_exist_ok=True)
+        for study, other in zip(studies[1:], described[1:], strict=True):
+            for row in other["runs"]:
+                shutil.copytree(study.path / row["dir"], unfinished / row["dir"])
+        _describe(StudyFolder(unfinished), first, rows)
+    return StudyFolder(out)
+
+
+def _describe(merged: StudyFolder, first: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     seeds = sorted({row["seed"] for row in rows})
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    merged = StudyFolder(out)
     merged.write_description(first | {"arms": arms, "seeds": seeds, "runs": rows})
     merged.write_status(run_count=len(rows), message=f"{len(rows)} runs finished")
-    return merged
+
+
+def _identity(described: dict[str, Any]) -> dict[str, Any]:
+    """What must agree. Not measured figures, which another machine may round otherwise, nor a
+    folder's fingerprint, which holds the times of its files."""
+    teacher, data = described.get("teacher", {}), described.get("data", {})
+    return {
+        "recipe": described.get("recipe"),
+        "classes": described.get("classes"),
+        "counts": data.get("counts"),
+        "teacher": (teacher.get("name"), teacher.get("weights_hash")),
+    }
 
 
 def _described(study: StudyFolder) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
     for name in ("train", "val", "test"):
         emit(Note(f"reading the {name} split"))
         data.split(name)
-    for problem in data.problems[:20]:
-        emit(Note(f"left out {problem.file}: {problem.reason}"))
+    for line in left_out(data):
+        emit(Note(line))
     prototypes = prototypes_of(teacher, data)
     prototypes = Prototypes(prototypes.vectors.cpu(), prototypes.logit_scale)
     emit(Note("the frozen teacher looks at the test split"))
@@ -96,6 +96,15 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
     zero_shot = evaluate(logits, test.labels, {})
     emit(Note(f"zero-shot top-1 of {teacher.name} on test: {zero_shot['top1']:.1%}"))
     return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot)
+
+
+def left_out(data: Dataset) -> list[str]:
+    """In words: how many files could not be used, which and why, and what else is odd."""
+    lines = [str(note) for note in getattr(data, "notes", ())]
+    if data.problems:
+        lines.append(f"{len(data.problems)} files cannot be used and are left out")
+    lines += [f"left out {problem.file}: {problem.reason}" for problem in data.problems]
+    return lines
 
 
 def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:

@@ -19,6 +19,10 @@ Arm = Literal["independent", "direct", "dait"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 
 
+OWN_FOLDER = "PATH-OF-YOUR-FOLDER"
+"""What a recipe for anybody's photographs has for a source, until they name their folder."""
+
+
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors, values cannot be changed after checking."""
 

@@ -10,7 +10,8 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     except OSError as error:
         _discard(temporary)
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the new name ``path`` at the end, or leaves nothing behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        filling = Path(temporary) / path.name
+        filling.mkdir()
+        yield filling
+        filling.rename(path)
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -14,7 +14,7 @@ from torch import nn
 from dait.errors import Stopped, UserError
 from dait.events import Emit, Note
 from dait.models.cost import count_parameters
-from dait.pipeline import Workbench, open_data, prepare, run_arm, stage_plan
+from dait.pipeline import Workbench, left_out, open_data, prepare, run_arm, stage_plan
 from dait.recipe import Arm, Recipe
 from dait.runs import RunFolder, StudyFolder, write_atomically
 from dait.sinks import RunSink, StudySink, fan_out
@@ -64,6 +64,8 @@ def _run_all(
     listen = fan_out(sink, emit)
     bench = prepare(recipe, listen)
     folder.write_description(described | _facts(bench))
+    for line in left_out(bench.data):
+        folder.log(line)
     _write_teacher(folder, bench)
     results = []
     for index, (arm, seed) in enumerate(plan):
@@ -71,7 +73,12 @@ def _run_all(
         results.append(_run_one(bench, arm, seed, folder.run(arm, seed), listen))
         folder.log(f"{arm}, seed {seed}: test top-1 {results[-1]['top1']:.1%}")
     listen(Note("placing the test images on a plane"))
-    _write_plane(folder, listen)
+    try:
+        _write_plane(folder, listen)
+    except UserError as error:
+        # The runs are finished all the same, and whoever looks at the map may compute it again.
+        folder.log(f"no t-SNE map: {error}")
+        emit(Note(f"no t-SNE map: {error}"))
     return results
 
 
@@ -116,7 +123,9 @@ def _facts(bench: Workbench) -> dict[str, Any]:
             "name": bench.data.name,
             "fingerprint": bench.data.fingerprint,
             "counts": bench.data.counts(),
-            "problems": len(bench.data.problems),
+            "problems": [
+                {"file": problem.file, "reason": problem.reason} for problem in bench.data.problems
+            ],
         },
         "teacher": {
             "name": bench.teacher.name,

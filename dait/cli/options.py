@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe, recipe_names
+from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,11 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
     if args.epochs is not None:
         changes["train.epochs"] = args.epochs
     recipe = load_recipe(args.recipe).changed(changes)
+    if recipe.data.source == OWN_FOLDER:
+        raise UserError(
+            f"The recipe {recipe.name} is for photographs of your own: name their folder with "
+            "--data, say --data path/to/photos."
+        )
     folder = Path(recipe.data.source)
     if folder.is_dir():
         # The study must find its photographs again from any working directory.

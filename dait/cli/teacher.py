@@ -28,7 +28,10 @@ def _register_eval(actions: Any) -> None:
     )
     parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
     parser.add_argument("--data", default="fieldguide", metavar="NAME_OR_FOLDER")
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
+    parser.add_argument("--split", default="val", choices=("train", "val", "test"))
+    parser.add_argument(
+        "--teacher-size", type=int, metavar="N", help="side at which a timm teacher sees the images"
+    )
     parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_eval)
@@ -57,7 +60,7 @@ def run_eval(args: argparse.Namespace) -> int:
 
     with closing(TerminalSink()) as terminal:
         data = open_dataset(args.data, size=args.size, emit=terminal)
-        teacher = load_teacher(args.teacher)
+        teacher = load_teacher(args.teacher, args.teacher_size)
         prototypes = prototypes_of(teacher, data)
         split = data.split(args.split)
         logits = embed_split(teacher, split.images) @ prototypes.vectors.T

@@ -63,7 +63,7 @@ class Comparison(NetworkRow):
     ``direct``, ``independent``, ``dait``: those that exist. Networks are loaded when first needed
     and figures computed once, so it is worth keeping; several threads may use it.
 
-    Also: ``seed``, ``seeds`` (those with a finished run), ``recipe``, ``study`` (its folder).
+    Also: ``seed``, ``seeds`` (those that can be opened), ``recipe``, ``study`` (its folder).
     """
 
     def __init__(self, study: StudyFolder, seed: int | None = None) -> None:
@@ -80,11 +80,12 @@ class Comparison(NetworkRow):
         self._record = read_study(study)
         self.study = study
         self.recipe = self._record.recipe
-        self.seeds = self._record.seeds
+        # Where none can be opened, reading the first says what is missing.
+        self.seeds = self._record.open_seeds or self._record.seeds
         self.seed = self.seeds[0] if seed is None else seed
         if self.seed not in self.seeds:
             raise UserError(
-                f"The study {study.path.name} has no finished run with seed {seed}; it has "
+                f"The study {study.path.name} has no run to open with seed {seed}; it has "
                 f"{', '.join(map(str, self.seeds))}."
             )
         self._here = read_seed(self._record, self.seed)

@@ -46,8 +46,17 @@ class StudyRecord:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds with a finished run."""
+        """The seeds with a finished run: those that means go over."""
         return tuple(self.runs)
+
+    @property
+    def open_seeds(self) -> tuple[int, ...]:
+        """The seeds whose networks and predictions are here: an exported study keeps one's."""
+        return tuple(
+            seed
+            for seed, runs in self.runs.items()
+            if all(run.folder.predictions.exists() for run in runs)
+        )
 
     @property
     def teacher(self) -> Mapping[str, Any]:

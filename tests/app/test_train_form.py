@@ -97,6 +97,12 @@ def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path
 
 def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
     for _, name in recipe_choices():
-        read_form(empty_place, replace(GOOD, recipe=name))
+        if name != "photos":
+            read_form(empty_place, replace(GOOD, recipe=name))
     assert network_choices()[0][1] == ""
     assert recipe_choices()[0][1] == "demo"
+
+
+def test_a_recipe_for_photographs_asks_for_them(empty_place: Place) -> None:
+    with pytest.raises(UserError, match="choose a folder under Data"):
+        read_form(empty_place, replace(GOOD, recipe="photos"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,31 @@ def test_only_a_finished_study_with_that_seed_into_a_new_folder(
     with pytest.raises(UserError, match="only a finished study"):
         export_study(unfinished, tmp_path / "b")
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
+def test_only_seeds_with_networks_are_offered_but_means_go_over_all(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    seeds = StudyFolder(tiny_study).description()["seeds"]
+    exported = Comparison(export_study(StudyFolder(tiny_study), tmp_path / "a", seeds[1]))
+
+    assert exported.seeds == (seeds[1],)
+    assert exported.seed == seeds[1]
+    assert {row["seeds"] for row in exported.table() if row["role"] == "dait"} == {len(seeds)}
+
+
+def test_nothing_of_the_machine_is_shipped(tiny_study: Path, tmp_path: Path) -> None:
+    shipped = export_study(StudyFolder(tiny_study), tmp_path / "shipped")
+
+    assert "pid" not in shipped.status()
+    assert not list(shipped.path.rglob("log.txt"))
+    assert "/" not in shipped.description()["recipe"]["data"]["source"]
+
+
+def test_a_broken_export_leaves_nothing(tiny_study: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(tiny_study, study)
+    (study / "dait-s0" / "student.safetensors").write_bytes(b"damaged")
+    with pytest.raises(UserError):
+        export_study(StudyFolder(study), tmp_path / "shipped")
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]

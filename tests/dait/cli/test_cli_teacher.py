@@ -28,7 +28,7 @@ def test_eval_measures_a_teacher(
     command: Command, clip_folder: Path, pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("teacher", "eval", f"openclip-local:{clip_folder}", "--data", pets, "--size", 32)
-    assert command(*words, "--json") == 0
+    assert command(*words, "--split", "test", "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (found["n"], found["split"], found["data"]) == (6, "test", str(pets))
     assert found["top1"] * 6 == pytest.approx(round(found["top1"] * 6)) and found["top5"] == 1

@@ -63,7 +63,7 @@ def test_another_seed_has_its_own_runs(tiny_study: Path) -> None:
         "independent-s1",
         "dait-s1",
     ]
-    with pytest.raises(UserError, match="no finished run with seed 7; it has 0, 1"):
+    with pytest.raises(UserError, match="no run to open with seed 7; it has 0, 1"):
         Comparison(StudyFolder(tiny_study), seed=7)
 
 
@@ -110,6 +110,10 @@ def test_damaged_files_are_named(copied: Path) -> None:
     change_npz(predictions, ids=np.array([f"other/{i}" for i in range(12)]))
     refused("tested on different images")
     predictions.unlink()
+    assert Comparison(StudyFolder(copied)).seed == 1  # the seed that is whole
+    with pytest.raises(UserError, match="no run to open with seed 0; it has 1"):
+        Comparison(StudyFolder(copied), seed=0)
+    (copied / "direct-s1" / "predictions.npz").unlink()
     refused("There is no predictions.npz")
     predictions.write_bytes(whole)
     change_npz(copied / "teacher.npz", embeddings=np.zeros((11, 16), np.float16))
