@@ -219,9 +219,13 @@ def _label(entry: Entry) -> str:
 def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
     images = results[0].get("n_test") if results else None
     tested = f"{images:,} test images" if images else "the test images"
-    seeds = len(comparison.seeds)
+    seeds = len({result["seed"] for result in results})
     trained = "one seed" if seeds == 1 else f"{seeds} seeds, means; interval and p of one seed"
+    data = comparison.study.description().get("data") or {}
+    left_out = data.get("problems") or []
+    unread = f" {len(left_out)} files could not be read and were left out." if left_out else ""
     return (
         f"Measured once on {tested}, {len(comparison.classes)} classes, {trained}. Under the "
         "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points."
+        f"{unread}"
     )
