@@ -47,6 +47,9 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     except OSError as error:
         _discard(temporary)
         raise cannot_write(path, error) from error
+    except BaseException:  # asked to stop in the middle: the temporary file must not stay
+        _discard(temporary)
+        raise
 
 
 @contextmanager

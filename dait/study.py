@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,6 +73,7 @@ def _run_all(
         sink.begin_run(index, arm, seed)
         results.append(_run_one(bench, arm, seed, folder.run(arm, seed), listen))
         folder.log(f"{arm}, seed {seed}: test top-1 {results[-1]['top1']:.1%}")
+    folder.write_status(state="evaluating")
     listen(Note("placing the test images on a plane"))
     try:
         _write_plane(folder, listen)
@@ -101,6 +103,14 @@ def _run_one(
 
 
 def _write_end(folder: StudyFolder | RunFolder, error: BaseException) -> None:
+    try:
+        _describe_end(folder, error)
+    except UserError as unwritable:
+        # The disk is full, say: what went wrong first is what the user has to read.
+        logging.getLogger(__name__).error("%s", unwritable)
+
+
+def _describe_end(folder: StudyFolder | RunFolder, error: BaseException) -> None:
     if isinstance(error, (Stopped, KeyboardInterrupt)):
         folder.write_status(state="stopped", message="Stopped on request")
         folder.log("stopped on request")

@@ -252,3 +252,17 @@ def test_status_file_is_strict_json(tmp_path: Path) -> None:
         raise AssertionError(token)
 
     json.loads((tmp_path / "status.json").read_text(), parse_constant=refuse)
+
+
+def test_a_write_that_is_stopped_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    write_atomically(tmp_path / "status.json", "before")
+    monkeypatch.setattr("dait.runs.os.fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "status.json", "after")
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+    assert (tmp_path / "status.json").read_text() == "before"
