@@ -96,7 +96,7 @@ def test_runs_of_several_studies_stand_side_by_side(
         (["--image", "absent.jpg"], "‘absent.jpg’ cannot be read (No such file"),
         (["--out", "row.txt"], "End it with .png"),
         (["--method", "saliency"], "choose one of gradcam"),
-        (["--seed", "9"], "no finished run with seed 9"),
+        (["--seed", "9"], "no run to open with seed 9"),
     ],
 )
 def test_what_a_user_can_mend_is_a_sentence(
