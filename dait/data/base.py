@@ -11,7 +11,7 @@ import numpy as np
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 # Here and not beside the views: a recipe is read by the app before torch is imported.
-ViewKind = Literal["original", "light", "full"]
+ViewKind = Literal["original", "light", "full", "paper"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Split:
     masks: ``(N, S, S)`` uint8 part labels (0 background, k > 0 the part ``part_names[k - 1]``), or
         None where the data has no masks; ``masks > 0`` is the object.
     slices: names to ``(N,)`` string arrays that cut the split for evaluation (``habitat``).
+    boxes: ``(N, 4)`` float32 left, top, right, bottom of the object in pixels of ``images``, NaN
+        where an image has none; None where the data has no boxes.
     """
 
     name: SplitName
@@ -50,6 +52,7 @@ class Split:
     ids: tuple[str, ...]
     masks: np.ndarray | None = None
     slices: Mapping[str, np.ndarray] = field(default_factory=dict)
+    boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,6 +80,10 @@ class Dataset(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def licence(self) -> str: ...
+    @property
+    def homepage(self) -> str: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def split(self, name: SplitName) -> Split:
         """The decoded split; raises ``UserError`` with a sentence when it cannot be had."""

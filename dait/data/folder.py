@@ -41,6 +41,7 @@ class FolderDataset:
     """
 
     part_names: tuple[str, ...] = ()
+    homepage = ""
 
     def __init__(self, root: Path, size: int, layout: Layout, emit: Emit = ignore) -> None:
         self.root = root

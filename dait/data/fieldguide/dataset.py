@@ -110,6 +110,8 @@ class FieldGuide:
 
     name = "fieldguide"
     licence = "Apache-2.0 (drawn by this project)"
+    homepage = ""
+    notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     part_names = PARTS
 
