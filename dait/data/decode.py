@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from dait.data.listing import Trim
 from dait.errors import UserError
 
 DECODER_VERSION = 1
@@ -47,10 +49,13 @@ def decode_image(
     source: str | Path | bytes,
     size: int,
     *,
+    trim: Trim | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> np.ndarray:
     """A file, or a file's bytes, to ``(size, size, 3)`` uint8 RGB.
+
+    trim: pixels that are cut off each side first, of the image as it is stored.
 
     The first frame, turned upright (EXIF), laid over white where transparent, reduced to 8 bits,
     its centre square resampled to ``size`` pixels (antialiased: what resizing the short side to
@@ -62,11 +67,11 @@ def decode_image(
         if len(source) > max_bytes:
             found, allowed = len(source) / 2**20, max_bytes / 2**20
             raise BadImage(f"is {found:.1f} MiB; at most {allowed:.1f} MiB are read")
-        return _decode(io.BytesIO(source), size, max_pixels)
+        return _decode(io.BytesIO(source), size, max_pixels, trim)
     name = f"‘{Path(source).name}’"
     try:
         with Path(source).open("rb") as stream:
-            return _decode(stream, size, max_pixels)
+            return _decode(stream, size, max_pixels, trim)
     except BadImage as error:
         raise BadImage(error.reason, name) from error
     except OSError as error:
@@ -87,7 +92,7 @@ def decode_picture(image: Image.Image, size: int, *, max_pixels: int = MAX_PIXEL
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
 
-def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
+def _decode(stream: IO[bytes], size: int, max_pixels: int, trim: Trim | None) -> np.ndarray:
     head = stream.read(64)
     stream.seek(0)
     if not head:
@@ -96,7 +101,7 @@ def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
     # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
     try:
         with Image.open(stream, formats=FORMATS) as image:
-            return _to_square(image, size, max_pixels)
+            return _to_square(image, size, max_pixels, trim)
     except BadImage:
         raise
     except Image.UnidentifiedImageError as error:
@@ -109,11 +114,16 @@ def _decode(stream: IO[bytes], size: int, max_pixels: int) -> np.ndarray:
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
 
-def _to_square(image: Image.Image, size: int, max_pixels: int) -> np.ndarray:
+def _to_square(
+    image: Image.Image, size: int, max_pixels: int, trim: Trim | None = None
+) -> np.ndarray:
     _require_few_pixels(image, max_pixels)
+    whole = image.size
     # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
     image.draft(None, (2 * size, 2 * size))
     image.load()
+    if trim is not None:
+        image = _trimmed(image, whole, trim)
     _turn_upright(image)
     width, height = image.size
     side = min(width, height)
@@ -126,6 +136,20 @@ def _to_square(image: Image.Image, size: int, max_pixels: int) -> np.ndarray:
         white.alpha_composite(small)
         small = white.convert("RGB")
     return np.array(small)
+
+
+def _trimmed(image: Image.Image, whole: tuple[int, int], trim: Trim) -> Image.Image:
+    """The image, perhaps decoded smaller than ``whole``, without what ``trim`` cuts off."""
+    left, top, right, bottom = trim
+    if left + right >= whole[0] or top + bottom >= whole[1]:
+        raise BadImage(f"is {whole[0]} × {whole[1]} pixels, which {trim} at its sides uses up")
+    across, down = image.width / whole[0], image.height / whole[1]
+    # Rounded inwards: nothing of what is to go may stay. One pixel at least is left.
+    first = min(math.ceil(left * across), image.width - 1)
+    upper = min(math.ceil(top * down), image.height - 1)
+    last = max(math.floor((whole[0] - right) * across), first + 1)
+    lower = max(math.floor((whole[1] - bottom) * down), upper + 1)
+    return image.crop((first, upper, last, lower))
 
 
 def _require_few_pixels(image: Image.Image, max_pixels: int) -> None:

@@ -12,6 +12,9 @@ from dait.data.base import ClassInfo, Problem, SplitName
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the image as it is stored, right and bottom exclusive."""
 
+Trim = tuple[int, int, int, int]
+"""Pixels to cut off at the left, top, right and bottom of the image as it is stored."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -21,6 +24,8 @@ class Entry:
     label: index into the listing's classes.
     size, modified: the file's bytes, and nanoseconds since 1970: they stand for its contents.
     box: of the object, where the data has one. mask: an image file of the same width and height.
+    trim: cut off before anything else is done (FGVC-Aircraft's banner), of the mask too; ``box``
+        counts in the whole image, so its left and top are less by ``trim``'s after that.
     """
 
     id: str
@@ -30,6 +35,7 @@ class Entry:
     modified: int
     box: Box | None = None
     mask: Path | None = None
+    trim: Trim | None = None
 
 
 @dataclass(frozen=True)

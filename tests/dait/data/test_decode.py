@@ -100,6 +100,23 @@ def test_a_strip_does_not_grow() -> None:
     assert decode_image(saved(Image.new("RGB", (1, 60_000), "red"), "PNG"), 16).shape[0] == 16
 
 
+@pytest.mark.parametrize("exif", [1, 6])
+@pytest.mark.parametrize("side", [60, 1200])  # the large one is decoded at an eighth
+def test_trimmed_pixels_are_gone(side: int, exif: int) -> None:
+    pixels = np.full((side + 20, side, 3), 255, np.uint8)
+    pixels[:side] = (255, 0, 0)
+    tag = Image.Exif()
+    tag[0x0112] = exif  # 6: the camera was turned; the banner is at the bottom of what is stored
+    data = saved(Image.fromarray(pixels), "JPEG", quality=95, subsampling=0, exif=tag)
+    assert decode_image(data, 16)[..., 1].max() > 40
+    assert decode_image(data, 16, trim=(0, 0, 0, 20))[..., 1].max() < 10
+
+
+def test_a_trim_that_leaves_nothing_is_a_reason() -> None:
+    with pytest.raises(BadImage, match="uses up"):
+        decode_image(saved(Image.new("RGB", (30, 20)), "PNG"), 8, trim=(0, 0, 0, 20))
+
+
 def test_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
