@@ -87,7 +87,7 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
         data.split(name)
     for line in left_out(data):
         emit(Note(line))
-    prototypes = prototypes_of(teacher, data)
+    prototypes = prototypes_of(teacher, data, recipe.teacher.prompts)
     prototypes = Prototypes(prototypes.vectors.cpu(), prototypes.logit_scale)
     emit(Note("the frozen teacher looks at the test split"))
     test = data.split("test")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dait.data.base import ViewKind
 from dait.errors import UserError
 from dait.models.spec import NetworkSpec
+from dait.teachers.prompts import Prompts
 
 Arm = Literal["independent", "direct", "dait"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
@@ -61,6 +62,25 @@ class TeacherConfig(Section):
         le=512,
         description="Side in pixels at which a timm teacher sees the images; empty: its own",
     )
+    templates: tuple[str, ...] = Field(
+        (), description="Sentences with {} for a class's name, or openai or simple for CLIP's own"
+    )
+    descriptions: dict[str, tuple[str, ...]] = Field(
+        {}, description="A class's key to sentences about it, instead of the data set's own"
+    )
+
+    @property
+    def prompts(self) -> Prompts:
+        """What a teacher that reads is told of the classes."""
+        return Prompts(self.templates, self.descriptions)
+
+    @model_validator(mode="after")
+    def _sentences_will_do(self) -> TeacherConfig:
+        try:
+            _ = self.prompts
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class ViewsConfig(Section):
@@ -208,6 +228,8 @@ def _sentence(fault: Any) -> str:
         near = difflib.get_close_matches(str(key), known, n=2)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return f"{place}: unknown key.{hint} Known here: {', '.join(known)}."
+    if fault["type"] == "value_error":  # a check of our own, which says what it found
+        return f"{place}: {fault['ctx']['error']}"
     found = fault.get("input")
     return f"{place}: found {found!r}. {fault['msg']}."
 

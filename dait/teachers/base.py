@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from dait.data.base import ClassInfo
 
 
+class Reader(Protocol):
+    """Whatever turns sentences into embeddings."""
+
+    def embed_text(self, sentences: list[str]) -> Tensor:
+        """``(n, dim)``, unit length."""
+        ...
+
+
 class FrozenTeacher(Protocol):
     """A frozen image encoder with class prototypes.
 
@@ -49,7 +57,7 @@ class FrozenTeacher(Protocol):
         ...
 
 
-def text_prototypes(teacher: FrozenTeacher, classes: tuple[ClassInfo, ...]) -> Tensor:
+def text_prototypes(teacher: Reader, classes: tuple[ClassInfo, ...]) -> Tensor:
     """``(C, d)``: the normalised mean of each class's normalised prompt embeddings (METHOD)."""
     rows = []
     for info in classes:

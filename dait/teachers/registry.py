@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher, text_prototypes
+from dait.teachers.prompts import Prompts, class_prompts
 
 FORMS = (
     "fieldguide-clip, openclip:MODEL/TAG (say openclip:ViT-B-32/laion2b_s34b_b79k), "
@@ -53,14 +54,23 @@ def load_teacher(name: str, image_size: int | None = None) -> FrozenTeacher:
     raise UserError(f"There is no teacher called {name!r}. Known forms: {FORMS}.")
 
 
-def prototypes_of(teacher: FrozenTeacher, data: Dataset) -> Prototypes:
+def prototypes_of(
+    teacher: FrozenTeacher, data: Dataset, prompts: Prompts | None = None
+) -> Prototypes:
     """From the class texts where the teacher reads text, else from the training images.
 
-    A vision-only teacher's κ is chosen on the validation split (our choice, see
-    ``calibrated_logit_scale``).
+    prompts: what is said of the classes; by default the data set's own descriptions. A vision-only
+    teacher's κ is chosen on the validation split (our choice, see ``calibrated_logit_scale``).
+    Raises UserError for prompts that the teacher cannot read or that describe no class.
     """
     if teacher.reads_text:
-        return Prototypes(text_prototypes(teacher, data.classes), teacher.logit_scale)
+        classes = class_prompts(data.classes, prompts or Prompts())
+        return Prototypes(text_prototypes(teacher, classes), teacher.logit_scale)
+    if prompts:
+        raise UserError(
+            f"The teacher {teacher.name} sees images only and cannot read prompts. Remove "
+            "`templates` and `descriptions`, or choose an OpenCLIP teacher."
+        )
     from dait.teachers.vision_only import calibrated_logit_scale, class_mean_prototypes
 
     train, val = data.split("train"), data.split("val")
