@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from file_server import FileServer, serving
 from PIL import Image
 
 Photos = Callable[[str, int], None]
@@ -52,3 +53,10 @@ def grocery() -> Path:
     if not (folder / "train").is_dir():
         pytest.skip("set DAIT_GROCERY to the folder of the Grocery Store data set to run this")
     return folder
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A web server of the test's own on this machine."""
+    with serving() as running:
+        yield running
