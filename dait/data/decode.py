@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from dait.data.frame import Frame
 from dait.data.listing import Trim
 from dait.errors import UserError
 
@@ -67,10 +68,17 @@ def decode_image(
         if len(source) > max_bytes:
             found, allowed = len(source) / 2**20, max_bytes / 2**20
             raise BadImage(f"is {found:.1f} MiB; at most {allowed:.1f} MiB are read")
-        return _decode(io.BytesIO(source), size, max_pixels, trim)
-    name = f"‘{Path(source).name}’"
+        return _decode(io.BytesIO(source), size, max_pixels, trim)[0]
+    return decode_framed(Path(source), size, trim=trim, max_pixels=max_pixels)[0]
+
+
+def decode_framed(
+    file: Path, size: int, *, trim: Trim | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, Frame]:
+    """What ``decode_image`` gives of a file, and how its boxes and masks can follow."""
+    name = f"‘{file.name}’"
     try:
-        with Path(source).open("rb") as stream:
+        with file.open("rb") as stream:
             return _decode(stream, size, max_pixels, trim)
     except BadImage as error:
         raise BadImage(error.reason, name) from error
@@ -85,14 +93,16 @@ def decode_picture(image: Image.Image, size: int, *, max_pixels: int = MAX_PIXEL
     """
     _require_few_pixels(image, max_pixels)
     try:
-        return _to_square(image.copy(), size, max_pixels)
+        return _to_square(image.copy(), size, max_pixels)[0]
     except BadImage:
         raise
     except Exception as error:  # as in _decode: Pillow reads an opened file's pixels only now
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
 
-def _decode(stream: IO[bytes], size: int, max_pixels: int, trim: Trim | None) -> np.ndarray:
+def _decode(
+    stream: IO[bytes], size: int, max_pixels: int, trim: Trim | None
+) -> tuple[np.ndarray, Frame]:
     head = stream.read(64)
     stream.seek(0)
     if not head:
@@ -116,7 +126,7 @@ def _decode(stream: IO[bytes], size: int, max_pixels: int, trim: Trim | None) ->
 
 def _to_square(
     image: Image.Image, size: int, max_pixels: int, trim: Trim | None = None
-) -> np.ndarray:
+) -> tuple[np.ndarray, Frame]:
     _require_few_pixels(image, max_pixels)
     whole = image.size
     # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
@@ -124,18 +134,15 @@ def _to_square(
     image.load()
     if trim is not None:
         image = _trimmed(image, whole, trim)
-    _turn_upright(image)
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
+    frame = Frame(*whole, _turn_upright(image), trim or (0, 0, 0, 0))
     # Resampling only the square also keeps a 1 × 60,000 strip from growing a huge middle step.
-    box = (left, top, left + side, top + side)
+    box = Frame(*image.size).square()
     small = _to_8_bit_colour(image).resize((size, size), Image.Resampling.BICUBIC, box=box)
     if small.mode == "RGBA":  # resized with premultiplied colours, so laying it down now is exact
         white = Image.new("RGBA", small.size, _WHITE)
         white.alpha_composite(small)
         small = white.convert("RGB")
-    return np.array(small)
+    return np.array(small), frame
 
 
 def _trimmed(image: Image.Image, whole: tuple[int, int], trim: Trim) -> Image.Image:
@@ -161,11 +168,15 @@ def _require_few_pixels(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _turn_upright(image: Image.Image) -> int:
+    """Turns it in place; the EXIF orientation, 1 to 8, that it had."""
+    orientation = 1
     try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         ImageOps.exif_transpose(image, in_place=True)
     except Exception:  # EXIF is a file format of its own: a broken one says nothing, and the
-        return  # pixels, which were read before, are as good as those of a photograph without
+        pass  # pixels, which were read before, are as good as those of a photograph without
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _to_8_bit_colour(image: Image.Image) -> Image.Image:
