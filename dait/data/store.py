@@ -4,6 +4,8 @@ An entry is a folder named by its key, with one ``.npy`` file per array and a ``
 is written beside its place under a temporary name and renamed into it, so an entry is whole or not
 there. Keys name everything that their arrays depend on: an entry is never updated. Deleting the
 cache folder is always safe; it is only ever a saving of time.
+
+``load_or_build`` keeps arrays that fit into memory; ``dait.data.stream`` fills an entry row by row.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from dait.errors import UserError
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _MANIFEST = "manifest.json"
 _MARK = ".building"  # of a temporary folder: <mark>-<host>-<pid>-<random>
-_STALE_AFTER = 2 * 24 * 3600  # seconds; for folders whose builder cannot be asked whether it lives
+STALE_AFTER = 2 * 24 * 3600  # seconds; for folders whose builder cannot be asked whether it lives
 _SMALL = 1 << 20  # bytes; smaller arrays are read, not mapped (an empty one cannot be mapped)
 
 
@@ -68,24 +70,26 @@ def load_or_build(
     Raises ``ValueError`` for a key that is no plain file name, and ``UserError`` where the disk is
     full; whatever ``build`` raises passes through and leaves nothing behind.
     """
-    if not _KEY.fullmatch(key):
-        raise ValueError(f"a cache key is letters, digits, dot, dash and underscore, not {key!r}")
-    entry = Path(cache_dir) / key
-    kept = _load(entry)
+    entry = entry_path(cache_dir, key)
+    kept = load_entry(entry)
     if kept is not None:
         return kept
-    Path(cache_dir).mkdir(parents=True, exist_ok=True)
-    _sweep(Path(cache_dir))
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    sweep(entry.parent)
     built = build()
     for _ in range(3):  # a damaged entry in the way is taken away once, a racing one is used
         _write(entry, built)
-        kept = _load(entry)
+        kept = load_entry(entry)
         if kept is not None:
             return kept
-    raise UserError(
-        f"The cache folder ‘{cache_dir}’ does not keep what is written to it. "
-        "Set DAIT_CACHE to another folder."
-    )
+    raise not_kept(entry.parent)
+
+
+def entry_path(cache_dir: Path, key: str) -> Path:
+    """Where ``key`` is kept; raises ``ValueError`` for a key that is no plain file name."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"a cache key is letters, digits, dot, dash and underscore, not {key!r}")
+    return Path(cache_dir) / key
 
 
 def _default_folder() -> Path | None:
@@ -105,7 +109,7 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _load(entry: Path) -> dict[str, np.ndarray] | None:
+def load_entry(entry: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a whole entry; None where there is none. A damaged one is removed first."""
     if not entry.is_dir():
         return None
@@ -126,32 +130,59 @@ def _load(entry: Path) -> dict[str, np.ndarray] | None:
 
 
 def _write(entry: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Puts an entry in its place unless another process has done so meanwhile."""
-    unique = f"{_MARK}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = entry.parent / unique
+    temporary = temporary_folder(entry.parent)
     try:
         temporary.mkdir()
-        manifest = {}
         for name, array in arrays.items():
-            file = temporary / f"{name}.npy"
-            np.save(file, array, allow_pickle=False)
-            manifest[name] = file.stat().st_size
-        (temporary / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        temporary.rename(entry)
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        place_entry(temporary, entry)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            size = sum(array.nbytes for array in arrays.values()) / 2**20
-            raise UserError(
-                f"There is no room for {size:.0f} MiB in the cache folder ‘{entry.parent}’. "
-                "Free some, or set DAIT_CACHE to a folder on another disk."
-            ) from error
-        if not entry.is_dir():  # otherwise another process was first, and its entry is as good
-            raise
+        if is_full(error):
+            size = sum(array.nbytes for array in arrays.values())
+            raise no_room(entry.parent, size) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
+def temporary_folder(folder: Path) -> Path:
+    """A name for a folder of this process's own in the cache ``folder``; ``sweep`` knows it."""
+    return folder / f"{_MARK}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def place_entry(temporary: Path, entry: Path) -> None:
+    """Makes a folder of ``.npy`` files an entry, unless another process has done so meanwhile."""
+    manifest = {file.stem: file.stat().st_size for file in temporary.glob("*.npy")}
+    (temporary / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    try:
+        temporary.rename(entry)
+    except OSError:
+        if not entry.is_dir():  # otherwise another process was first, and its entry is as good
+            raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether what failed is that the disk, or this user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(folder: Path, size: int) -> UserError:
+    """The sentence for a disk that has no room for ``size`` bytes."""
+    return UserError(
+        f"There is no room for {size / 2**20:.0f} MiB in the cache folder ‘{folder}’. "
+        "Free some, or set DAIT_CACHE to a folder on another disk."
+    )
+
+
+def not_kept(folder: Path) -> UserError:
+    """The sentence for an entry that is gone as soon as it is written."""
+    return UserError(
+        f"The cache folder ‘{folder}’ does not keep what is written to it. "
+        "Set DAIT_CACHE to another folder."
+    )
+
+
+def sweep(folder: Path) -> None:
     """Removes temporary folders whose builder is gone."""
     for temporary in folder.glob(f"{_MARK}-*-*-*"):
         host, pid = temporary.name[len(_MARK) + 1 :].rsplit("-", 2)[:2]
@@ -162,7 +193,7 @@ def _sweep(folder: Path) -> None:
             age = time.time() - temporary.stat().st_mtime
         except FileNotFoundError:  # its builder has just finished
             continue
-        if age > _STALE_AFTER:
+        if age > STALE_AFTER:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
