@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dait.data.base import SPLITS, Dataset
-from dait.data.folder import FolderDataset
+from dait.data.listed import ListedDataset
 from dait.data.preview import preview_grid
 from dait.data.registry import list_datasets, open_dataset
 from dait.errors import UserError
@@ -76,7 +76,7 @@ def run_preview(args: argparse.Namespace) -> int:
         raise UserError(f"‘{args.out}’ is no image file. End it with {', '.join(_FORMATS)}.")
     with closing(TerminalSink()) as terminal:
         dataset = open_dataset(args.source, size=args.size, emit=terminal)
-        if isinstance(dataset, FolderDataset):
+        if isinstance(dataset, ListedDataset):
             dataset.check()
         sheet = preview_grid(dataset, args.split, per_class=args.per_class)
     try:

@@ -6,7 +6,6 @@ mean ``val``) and ``class/*``, which is then split. Nothing is decoded here.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 from unicodedata import category
 
 from dait.data.base import SPLITS, Problem, SplitName
+from dait.data.listing import Entry, hold_out
 from dait.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -32,17 +32,6 @@ _EXPECTED = "Expected ‘split/class/*.jpg’ (train, val, test) or ‘class/*.j
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A file that may be an image: ``id`` is its path below the folder, with slashes."""
-
-    id: str
-    label: int
-    size: int
-    modified: int
-    """Bytes, and nanoseconds since 1970."""
-
-
-@dataclass(frozen=True)
 class Layout:
     """The classes in natural order, the photographs of each split, and what was left aside.
 
@@ -51,7 +40,7 @@ class Layout:
     """
 
     classes: tuple[str, ...]
-    splits: Mapping[SplitName, tuple[Photo, ...]]
+    splits: Mapping[SplitName, tuple[Entry, ...]]
     problems: tuple[Problem, ...]
     ignored: Mapping[str, int]
     notes: tuple[str, ...]
@@ -122,7 +111,7 @@ class _Scan:
             found[split] = folder
         return found
 
-    def photos(self, folder: Path, label: int) -> list[Photo]:
+    def photos(self, folder: Path, label: int) -> list[Entry]:
         """The image files directly in a class folder; counts the others."""
         found = []
         for entry in self._entries(folder):
@@ -134,8 +123,9 @@ class _Scan:
             elif not os.access(entry.path, os.R_OK):
                 self._refuse(entry.path, "cannot be read (permission denied)")
             else:
-                about, name = entry.stat(), Path(entry.path).relative_to(self.root).as_posix()
-                found.append(Photo(name, label, about.st_size, about.st_mtime_ns))
+                about, file = entry.stat(), Path(entry.path)
+                name = file.relative_to(self.root).as_posix()
+                found.append(Entry(name, label, file, about.st_size, about.st_mtime_ns))
         return found
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
@@ -193,9 +183,9 @@ def _read_splits(
     names = [folder.name for folder in scan.folders(folders["train"])]
     labels = {name: label for label, name in enumerate(names)}
     notes = []
-    splits: dict[SplitName, tuple[Photo, ...]] = {}
+    splits: dict[SplitName, tuple[Entry, ...]] = {}
     for split, folder in folders.items():
-        found: list[Photo] = []
+        found: list[Entry] = []
         for inside in scan.folders(folder):
             if inside.name not in labels:
                 raise UserError(
@@ -207,7 +197,7 @@ def _read_splits(
     _require_classes(scan, names, splits["train"], folders["train"])
     if "val" not in splits:
         _require(names, splits["train"], 2, "training and validation (there is no ‘val’ folder)")
-        splits["train"], splits["val"] = _hold_out(splits["train"], val_fraction, seed, "val")
+        splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, seed, "val")
         notes.append(
             f"There is no ‘val’ folder: {len(splits['val'])} training photographs are held out "
             "for validation."
@@ -227,14 +217,14 @@ def _read_classes(
     scan: _Scan, folders: list[Path], val_fraction: float, test_fraction: float, seed: int
 ) -> Layout:
     names = [folder.name for folder in folders]
-    found: list[Photo] = []
+    found: list[Entry] = []
     for label, folder in enumerate(folders):
         found += scan.photos(folder, label)
     _require_classes(scan, names, found, scan.root)
     _require(names, found, 3, "training, validation and test")
-    rest, test = _hold_out(found, test_fraction, seed, "test", leave=2)
-    train, val = _hold_out(rest, val_fraction / (1 - test_fraction), seed, "val")
-    splits: dict[SplitName, tuple[Photo, ...]] = {"train": train, "val": val, "test": test}
+    rest, test = hold_out(found, test_fraction, seed, "test", leave=2)
+    train, val = hold_out(rest, val_fraction / (1 - test_fraction), seed, "val")
+    splits: dict[SplitName, tuple[Entry, ...]] = {"train": train, "val": val, "test": test}
     note = (
         f"The photographs are split by a fixed seed ({seed}): {len(train)} for training, "
         f"{len(val)} for validation, {len(test)} for test."
@@ -243,13 +233,13 @@ def _read_classes(
 
 
 def _layout(
-    scan: _Scan, names: list[str], splits: Mapping[SplitName, tuple[Photo, ...]], notes: list[str]
+    scan: _Scan, names: list[str], splits: Mapping[SplitName, tuple[Entry, ...]], notes: list[str]
 ) -> Layout:
     ordered = {split: splits[split] for split in SPLITS}
     return Layout(tuple(names), ordered, tuple(scan.problems), dict(scan.ignored), tuple(notes))
 
 
-def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Photo], where: Path) -> None:
+def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Entry], where: Path) -> None:
     """At least two classes, none of them empty; ``where`` holds the class folders."""
     if not names:
         raise UserError(f"‘{where}’ holds no class folders. {_EXPECTED}")
@@ -275,7 +265,7 @@ def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Photo], whe
         )
 
 
-def _require(names: list[str], photos: Iterable[Photo], least: int, purpose: str) -> None:
+def _require(names: list[str], photos: Iterable[Entry], least: int, purpose: str) -> None:
     per_class = Counter(photo.label for photo in photos)
     short = [name for label, name in enumerate(names) if per_class[label] < least]
     if short:
@@ -283,27 +273,6 @@ def _require(names: list[str], photos: Iterable[Photo], least: int, purpose: str
             f"{_listed(short)}: fewer than {least} photographs, which {purpose} need. "
             "Add some, or remove the class."
         )
-
-
-def _hold_out(
-    photos: Iterable[Photo], fraction: float, seed: int, purpose: str, leave: int = 1
-) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
-    """``(kept, held out)``: of every class ``fraction``, at least 1, and ``leave`` stay."""
-    photos = tuple(photos)
-    by_class: dict[int, list[Photo]] = {}
-    for photo in photos:
-        by_class.setdefault(photo.label, []).append(photo)
-    held: set[str] = set()
-    for group in by_class.values():
-        count = min(max(1, round(len(group) * fraction)), len(group) - leave)
-        group.sort(
-            key=lambda photo: hashlib.sha256(f"{seed}/{purpose}/{photo.id}".encode()).digest()
-        )
-        held.update(photo.id for photo in group[:count])
-    return (
-        tuple(photo for photo in photos if photo.id not in held),
-        tuple(photo for photo in photos if photo.id in held),
-    )
 
 
 def _listed(names: Iterable[str], most: int = 5) -> str:

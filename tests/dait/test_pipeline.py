@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dait.data.fieldguide import FieldGuide
-from dait.data.folder import FolderDataset
+from dait.data.listed import ListedDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
@@ -140,7 +140,7 @@ def test_a_folder_of_photographs_is_data_too(small_recipe: Recipe, tmp_path: Pat
     recipe = small_recipe.changed({"data.source": str(tmp_path / "pets")})
     notes: list[Event] = []
     bench = prepare(recipe, notes.append)
-    assert isinstance(bench.data, FolderDataset) and bench.class_keys == ["cat", "dog"]
+    assert isinstance(bench.data, ListedDataset) and bench.class_keys == ["cat", "dog"]
     assert any(isinstance(n, Note) and "cat/broken.jpg" in n.text for n in notes)
     result = run_arm(bench, "direct", 0, RunFolder(tmp_path / "run"), ignore)
     assert 0 <= result["top1"] <= 1 and result["n_test"] == bench.data.counts()["test"]

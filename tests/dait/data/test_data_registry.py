@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dait.data.folder import FolderDataset
+from dait.data.listed import ListedDataset
 from dait.data.registry import list_datasets, open_dataset
 from dait.errors import UserError
 
@@ -36,7 +36,7 @@ def test_a_path_opens_a_folder(root: Path, photos: Photos, monkeypatch: pytest.M
     photos("a", 10)
     photos("b", 10)
     dataset = open_dataset(str(root), size=16, seed=2, val_fraction=0.3)
-    assert isinstance(dataset, FolderDataset) and dataset.counts()["val"] == 6
+    assert isinstance(dataset, ListedDataset) and dataset.counts()["val"] == 6
     assert dataset.fingerprint != open_dataset(str(root), size=16, val_fraction=0.3).fingerprint
     monkeypatch.chdir(root.parent)
     assert open_dataset(root.name, size=16).fingerprint
