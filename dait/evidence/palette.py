@@ -34,6 +34,15 @@ ARM_TITLES: dict[str, str] = {
     "vlm": "Vision-language model",
 }
 
+SPLIT_COLOURS: dict[str, str] = {
+    "train": ARM_COLOURS["direct"],
+    "val": ARM_COLOURS["intermediate"],
+    "test": ARM_COLOURS["independent"],
+}
+"""A data set's splits, in colours of the same set: no figure shows both splits and arms."""
+
+SPLIT_TITLES: dict[str, str] = {"train": "Training", "val": "Validation", "test": "Test"}
+
 OTHER_COLOUR = "#8A8A8A"
 """For whatever is no arm of ours."""
 

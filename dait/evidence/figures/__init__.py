@@ -8,6 +8,7 @@ share two arguments: ``dark`` is True or False on a page whose theme is known an
 
 from dait.evidence.figures.bars import accuracy_bars, slices_bars
 from dait.evidence.figures.bubble import bubble, bubble_rows
+from dait.evidence.figures.counts import counts_bars
 from dait.evidence.figures.curves import learning_curves
 from dait.evidence.figures.similarity import similarity_panels
 from dait.evidence.figures.tsne import tsne_panels
@@ -16,6 +17,7 @@ __all__ = [
     "accuracy_bars",
     "bubble",
     "bubble_rows",
+    "counts_bars",
     "learning_curves",
     "similarity_panels",
     "slices_bars",

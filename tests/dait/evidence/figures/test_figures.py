@@ -13,6 +13,7 @@ from dait.evidence.figures import (
     accuracy_bars,
     bubble,
     bubble_rows,
+    counts_bars,
     learning_curves,
     similarity_panels,
     slices_bars,
@@ -61,6 +62,10 @@ def matrices() -> dict[str, np.ndarray]:
     return {arm: base - shift * (1 - np.eye(4)) for arm, shift in shifts}
 
 
+def count_rows(classes: int) -> list[dict]:
+    return [{"name": f"<i>{k}</i>", "train": 5 + k, "val": 1, "test": k} for k in range(classes)]
+
+
 FULL: dict[str, Callable[..., go.Figure]] = {
     "learning-curves": lambda **k: learning_curves({"dait-s0": rows("student", 3, 0.4)}, **k),
     "accuracy": lambda **k: accuracy_bars(results(), {"Chance": 0.025}, **k),
@@ -68,6 +73,7 @@ FULL: dict[str, Callable[..., go.Figure]] = {
     "similarity": lambda **k: similarity_panels(matrices(), CLASSES, GROUPS, **k),
     "bubble": lambda **k: bubble(bubble_rows(results()), **k),
     "slices": lambda **k: slices_bars({"dait": {"reed": 0.4}}, "habitat", **k),
+    "counts": lambda **k: counts_bars(count_rows(4), **k),
 }
 
 EMPTY: dict[str, Callable[[], go.Figure]] = {
@@ -77,6 +83,7 @@ EMPTY: dict[str, Callable[[], go.Figure]] = {
     "similarity": lambda: similarity_panels({}, CLASSES),
     "bubble": lambda: bubble([]),
     "slices": lambda: slices_bars({"dait": {}}, "habitat"),
+    "counts": lambda: counts_bars([]),
 }
 
 
@@ -281,3 +288,21 @@ def test_what_does_not_fit_is_refused() -> None:
         tsne_panels({"dait": np.zeros((3, 2))}, LABELS, CLASSES)
     with pytest.raises(ValueError, match="4 classes"):
         similarity_panels({"dait": np.eye(3)}, CLASSES)
+
+
+def test_counts_stack_the_splits_of_a_class() -> None:
+    figure = counts_bars(count_rows(3))
+    assert figure.layout.barmode == "stack"
+    assert [(bar.name, list(bar.y)) for bar in figure.data] == [
+        ("Training", [5, 6, 7]),
+        ("Validation", [1, 1, 1]),
+        ("Test", [0, 1, 2]),
+    ]
+    assert list(figure.layout.xaxis.ticktext) == [f"&lt;i&gt;{k}&lt;/i&gt;" for k in range(3)]
+
+
+def test_counts_of_many_classes_are_named_on_hover_alone() -> None:
+    figure = counts_bars(count_rows(200))
+    assert list(figure.layout.xaxis.ticktext) == []
+    assert figure.data[0].customdata[199] == "&lt;i&gt;199&lt;/i&gt;"
+    assert figure.layout.xaxis.title.text == "200 classes"
