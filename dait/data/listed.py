@@ -168,8 +168,10 @@ class ListedDataset:
 
     def _require_usable(self, name: SplitName, labels: np.ndarray, rows: Rows) -> None:
         entries = self.listing.splits[name]
+        if not entries:
+            raise UserError(f"‘{self.name}’ lists no {name} photographs. Add some.")
         if not len(labels):
-            first = next(iter(self._bad[name]), Problem(str(self.listing.root), "lists none"))
+            first = self._bad[name][0]
             raise UserError(
                 f"None of the {len(entries)} {name} photographs can be read; the first, "
                 f"‘{first.file}’, {first.reason}."
