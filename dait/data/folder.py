@@ -34,13 +34,13 @@ def list_folder(
     """
     root = Path(path).expanduser()
     layout = read_layout(root, val_fraction, test_fraction, split_seed)
-    classes, unknown = _class_infos(root, layout.classes)
+    classes, unknown = class_infos(root, layout.classes)
     return Listing(
         name=root.absolute().name or str(root),
         root=root,
         classes=classes,
         splits=layout.splits,
-        licence=_licence(root),
+        licence=licence_of(root),
         problems=layout.problems,
         ignored=layout.ignored,
         notes=layout.notes + unknown,
@@ -62,9 +62,7 @@ def open_folder(
     return ListedDataset(list_folder(path, val_fraction, test_fraction, split_seed), size, emit)
 
 
-def _class_infos(
-    root: Path, keys: tuple[str, ...]
-) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:
+def class_infos(root: Path, keys: tuple[str, ...]) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:
     """The classes, with what ``classes.csv`` says of them, and notes on rows that fit none."""
     groups: dict[str, str] = {}
     sentences: dict[str, list[str]] = {key: [] for key in keys}
@@ -108,7 +106,8 @@ def _read_csv(root: Path) -> list[dict[str, Any]]:
         raise UserError(f"‘{root / 'classes.csv'}’ is not a CSV file: {error}.") from error
 
 
-def _licence(root: Path) -> str:
+def licence_of(root: Path) -> str:
+    """The first line of a ``LICENSE`` in the folder, 80 characters at most."""
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt"):
         lines = (_text(root, name, 2**20) or "").strip().splitlines()
         if lines:

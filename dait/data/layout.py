@@ -20,7 +20,7 @@ from dait.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-_SPLIT_NAMES: dict[str, SplitName] = {
+SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
     "val": "val",
     "valid": "val",
@@ -56,11 +56,7 @@ def read_layout(
     split_seed: orders the photographs of a class by a hash of seed and name, so adding a photograph
         moves few others.
     """
-    if min(val_fraction, test_fraction) <= 0 or val_fraction + test_fraction >= 1:
-        raise UserError(
-            f"Validation and test take {val_fraction} and {test_fraction} of the photographs; "
-            "each must be above 0, and together they must leave some for training (below 1)."
-        )
+    require_fractions(val_fraction, test_fraction)
     if not root.exists():
         raise UserError(f"There is no folder ‘{root}’. Check the path.")
     if not root.is_dir():
@@ -91,18 +87,18 @@ class _Scan:
         A split holds class folders, a class holds photographs: ``train/0001.jpg`` beside
         ``bus/`` is the class of trains.
         """
-        named = [folder for folder in folders if folder.name.lower() in _SPLIT_NAMES]
+        named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
         nested = [folder for folder in named if self.folders(folder)]
         if not nested:
             if named and len(named) == len(folders):
                 raise UserError(
-                    f"‘{self.root}’ has {_listed(f.name for f in named)}, but no class folders in "
+                    f"‘{self.root}’ has {quoted(f.name for f in named)}, but no class folders in "
                     f"them. {_EXPECTED}"
                 )
             return {}
         found: dict[SplitName, Path] = {}
         for folder in named:
-            split = _SPLIT_NAMES[folder.name.lower()]
+            split = SPLIT_NAMES[folder.name.lower()]
             if split in found:
                 raise UserError(
                     f"‘{self.root}’ has both ‘{found[split].name}’ and ‘{folder.name}’, which mean "
@@ -173,7 +169,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 def _read_splits(
     scan: _Scan, folders: Mapping[SplitName, Path], val_fraction: float, seed: int
 ) -> Layout:
-    have = _listed(folder.name for folder in folders.values())
+    have = quoted(folder.name for folder in folders.values())
     for needed in ("train", "test"):
         if needed not in folders:
             raise UserError(
@@ -196,7 +192,9 @@ def _read_splits(
         splits[split] = tuple(found)
     _require_classes(scan, names, splits["train"], folders["train"])
     if "val" not in splits:
-        _require(names, splits["train"], 2, "training and validation (there is no ‘val’ folder)")
+        require_photographs(
+            names, splits["train"], 2, "training and validation (there is no ‘val’ folder)"
+        )
         splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, seed, "val")
         notes.append(
             f"There is no ‘val’ folder: {len(splits['val'])} training photographs are held out "
@@ -221,14 +219,7 @@ def _read_classes(
     for label, folder in enumerate(folders):
         found += scan.photos(folder, label)
     _require_classes(scan, names, found, scan.root)
-    _require(names, found, 3, "training, validation and test")
-    rest, test = hold_out(found, test_fraction, seed, "test", leave=2)
-    train, val = hold_out(rest, val_fraction / (1 - test_fraction), seed, "val")
-    splits: dict[SplitName, tuple[Entry, ...]] = {"train": train, "val": val, "test": test}
-    note = (
-        f"The photographs are split by a fixed seed ({seed}): {len(train)} for training, "
-        f"{len(val)} for validation, {len(test)} for test."
-    )
+    splits, note = split_in_three(names, found, val_fraction, test_fraction, seed)
     return _layout(scan, names, splits, [note])
 
 
@@ -256,7 +247,7 @@ def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Entry], whe
     empty = [name for label, name in enumerate(names) if label not in filled]
     if empty:
         raise UserError(
-            f"No photographs ({', '.join(SUFFIXES)}) in {_listed(empty)} of ‘{where}’. "
+            f"No photographs ({', '.join(SUFFIXES)}) in {quoted(empty)} of ‘{where}’. "
             "Add some, or remove the folder."
         )
     if len(names) == 1:
@@ -265,17 +256,51 @@ def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Entry], whe
         )
 
 
-def _require(names: list[str], photos: Iterable[Entry], least: int, purpose: str) -> None:
+def require_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Raises ``UserError`` where nothing would be left for training, or nothing held out."""
+    if min(val_fraction, test_fraction) <= 0 or val_fraction + test_fraction >= 1:
+        raise UserError(
+            f"Validation and test take {val_fraction} and {test_fraction} of the photographs; "
+            "each must be above 0, and together they must leave some for training (below 1)."
+        )
+
+
+def split_in_three(
+    names: list[str],
+    photos: Iterable[Entry],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> tuple[dict[SplitName, tuple[Entry, ...]], str]:
+    """The splits of photographs that come in none, and a note that says so.
+
+    Fractions are of all photographs. Raises ``UserError`` for a class of fewer than three.
+    """
+    photos = tuple(photos)
+    require_photographs(names, photos, 3, "training, validation and test")
+    rest, test = hold_out(photos, test_fraction, seed, "test", leave=2)
+    train, val = hold_out(rest, val_fraction / (1 - test_fraction), seed, "val")
+    note = (
+        f"The photographs are split by a fixed seed ({seed}): {len(train)} for training, "
+        f"{len(val)} for validation, {len(test)} for test."
+    )
+    return {"train": train, "val": val, "test": test}, note
+
+
+def require_photographs(
+    names: list[str], photos: Iterable[Entry], least: int, purpose: str
+) -> None:
+    """Raises ``UserError`` that names the classes of fewer than ``least`` photographs."""
     per_class = Counter(photo.label for photo in photos)
     short = [name for label, name in enumerate(names) if per_class[label] < least]
     if short:
         raise UserError(
-            f"{_listed(short)}: fewer than {least} photographs, which {purpose} need. "
+            f"{quoted(short)}: fewer than {least} photographs, which {purpose} need. "
             "Add some, or remove the class."
         )
 
 
-def _listed(names: Iterable[str], most: int = 5) -> str:
+def quoted(names: Iterable[str], most: int = 5) -> str:
     """‘a’, ‘b’ and 3 more."""
     quoted = [f"‘{name}’" for name in names]
     if len(quoted) > most:
