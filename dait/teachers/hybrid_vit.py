@@ -58,6 +58,52 @@ class ConvolutionalPatches(nn.Module):
         return self.proj(x).flatten(2).transpose(1, 2)
 
 
+class FinePatches(nn.Module):
+    """``(B, 3, S, S)`` → ``(B, (S / 16)², embed_dim)``, in place of timm's ``PatchEmbed``.
+
+    Small parts are read at an eighth of the resolution, where convolutions are cheap; the
+    transformer then has a quarter of the tokens to attend to.
+    """
+
+    def __init__(self, img_size: int = 96, embed_dim: int = 192, **_: Any) -> None:
+        super().__init__()
+        side = img_size if isinstance(img_size, int) else img_size[0]
+        self.img_size = (side, side)
+        self.patch_size = (16, 16)
+        self.grid_size = (side // 16, side // 16)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.proj = nn.Sequential(
+            *_halve(3, 24),
+            *_halve(24, 48),
+            _Residual(48),
+            *_halve(48, 112),
+            _Residual(112),
+            *_halve(112, embed_dim),
+            nn.Conv2d(embed_dim, embed_dim, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+@register_model
+def fieldguide_vit16(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """timm's entry point, as OpenCLIP calls it: average pooling, no class token, no head."""
+    model: Any = VisionTransformer(
+        img_size=kwargs.get("img_size") or 96,
+        patch_size=16,
+        embed_dim=192,
+        depth=4,
+        num_heads=6,
+        num_classes=0,
+        class_token=False,
+        global_pool="avg",
+        embed_layer=FinePatches,
+    )
+    model.default_cfg = model.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    return model
+
+
 @register_model
 def fieldguide_hybrid_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     """timm's entry point, as OpenCLIP calls it: average pooling, no class token, no head."""

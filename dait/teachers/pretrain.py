@@ -1,11 +1,14 @@
-"""Trains ``fieldguide-clip`` contrastively on random birds; the forty species never appear."""
+"""Trains ``fieldguide-clip`` contrastively on invented families; no species ever appears."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,12 @@ import yaml
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dait.data.augment import ViewPolicy, view_batch
+from dait.data.base import ViewKind
 from dait.data.fieldguide.captions import OPENINGS, caption
+from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.scene import RENDERER_VERSION, render_scene
-from dait.data.fieldguide.world import load_world, random_attributes
+from dait.data.fieldguide.world import load_world, random_family
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 from dait.teachers.compact_tokenizer import CompactTokenizer, rows_in_use
@@ -29,23 +35,42 @@ POOL_STREAM, ORDER_STREAM, WORDS_STREAM = 9, 10, 11
 
 @dataclass(frozen=True)
 class PretrainRecipe:
-    """How the demo teacher is trained; ``architecture`` is OpenCLIP's own ``model_cfg``."""
+    """How the demo teacher is trained; ``architecture`` is OpenCLIP's own ``model_cfg``.
+
+    Birds come in invented families of ``family`` members that differ in ``marks`` attributes. A
+    family stays together in a batch: a contrastive loss learns only what its negatives make it
+    tell apart, and birds drawn at random differ so much that a glance would do. ``marks_chance``:
+    how often a caption names all the marks of its family, as a field guide's text does.
+    """
 
     architecture: dict[str, Any]
     steps: int
-    pool: int = 100_000
+    pool: int = 32_000
+    family: int = 8
+    marks: int = 3
+    marks_chance: float = 0.8
     batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup_steps: int = 200
-    habitat_chance: float = 0.7
-    least_attributes: int = 4
+    habitat_chance: float = 0.5
+    least_attributes: int = 3
     most_attributes: int = 8
+    views: ViewKind = "light"
     seed: int = 0
     evaluate_every: int = 200
     bf16: bool = False
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.family or self.pool % self.family:
+            raise UserError(
+                f"A batch of {self.batch_size} and a pool of {self.pool} birds cannot be cut into "
+                f"families of {self.family}; change `family`, `batch_size` or `pool`."
+            )
+        if self.pool < self.batch_size:
+            raise UserError(f"A pool of {self.pool} birds gives no batch of {self.batch_size}.")
 
 
 def load_pretrain_recipe(path: Path) -> PretrainRecipe:
@@ -64,55 +89,80 @@ def vocabulary_rows() -> list[int]:
     return rows_in_use([*words, "with a, an and in the bird. birds of on red eyes one two bars"])
 
 
-def draw_pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
-    """``recipe.pool`` random birds: ``images`` (n, S, S, 3), ``tables`` and ``habitats``.
+def draw_family(recipe: PretrainRecipe, number: int) -> dict[str, np.ndarray]:
+    """Family ``number``: ``images`` (n, S, S, 3), ``tables`` (n, attributes), ``habitats`` (n,) and
+    ``marks`` (n, recipe.marks), all uint8; it depends on ``(recipe.seed, number)`` alone.
 
-    Bird k depends on ``(recipe.seed, k)`` alone. ``tables`` holds an index for each attribute.
+    ``tables`` holds an index of each attribute's values, ``marks`` indices of attributes.
     """
     world = load_world()
-    size = recipe.architecture["vision_cfg"]["image_size"]
-    images = np.empty((recipe.pool, size, size, 3), np.uint8)
-    tables = np.empty((recipe.pool, len(world.attributes)), np.uint8)
-    habitats = np.empty(recipe.pool, np.uint8)
-    names = tuple(world.habitats)
-    for k in range(recipe.pool):
-        rng = np.random.default_rng([recipe.seed, POOL_STREAM, k])
-        table = random_attributes(rng)
-        habitats[k] = rng.integers(len(names))
-        tables[k] = [a.values.index(table[name]) for name, a in world.attributes.items()]
-        images[k] = render_scene(table, names[habitats[k]], size, rng).image
-        emit(Progress("Drawing random birds", k + 1, recipe.pool))
-    return {"images": images, "tables": tables, "habitats": habitats}
+    size, names = recipe.architecture["vision_cfg"]["image_size"], list(world.attributes)
+    rng = np.random.default_rng([recipe.seed, POOL_STREAM, number])
+    members, varying = random_family(recipe.family, rng, recipe.marks)
+    habitats = rng.integers(len(world.habitats), size=recipe.family).astype(np.uint8)
+    images = np.stack(
+        [
+            render_scene(table, tuple(world.habitats)[place], size, rng).image
+            for table, place in zip(members, habitats, strict=True)
+        ]
+    )
+    tables = np.array(
+        [[a.values.index(table[name]) for name, a in world.attributes.items()] for table in members]
+    )
+    marks = np.tile([names.index(name) for name in varying], (recipe.family, 1))
+    return {
+        "images": images,
+        "tables": tables.astype(np.uint8),
+        "habitats": habitats,
+        "marks": marks.astype(np.uint8),
+    }
+
+
+def draw_pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
+    """``recipe.pool`` birds, family after family: the arrays of ``draw_family``, joined."""
+    count = recipe.pool // recipe.family
+    joined: dict[str, np.ndarray] = {}
+    for number, family in enumerate(in_parallel(partial(draw_family, recipe), count)):
+        for name, part in family.items():
+            if number == 0:
+                joined[name] = np.empty((recipe.pool, *part.shape[1:]), np.uint8)
+            joined[name][number * recipe.family : (number + 1) * recipe.family] = part
+        emit(Progress("Drawing invented families", number + 1, count))
+    return joined
 
 
 class Pairs:
-    """Batches of (images ``(B, 3, S, S)`` uint8, captions); each visit to a bird has new words."""
+    """Batches of (images ``(B, 3, S, S)`` in [0, 1], captions); every visit to a bird has another
+    view and other words."""
 
     def __init__(self, recipe: PretrainRecipe, pool: dict[str, np.ndarray]) -> None:
         self.recipe, self.pool = recipe, pool
         world = load_world()
         self._values = [(name, a.values) for name, a in world.attributes.items()]
         self._habitats = tuple(world.habitats)
+        self._policy = ViewPolicy(recipe.views)
 
     def batch(self, step: int) -> tuple[Tensor, list[str]]:
+        """The batch of ``step``, a function of the recipe and ``step`` alone."""
         recipe = self.recipe
-        per_epoch = recipe.pool // recipe.batch_size
-        epoch, place = divmod(step, per_epoch)
-        order = np.random.default_rng([recipe.seed, ORDER_STREAM, epoch]).permutation(recipe.pool)
-        chosen = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
+        families, together = recipe.pool // recipe.family, recipe.batch_size // recipe.family
+        epoch, place = divmod(step, families // together)
+        order = np.random.default_rng([recipe.seed, ORDER_STREAM, epoch]).permutation(families)
+        picked = order[place * together : (place + 1) * together]
+        chosen = (picked[:, None] * recipe.family + np.arange(recipe.family)).ravel()
         rng = np.random.default_rng([recipe.seed, WORDS_STREAM, step])
-        images = torch.from_numpy(self.pool["images"][chosen]).permute(0, 3, 1, 2)
-        mirrored = torch.from_numpy(rng.random(len(chosen)) < 0.5)
-        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        images = view_batch(self.pool["images"][chosen], chosen, epoch, self._policy, recipe.seed)
         return images, [self._caption(int(k), rng) for k in chosen]
 
     def _caption(self, k: int, rng: np.random.Generator) -> str:
-        row = self.pool["tables"][k]
+        recipe, row = self.recipe, self.pool["tables"][k]
         table = {name: values[row[i]] for i, (name, values) in enumerate(self._values)}
-        named = rng.random() < self.recipe.habitat_chance
+        named = rng.random() < recipe.habitat_chance
         habitat = self._habitats[self.pool["habitats"][k]] if named else None
-        least, most = self.recipe.least_attributes, self.recipe.most_attributes
-        return caption(table, habitat, rng, least, most)
+        telling = rng.random() < recipe.marks_chance
+        marks = [self._values[i][0] for i in self.pool["marks"][k]] if telling else []
+        least, most = recipe.least_attributes, recipe.most_attributes
+        return caption(table, habitat, rng, least, most, marks)
 
 
 def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
@@ -153,7 +203,7 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
             _save(checkpoint, model, optimizer, recipe, step)
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(step, recipe)
-        pixels = (images.float() / 255 - mean) / std
+        pixels = (images - mean) / std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         # The CPU's fused attention kernel has a backward pass several times slower than plain.
         with sdpa_kernel(SDPBackend.MATH):
@@ -180,7 +230,9 @@ def _pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
     from dait.data.store import cache_dir, load_or_build
 
     size = recipe.architecture["vision_cfg"]["image_size"]
-    key = f"random-birds-{recipe.pool}-{size}-{recipe.seed}-{RENDERER_VERSION}"
+    facts = [recipe.family, recipe.marks, recipe.pool, recipe.seed, size, RENDERER_VERSION]
+    facts += [version("pillow"), version("numpy"), repr(load_world())]
+    key = f"invented-families-{hashlib.sha256(repr(facts).encode()).hexdigest()[:20]}"
     return load_or_build(cache_dir(), key, lambda: draw_pool(recipe, emit))
 
 

@@ -56,7 +56,9 @@ def _leg(
                       0.35)  # fmt: skip
     thigh = darker(palette[table["belly"]], shade + 0.08)
     middle = hip + (ankle - hip) * (0.45 if plan.thigh > 0.1 else 0.12)
-    drumstick = ellipse((float(middle[0]), float(middle[1]) + 0.04), (plan.thigh, plan.thigh * 1.35))
+    drumstick = ellipse(
+        (float(middle[0]), float(middle[1]) + 0.04), (plan.thigh, plan.thigh * 1.35)
+    )
     canvas.fill("belly", drumstick, thigh, 0.6)
 
 

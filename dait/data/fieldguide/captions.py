@@ -33,18 +33,22 @@ def caption(
     rng: np.random.Generator,
     least: int = 3,
     most: int = 9,
+    marks: Sequence[str] = (),
 ) -> str:
     """A sentence naming a random subset of the attributes in random order.
 
-    ``least`` to ``most`` attributes besides the shape are named; the shape is named four times in
-    five (else "bird"), the habitat whenever it is given.
+    ``least`` to ``most`` attributes besides the shape are named, ``marks`` always among them; the
+    shape is named four times in five (else "bird"), the habitat whenever it is given.
     """
     world = load_world()
     shape = attributes["shape"] if rng.random() < 0.8 else "bird"
-    names = [name for name in world.attributes if name != "shape"]
-    count = int(rng.integers(least, most + 1))
-    chosen = rng.permutation(len(names))[:count]
-    phrases = [world.attributes[names[i]].phrases[attributes[names[i]]] for i in chosen]
+    others = [name for name in world.attributes if name != "shape" and name not in marks]
+    count = max(0, int(rng.integers(least, most + 1)) - len(marks))
+    named = [*marks, *(others[i] for i in rng.permutation(len(others))[:count])]
+    phrases = [
+        world.attributes[name].phrases[attributes[name]]
+        for name in (named[i] for i in rng.permutation(len(named)))
+    ]
     opening = OPENINGS[int(rng.integers(len(OPENINGS)))].format(shape)
     sentence = f"{opening} with {_list(phrases)}"
     if habitat is not None:
@@ -52,12 +56,15 @@ def caption(
     return sentence
 
 
-def prompts(attributes: Attributes, count: int = 12, seed: int = 0) -> tuple[str, ...]:
+def prompts(
+    attributes: Attributes, marks: Sequence[str] = (), count: int = 12, seed: int = 0
+) -> tuple[str, ...]:
     """``count`` sentences that between them name every attribute, none naming a habitat.
 
-    Each names about two thirds of the attributes, as long training captions do; averaging their
-    embeddings covers them all evenly. The same seed is used for every class, so all classes are
-    described by the same attributes in the same order.
+    Each names about two thirds of the attributes, as long training captions do, and always the
+    ``marks`` (what tells a species from its family, which is what a field guide's text is for).
+    The same seed is used for every class, so a family's species are described by the same
+    attributes in the same order.
     """
     rng = np.random.default_rng([seed, 977])
-    return tuple(caption(attributes, None, rng, least=7, most=9) for _ in range(count))
+    return tuple(caption(attributes, None, rng, least=6, most=8, marks=marks) for _ in range(count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -12,20 +13,33 @@ import numpy as np
 
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.data.fieldguide.captions import caption, prompts
+from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.scene import RENDERER_VERSION, Scene, render_scene
-from dait.data.fieldguide.world import PARTS, Attributes, Species, load_world
+from dait.data.fieldguide.world import (
+    MOST_DIFFERING,
+    PARTS,
+    Attributes,
+    Species,
+    load_world,
+)
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 
 SPLIT_NUMBERS: dict[SplitName, int] = {"train": 0, "val": 1, "test": 2}
+_LABELS = 3
+"""Part of the random seed of label noise and of the long tail's order."""
 
 
 @dataclass(frozen=True)
 class FieldGuideOptions:
-    """What makes one Field Guide differ from another.
+    """What makes one Field Guide differ from another, and how hard it is.
 
     habitat_bias: chance that a training image shows its species' own habitat; else, and in
         validation and test always, the habitat is drawn evenly from all six.
+    differing: in how many attributes two species of a family differ at least, 1 to 5.
+    label_noise: share of the training images labelled as another species of their family.
+    long_tail: how many times more training images the commonest species has than the rarest; in
+        between they fall off exponentially (Cui et al. 2019, "Class-Balanced Loss").
     """
 
     size: int = 96
@@ -35,6 +49,9 @@ class FieldGuideOptions:
     val_per_class: int = 8
     test_per_class: int = 25
     species: int = 40
+    differing: int = 2
+    label_noise: float = 0.0
+    long_tail: float = 1.0
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 512:
@@ -50,18 +67,32 @@ class FieldGuideOptions:
             raise UserError(
                 f"The Field Guide has 2 to {len(load_world().species)} species, not {self.species}."
             )
+        if not 1 <= self.differing <= MOST_DIFFERING:
+            raise UserError(
+                f"Two species of a family differ in at least 1 to {MOST_DIFFERING} attributes, "
+                f"not {self.differing}."
+            )
+        if not 0.0 <= self.label_noise <= 0.9:
+            raise UserError(f"The label noise is a share of 0 to 0.9, not {self.label_noise}.")
+        if not 1.0 <= self.long_tail <= 1000.0:
+            raise UserError(f"The long tail is a ratio of 1 (even) to 1,000, not {self.long_tail}.")
 
     def per_class(self, split: SplitName) -> int:
+        """Images of a species; in a long-tailed training split, of the commonest."""
         return {
             "train": self.train_per_class,
             "val": self.val_per_class,
             "test": self.test_per_class,
         }[split]
 
+    def guide(self) -> tuple[Species, ...]:
+        """The species of this guide, in the order of its labels."""
+        return load_world(self.differing).species[: self.species]
+
 
 @dataclass(frozen=True)
 class Record:
-    """One image and everything that is known of it."""
+    """One image and everything that is known of it: ``label`` is what is drawn, noise aside."""
 
     scene: Scene
     label: int
@@ -70,17 +101,46 @@ class Record:
     caption: str
 
 
+@cache
+def shown(options: FieldGuideOptions, split: SplitName) -> tuple[int, ...]:
+    """The species that each image of ``split`` shows: round and round, as long as each has some."""
+    most = options.per_class(split)
+    counts = np.full(options.species, most)
+    if split == "train" and options.long_tail > 1:
+        rank = np.random.default_rng([options.seed, _LABELS, 0]).permutation(options.species)
+        share = options.long_tail ** (-rank / (options.species - 1))
+        counts = np.maximum(1, np.round(most * share)).astype(int)
+    rounds = [np.flatnonzero(counts > k) for k in range(int(counts.max()))]
+    return tuple(int(label) for labels in rounds for label in labels)
+
+
+def labels(options: FieldGuideOptions, split: SplitName) -> np.ndarray:
+    """``(N,)`` int64: the labels as they are given, the noise of training images included."""
+    given = np.array(shown(options, split), dtype=np.int64)
+    if split != "train" or options.label_noise == 0:
+        return given
+    rng = np.random.default_rng([options.seed, _LABELS, 1])
+    families = np.array([bird.family for bird in options.guide()])
+    wrong = rng.random(len(given)) < options.label_noise
+    turn = rng.random(len(given))
+    for index in np.flatnonzero(wrong):
+        others = np.flatnonzero(families == families[given[index]])
+        others = others[others != given[index]]
+        if len(others):
+            given[index] = others[int(turn[index] * len(others))]
+    return given
+
+
 def record(options: FieldGuideOptions, split: SplitName, index: int) -> Record:
     """Image ``index`` of ``split``: a function of ``(seed, split, index)`` and the options alone.
 
-    Images go round the species: ``label = index % species``. Splits are disjoint because the
-    split's number is part of the random seed.
+    Images go round the species. Splits are disjoint because the split's number is part of the
+    random seed. Raises ``IndexError`` for an index outside the split.
     """
-    species = load_world().species[: options.species]
-    label = index % len(species)
-    bird = species[label]
+    label = shown(options, split)[index]
+    bird = options.guide()[label]
     rng = np.random.default_rng([options.seed, SPLIT_NUMBERS[split], index])
-    habitat = _habitat(bird, label, split, options, rng)
+    habitat = _habitat(label, split, options, rng)
     sentence = caption(bird.attributes, habitat, rng)
     scene = render_scene(bird.attributes, habitat, options.size, rng)
     return Record(scene, label, bird.attributes, habitat, sentence)
@@ -93,7 +153,6 @@ def home_habitat(label: int) -> str:
 
 
 def _habitat(
-    bird: Species,
     label: int,
     split: SplitName,
     options: FieldGuideOptions,
@@ -119,9 +178,12 @@ class FieldGuide:
         self.options = options
         self.size = options.size
         self._emit = emit
-        self._species = load_world().species[: options.species]
+        self._species = options.guide()
+        marks = load_world(options.differing).varying
         self.classes = tuple(
-            ClassInfo(bird.key, bird.name, bird.family, prompts(bird.attributes))
+            ClassInfo(
+                bird.key, bird.name, bird.family, prompts(bird.attributes, marks[bird.family])
+            )
             for bird in self._species
         )
         self._splits: dict[SplitName, Split] = {}
@@ -131,7 +193,7 @@ class FieldGuide:
         return self._key(SPLIT_NUMBERS)
 
     def counts(self) -> dict[SplitName, int]:
-        return {name: self.options.per_class(name) * len(self.classes) for name in SPLIT_NUMBERS}
+        return {name: len(shown(self.options, name)) for name in SPLIT_NUMBERS}
 
     def split(self, name: SplitName) -> Split:
         if name not in self._splits:
@@ -158,31 +220,31 @@ class FieldGuide:
         key = f"fieldguide-{name}-{self.size}-{self._key([name])}"
         arrays = load_or_build(cache_dir(), key, lambda: self._draw(name))
         habitats = np.asarray(tuple(load_world().habitats))[arrays["habitats"]]
-        homes = np.asarray([home_habitat(int(label)) for label in arrays["labels"]])
+        homes = np.asarray([home_habitat(label) for label in shown(self.options, name)])
         familiar = np.where(habitats == homes, "familiar", "unfamiliar")
         return Split(
             name=name,
             images=arrays["images"],
-            labels=np.array(arrays["labels"]),  # a copy: torch warns of read-only arrays
-            ids=tuple(f"{name}/{index:05d}" for index in range(len(arrays["labels"]))),
+            labels=labels(self.options, name),
+            ids=tuple(f"{name}/{index:05d}" for index in range(len(arrays["images"]))),
             masks=arrays["masks"],
-            slices={"habitat": habitats, "background": familiar},
+            slices={"habitat": habitats, "background": familiar, "pose": arrays["poses"]},
         )
 
     def _draw(self, name: SplitName) -> dict[str, np.ndarray]:
-        count = self.counts()[name]
-        images = np.empty((count, self.size, self.size, 3), np.uint8)
-        masks = np.empty((count, self.size, self.size), np.uint8)
-        labels = np.empty(count, np.int64)
-        habitats = np.empty(count, np.int64)
+        count, size = self.counts()[name], self.size
+        images = np.empty((count, size, size, 3), np.uint8)
+        masks = np.empty((count, size, size), np.uint8)
+        habitats, poses = np.empty(count, np.int64), []
         names = tuple(load_world().habitats)
-        for index in range(count):
-            drawn = record(self.options, name, index)
-            images[index], masks[index] = drawn.scene.image, drawn.scene.parts
-            labels[index], habitats[index] = drawn.label, names.index(drawn.habitat)
+        drawn = in_parallel(partial(record, self.options, name), count)
+        for index, seen in enumerate(drawn):
+            images[index], masks[index] = seen.scene.image, seen.scene.parts
+            habitats[index] = names.index(seen.habitat)
+            poses.append(seen.scene.pose)
             if index % 50 == 0 or index + 1 == count:
                 self._emit(Progress(f"Drawing the Field Guide's {name} split", index + 1, count))
-        return {"images": images, "masks": masks, "labels": labels, "habitats": habitats}
+        return {"images": images, "masks": masks, "habitats": habitats, "poses": np.array(poses)}
 
 
 def open_fieldguide(emit: Emit = ignore, **options: Any) -> FieldGuide:

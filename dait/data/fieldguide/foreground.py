@@ -19,9 +19,7 @@ _TUFTS: dict[str, Colour] = {
 }
 
 
-def paint_branch(
-    picture: Image.Image, at: tuple[float, float], habitat: str, rng: Rng
-) -> None:
+def paint_branch(picture: Image.Image, at: tuple[float, float], habitat: str, rng: Rng) -> None:
     """A branch through ``at`` (pixels), where a perched bird's feet are."""
     draw, side = ImageDraw.Draw(picture), picture.width
     bark, top = _WOOD.get(habitat, ((98, 74, 52), (150, 122, 90)))
@@ -37,7 +35,10 @@ def paint_branch(
     draw.line(upper, fill=near(rng, top, 8), width=max(1, int(half * 0.7)), joint="curve")
     for start in rng.uniform(0.05, 0.95, int(rng.integers(1, 4))):
         k = int(start * 11)
-        end = (xs[k] + rng.normal(0, 0.16) * side, ys[k] + rng.choice([-1, 1]) * rng.uniform(0.08, 0.2) * side)
+        end = (
+            xs[k] + rng.normal(0, 0.16) * side,
+            ys[k] + rng.choice([-1, 1]) * rng.uniform(0.08, 0.2) * side,
+        )
         draw.line((xs[k], ys[k] + half, *end), fill=colour, width=max(1, int(half * 0.8)))
         if habitat not in ("snow", "rocks"):
             for part in (0.6, 0.85, 1.0):
@@ -49,7 +50,9 @@ def paint_shadow(picture: Image.Image, at: tuple[float, float], width: float) ->
     """The soft shadow of a standing bird on the ground at ``at``, ``width`` pixels wide."""
     shadow = Image.new("L", picture.size, 0)
     x, y = at
-    ImageDraw.Draw(shadow).ellipse((x - width, y - width * 0.16, x + width, y + width * 0.2), fill=90)
+    ImageDraw.Draw(shadow).ellipse(
+        (x - width, y - width * 0.16, x + width, y + width * 0.2), fill=90
+    )
     shadow = shadow.filter(ImageFilter.BoxBlur(width * 0.14))
     return Image.composite(Image.new("RGB", picture.size, (30, 30, 40)), picture, shadow)
 

@@ -63,7 +63,11 @@ def ridge(draw: Draw, s: int, level: float, rough: float, colour: Colour, rng: R
 
 def clouds(draw: Draw, s: int, horizon: float, colour: Colour, rng: Rng) -> None:
     for _ in range(int(rng.integers(0, 4))):
-        x, y, w = rng.uniform(0, s), rng.uniform(0.04 * s, 0.7 * horizon), rng.uniform(0.1, 0.25) * s
+        x, y, w = (
+            rng.uniform(0, s),
+            rng.uniform(0.04 * s, 0.7 * horizon),
+            rng.uniform(0.1, 0.25) * s,
+        )
         for _ in range(4):
             blob(draw, x + rng.normal(0, 0.5) * w, y + rng.normal(0, 0.08) * w, 0.6 * w, 0.16 * w,
                  colour)  # fmt: skip
@@ -77,7 +81,9 @@ def _forest(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
             lean = rng.normal(0, 0.04) * s
             colour = near(rng, haze, 8)
             foot = horizon + 0.1 * depth * s
-            draw.polygon([(x, 0), (x + w, 0), (x + w * 1.2 + lean, foot), (x + lean, foot)], fill=colour)
+            draw.polygon(
+                [(x, 0), (x + w, 0), (x + w * 1.2 + lean, foot), (x + lean, foot)], fill=colour
+            )
             draw.line((x + w * 0.8, 0, x + w + lean, foot), fill=mixed(colour, (20, 20, 10), 0.3),
                       width=max(1, int(w * 0.25)))  # fmt: skip
         for _ in range(int(rng.integers(5, 9))):
@@ -104,7 +110,9 @@ def _marsh(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
     for row in range(14):
         y = horizon + (row + 0.5) / 14 * (s - horizon)
         shown = mixed((92, 112, 92), SKIES["marsh"][0], min(1.0, row / 7))
-        draw.line((0, y, s, y), fill=mixed(water, shown, 0.55), width=max(1, int((s - horizon) / 14)))
+        draw.line(
+            (0, y, s, y), fill=mixed(water, shown, 0.55), width=max(1, int((s - horizon) / 14))
+        )
     for _ in range(int(rng.integers(8, 14))):
         y, x, w = rng.uniform(horizon, s), rng.uniform(-0.1, 1) * s, rng.uniform(0.08, 0.4) * s
         draw.line((x, y, x + w, y), fill=near(rng, (196, 208, 206), 14), width=max(1, s // 130))
@@ -114,7 +122,9 @@ def _marsh(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
         colour, tip = near(rng, (136, 134, 66), 22), x + rng.normal(0, 0.05) * s
         width = max(1, int(rng.uniform(0.006, 0.016) * s))
         draw.line((x, foot, tip, top), fill=colour, width=width)
-        draw.line((x, foot, 2 * x - tip, 2 * foot - top), fill=mixed(colour, water, 0.72), width=width)
+        draw.line(
+            (x, foot, 2 * x - tip, 2 * foot - top), fill=mixed(colour, water, 0.72), width=width
+        )
         if rng.random() < 0.35:
             blob(draw, tip, top, 0.013 * s, 0.048 * s, near(rng, (96, 62, 36), 10))
 
@@ -162,7 +172,14 @@ def _rocks(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
     clouds(draw, s, horizon, (226, 230, 236), rng)
     for depth in range(3):
         far = mixed((98, 96, 100), SKIES["rocks"][1], 0.6 - 0.25 * depth)
-        ridge(draw, s, horizon - (0.20 - 0.09 * depth) * s, 0.11 - 0.03 * depth, near(rng, far, 6), rng)
+        ridge(
+            draw,
+            s,
+            horizon - (0.20 - 0.09 * depth) * s,
+            0.11 - 0.03 * depth,
+            near(rng, far, 6),
+            rng,
+        )
     boulders = sorted(rng.uniform(horizon - 0.06 * s, 1.08 * s, int(rng.integers(10, 17))).tolist())
     for y in boulders:  # the near ones over the far ones
         scale = 0.5 + (y - horizon) / (s - horizon)
@@ -172,7 +189,9 @@ def _rocks(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
         crown = [(x - w, y), (x - 0.72 * w, y - 0.7 * h), (x - 0.1 * w, y - h), (x + 0.55 * w, y - 0.78 * h),
                  (x + w, y)]  # fmt: skip
         draw.polygon(crown, fill=base)
-        draw.polygon([crown[1], crown[2], (x - 0.2 * w, y - 0.5 * h)], fill=mixed(base, (255, 250, 236), 0.3))
+        draw.polygon(
+            [crown[1], crown[2], (x - 0.2 * w, y - 0.5 * h)], fill=mixed(base, (255, 250, 236), 0.3)
+        )
         draw.polygon([crown[3], crown[4], (x + 0.2 * w, y), (x + 0.1 * w, y - 0.5 * h)],
                      fill=mixed(base, (40, 40, 56), 0.35))  # fmt: skip
         if rng.random() < 0.4:
@@ -183,7 +202,9 @@ def _snow(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
     for depth in range(2):
         far = mixed((150, 164, 186), SKIES["snow"][1], 0.55 - 0.3 * depth)
         ridge(draw, s, horizon - (0.13 - 0.07 * depth) * s, 0.05, near(rng, far, 5), rng)
-    for y in sorted(rng.uniform(horizon - 0.02 * s, horizon + 0.1 * s, int(rng.integers(4, 8))).tolist()):
+    for y in sorted(
+        rng.uniform(horizon - 0.02 * s, horizon + 0.1 * s, int(rng.integers(4, 8))).tolist()
+    ):
         x, h = rng.uniform(0, s), rng.uniform(0.2, 0.46) * s
         colour = near(rng, mixed((56, 84, 72), SKIES["snow"][1], rng.uniform(0.0, 0.4)), 8)
         for level in range(4):

@@ -38,7 +38,9 @@ def draw_head(
                       (-1.0, 0.1), (-0.86, -0.5), (-0.35, -0.9), (0.3, -0.88), (0.84, -0.46)))  # fmt: skip
     face = canvas.fill("head", skull, back, 1.25)
     # Below the eye a face is paler towards the bill.
-    cheek = smooth(at((0.9, 0.0), (0.2, 0.1), (-0.5, -0.05), (-0.55, -0.5), (0.0, -0.8), (0.7, -0.5)))
+    cheek = smooth(
+        at((0.9, 0.0), (0.2, 0.1), (-0.5, -0.05), (-0.55, -0.5), (0.0, -0.8), (0.7, -0.5))
+    )
     cheeks = canvas.fill("head", cheek, darker(back, -0.14), 1.25, within=[face])
     chin = smooth(at((1.05, -0.20), (0.55, -0.16), (0.12, -0.42), (-0.30, -0.86), (0.1, -1.15),
                      (0.8, -0.9)))  # fmt: skip
@@ -101,4 +103,6 @@ def _bill(
     upper, lower = _BILLS[kind]
     for half, tone, height in ((lower, 0.25, 0.75), (upper, 0.0, 0.9)):
         shape = points(*half) * np.array([plan.bill, 1.0]) + root
-        canvas.fill("bill", turned(shape, plan.head, pose.head_tilt), darker(colour, tone), height, 0)
+        canvas.fill(
+            "bill", turned(shape, plan.head, pose.head_tilt), darker(colour, tone), height, 0
+        )

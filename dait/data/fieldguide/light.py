@@ -58,9 +58,7 @@ def _slope(relief: Image.Image, radius: float, angle: float) -> np.ndarray:
     side = len(height)
 
     def moved(by_x: int, by_y: int) -> np.ndarray:
-        return padded[
-            reach + by_y : reach + by_y + side, reach + by_x : reach + by_x + side
-        ]
+        return padded[reach + by_y : reach + by_y + side, reach + by_x : reach + by_x + side]
 
     return moved(-dx, -dy) - moved(dx, dy)
 

@@ -75,7 +75,9 @@ def choose_pose(
     plan = PLANS[attributes["shape"]]
     roll, lean, tilt = rng.random(3)
     perches = attributes["shape"] in ("songbird", "raptor")
-    name: PoseName = "flying" if roll < 0.22 else "perched" if perches and roll < 0.7 else "standing"
+    name: PoseName = (
+        "flying" if roll < 0.22 else "perched" if perches and roll < 0.7 else "standing"
+    )
     low, high = (-0.08, 0.3) if name == "flying" else plan.pitch
     if name == "standing":
         high = (low + high) / 2
