@@ -1,0 +1,404 @@
+"""Rows in the cache: whole or not there, gone on with, never made twice, whoever dies."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dait.data import store, stream
+from dait.data.stream import CHUNK, Column, Row, Rows, load_or_stream
+from dait.errors import UserError
+
+COLUMNS = {"image": Column((4, 4, 3)), "place": Column((2,), "float32")}
+COUNT = 3 * CHUNK + 17
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
+
+
+def make(number: int) -> Row:
+    """Every seventh row is dropped, every fifth remarked upon."""
+    if number % 7 == 3:
+        return Row(None, f"row {number} is bad – ‘schlecht’")
+    image = np.full((4, 4, 3), number % 251, np.uint8)
+    remark = "so so" if number % 5 == 0 else ""
+    return Row({"image": image, "place": np.array([number, -number], np.float32)}, remark)
+
+
+def refuse(number: int) -> Row:
+    raise AssertionError(f"row {number} was made again")
+
+
+def quiet(done: int) -> None:
+    pass
+
+
+def load(
+    folder: Path,
+    make: Callable[[int], Row] = make,
+    progress: Callable[[int], object] = quiet,
+    count: int = COUNT,
+) -> Rows:
+    return load_or_stream(folder, "a", count, COLUMNS, make, progress)
+
+
+def check(rows: Rows, count: int = COUNT) -> None:
+    kept = [number for number in range(count) if number % 7 != 3]
+    assert rows.kept.tolist() == kept
+    image, place = rows.columns["image"], rows.columns["place"]
+    assert image.shape == (len(kept), 4, 4, 3) and place.shape == (len(kept), 2)
+    assert image[:, 3, 3, 2].tolist() == [number % 251 for number in kept]
+    assert place[:, 1].tolist() == [-number for number in kept]
+    assert list(rows.remarks) == [n for n in range(count) if n % 5 == 0 or n % 7 == 3]
+    assert rows.remarks[3] == "row 3 is bad – ‘schlecht’" and rows.remarks[5] == "so so"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_made_once_then_mapped(tmp_path: Path) -> None:
+    heard: list[int] = []
+    check(load(tmp_path, progress=heard.append))
+    assert heard == sorted(set(heard)) and heard[-1] == COUNT and 90 <= len(heard) <= 120
+    check(load(tmp_path, refuse))
+    assert names(tmp_path) == ["a"]
+    assert not load(tmp_path, refuse).columns["image"].flags.writeable
+    wide = {"image": Column((64, 64, 3))}
+    picture = np.ones((64, 64, 3), np.uint8)
+    big = load_or_stream(tmp_path, "b", 100, wide, lambda n: Row({"image": picture}), quiet)
+    assert isinstance(big.columns["image"], np.memmap) and big.columns["image"].all()
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1])
+def test_any_number_of_rows(tmp_path: Path, count: int) -> None:
+    rows = load(tmp_path, count=count)
+    assert len(rows.kept) == len(rows.columns["image"]) == sum(n % 7 != 3 for n in range(count))
+
+
+def test_rows_may_all_be_bad(tmp_path: Path) -> None:
+    rows = load(tmp_path, lambda number: Row(None, "no"), count=20)
+    assert rows.columns["place"].shape == (0, 2) and len(rows.remarks) == 20
+
+
+def test_a_row_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    place = np.zeros(2, np.float32)
+    for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.int64)):
+        with pytest.raises(ValueError, match="a row’s image is"):
+            load(tmp_path, lambda number, image=image: Row({"image": image, "place": place}))
+    assert names(tmp_path) == []
+
+
+class StopError(Exception):
+    pass
+
+
+def stop_after(rows: int) -> Callable[[int], None]:
+    def progress(done: int) -> None:
+        if done > rows:
+            raise StopError
+
+    return progress
+
+
+def counting(made: list[int]) -> Callable[[int], Row]:
+    def make_and_count(number: int) -> Row:
+        made.append(number)
+        return make(number)
+
+    return make_and_count
+
+
+def test_a_stopped_build_is_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        load(tmp_path, progress=stop_after(2 * CHUNK + 20))
+    assert names(tmp_path) == [".partial-a"]
+    made: list[int] = []
+    check(load(tmp_path, counting(made)))
+    assert sorted(made) == list(range(2 * CHUNK, COUNT)) and names(tmp_path) == ["a"]
+
+
+def test_a_build_stopped_in_its_first_chunk_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        load(tmp_path, progress=stop_after(20))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "resumed"), [("line", CHUNK), ("rows", 0), ("lost", 0), ("other", 0), ("more", 512)]
+)
+def test_what_a_crash_of_the_machine_leaves(tmp_path: Path, harm: str, resumed: int) -> None:
+    with pytest.raises(StopError):
+        load(tmp_path, progress=stop_after(2 * CHUNK + 20))
+    journal, images = (tmp_path / ".partial-a" / name for name in ("journal.jsonl", "image.npy"))
+    if harm == "line":
+        os.truncate(journal, journal.stat().st_size - 10)
+    elif harm == "rows":
+        os.truncate(images, images.stat().st_size // 2)
+    elif harm == "lost":
+        images.unlink()
+    elif harm == "other":
+        journal.write_bytes(b"[0]\n" + journal.read_bytes())
+    else:
+        with images.open("ab") as file:
+            file.write(b"torn")
+    made: list[int] = []
+    check(load(tmp_path, counting(made)))
+    assert min(made) == resumed
+
+
+def test_a_finished_build_that_was_not_put_in_place_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail := _failing(errno.EIO))
+        patch.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            load(tmp_path)
+    check(load(tmp_path, refuse))
+
+
+def _failing(code: int) -> Callable[..., None]:
+    def fail(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_a_damaged_entry_is_built_anew(tmp_path: Path) -> None:
+    load(tmp_path)
+    os.truncate(tmp_path / "a" / "image.npy", 1000)
+    check(load(tmp_path))
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import test_stream as here
+
+folder, name, hold = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+log = (folder.parent / name).open("a", buffering=1)
+def make(number):
+    log.write(f"{number}\\n")
+    time.sleep(600 if number == hold else 0.0005)
+    return here.make(number)
+here.check(here.load(folder, make))
+print("whole")
+"""
+
+
+HELD = 2 * CHUNK + 60
+
+
+def child(folder: Path, name: str, hold: int) -> subprocess.Popen[str]:
+    """A process that builds, up to row ``hold``, and writes the rows that it makes to ``name``."""
+    paths = [str(Path(stream.__file__).parents[2]), str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", CHILD, str(folder), name, str(hold)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def made_by(file: Path) -> list[int]:
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+@needs_signals
+def test_a_killed_build_is_gone_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    process = child(folder, "first", HELD)
+    wait_until(lambda: HELD in made_by(tmp_path / "first"))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "a").exists() and (folder / ".partial-a").is_dir()
+    made: list[int] = []
+    check(load(folder, counting(made)))
+    assert min(made) >= CHUNK and sorted(made) == list(range(min(made), COUNT))
+    assert names(folder) == ["a"]
+
+
+def test_the_second_of_two_processes_waits(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    children = [child(folder, name, -1) for name in ("first", "second")]
+    for process in children:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0 and out == "whole\n"
+    made = sorted(made_by(tmp_path / "first") + made_by(tmp_path / "second"))
+    assert made == list(range(COUNT)) and names(folder) == ["a"]
+
+
+@needs_signals
+def test_who_waits_takes_over_from_a_killed_process(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    first = child(folder, "first", HELD)
+    wait_until(lambda: HELD in made_by(tmp_path / "first"))
+    second = child(folder, "second", -1)
+    time.sleep(1)  # most likely it waits by now; whether it does must not matter
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    out, _ = second.communicate(timeout=60)
+    assert out == "whole\n" and min(made_by(tmp_path / "second")) >= CHUNK
+    assert names(folder) == ["a"]
+
+
+def test_who_waits_hears_how_far_it_is_and_can_stop(tmp_path: Path) -> None:
+    go, heard = threading.Event(), list[int]()
+
+    def slow(number: int) -> Row:
+        if number > 2 * CHUNK:
+            go.wait(60)
+        return make(number)
+
+    thread = threading.Thread(target=load, args=(tmp_path, slow))
+    thread.start()
+    wait_until(lambda: (tmp_path / ".lock-a").exists())
+
+    def listen(done: int) -> None:
+        heard.append(done)
+        if done > CHUNK:
+            raise StopError
+
+    try:
+        with pytest.raises(StopError):
+            load(tmp_path, refuse, listen)
+    finally:
+        go.set()
+        thread.join()
+    assert CHUNK < heard[-1] <= 2 * CHUNK + 1
+    check(load(tmp_path, refuse))
+
+
+def test_disks_that_cannot_lock_are_built_on_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", _failing(errno.ENOLCK))
+    with pytest.raises(StopError):
+        load(tmp_path, progress=stop_after(2 * CHUNK + 20))
+    assert [name for name in names(tmp_path) if name != ".lock-a"] == []
+    together, results = threading.Barrier(2), list[Rows]()
+
+    def meet(number: int) -> Row:
+        if number == 0:
+            together.wait(20)
+        return make(number)
+
+    threads = [
+        threading.Thread(target=lambda: results.append(load(tmp_path, meet))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    for rows in results:
+        check(rows)
+    assert [name for name in names(tmp_path) if name != ".lock-a"] == ["a"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with pytest.raises(StopError):
+        load(tmp_path, progress=stop_after(CHUNK + 20))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _failing(code))  # where a disk that allocates late tells
+        with pytest.raises(UserError, match=r"no room for \d+ MiB .*DAIT_CACHE"):
+            load(tmp_path)
+    assert names(tmp_path) == []
+    check(load(tmp_path))
+
+
+FULL = """
+import shutil, sys
+from pathlib import Path
+import numpy as np
+from dait.data.stream import CHUNK, Column, Row, load_or_stream
+from dait.errors import UserError
+
+folder, filler = Path(sys.argv[1]) / "cache", Path(sys.argv[1]) / "filler"
+columns = {"image": Column((32, 32, 3))}
+def make(number):
+    if number == CHUNK + 40:  # somebody else takes what is left
+        with filler.open("wb") as file:
+            free = shutil.disk_usage(filler.parent).free
+            file.write(bytes(free - 64 * 1024))
+    return Row({"image": np.zeros((32, 32, 3), np.uint8)})
+def expect(count):
+    try:
+        load_or_stream(folder, "a", count, columns, make, lambda done: None)
+    except UserError as error:
+        print(error, [file.name for file in folder.iterdir()], filler.exists())
+expect(10_000)
+expect(1_000)
+filler.unlink()
+make = lambda number: Row({"image": np.ones((32, 32, 3), np.uint8)})
+print(load_or_stream(folder, "a", 1_000, columns, make, print).columns["image"].sum())
+"""
+
+
+def test_a_small_disk(tmp_path: Path) -> None:
+    """A disk of 6 MiB, mounted where this process alone sees it: where users may do that."""
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare here")
+    mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    script = 'mount -t tmpfs -o size=6m none "$1" || exit 77; exec "$2" -c "$3" "$1"'
+    result = subprocess.run(
+        [*mount, script, "sh", str(tmp_path), sys.executable, FULL],
+        env=os.environ | {"PYTHONPATH": str(Path(stream.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if result.returncode in (1, 77) and "Traceback" not in result.stderr:
+        pytest.skip(f"no disk of one's own here: {result.stderr.strip()}")
+    early, late, *_, total = result.stdout.splitlines()
+    assert early.startswith("There is no room for 29 MiB") and early.endswith("[] False")
+    assert late.startswith("There is no room for 3 MiB") and late.endswith("[] True")
+    assert int(total) == 1_000 * 32 * 32 * 3
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    columns = {"image": Column((64, 64, 3))}
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        picture = np.zeros((64, 64, 3), np.uint8)
+        load_or_stream(
+            tmp_path, str(count), count, columns, lambda n: Row({"image": picture.copy()}), quiet
+        )
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    few, many = peak(1_000), peak(6_000)  # 12 and 74 MB in all
+    assert many < few + 4 * 2**20 and few < 12 * 2**20
+
+
+def test_old_remains_are_swept_and_young_ones_and_live_ones_are_not(tmp_path: Path) -> None:
+    for key in ("old", "young", "live"):
+        with pytest.raises(StopError):
+            load_or_stream(tmp_path, key, COUNT, COLUMNS, make, stop_after(CHUNK + 20))
+        if key != "young":
+            os.utime(tmp_path / f".partial-{key}" / "journal.jsonl", (1, 1))
+    with stream.locked(tmp_path / ".lock-live", lambda: None):
+        load(tmp_path)
+        assert names(tmp_path) == [".lock-live", ".partial-live", ".partial-young", "a"]
+    assert store.load_entry(tmp_path / "a") is not None
