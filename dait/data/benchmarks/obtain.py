@@ -1,0 +1,168 @@
+"""Where benchmarks live, and how they get there: found, else downloaded, else asked for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dait.data.benchmarks.benchmark import Benchmark, Published
+from dait.errors import UserError
+from dait.events import Emit, Note, ignore
+
+if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
+    from dait.data.fetch import Checksum
+
+
+def data_dir() -> Path:
+    """The folder of all benchmarks: ``$DAIT_DATA``, or ``~/.local/share/dait-studio/data``.
+
+    It is not made here. Where there is no home folder, it is under the system's temporary folder.
+    """
+    chosen = os.environ.get("DAIT_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    try:
+        return Path.home() / ".local" / "share" / "dait-studio" / "data"
+    except RuntimeError:  # no HOME and no entry for this user, as in some containers
+        return Path(tempfile.gettempdir()) / "dait-studio-data"
+
+
+def available(benchmark: Benchmark, folder: Path | None = None) -> bool:
+    """Whether nothing needs to be downloaded (it may still have to be unpacked)."""
+    folder = folder or data_dir() / benchmark.name
+    return all(
+        published.optional or _place(folder, published) or _file(folder, published)
+        for published in benchmark.published
+    )
+
+
+def obtain(
+    benchmark: Benchmark,
+    folder: Path | None = None,
+    *,
+    mirror: str = "",
+    emit: Emit = ignore,
+) -> dict[str, Path]:
+    """Where each published file of a benchmark is, once it is there and unpacked.
+
+    folder: ``data_dir() / benchmark.name``. Looked for there, in this order: what we unpacked from
+    ``file`` (``unpacked/<its stem>``, whole or not there); the folder ``top`` that somebody else
+    unpacked; ``archives/<file>``, which is checked and unpacked, and may be removed afterwards.
+    Only then is it downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given.
+    What is optional is downloaded along with the rest only, and may fail.
+
+    Raises ``UserError`` that says which file to put where for what cannot be downloaded.
+    """
+    folder = folder or data_dir() / benchmark.name
+    places = {}
+    whole = available(benchmark, folder)
+    for published in benchmark.published:
+        place = _place(folder, published)
+        if place is None and (file := _file(folder, published)):
+            place = _unpacked(folder, published, file, emit)
+        if place is None and not (published.optional and whole):
+            place = _downloaded(benchmark, published, folder, mirror, emit)
+        if place is not None:
+            places[published.file] = place
+    return places
+
+
+def _place(folder: Path, published: Published) -> Path | None:
+    """The folder that ``top`` is, or the file where it is not packed; None where it is not."""
+    if not published.packed:
+        return _file(folder, published)
+    for base in (_into(folder, published), folder, folder / _stem(published.file)):
+        place = base / published.top
+        # Of somebody else's folder only what it should hold can be asked, so that is asked.
+        if place.is_dir() and (place / published.probe).exists():
+            return place
+    return None
+
+
+def _file(folder: Path, published: Published) -> Path | None:
+    near = (folder / "archives", folder, folder / published.top)
+    return next((base / published.file for base in near if (base / published.file).is_file()), None)
+
+
+def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
+    from dait.data.fetch import check_file
+    from dait.data.unpack import unpack
+
+    check_file(file, _checksum(published), published.size, emit)
+    unpack(file, _into(folder, published), emit=emit)
+    place = _place(folder, published)
+    if place is None:
+        wanted = "/".join(part for part in (published.top, published.probe) if part)
+        raise UserError(
+            f"‘{file}’ was unpacked to ‘{_into(folder, published)}’, but holds no ‘{wanted}’. "
+            "It is not the published archive: remove both, and get it again."
+        )
+    emit(Note(f"{file} is unpacked, and may be removed ({file.stat().st_size / 1e9:.2f} GB)."))
+    return place
+
+
+def _downloaded(
+    benchmark: Benchmark, published: Published, folder: Path, mirror: str, emit: Emit
+) -> Path | None:
+    from dait.data.fetch import CannotFetch, fetch
+
+    url = f"{mirror.rstrip('/')}/{published.file}" if mirror else published.url
+    reason = ""
+    try:
+        if url:
+            to = folder / "archives" / published.file
+            fetch(url, to, checksum=_checksum(published), size=published.size, emit=emit)
+            return _unpacked(folder, published, to, emit) if published.packed else to
+    except CannotFetch as error:
+        if published.optional:
+            emit(Note(f"{benchmark.title} is used without ‘{published.file}’: {error}"))
+            return None
+        raise _by_hand(benchmark, folder, f"{error} ") from error
+    if published.optional:
+        return None
+    raise _by_hand(benchmark, folder, reason)
+
+
+def _by_hand(benchmark: Benchmark, folder: Path, reason: str) -> UserError:
+    missing = [
+        published
+        for published in benchmark.published
+        if not (published.optional or _place(folder, published) or _file(folder, published))
+    ]
+    tops = [f"‘{published.top}’" for published in missing if published.packed and published.top]
+    or_else = f", or the unpacked {' and '.join(tops)} into ‘{folder}’" if tops else ""
+    listed = " and ".join(_described(published) for published in missing)
+    them, it = ("them", "they are") if len(missing) > 1 else ("it", "it is")
+    return UserError(
+        f"{reason}{benchmark.title} is not whole on this machine. Get {listed} (see "
+        f"{benchmark.homepage}), put {them} into ‘{folder / 'archives'}’{or_else}, and try again; "
+        f"{it} then found without a network."
+    )
+
+
+def _described(published: Published) -> str:
+    facts = [published.url] if published.url else []
+    if published.size is not None:
+        facts.append(f"{published.size:,} bytes")
+    return f"‘{published.file}’" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def _checksum(published: Published) -> Checksum | None:
+    from dait.data.fetch import Checksum
+
+    if published.sha256:
+        return Checksum("sha256", published.sha256)
+    return Checksum("md5", published.md5) if published.md5 else None
+
+
+def _into(folder: Path, published: Published) -> Path:
+    return folder / "unpacked" / _stem(published.file)
+
+
+def _stem(file: str) -> str:
+    for suffix in (".tar.gz", ".tgz", ".tar", ".zip"):
+        if file.endswith(suffix):
+            return file[: -len(suffix)]
+    return file
