@@ -155,7 +155,7 @@ def test_nothing_stays_of_an_archive_that_cannot_be_used(folder: Path, own_cache
     with pytest.raises(UserError):
         list_archive(archive)
     archive.write_bytes(b"no archive")
-    with pytest.raises(UserError, match="not a [.]zip"):
+    with pytest.raises(UserError, match=r"not a \.zip"):
         list_archive(archive)
     assert list((own_cache / "archives").iterdir()) == []
 

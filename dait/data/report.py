@@ -1,0 +1,224 @@
+"""What there is to know about a data set before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
+from dait.data.duplicates import Leak, Traces, copies_within, find_leaks, trace
+from dait.data.listed import ListedDataset
+from dait.events import Emit, Progress, ignore
+
+__all__ = ["ClassCount", "Leak", "Report", "SizeRange", "report"]
+
+_FEW = 10  # training images of a class
+_UNEVEN = 10  # times as many in the largest class as in the smallest
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many usable images of a class each split has."""
+
+    key: str
+    name: str
+    group: str | None
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """Width and height in pixels of the files, upright: least, median and greatest by area.
+
+    upscaled: how many have a short side below the size of the data set, so that they are enlarged.
+    """
+
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    upscaled: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Classes, counts, files left out, leaks between splits, and sentences on what is amiss.
+
+    sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
+    first. notes: what the data set says of itself (how it was split).
+    """
+
+    name: str
+    size: int
+    licence: str
+    homepage: str
+    classes: tuple[ClassCount, ...]
+    counts: dict[SplitName, int]
+    bad: tuple[Problem, ...]
+    leaks: tuple[Leak, ...]
+    sizes: SizeRange | None
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers under ``classes``, ``train``, ``val``, ``test`` and ``leaks``, and the lists."""
+        return {
+            "name": self.name,
+            "size": self.size,
+            "licence": self.licence,
+            "homepage": self.homepage,
+            "classes": len(self.classes),
+            **{str(name): count for name, count in self.counts.items()},
+            "bad": [vars(problem) for problem in self.bad],
+            "leaks": len(self.leaks),
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "per_class": [vars(count) for count in self.classes],
+            "leaked": [vars(leak) for leak in self.leaks],
+            "sizes": vars(self.sizes) if self.sizes else None,
+        }
+
+
+def report(dataset: Dataset, emit: Emit = ignore) -> Report:
+    """Decodes or draws every split, counts, and compares the splits with each other.
+
+    A leak is an image that is evaluated and is, or nearly is, in a split before it: each is listed
+    once. Memory does not grow with the images: some 300 bytes of each are kept.
+
+    emit: hears ``Progress`` of the comparing (of the decoding, whoever opened the data set).
+    Raises ``UserError`` where a split has nothing usable.
+    """
+    splits = {name: dataset.split(name) for name in SPLITS}
+    traces = _traces(splits, emit)
+    leaks = find_leaks(splits, traces)
+    classes = _class_counts(dataset, splits)
+    sizes = _sizes(dataset)
+    return Report(
+        name=dataset.name,
+        size=dataset.size,
+        licence=dataset.licence,
+        homepage=dataset.homepage,
+        classes=classes,
+        counts=dataset.counts(),
+        bad=dataset.problems,
+        leaks=leaks,
+        sizes=sizes,
+        warnings=(
+            *_about_leaks(splits, leaks),
+            *_about_copies(traces),
+            *_about_files(dataset, sizes),
+            *_about_classes(classes),
+        ),
+        notes=dataset.notes,
+    )
+
+
+def _traces(splits: dict[SplitName, Split], emit: Emit) -> dict[SplitName, Traces]:
+    total = sum(len(split) for split in splits.values())
+    step, before, found = max(1, total // 100), 0, {}
+
+    def tell(done: int) -> None:
+        if (before + done) % step == 0 or before + done == total:
+            emit(Progress("Comparing the splits", before + done, total))
+
+    for name, split in splits.items():
+        found[name] = trace(split.images, tell)
+        before += len(split)
+    return found
+
+
+def _class_counts(dataset: Dataset, splits: dict[SplitName, Split]) -> tuple[ClassCount, ...]:
+    among = len(dataset.classes)
+    counts = [np.bincount(splits[name].labels, minlength=among).tolist() for name in SPLITS]
+    return tuple(
+        ClassCount(info.key, info.name, info.group, *row)
+        for info, *row in zip(dataset.classes, *counts, strict=True)
+    )
+
+
+def _sizes(dataset: Dataset) -> SizeRange | None:
+    if not isinstance(dataset, ListedDataset):
+        return None
+    sizes = np.concatenate([dataset.file_sizes(name) for name in SPLITS])
+    order = np.argsort(sizes.prod(axis=1, dtype=np.int64), kind="stable")
+    least, middle, most = (tuple(sizes[order[at]].tolist()) for at in (0, len(order) // 2, -1))
+    upscaled = int((sizes.min(axis=1) < dataset.size).sum())
+    return SizeRange(least, middle, most, upscaled)
+
+
+def _about_leaks(splits: dict[SplitName, Split], leaks: tuple[Leak, ...]) -> Iterator[str]:
+    for name in ("test", "val"):
+        ids = set(splits[name].ids)
+        for kind, are in (("same", "are also in"), ("near", "look nearly like images of")):
+            found = [leak for leak in leaks if leak.kind == kind and leak.second in ids]
+            if found:
+                others = "train or val" if name == "test" else "train"
+                first = found[0]
+                yield (
+                    f"{len(found):,} of {len(ids):,} {name} images {are} {others}, which flatters "
+                    f"every network; the first is ‘{first.second}’, like ‘{first.first}’."
+                )
+    contrary = [leak for leak in leaks if leak.labels_differ]
+    if contrary:
+        first = contrary[0]
+        yield (
+            f"{len(contrary):,} of these pairs are in different classes, so one of the two labels "
+            f"is wrong or both are right; the first is ‘{first.second}’ and ‘{first.first}’."
+        )
+
+
+def _about_copies(traces: dict[SplitName, Traces]) -> Iterator[str]:
+    for name, found in traces.items():
+        copies = copies_within(found)
+        if copies:
+            yield f"{copies:,} {name} images are copies of others in the same split."
+
+
+def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
+    problems = dataset.problems
+    if problems:
+        first = problems[0]
+        yield (
+            f"{len(problems):,} files cannot be used or only in part; the first, ‘{first.file}’, "
+            f"{first.reason}."
+        )
+    if sizes and sizes.upscaled:
+        yield (
+            f"{sizes.upscaled:,} images are smaller than {dataset.size} pixels and are enlarged; "
+            f"the smallest is {sizes.smallest[0]} × {sizes.smallest[1]}."
+        )
+
+
+def _about_classes(classes: tuple[ClassCount, ...]) -> Iterator[str]:
+    by_train = sorted(classes, key=lambda count: count.train)
+    least, most = by_train[0], by_train[-1]
+    few = sum(count.train < _FEW for count in classes)
+    if few:
+        yield (
+            f"{few:,} of {len(classes):,} classes have fewer than {_FEW} training images; the "
+            f"smallest, ‘{least.name}’, has {least.train}."
+        )
+    if least.train and most.train >= _UNEVEN * least.train:
+        yield (
+            f"The classes are uneven: ‘{most.name}’ has {most.train:,} training images, "
+            f"‘{least.name}’ {least.train:,}. Look at the mean per class beside the accuracy."
+        )
+    for split in ("val", "test"):
+        none = [count.name for count in classes if not getattr(count, split)]
+        if none:
+            yield (
+                f"{len(none):,} of {len(classes):,} classes have no {split} image, the first "
+                f"‘{none[0]}’: nothing is measured of them there."
+            )
+    names = Counter(count.name.casefold() for count in classes)
+    shared = [name for name, times in names.items() if times > 1]
+    if shared:
+        yield (
+            f"{len(shared):,} names stand for more than one class, the first ‘{shared[0]}’: a "
+            "teacher that reads names cannot tell these classes apart."
+        )
