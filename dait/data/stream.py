@@ -2,8 +2,8 @@
 
 ``store.load_or_build`` is given whole arrays; ``load_or_stream`` is given a function of the row's
 number. Threads make rows, a few ahead of the one that is written; the rows are appended to their
-files in order, and memory holds those few. Every ``CHUNK`` rows the files are flushed to the disk
-and a journal gets a line: a build that is killed or stopped is gone on with from there. The folder
+files in order, and memory holds those few. Every ``CHUNK`` rows the files are flushed and a
+journal gets a line: a build that is killed or stopped is gone on with from there. The folder
 of a build is named by its key and locked: a second process waits for the first, and takes over
 where that dies.
 
@@ -174,18 +174,17 @@ class _Build:
         lines = journal.read_bytes().splitlines(keepends=True) if journal.is_file() else []
         if lines[:1] == [self._title]:
             for number, line in enumerate(lines):
-                if not line.endswith(b"\n"):  # cut short by a crash
+                # A crash of the machine may have cut short the journal, or the files behind it.
+                if not line.endswith(b"\n") or (number and not self._have(json.loads(line)[1])):
                     break
                 whole += len(line)
                 if number:
                     self._take(*json.loads(line))
-        if not self.made or not all(self._is_whole(name) for name in self.columns):
+        if not self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
             journal.write_bytes(self._title)
             whole = len(self._title)
-            self.made = self.kept = 0
-            self.dropped, self.remarks = [], {}
         os.truncate(journal, whole)
         for name, column in self.columns.items():
             self._file(name).touch()
@@ -214,7 +213,6 @@ class _Build:
                 if done % CHUNK == 0 or done == self.count:
                     for file in files.values():  # rows first, and only then the word that they are
                         file.flush()
-                        os.fsync(file.fileno())
                     journal.write(json.dumps([done, kept, dropped, remarks]).encode() + b"\n")
                     journal.flush()
                     self._take(done, kept, dropped, remarks)
@@ -233,6 +231,8 @@ class _Build:
         for name, column in self.columns.items():
             with self._file(name).open("r+b") as file:
                 file.write(_header((self.kept, *column.shape), column.dtype))
+                file.flush()
+                os.fsync(file.fileno())  # some disks tell only now that they are full
         kept = np.setdiff1d(np.arange(self.count, dtype=np.int64), self.dropped)
         np.save(self.folder / "_kept.npy", kept)
         np.save(self.folder / "_remarked.npy", np.array(list(self.remarks), dtype=np.int64))
@@ -243,10 +243,12 @@ class _Build:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 
-    def _is_whole(self, name: str) -> bool:
-        """Whether a file has what the journal says, which the end of a machine may have undone."""
-        file, wanted = self._file(name), _HEADER + self.kept * self.columns[name].row_bytes
-        return file.is_file() and file.stat().st_size >= wanted
+    def _have(self, rows: int) -> bool:
+        sizes = {
+            self._file(name): _HEADER + rows * column.row_bytes
+            for name, column in self.columns.items()
+        }
+        return all(file.is_file() and file.stat().st_size >= sizes[file] for file in sizes)
 
     def _checked(self, name: str, value: np.ndarray) -> np.ndarray:
         column = self.columns[name]
