@@ -123,6 +123,7 @@ def list_benchmark(
             f"(the first is ‘{problems[0].file}’). Its archive seems to be unpacked half-way: "
             "remove what was unpacked there and unpack it again."
         )
+    _require_every_class(benchmark, contents.classes, splits)
     notes = list(contents.notes)
     if contents.val is None:
         splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, split_seed, "val")
@@ -130,7 +131,6 @@ def list_benchmark(
             f"{benchmark.title} has no validation split of its own: {len(splits['val']):,} "
             f"training images are held out by a fixed seed ({split_seed}), of every class."
         )
-    _require_every_class(benchmark, contents.classes, splits)
     return Listing(
         name=f"{benchmark.name}:{variant}" if variant else benchmark.name,
         root=folder,
@@ -186,9 +186,6 @@ def _require_every_class(
     classes: tuple[ClassInfo, ...],
     splits: Mapping[SplitName, tuple[Entry, ...]],
 ) -> None:
-    for name, entries in splits.items():
-        if not entries:
-            raise UserError(f"{benchmark.title} has no {name} images on the disk. Unpack it again.")
     trained = {entry.label for entry in splits["train"]}
     for label, info in enumerate(classes):
         if label not in trained:
@@ -196,3 +193,6 @@ def _require_every_class(
                 f"No training image of the class ‘{info.name}’ of {benchmark.title} is on the "
                 "disk. Unpack the published archive again."
             )
+    for name, entries in splits.items():
+        if not entries:
+            raise UserError(f"{benchmark.title} has no {name} images on the disk. Unpack it again.")
