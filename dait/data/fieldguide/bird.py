@@ -76,21 +76,23 @@ def _tail(canvas: Canvas, plan: Plan, palette: Palette, table: Attributes, pose:
         angle = tilt + spread * at
         # A forked tail's outer feathers are the long ones.
         long = length * (0.62 + 0.42 * abs(at) if kind == "forked" else 1.0 - 0.1 * abs(at))
-        along = np.array([-np.cos(angle), np.sin(angle)])
-        across = np.array([-along[1], along[0]])
-
-        def feather(first: float, last: float, long=long, along=along, across=across) -> Points:
-            steps = np.array([first, (first + last) / 2, last * 0.97, last])
-            half = width * np.array([0.75 if first == 0 else 1.0, 1.0, 0.8, 0.25])
-            line = root + along * long * steps[:, None]
-            edge = across * half[:, None]
-            return np.concatenate([line + edge, (line - edge)[::-1]])
-
+        along = long * np.array([-np.cos(angle), np.sin(angle)])
         # Neighbouring feathers differ a little in tone, or they would melt into one.
         tone = darker(colour, 0.11 * (order % 2) + 0.06 * abs(at))
-        canvas.fill("tail", feather(0.0, 1.0), tone, 0.5 + 0.05 * order, 2)
+        height = 0.5 + 0.05 * order
+        canvas.fill("tail", _feather(root, along, width, 0.0), tone, height, 2)
         if kind == "fan":
-            canvas.fill("tail", feather(0.74, 1.0), palette["white"], 0.5 + 0.05 * order, 2)
+            canvas.fill("tail", _feather(root, along, width, 0.74), palette["white"], height, 2)
+
+
+def _feather(root: np.ndarray, along: np.ndarray, half: float, start: float) -> Points:
+    """A tail feather from ``start`` (0 to 1 of its length) to its tip, ``half`` wide each side."""
+    across = np.array([-along[1], along[0]]) / np.hypot(*along)
+    steps = np.array([start, (start + 1.0) / 2, 0.97, 1.0])
+    widths = half * np.array([0.75 if start == 0 else 1.0, 1.0, 0.8, 0.25])
+    line = root + along * steps[:, None]
+    edge = across * widths[:, None]
+    return np.concatenate([line + edge, (line - edge)[::-1]])
 
 
 def _body(
@@ -112,14 +114,16 @@ def _body(
     base.append(canvas.fill("belly", vent, darker(belly, 0.10), 0.95, within=base))
     throat = points(
         (hx - n * 0.05, hy - plan.head_radius * 0.55), (hx + plan.head_radius, hy - 0.06),
-        (rx * 1.1, ry * 0.40), (rx * 1.02, ry * 0.06), (rx * 0.70, ry * 0.02), (rx * 0.58, ry * 0.30),
+        (rx * 1.1, ry * 0.40), (rx * 1.02, ry * 0.06), (rx * 0.70, ry * 0.02),
+        (rx * 0.58, ry * 0.30),
     )  # fmt: skip
     bib = canvas.fill("throat", smooth(throat), palette[table["throat"]], 1.0, within=base)
     _breast(canvas, plan, palette, table, rng, base)
     upper = points(
         (hx + n * 0.2, hy + plan.head_radius), (hx - n * 1.5, hy + 0.25), (-rx * 0.2, ry * 1.4),
         (-rx * 1.4, ry * 0.7), (-rx * 1.35, -ry * 0.1), (-rx * 0.85, -ry * 0.02),
-        (-rx * 0.1, ry * 0.02), (rx * 0.42, ry * 0.30), (hx - n * 0.22, hy - plan.head_radius * 0.55),
+        (-rx * 0.1, ry * 0.02), (rx * 0.42, ry * 0.30),
+        (hx - n * 0.22, hy - plan.head_radius * 0.55),
     )  # fmt: skip
     canvas.fill("back", smooth(upper), back, 1.04, within=[*base, bib])
     rump = points((-rx * 0.72, ry * 0.9), (-rx * 1.25, ry * 0.5), (-rx * 1.2, -ry * 0.1),

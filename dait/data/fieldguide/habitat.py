@@ -186,7 +186,8 @@ def _rocks(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
         x, w, h = rng.uniform(-0.1, 1.1) * s, rng.uniform(0.08, 0.2) * s * scale, 0.0
         h = w * rng.uniform(0.6, 0.95)
         base = near(rng, (138, 130, 122), 18)
-        crown = [(x - w, y), (x - 0.72 * w, y - 0.7 * h), (x - 0.1 * w, y - h), (x + 0.55 * w, y - 0.78 * h),
+        crown = [(x - w, y), (x - 0.72 * w, y - 0.7 * h), (x - 0.1 * w, y - h),
+                 (x + 0.55 * w, y - 0.78 * h),
                  (x + w, y)]  # fmt: skip
         draw.polygon(crown, fill=base)
         draw.polygon(
@@ -210,8 +211,9 @@ def _snow(draw: Draw, s: int, horizon: float, rng: Rng) -> None:
         for level in range(4):
             low, half = y - h * level * 0.22, h * (0.30 - 0.06 * level)
             draw.polygon([(x - half, low), (x + half, low), (x, low - h * 0.36)], fill=colour)
-            draw.polygon([(x - half * 0.55, low - h * 0.14), (x, low - h * 0.36), (x + half * 0.2, low - h * 0.2)],
-                         fill=(232, 238, 246))  # fmt: skip
+            laden = [(x - half * 0.55, low - h * 0.14), (x, low - h * 0.36),
+                     (x + half * 0.2, low - h * 0.2)]  # fmt: skip
+            draw.polygon(laden, fill=(232, 238, 246))
     ridge(draw, s, horizon + 0.06 * s, 0.02, near(rng, GROUNDS["snow"], 5), rng)
     for _ in range(int(rng.integers(3, 6))):  # blue hollows
         x, y = rng.uniform(0, s), rng.uniform(horizon + 0.12 * s, s)

@@ -35,7 +35,8 @@ def draw_head(
             canvas.fill("head", spike, darker(crown, 0.16 - 0.08 * k), 0.9 + 0.04 * k)
     _bill(canvas, plan, palette, table, pose)
     skull = smooth(at((1.0, -0.02), (0.86, 0.5), (0.4, 0.86), (-0.2, 0.94), (-0.75, 0.66),
-                      (-1.0, 0.1), (-0.86, -0.5), (-0.35, -0.9), (0.3, -0.88), (0.84, -0.46)))  # fmt: skip
+                      (-1.0, 0.1), (-0.86, -0.5), (-0.35, -0.9), (0.3, -0.88),
+                      (0.84, -0.46)))  # fmt: skip
     face = canvas.fill("head", skull, back, 1.25)
     # Below the eye a face is paler towards the bill.
     cheek = smooth(
@@ -45,7 +46,8 @@ def draw_head(
     chin = smooth(at((1.05, -0.20), (0.55, -0.16), (0.12, -0.42), (-0.30, -0.86), (0.1, -1.15),
                      (0.8, -0.9)))  # fmt: skip
     below = canvas.fill("throat", chin, palette[table["throat"]], 1.22, within=[face, cheeks])
-    cap = smooth(at((1.02, 0.20), (0.87, 0.58), (0.4, 0.93), (-0.25, 1.0), (-0.84, 0.72), (-1.06, 0.16),
+    cap = smooth(at((1.02, 0.20), (0.87, 0.58), (0.4, 0.93), (-0.25, 1.0), (-0.84, 0.72),
+                    (-1.06, 0.16),
                     (-0.7, 0.14), (-0.1, 0.36), (0.5, 0.40)))  # fmt: skip
     top = canvas.fill("crown", cap, crown, 1.28, within=[face, cheeks])
     whole = [face, cheeks, below, top]

@@ -135,7 +135,8 @@ def neck_outline(plan: Plan) -> Points:
     """What joins head and body, from nape to breast."""
     (rx, ry), (hx, hy), n = plan.body, plan.head, plan.neck
     return points(
-        (rx * -0.05, ry * 0.80), (rx * 0.30, ry * 0.98), (hx - n * 0.88, hy - 0.02), (hx, hy + n * 0.4),
+        (rx * -0.05, ry * 0.80), (rx * 0.30, ry * 0.98), (hx - n * 0.88, hy - 0.02),
+        (hx, hy + n * 0.4),
         (hx + n * 0.70, hy - 0.04), (max(rx * 0.97, hx + n * 0.3), (hy + ry * 0.3) / 2),
         (rx * 0.97, -ry * 0.05), (rx * 0.5, -ry * 0.4), (rx * 0.1, 0.0),
     )  # fmt: skip

@@ -30,16 +30,22 @@ from dait.teachers.pretrain import (
 ARCHITECTURE = {
     "embed_dim": 16,
     "vision_cfg": {
-        "timm_model_name": "fieldguide_hybrid_vit",
+        "timm_model_name": "fieldguide_vit16",
         "timm_model_pretrained": False,
         "timm_pool": "",
         "timm_proj": "linear",
-        "image_size": 64,
+        "image_size": 96,
     },
     "text_cfg": {"context_length": 56, "vocab_size": 0, "width": 16, "heads": 2, "layers": 1},
 }
 TINY = PretrainRecipe(
-    architecture=ARCHITECTURE, steps=4, pool=64, batch_size=16, warmup_steps=2, evaluate_every=2
+    architecture=ARCHITECTURE,
+    steps=4,
+    pool=64,
+    family=4,
+    batch_size=16,
+    warmup_steps=2,
+    evaluate_every=2,
 )
 
 
@@ -77,7 +83,7 @@ def test_what_it_writes(trained: Path) -> None:
 
 def test_it_loads_as_a_teacher(teacher: OpenClipTeacher, trained: Path) -> None:
     assert teacher.name == "fieldguide-clip" and teacher.reads_text
-    assert (teacher.image_size, teacher.dim) == (64, 16)
+    assert (teacher.image_size, teacher.dim) == (96, 16)
     assert len(teacher.weights_hash) == 64
     assert not teacher.model.training
     assert not any(p.requires_grad or p.dtype != torch.float32 for p in teacher.parameters())
@@ -93,11 +99,11 @@ def test_its_tokens_have_a_grid(teacher: OpenClipTeacher) -> None:
     tokens: list[torch.Tensor] = []
     handle = teacher.heatmap_layer().register_forward_hook(lambda m, a, out: tokens.append(out))
     try:
-        teacher.embed(torch.rand(1, 3, 64, 64))
+        teacher.embed(torch.rand(1, 3, 96, 96))
     finally:
         handle.remove()
     grid = teacher.heatmap_grid()
-    assert grid == (8, 8, 0) and tokens[0].shape[1] == 8 * 8
+    assert grid == (6, 6, 0) and tokens[0].shape[1] == 6 * 6
 
 
 def test_an_interrupted_training_goes_on_where_it_was(trained: Path, tmp_path: Path) -> None:
@@ -123,9 +129,11 @@ def pool() -> Iterator[dict[str, np.ndarray]]:
     yield draw_pool(TINY, ignore)
 
 
-def test_the_pool_holds_random_birds_but_none_of_the_forty(pool: dict[str, np.ndarray]) -> None:
+def test_the_pool_holds_invented_families_but_none_of_the_forty(
+    pool: dict[str, np.ndarray],
+) -> None:
     world = load_world()
-    assert pool["images"].shape == (64, 64, 64, 3) and len(set(pool["habitats"].tolist())) == 6
+    assert pool["images"].shape == (64, 96, 96, 3) and len(set(pool["habitats"].tolist())) == 6
     values = [attribute.values for attribute in world.attributes.values()]
     tables = [
         dict(zip(world.attributes, (v[i] for v, i in zip(values, row, strict=True)), strict=True))
@@ -133,19 +141,27 @@ def test_the_pool_holds_random_birds_but_none_of_the_forty(pool: dict[str, np.nd
     ]
     held_out = [bird.attributes for bird in world.species]
     assert not any(table in held_out for table in tables)
-    short = draw_pool(replace(TINY, pool=5), ignore)  # bird k depends on (seed, k) alone
-    np.testing.assert_array_equal(short["images"], pool["images"][:5])
+    for family in pool["tables"].reshape(16, 4, -1):
+        assert (family != family[0]).any(axis=0).sum() <= 3
+    # A family depends on the seed and its number alone.
+    short = draw_pool(replace(TINY, pool=16), ignore)
+    np.testing.assert_array_equal(short["images"], pool["images"][:16])
+
+
+def pixels(images: torch.Tensor) -> np.ndarray:
+    """``(B, 3, S, S)`` in [0, 1] back to ``(B, S, S, 3)`` uint8."""
+    return (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def test_captions_of_a_batch_are_true_of_their_images(pool: dict[str, np.ndarray]) -> None:
     world = load_world()
-    pairs = Pairs(replace(TINY, batch_size=64, habitat_chance=0.7), pool)
+    recipe = replace(TINY, batch_size=64, habitat_chance=0.7, views="original")
+    pairs = Pairs(recipe, pool)
     images, sentences = pairs.batch(0)
     by_pixels = {image.tobytes(): k for k, image in enumerate(pool["images"])}
     named_habitats = 0
-    for image, sentence in zip(images.permute(0, 2, 3, 1).numpy(), sentences, strict=True):
-        plain, mirrored = image.tobytes(), image[:, ::-1].tobytes()
-        k = by_pixels[plain if plain in by_pixels else mirrored]
+    for image, sentence in zip(pixels(images), sentences, strict=True):
+        k = by_pixels[image.tobytes()]
         for (name, attribute), row in zip(world.attributes.items(), pool["tables"][k], strict=True):
             for value, phrase in attribute.phrases.items():
                 if f" {phrase}" in sentence and name != "shape":
@@ -159,19 +175,40 @@ def test_captions_of_a_batch_are_true_of_their_images(pool: dict[str, np.ndarray
 
 
 def test_an_epoch_of_pairs_visits_every_bird_once(pool: dict[str, np.ndarray]) -> None:
-    pairs = Pairs(TINY, pool)
+    pairs = Pairs(replace(TINY, views="original"), pool)
     first = [pairs.batch(step) for step in range(4)]
     again = pairs.batch(4)
 
     def birds(images: torch.Tensor) -> set[bytes]:
-        upright = images.permute(0, 2, 3, 1).numpy()
-        return {min(image.tobytes(), image[:, ::-1].tobytes()) for image in upright}
+        return {image.tobytes() for image in pixels(images)}
 
     assert len(set().union(*(birds(images) for images, _ in first))) == 64
     # The next epoch has another order and other words.
     assert birds(again[0]) != birds(first[0][0]) and not set(again[1]) & set(first[0][1])
-    replayed = Pairs(TINY, pool).batch(2)
+    replayed = Pairs(replace(TINY, views="original"), pool).batch(2)
     assert torch.equal(replayed[0], first[2][0]) and replayed[1] == first[2][1]
+
+
+def test_a_family_stays_together_and_is_seen_anew(pool: dict[str, np.ndarray]) -> None:
+    images, sentences = Pairs(replace(TINY, marks_chance=1.0, views="original"), pool).batch(0)
+    by_pixels = {image.tobytes(): k for k, image in enumerate(pool["images"])}
+    visited = [by_pixels[image.tobytes()] for image in pixels(images)]
+    assert len(visited) == 16 and len({k // 4 for k in visited}) == 4
+    attributes = list(load_world().attributes.values())
+    for k, sentence in zip(visited, sentences, strict=True):
+        for mark in pool["marks"][k]:
+            value = attributes[mark].values[pool["tables"][k][mark]]
+            assert attributes[mark].phrases[value] in sentence
+    # The same bird is another view the next time.
+    light = Pairs(replace(TINY, batch_size=64), pool)
+    first, second = (light.batch(step)[0].sort(dim=0).values for step in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_families_must_fit_batch_and_pool() -> None:
+    for change in ({"family": 3}, {"family": 5}, {"pool": 8}):
+        with pytest.raises(UserError, match=r"famil|no batch"):
+            replace(TINY, **change)
 
 
 def test_bad_recipes_are_sentences(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ def test_a_caption_names_true_attributes_and_the_true_habitat_only() -> None:
         shapes += table["shape"] in sentence
         sizes.add(len(named - {("shape", table["shape"])}))
     assert sizes == set(range(3, 10))
+    table = random_attributes(rng)
+    short = caption(table, None, rng, least=1, most=1, marks=("crown", "legs"))
+    assert {name for name, _ in named_phrases(short)} - {"shape"} == {"crown", "legs"}
     assert 0.7 < shapes / 300 < 0.9  # four in five, else "bird"
 
 
@@ -71,6 +74,14 @@ def test_prompts_cover_every_attribute_and_no_habitat(label: int) -> None:
     assert not any(phrase in text for phrase in WORLD.habitats.values())
     # The names are invented; a teacher that reads them learns nothing.
     assert bird.family.lower() not in text.lower()
+
+
+def test_prompts_always_name_the_marks() -> None:
+    for bird in WORLD.species[::7]:
+        marks = WORLD.varying[bird.family]
+        wanted = {(name, bird.attributes[name]) for name in marks}
+        for sentence in prompts(bird.attributes, marks):
+            assert wanted <= named_phrases(sentence), sentence
 
 
 def test_every_class_is_described_by_the_same_attributes_in_the_same_order() -> None:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ import torch
 
 from dait.data.base import SPLITS, SplitName
 from dait.data.fieldguide import FieldGuide, FieldGuideOptions, open_fieldguide, record
-from dait.data.fieldguide.dataset import home_habitat
+from dait.data.fieldguide.dataset import home_habitat, labels, shown
+from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.world import PARTS, load_world
 from dait.errors import UserError
 from dait.events import Event, Progress
@@ -72,9 +74,39 @@ def test_images_go_round_the_species() -> None:
         assert labels == [*range(species), *range(species)]
 
 
+def test_a_long_tail_falls_off_exponentially_in_training_only() -> None:
+    options = replace(SMALL, species=11, train_per_class=100, long_tail=100.0)
+    counts = sorted(Counter(shown(options, "train")).values(), reverse=True)
+    assert counts == [round(100 * 100 ** (-k / 10)) for k in range(11)]
+    assert set(Counter(shown(options, "test")).values()) == {options.test_per_class}
+    guide = FieldGuide(options)
+    assert guide.counts()["train"] == sum(counts) == len(labels(options, "train"))
+    # Which species are rare is another matter with another seed.
+    assert Counter(shown(replace(options, seed=1), "train")) != Counter(shown(options, "train"))
+
+
+def test_label_noise_mixes_up_species_of_a_family_in_training_only() -> None:
+    options = replace(SMALL, train_per_class=100, label_noise=0.3)
+    true, given = np.array(shown(options, "train")), labels(options, "train")
+    wrong = true != given
+    assert wrong.mean() == pytest.approx(0.3, abs=0.03)
+    assert (true[wrong] // 5 == given[wrong] // 5).all()  # five neighbours are a family
+    for split in ("val", "test"):
+        assert (labels(options, split) == np.array(shown(options, split))).all()
+
+
+def test_two_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = partial(record, SMALL, "val")
+    together = [drawn.scene.image for drawn in in_parallel(draw, 160)]
+    monkeypatch.setattr("dait.data.fieldguide.parallel._cores", lambda: 1)
+    alone = [drawn.scene.image for drawn in in_parallel(draw, 160)]
+    np.testing.assert_array_equal(np.stack(together), np.stack(alone))
+
+
 def habitats_of(split: SplitName, bias: float, count: int) -> list[tuple[int, str]]:
     # Sixteen pixels are enough: the habitat is drawn before anything is painted.
-    options = FieldGuideOptions(size=16, habitat_bias=bias)
+    enough = dict.fromkeys(("train_per_class", "val_per_class", "test_per_class"), count // 40)
+    options = FieldGuideOptions(size=16, habitat_bias=bias, **enough)
     return [(r.label, r.habitat) for r in (record(options, split, i) for i in range(count))]
 
 
@@ -174,6 +206,9 @@ def test_the_fingerprint_follows_everything_that_moves_a_pixel(
         {"habitat_bias": 0.6},
         {"train_per_class": 5},
         {"val_per_class": 3},
+        {"differing": 4},
+        {"label_noise": 0.2},
+        {"long_tail": 5.0},
     )
     prints = {FieldGuide(replace(birds.options, **change)).fingerprint for change in changes}
     prints.add(birds.fingerprint)
@@ -201,6 +236,9 @@ def test_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ({"habitat_bias": 1.5}, "between 0 and 1, not 1.5"),
         ({"species": 41}, "2 to 40 species, not 41"),
         ({"species": 1}, "2 to 40 species, not 1"),
+        ({"differing": 6}, "1 to 5 attributes, not 6"),
+        ({"label_noise": 1.0}, "0 to 0.9, not 1.0"),
+        ({"long_tail": 0.5}, "1 .even. to 1,000, not 0.5"),
     ],
 )
 def test_impossible_options_are_sentences(options: dict[str, float], sentence: str) -> None:

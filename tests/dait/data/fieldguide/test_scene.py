@@ -6,8 +6,8 @@ from PIL import Image
 
 from dait.data.fieldguide import bird as bird_module
 from dait.data.fieldguide import scene as scene_module
-from dait.data.fieldguide.bird import PLANS
-from dait.data.fieldguide.habitat import paint_twigs
+from dait.data.fieldguide.foreground import paint_front
+from dait.data.fieldguide.plan import PLANS, POSES
 from dait.data.fieldguide.scene import Scene, render_scene
 from dait.data.fieldguide.world import PARTS, Attributes, load_world
 
@@ -101,32 +101,66 @@ def test_pose_scale_position_flip_and_light_vary() -> None:
     assert np.std(brightness) > 10
 
 
-def test_twigs_hide_what_they_cover() -> None:
+def test_poses_follow_the_body_plan() -> None:
+    for shape in PLANS:
+        table = {**WORLD.species[0].attributes, "shape": shape}
+        poses = [draw(table, number).pose for number in range(40)]
+        perches = shape in ("songbird", "raptor")
+        assert set(poses) == (set(POSES) if perches else {"standing", "flying"}), shape
+
+
+def test_two_species_of_a_shape_share_pose_and_place() -> None:
+    """What the card of two species relies on: from one state, only the attributes differ."""
+    one, other = WORLD.species[0].attributes, WORLD.species[4].attributes
+    for number in range(10):
+        first, second = draw(one, number), draw(other, number)
+        assert first.pose == second.pose
+        assert ((first.parts > 0) != (second.parts > 0)).mean() < 0.01
+
+
+def test_the_foreground_hides_what_it_covers() -> None:
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(20):
         picture = Image.new("RGB", (128, 128), (0, 0, 255))
-        parts = Image.new("L", (128, 128), 7)
-        paint_twigs(picture, parts, "forest", rng)
-        hidden = np.asarray(parts) == 0
+        cover = Image.new("L", (128, 128), 0)
+        paint_front(picture, cover, "forest", rng)
+        hidden = np.asarray(cover) == 255
         painted = (np.asarray(picture) != (0, 0, 255)).any(axis=-1)
         np.testing.assert_array_equal(hidden, painted)
-        assert set(np.unique(parts)) <= {0, 7}
+        assert set(np.unique(cover)) <= {0, 255}
         covered += hidden.any()
-    assert 8 <= covered <= 19  # no twig in about a third of the pictures
+    assert 12 <= covered <= 20  # nothing in about one picture of eight
 
 
-def test_twigs_are_drawn_over_the_bird_in_a_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_foreground_lies_over_the_bird_in_a_scene(monkeypatch: pytest.MonkeyPatch) -> None:
     table = WORLD.species[0].attributes
     with_twigs = [draw(table, number).parts for number in range(12)]
-    monkeypatch.setattr(scene_module, "paint_twigs", lambda *_: None)
+    monkeypatch.setattr(scene_module, "paint_front", lambda *_: None)
     without = [draw(table, number).parts for number in range(12)]
-    # The twigs are drawn last: the bird below them is the same, and only loses pixels.
+    # It is drawn last: the bird below is the same, and only loses pixels.
     lost = 0
     for twigs, bare in zip(with_twigs, without, strict=True):
         assert ((twigs == bare) | (twigs == 0)).all()
         lost += ((twigs == 0) & (bare > 0)).sum()
     assert lost > 50
+
+
+def test_water_mirrors_the_bird_and_the_mask_does_not_show_it() -> None:
+    table = {**WORLD.species[35].attributes, "belly": "orange", "breast": "plain"}  # a duck
+    other = {**table, "belly": "white"}
+    mirrored = 0
+    for number in range(30):
+        one, two = (
+            render_scene(t, "marsh", SIZE, np.random.default_rng(number)) for t in (table, other)
+        )
+        if one.pose != "standing":
+            continue
+        feet = np.nonzero(one.parts == PARTS.index("legs") + 1)[0].max()
+        below = np.abs(one.image[feet + 1 :].astype(int) - two.image[feet + 1 :]).max(axis=-1)
+        mirrored += int((below > 8).sum() > 5)
+        assert not (one.parts[min(feet + 2, SIZE - 1) :] > 0).any()
+    assert mirrored > 3
 
 
 @pytest.mark.parametrize("name", list(WORLD.attributes))

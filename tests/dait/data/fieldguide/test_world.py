@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from dait.data.fieldguide import world as world_module
-from dait.data.fieldguide.world import PARTS, load_world, random_attributes
+from dait.data.fieldguide.world import (
+    PARTS,
+    is_species,
+    load_world,
+    random_attributes,
+    random_family,
+)
 
 
 def test_forty_species_in_eight_families_of_five() -> None:
@@ -45,6 +51,48 @@ def test_species_of_a_family_differ_in_two_or_three_attributes() -> None:
     assert len(distances) == 8 * 10 and set(distances) == {2, 3}
 
 
+@pytest.mark.parametrize("differing", [1, 2, 3, 4, 5])
+def test_the_least_difference_within_a_family_is_a_choice(differing: int) -> None:
+    world = load_world(differing)
+    assert [bird.name for bird in world.species] == [bird.name for bird in load_world().species]
+    assert len({tuple(bird.attributes.items()) for bird in world.species}) == 40
+    distances = [
+        sum(a.attributes[name] != b.attributes[name] for name in world.attributes)
+        for a, b in itertools.combinations(world.species, 2)
+        if a.family == b.family
+    ]
+    assert min(distances) == differing and max(distances) == differing + 1
+    for bird in world.species:
+        for name, value in bird.attributes.items():
+            assert value in world.attributes[name].values
+
+
+def test_a_guide_of_no_or_too_many_differences_is_refused() -> None:
+    for differing in (0, 6):
+        with pytest.raises(ValueError, match="1 to 5"):
+            load_world(differing)
+
+
+def test_an_invented_family_differs_in_its_marks_and_is_no_species() -> None:
+    rng = np.random.default_rng(3)
+    world = load_world()
+    for _ in range(30):
+        members, marks = random_family(8, rng)
+        assert len(members) == 8 and len(set(marks)) == 3 and "shape" not in marks
+        assert len({tuple(table.items()) for table in members}) == 8
+        for name in world.attributes:
+            shared = {table[name] for table in members}
+            assert name in marks or len(shared) == 1
+        assert not any(is_species(table) for table in members)
+    with pytest.raises(ValueError, match="too few"):
+        random_family(8, rng, marks=1)
+
+
+def test_every_species_of_every_guide_is_held_out() -> None:
+    for differing in range(1, 6):
+        assert all(is_species(bird.attributes) for bird in load_world(differing).species)
+
+
 def test_random_birds_are_any_bird_but_the_forty() -> None:
     rng = np.random.default_rng(0)
     tables = [random_attributes(rng) for _ in range(400)]
@@ -60,6 +108,10 @@ def test_a_random_bird_that_is_a_species_is_drawn_again(monkeypatch: pytest.Monk
     attribute = world_module.Attribute("crown", "crown", {"black": "black", "white": "white"})
     species = world_module.Species("a", "A", "F", {"crown": "black"})
     small = world_module.World({}, {"crown": attribute}, {}, (species,), {})
-    monkeypatch.setattr(world_module, "load_world", lambda: small)
+    monkeypatch.setattr(world_module, "load_world", lambda differing=2: small)
+    world_module._taken.cache_clear()
     rng = np.random.default_rng(0)
-    assert [random_attributes(rng) for _ in range(20)] == [{"crown": "white"}] * 20
+    try:
+        assert [random_attributes(rng) for _ in range(20)] == [{"crown": "white"}] * 20
+    finally:
+        world_module._taken.cache_clear()
