@@ -1,46 +1,75 @@
-"""From a name or a folder's path to a data set."""
+"""From a name or a path to a data set."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dait.data.base import Dataset
+from dait.data.listing import Listing
 from dait.errors import UserError
 from dait.events import Emit, ignore
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a data set that is known by name is, for a list to choose from."""
+    """What a data set that is known by name is, for a list to choose from.
+
+    available: whether it is on this machine. images, classes: how many, of the first of its
+    ``variants`` (ways to label the images, ``name:variant``; empty where there is one way only);
+    None where an option decides.
+    """
 
     name: str
     title: str
     description: str
     licence: str
     homepage: str
+    available: bool = True
+    images: int | None = None
+    classes: int | None = None
+    variants: tuple[str, ...] = ()
 
 
-_CARDS = (
-    DatasetCard(
-        name="fieldguide",
-        title="Field Guide",
-        description=(
-            "40 drawn species of birds in 8 families, told apart by small parts, before six "
-            "habitats; drawn on your machine, with masks of every part. No download."
-        ),
-        licence="Apache-2.0 (drawn by this project)",
-        homepage="",
+_FIELD_GUIDE = DatasetCard(
+    name="fieldguide",
+    title="Field Guide",
+    description=(
+        "40 drawn species of birds in 8 families, told apart by small parts, before six "
+        "habitats; drawn on your machine, with masks of every part. No download."
     ),
+    licence="Apache-2.0 (drawn by this project)",
+    homepage="",
+    classes=40,
 )
 
 
 def list_datasets() -> list[DatasetCard]:
-    """The data sets that ``open_dataset`` knows by name."""
-    return list(_CARDS)
+    """The data sets that ``open_dataset`` knows by name; looks at the disk, not at the network."""
+    from dait.data.benchmarks.catalogue import benchmarks
+    from dait.data.benchmarks.obtain import available
+
+    cards = [_FIELD_GUIDE]
+    for benchmark in benchmarks().values():
+        cards.append(
+            DatasetCard(
+                name=benchmark.name,
+                title=benchmark.title,
+                description=benchmark.description,
+                licence=benchmark.licence,
+                homepage=benchmark.homepage,
+                available=available(benchmark),
+                images=benchmark.images,
+                classes=benchmark.classes[benchmark.variants[0]],
+                variants=benchmark.variants if len(benchmark.variants) > 1 else (),
+            )
+        )
+    return cards
 
 
 def open_dataset(
@@ -53,33 +82,79 @@ def open_dataset(
     emit: Emit = ignore,
     **options: Any,
 ) -> Dataset:
-    """``"fieldguide"``, or the path of a folder of photographs; nothing is drawn or decoded yet.
+    """A data set by name or path; nothing is drawn or decoded yet, but it may be downloaded.
 
-    size: pixels a side. seed: draws the Field Guide, splits a folder. habitat_bias and options
-    (``train_per_class``, ``val_per_class``, ``test_per_class``, ``species``) are the Field Guide's;
-    val_fraction is a folder's. A name goes before a folder of the same name (``./fieldguide``).
+    source: ``"fieldguide"``; a benchmark (``"cub-200-2011"``, ``"fgvc-aircraft:family"``);
+        ``"hf:owner/name"`` or ``"hf:owner/name:config"`` of the Hugging Face hub; or a path, of a
+        folder of photographs, of a ``.zip`` or ``.tar`` of one, or of a ``.csv`` that lists them.
+        A name goes before a folder of the same name (``./fieldguide``).
+    size: pixels a side. seed: draws the Field Guide, splits what comes without splits.
+    val_fraction: of the training images, where there is no validation split.
+    habitat_bias and options: the Field Guide's (``train_per_class``, ``species``, ...). A benchmark
+        has the options ``mirror`` (an address that has its published files) and ``folder``.
 
-    Raises ``UserError`` for an unknown name, an unusable folder, or an option that does not fit.
+    Raises ``UserError`` for an unknown name, unusable files, a download that fails, or an option
+    that does not fit.
     """
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
-    path = Path(source).expanduser()
-    # A string with a separator is meant as a path even when nothing is there.
-    if source and (path.exists() or len(path.parts) > 1 or path.is_absolute()):
-        if options:
-            raise UserError(
-                f"‘{source}’ is a folder of photographs, which has no {_words(options)}; only "
-                "‘fieldguide’ has."
-            )
-        from dait.data.folder import open_folder
+    from dait.data.benchmarks.catalogue import benchmarks, open_listing
+    from dait.data.listed import SIZES, ListedDataset
 
-        return open_folder(path, size, val_fraction, split_seed=seed, emit=emit)
-    known = [card.name for card in _CARDS]
-    near = difflib.get_close_matches(source.lower(), known, n=1)
+    low, high = SIZES
+    if not low <= size <= high:  # before anything is downloaded
+        raise UserError(f"Images are {low} to {high} pixels a side, not {size}. Change it.")
+    split: dict[str, Any] = {"val_fraction": val_fraction, "split_seed": seed}
+    if source.partition(":")[0] in benchmarks():
+        _require_options(source, options, ("folder", "mirror"))
+        listing = open_listing(source, **split, **options, emit=emit)
+    elif source.startswith("hf:"):
+        from dait.data.hub import list_hub
+
+        _require_options(source, options, ())
+        listing = list_hub(source.removeprefix("hf:"), **split, emit=emit)
+    else:
+        listing = _list_path(_path(source), split, options, emit)
+    return ListedDataset(listing, size, emit)
+
+
+def _list_path(
+    path: Path, split: Mapping[str, Any], options: Mapping[str, Any], emit: Emit
+) -> Listing:
+    from dait.data.archive import list_archive
+    from dait.data.folder import list_folder
+    from dait.data.table import list_table
+    from dait.data.unpack import SUFFIXES
+
+    _require_options(str(path), options, ())
+    name = path.name.lower()
+    if not path.is_dir() and name.endswith(SUFFIXES):
+        return list_archive(path, **split, emit=emit)
+    if not path.is_dir() and name.endswith(".csv"):
+        return list_table(path, **split)
+    return list_folder(path, **split)
+
+
+def _path(source: str) -> Path:
+    """A source that is no name as a path; raises ``UserError`` where it is neither."""
+    from dait.data.benchmarks.catalogue import benchmarks
+    from dait.data.unpack import SUFFIXES
+
+    path = Path(source).expanduser()
+    # What looks like a path is meant as one even when nothing is there.
+    like_a_path = {"/", os.sep} & set(source) or source.lower().endswith((*SUFFIXES, ".csv"))
+    if source and (path.exists() or like_a_path):
+        return path
+
+    known = ["fieldguide", *benchmarks()]
+    asked = source.lower()
+    near = difflib.get_close_matches(asked, known, n=1)
+    near += [name for name in known if len(asked) > 2 and asked in name]
     hint = f" Did you mean ‘{near[0]}’?" if near else ""
     raise UserError(
-        f"There is no data set ‘{source}’. Use {_words(known)}, or the path of a folder of "
-        f"photographs.{hint}"
+        f"There is no data set ‘{source}’. Use {_words(known)}, hf:owner/name of the Hugging Face "
+        "hub, or the path of a folder of photographs, of an archive (.zip, .tar) of one, or of a "
+        f"table (.csv) that lists them.{hint}"
     )
 
 
@@ -95,5 +170,13 @@ def _open_fieldguide(emit: Emit, **options: Any) -> Dataset:
     return open_fieldguide(emit, **options)
 
 
-def _words(names: Any) -> str:
+def _require_options(source: str, options: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    unknown = [name for name in options if name not in allowed]
+    if unknown:
+        raise UserError(
+            f"‘{source}’ has no option {_words(unknown)}; only ‘fieldguide’ has such options."
+        )
+
+
+def _words(names: Iterable[str]) -> str:
     return ", ".join(f"‘{name}’" for name in names)
