@@ -34,7 +34,10 @@ from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import Prototypes, embed_split, load_teacher, prototypes_of
 from dait.teachers.views import TeacherViews
 
-FIELD_GUIDE_ONLY = ("train_per_class", "val_per_class", "test_per_class", "species")
+FIELD_GUIDE_ONLY = (
+    *("train_per_class", "val_per_class", "test_per_class", "species"),
+    *("differing", "label_noise", "long_tail"),
+)
 """Settings of ``DataConfig`` that a folder of photographs refuses."""
 
 INTERMEDIATE_SEED = 1_000_003

@@ -43,6 +43,15 @@ class DataConfig(Section):
     val_per_class: int = Field(8, ge=1, le=1000, description="Field Guide: validation images")
     test_per_class: int = Field(25, ge=1, le=1000, description="Field Guide: test images")
     species: int = Field(40, ge=2, le=40, description="Field Guide: number of species")
+    differing: int = Field(
+        2, ge=1, le=5, description="Field Guide: attributes that differ within a family, at least"
+    )
+    label_noise: float = Field(
+        0.0, ge=0, le=0.9, description="Field Guide: share of training images labelled wrongly"
+    )
+    long_tail: float = Field(
+        1.0, ge=1, le=1000, description="Field Guide: the commonest species' images to the rarest's"
+    )
     val_fraction: float = Field(
         0.1, gt=0, le=0.5, description="Folders without a validation split: share held out"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,6 @@ def single_test_image(data: DataConfig, index: int, image_id: str) -> np.ndarray
 def _drawn(data: DataConfig, index: int) -> np.ndarray:
     from dait.data.fieldguide.dataset import FieldGuideOptions, record
 
-    options = FieldGuideOptions(
-        size=data.size,
-        seed=data.seed,
-        habitat_bias=data.habitat_bias,
-        train_per_class=data.train_per_class,
-        val_per_class=data.val_per_class,
-        test_per_class=data.test_per_class,
-        species=data.species,
-    )
+    names = {field.name for field in fields(FieldGuideOptions)}
+    options = FieldGuideOptions(**data.model_dump(include=names))
     return record(options, "test", index).scene.image
