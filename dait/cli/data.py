@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dait.cli import data_check
+from dait.cli.data_check import paragraph
 from dait.data.base import SPLITS, Dataset
 from dait.data.listed import ListedDataset
 from dait.data.preview import preview_grid
@@ -17,11 +19,16 @@ from dait.errors import UserError
 from dait.sinks import TerminalSink
 
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+_OTHERS = (
+    "Or ‘hf:owner/name’, an image-classification data set of the Hugging Face hub; or the path of "
+    "your own photographs: a folder (split/class/*.jpg with train, val, test, or class/*.jpg), an "
+    "archive of one (.zip, .tar, .tar.gz), or a CSV file (path,label[,split])."
+)
 _MOST_PROBLEMS = 20  # printed; ``--json`` has them all
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds ``data list`` and ``data preview``."""
+    """Adds ``data list``, ``data check`` and ``data preview``."""
     summary = "list the data sets known by name, or look at one"
     parser = commands.add_parser("data", help=summary, description=summary.capitalize() + ".")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -32,17 +39,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     known.add_argument("--json", action="store_true", help="end with one line of JSON")
     known.set_defaults(run=run_list)
 
+    data_check.register(actions)
+
     look = actions.add_parser(
         "preview",
         help="count, check and draw a contact sheet of a data set",
-        description="Counts the images of every split, checks that a folder's files can be read, "
-        "and writes a contact sheet with some images of every class.",
+        description="Counts the images of every split, checks that the files can be read, and "
+        "writes a contact sheet with some images of every class.",
     )
     look.add_argument(
         "source",
-        metavar="NAME_OR_FOLDER",
-        help="a name from ‘data list’, or a folder of photographs: split/class/*.jpg (train, val, "
-        "test) or class/*.jpg",
+        metavar="NAME_OR_PATH",
+        help=data_check.SOURCE,
     )
     look.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
     look.add_argument(
@@ -62,9 +70,20 @@ def run_list(args: argparse.Namespace) -> int:
     """Prints a card per data set."""
     cards = list_datasets()
     for card in cards:
-        print(f"{card.name:<14}{card.title}. {card.description}")
-        print(f"{'':<14}Licence: {card.licence}" + (f"  {card.homepage}" if card.homepage else ""))
-    print("Or give the path of a folder: split/class/*.jpg (train, val, test), or class/*.jpg.")
+        here = "here" if card.available else "not here yet"
+        much = ", ".join(
+            f"{count:,} {what}"
+            for count, what in ((card.classes, "classes"), (card.images, "images"))
+            if count is not None
+        )
+        print(f"{card.name:<17}{card.title} ({', '.join(filter(None, (much, here)))})")
+        paragraph(card.description, " " * 17)
+        if card.variants:
+            paragraph("Labelled by: " + ", ".join(card.variants), " " * 17)
+        where = f" {card.homepage}" if card.homepage else ""
+        paragraph(f"Licence: {card.licence}{where}", " " * 17)
+    print()
+    paragraph(_OTHERS)
     if args.json:
         print(json.dumps({"datasets": [vars(card) for card in cards]}))
     return 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,8 @@ class Report:
     """Classes, counts, files left out, leaks between splits, and sentences on what is amiss.
 
     sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
-    first. notes: what the data set says of itself (how it was split).
+    first. notes: what the data set says of itself (how it was split). ignored: suffix to number of
+    files that are no photographs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Report:
     sizes: SizeRange | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Numbers under ``classes``, ``train``, ``val``, ``test`` and ``leaks``, and the lists."""
@@ -78,6 +80,7 @@ class Report:
             "leaks": len(self.leaks),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            "ignored": dict(self.ignored),
             "per_class": [vars(count) for count in self.classes],
             "leaked": [vars(leak) for leak in self.leaks],
             "sizes": vars(self.sizes) if self.sizes else None,
@@ -115,6 +118,7 @@ def report(dataset: Dataset, emit: Emit = ignore) -> Report:
             *_about_classes(classes),
         ),
         notes=dataset.notes,
+        ignored=dataset.ignored if isinstance(dataset, ListedDataset) else {},
     )
 
 

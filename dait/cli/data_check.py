@@ -1,0 +1,117 @@
+"""``python -m dait data check``: the report on a data set, as text and as one line of JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from contextlib import closing
+
+from dait.data.base import SPLITS
+from dait.data.registry import open_dataset
+from dait.data.report import ClassCount, Report, report
+from dait.sinks import TerminalSink
+
+_MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all
+_WIDTH = 100
+_LIKE: dict[str, str] = {"same": "equals", "near": "looks like"}
+
+SOURCE = (
+    "a name from ‘data list’, ‘hf:owner/name’, or a path: a folder (split/class/*.jpg or "
+    "class/*.jpg), an archive of one (.zip, .tar, .tar.gz), a CSV file (path,label[,split])"
+)
+
+
+def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds ``data check`` to the commands of ``data``."""
+    check = actions.add_parser(
+        "check",
+        help="what is in a data set, and what is wrong with it, before training",
+        description="Decodes every image and reports classes, counts, files that cannot be used, "
+        "images that are in two splits, and what else spoils a comparison. Exit code 2 where "
+        "nothing usable is there.",
+    )
+    check.add_argument(
+        "source",
+        metavar="NAME_OR_PATH",
+        help=SOURCE,
+    )
+    check.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
+    check.add_argument("--json", action="store_true", help="end with one line of JSON")
+    check.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report; raises ``UserError`` for data that cannot be used at all."""
+    with closing(TerminalSink()) as terminal:
+        found = report(open_dataset(args.source, size=args.size, emit=terminal), terminal)
+    _print(found)
+    if args.json:
+        print(json.dumps(found.as_json()))
+    return 0
+
+
+def _print(found: Report) -> None:
+    counts = ", ".join(f"{found.counts[name]:,} {name}" for name in SPLITS)
+    groups = len({count.group for count in found.classes if count.group})
+    grouped = f" in {groups:,} groups" if groups else ""
+    print(f"{found.name}: {len(found.classes):,} classes{grouped}; {counts} images.")
+    print(f"Licence: {found.licence}." + (f" {found.homepage}" if found.homepage else ""))
+    if found.sizes:
+        least, middle, most = (
+            f"{width} × {height}"
+            for width, height in (found.sizes.smallest, found.sizes.median, found.sizes.largest)
+        )
+        print(f"Files from {least} to {most} pixels, the median {middle}; used at {found.size}.")
+    for note in found.notes:
+        paragraph(note)
+    if found.ignored:
+        others = ", ".join(f"{count:,} {suffix}" for suffix, count in found.ignored.items())
+        print(f"Left aside, being no photographs: {others}.")
+    _print_classes(found.classes)
+    _print_some("files cannot be used", [f"{one.file} {one.reason}" for one in found.bad])
+    _print_some(
+        "evaluated images are in another split too",
+        [f"{leak.second} {_LIKE[leak.kind]} {leak.first}" for leak in found.leaks],
+    )
+    if not found.warnings:
+        print("Nothing is amiss.")
+    for warning in found.warnings:
+        paragraph(f"! {warning}", hanging="  ")
+
+
+def _print_classes(classes: tuple[ClassCount, ...]) -> None:
+    """A table, the smallest classes first where there are too many for all."""
+    shown = list(classes)
+    if len(classes) > _MOST_CLASSES:
+        shown = sorted(classes, key=lambda count: count.train)[:_MOST_CLASSES]
+        print(f"The {_MOST_CLASSES} smallest of {len(classes):,} classes (‘--json’ has all):")
+    width = min(40, max(len(count.name) for count in shown))
+    print(f"  {'class':<{width}}" + "".join(f"{name:>8}" for name in SPLITS))
+    for count in shown:
+        figures = "".join(f"{getattr(count, name):>8,}" for name in SPLITS)
+        name = count.name if len(count.name) <= width else f"{count.name[: width - 1]}…"
+        print(f"  {name:<{width}}{figures}")
+
+
+def _print_some(what: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    print(f"{len(lines):,} {what}:")
+    for line in lines[:_MOST_FILES]:
+        print(f"  {line}")
+    if len(lines) > _MOST_FILES:
+        print(f"  and {len(lines) - _MOST_FILES:,} more (‘--json’ lists all)")
+
+
+def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
+    """Prints a text in lines of 100 characters; ``hanging`` indents all but the first further."""
+    wrapped = textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    print(wrapped)
