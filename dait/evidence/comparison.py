@@ -34,7 +34,7 @@ from dait.evidence.records import (
     read_teacher,
 )
 from dait.evidence.row import Explanation, Loader, Member, NetworkRow
-from dait.evidence.single_image import single_test_image
+from dait.evidence.single_image import SingleImages
 from dait.evidence.table import comparison_table
 from dait.models.checkpoint import LoadedNetwork, load_network
 from dait.runs import RunFolder, StudyFolder
@@ -95,6 +95,7 @@ class Comparison(NetworkRow):
             self.recipe.data.size,
             self._loaders_of_members(),
         )
+        self._images = SingleImages(self.recipe.data)
         self._kept: dict[str, Any] = {}
         # One for each figure: a table should not wait for a t-SNE map.
         self._computing = {name: threading.Lock() for name in FIGURES}
@@ -126,7 +127,7 @@ class Comparison(NetworkRow):
             raise UserError(
                 f"There is no test image {index}: they are numbered 0 to {len(self.labels) - 1}."
             )
-        image = single_test_image(self.recipe.data, index, self.ids[index])
+        image = self._images.image(index, self.ids[index])
         return image, int(self.labels[index])
 
     def gallery(self, count: int) -> list[int]:

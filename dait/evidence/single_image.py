@@ -1,33 +1,79 @@
-"""One test image of a study, drawn or decoded singly: the split is not built for it."""
+"""Single test images of a study, drawn or decoded one by one: the split is not built for them."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from dait.data.decode import decode_image
+from dait.data.decode import decode_framed, decode_image
+from dait.data.listing import Entry
 from dait.errors import UserError
 from dait.recipe import DataConfig
 
 
-def single_test_image(data: DataConfig, index: int, image_id: str) -> np.ndarray:
-    """``(S, S, 3)`` uint8: the image that the test split has at ``index`` under ``image_id``.
+class SingleImages:
+    """The test images of the data that a study was trained on; several threads may ask."""
 
-    Raises ``UserError`` where a folder of photographs, or the file, is gone or damaged.
-    """
-    if data.source == "fieldguide":
-        return _drawn(data, index)
-    root = Path(data.source).expanduser()
-    # Ids come from a file: they must not lead elsewhere.
-    path = (root / image_id).resolve()
-    if not root.is_dir() or not path.is_relative_to(root.resolve()) or not path.is_file():
+    def __init__(self, data: DataConfig) -> None:
+        self._data = data
+        self._entries: dict[str, Entry] | None = None
+        self._listing = threading.Lock()
+
+    def image(self, index: int, image_id: str) -> np.ndarray:
+        """``(S, S, 3)`` uint8: what the test split has at ``index`` under ``image_id``.
+
+        Raises ``UserError`` where the photographs, or this one, are gone or damaged.
+        """
+        if self._data.source == "fieldguide":
+            return _drawn(self._data, index)
+        root = Path(self._data.source).expanduser()
+        if root.is_dir():
+            # Ids come from a file: they must not lead elsewhere.
+            path = (root / image_id).resolve()
+            if not path.is_relative_to(root.resolve()) or not path.is_file():
+                raise _gone(image_id, self._data.source)
+            return decode_image(path, self._data.size)
+        if root.is_absolute() and not root.exists():
+            raise _gone(image_id, self._data.source)
+        entry = self._listed().get(image_id)
+        if entry is None or not entry.file.is_file():
+            raise _gone(image_id, self._data.source)
+        return decode_framed(entry.file, self._data.size, trim=entry.trim)[0]
+
+    def _listed(self) -> dict[str, Entry]:
+        """The test images of an archive, a table, a benchmark or a data set of the hub, by id."""
+        with self._listing:
+            if self._entries is None:
+                self._entries = _test_entries(self._data)
+            return self._entries
+
+
+def _test_entries(data: DataConfig) -> dict[str, Entry]:
+    from dait.data.listed import ListedDataset
+    from dait.data.registry import list_datasets, open_dataset
+
+    # Looking at a picture must not start a download of gigabytes.
+    name = data.source.partition(":")[0]
+    if any(card.name == name and not card.available for card in list_datasets()):
         raise UserError(
-            f"The photograph ‘{image_id}’ was in ‘{root}’ when this study was trained and is not "
-            "there now. Put the folder back, or upload an image instead."
+            f"The data set ‘{data.source}’ that this study was trained on is not on this machine. "
+            f"Get it with `python -m dait data check {data.source}`, or upload an image instead."
         )
-    return decode_image(path, data.size)
+    opened = open_dataset(
+        data.source, size=data.size, seed=data.seed, val_fraction=data.val_fraction
+    )
+    assert isinstance(opened, ListedDataset)
+    return {entry.id: entry for entry in opened.listing.splits["test"]}
+
+
+def _gone(image_id: str, source: str) -> UserError:
+    return UserError(
+        f"The photograph ‘{image_id}’ was in ‘{source}’ when this study was trained and is not "
+        "there now. Put the photographs back, or upload an image instead."
+    )
 
 
 def _drawn(data: DataConfig, index: int) -> np.ndarray:
