@@ -1,0 +1,315 @@
+"""Image classification data sets of the Hugging Face hub, through its library ``datasets``.
+
+The library is an optional install. It downloads, resumes and checks; what is done here is to find
+the images and the labels, and to write the encoded images out once as files, so that the rest of
+the project sees what it always sees. No code of a data set is ever run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dait.data.base import ClassInfo, Problem, SplitName
+from dait.data.layout import natural_key
+from dait.data.listing import Entry, Listing, hold_out
+from dait.data.lock import locked
+from dait.data.store import cache_dir
+from dait.errors import UserError
+from dait.events import Emit, Note, Progress, ignore
+
+_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?", re.ASCII)
+_IMAGES = ("image", "img", "jpg", "png", "webp", "picture", "photo")
+_LABELS = ("label", "labels", "fine_label", "class", "class_name", "category", "species", "breed")
+_VALIDATION = ("validation", "valid", "val", "dev")
+_MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
+_VERSION = 1  # of the files that are written out
+
+
+def list_hub(
+    name: str,
+    *,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    emit: Emit = ignore,
+) -> Listing:
+    """``owner/name`` or ``owner/name:config`` of the hub; downloaded once, nothing is decoded.
+
+    The published splits are used. Where there is no test split, the validation split is the test
+    split; what is missing then is held out of training, of every class, by ``split_seed``. Rows
+    without a label (test splits of competitions) are left out. The label is the finest
+    ``ClassLabel`` column, or a column of words or numbers called ``label`` or the like.
+
+    emit: hears a ``Note`` and ``Progress`` of writing the images out.
+    Raises ``UserError`` where the library is not installed, for a name that is none, a data set
+    that cannot be reached, needs code or an agreement, or has no images or labels.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise UserError(
+            f"‘hf:{name}’ names no data set of the hub. Write hf:owner/name, or "
+            "hf:owner/name:config where it has several configurations."
+        )
+    tables = _load(found[1], found[2], emit)
+    columns = _Columns.of(name, next(iter(tables.values())).features)
+    folder = _written(name, tables, columns, emit)
+    return _listing(name, folder, val_fraction, test_fraction, split_seed)
+
+
+def _load(repository: str, config: str | None, emit: Emit) -> Mapping[str, Any]:
+    """The splits of a data set, by name, as the library's tables."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            "Data sets of the hub need the library ‘datasets’, which is not installed. Run: "
+            "pip install datasets"
+        ) from error
+    emit(Note(f"Getting {repository} from the Hugging Face hub, or from what is here of it."))
+    try:
+        with _quiet(datasets):
+            tables = datasets.load_dataset(repository, config)
+    except Exception as error:  # the library raises nearly anything, with good sentences
+        said = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
+        offline = isinstance(error, ConnectionError)
+        todo = " Is this machine online?" if offline else ""
+        raise UserError(f"‘hf:{repository}’ cannot be opened: {said}.{todo}") from error
+    if not len(tables):
+        raise UserError(f"‘hf:{repository}’ is empty.")
+    return dict(tables)
+
+
+@contextlib.contextmanager
+def _quiet(datasets: Any) -> Iterator[None]:
+    """Without the library's bars: only the command line draws on the terminal."""
+    from huggingface_hub import utils
+
+    drawn = not datasets.utils.are_progress_bars_disabled()
+    datasets.utils.disable_progress_bars()
+    fetching = not utils.are_progress_bars_disabled()
+    utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if drawn:
+            datasets.utils.enable_progress_bars()
+        if fetching:
+            utils.enable_progress_bars()
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where the images and the labels are; ``names`` of the classes where the data has them."""
+
+    image: str
+    label: str
+    names: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, name: str, features: Mapping[str, Any]) -> _Columns:
+        import datasets
+
+        images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
+        if not images:
+            raise UserError(
+                f"‘hf:{name}’ has no column of images; it has {', '.join(features)}. Only image "
+                "classification can be trained here."
+            )
+        image = min(images, key=lambda key: (_place(key, _IMAGES), images.index(key)))
+        finest, found = 0, ""
+        for key, kind in features.items():
+            if isinstance(kind, datasets.ClassLabel) and kind.num_classes > finest:
+                finest, found = kind.num_classes, key
+        if found:
+            return cls(image, found, tuple(features[found].names))
+        plain = [
+            key
+            for key, kind in features.items()
+            if isinstance(kind, datasets.Value) and kind.dtype in ("string", "int64", "int32")
+        ]
+        named = [key for key in plain if _place(key, _LABELS) < len(_LABELS)]
+        if not named:
+            raise UserError(
+                f"‘hf:{name}’ has no column of labels (a ClassLabel, or words or numbers called "
+                f"{', '.join(_LABELS)}); it has {', '.join(features)}."
+            )
+        return cls(image, min(named, key=lambda key: _place(key, _LABELS)), None)
+
+
+def _place(name: str, wanted: Sequence[str]) -> int:
+    return wanted.index(name.lower()) if name.lower() in wanted else len(wanted)
+
+
+def _written(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
+    """The folder of the data set's images, written out on the first call; whole or not there."""
+    facts = [name, _VERSION, columns.image, columns.label, columns.names]
+    facts += [[split, len(table), _version(table)] for split, table in tables.items()]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+    root = cache_dir() / "hub"
+    folder = root / key
+    said = Note(f"Waiting for another process that is writing out {name}.")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with locked(root / f".{key}.lock", lambda: emit(said)):
+            for left in root.glob(f".{key}.writing-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            if not folder.is_dir():
+                with tempfile.TemporaryDirectory(dir=root, prefix=f".{key}.writing-") as temporary:
+                    filling = Path(temporary) / key
+                    _write(filling, name, tables, columns, emit)
+                    filling.rename(folder)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise UserError(
+            f"The images of ‘hf:{name}’ cannot be written to ‘{root}’ "
+            f"({'the disk is full' if full else error.strerror or error}). Set DAIT_CACHE to a "
+            "folder on another disk."
+        ) from error
+    return folder
+
+
+def _version(table: Any) -> list[Any]:
+    """Which data this is: the library keeps each version's tables in a folder of its own."""
+    files = [Path(file["filename"]) for file in table.cache_files]
+    return [["/".join(file.parts[-3:]), file.stat().st_size] for file in files]
+
+
+def _write(
+    folder: Path, name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit
+) -> None:
+    import datasets
+
+    index: dict[str, list[Any]] = {}
+    total, done = sum(len(table) for table in tables.values()), 0
+    for split, table in tables.items():
+        (folder / split).mkdir(parents=True)
+        rows = index[split] = []
+        plain = table.select_columns([columns.image, columns.label])
+        for number, row in enumerate(
+            plain.cast_column(columns.image, datasets.Image(decode=False))
+        ):
+            rows.append(_write_row(folder, split, number, row, columns))
+            done += 1
+            if done % max(1, total // 100) == 0 or done == total:
+                emit(Progress(f"Writing out {name}", done, total))
+    text = json.dumps({"names": columns.names, "splits": index})
+    (folder / "index.json").write_text(text, encoding="utf-8")
+
+
+def _write_row(
+    folder: Path, split: str, number: int, row: Mapping[str, Any], columns: _Columns
+) -> list[Any]:
+    """``[file, label]``; the file is empty where the row has no image."""
+    picture, label = row[columns.image] or {}, row[columns.label]
+    data = picture.get("bytes")
+    if data is None and picture.get("path"):
+        data = Path(picture["path"]).read_bytes()
+    if data is None:
+        return ["", label]
+    suffix = next((end for start, end in _MAGIC.items() if data.startswith(start)), ".img")
+    file = f"{split}/{number:07d}{suffix}"
+    (folder / file).write_bytes(data)
+    return [file, label]
+
+
+def _listing(
+    name: str, folder: Path, val_fraction: float, test_fraction: float, seed: int
+) -> Listing:
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    names, problems, notes = index["names"], list[Problem](), list[str]()
+    rows = {
+        split: _labelled(split, found, names, problems) for split, found in index["splits"].items()
+    }
+    used = {label for found in rows.values() for _, label in found}
+    order = sorted(used) if names else sorted(used, key=natural_key)
+    if len(order) < 2:
+        raise UserError(f"‘hf:{name}’ has images of {len(order)} classes; two are needed.")
+    if names and len(order) < len(names):
+        notes.append(f"{len(names) - len(order)} of its {len(names)} classes have no images.")
+    place = {label: at for at, label in enumerate(order)}
+    entries = {
+        split: tuple(_entry(folder, file, place[label]) for file, label in found)
+        for split, found in rows.items()
+        if found
+    }
+    splits = _splits(name, entries, val_fraction, test_fraction, seed, notes)
+    keys = [str(names[label] if names else label) for label in order]
+    missing = set(range(len(keys))) - {entry.label for entry in splits["train"]}
+    if missing:
+        raise UserError(f"‘hf:{name}’ has no training image of ‘{keys[min(missing)]}’.")
+    homepage = f"https://huggingface.co/datasets/{name.partition(':')[0]}"
+    return Listing(
+        name=f"hf:{name}",
+        root=folder,
+        classes=tuple(
+            ClassInfo(key.replace("/", "-"), " ".join(key.replace("_", " ").split()) or key)
+            for key in keys
+        ),
+        splits=splits,
+        licence=f"see {homepage}",
+        homepage=homepage,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _labelled(
+    split: str, rows: list[list[Any]], names: list[str] | None, problems: list[Problem]
+) -> list[tuple[str, Any]]:
+    """The rows that have an image and a label; of a split where some have none, the others."""
+    good, bad = [], []
+    for number, (file, label) in enumerate(rows):
+        unknown = isinstance(label, int) and label < 0  # the hub's way to keep a label secret
+        if label is None or unknown or (names and label >= len(names)):
+            bad.append(Problem(f"{split}/{number:07d}", "has no label"))
+        elif not file:
+            bad.append(Problem(f"{split}/{number:07d}", "has no image"))
+        else:
+            good.append((file, label if names else str(label)))
+    if good:
+        problems += bad
+    return good
+
+
+def _entry(folder: Path, file: str, label: int) -> Entry:
+    about = (folder / file).stat()
+    return Entry(file, label, folder / file, about.st_size, about.st_mtime_ns)
+
+
+def _splits(
+    name: str,
+    given: Mapping[str, tuple[Entry, ...]],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    notes: list[str],
+) -> dict[SplitName, tuple[Entry, ...]]:
+    """Training, validation and test from what there is; what is missing is held out of training."""
+    train = given.get("train") or (next(iter(given.values())) if len(given) == 1 else None)
+    if train is None:
+        raise UserError(f"‘hf:{name}’ has no split ‘train’; it has {', '.join(given)}.")
+    val = next((given[word] for word in _VALIDATION if word in given), None)
+    test = given.get("test") if train is not given.get("test") else None
+    if test is None and val is not None:
+        test, val = val, None
+        notes.append("It has no labelled test split: its validation split is the test split.")
+    if test is None:
+        train, test = hold_out(train, test_fraction, seed, "test", leave=2)
+        val_fraction /= 1 - test_fraction  # of all images, as for a folder
+        notes.append(f"It has no test split: {len(test):,} training images are held out for it.")
+    if val is None:
+        train, val = hold_out(train, val_fraction, seed, "val")
+        notes.append(f"{len(val):,} training images are held out for validation.")
+    if not (train and val and test):
+        raise UserError(f"‘hf:{name}’ has too few images a class to split into three.")
+    return {"train": train, "val": val, "test": test}
