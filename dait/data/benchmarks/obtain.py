@@ -91,7 +91,12 @@ def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Pat
     from dait.data.unpack import unpack
 
     check_file(file, _checksum(published), published.size, emit)
-    unpack(file, _into(folder, published), emit=emit)
+    try:
+        unpack(file, _into(folder, published), emit=emit)
+    except UserError as error:  # strict, as with a stranger's archive
+        raise UserError(
+            f"{error} If you trust it, it may also be unpacked by hand into ‘{folder}’."
+        ) from error
     place = _place(folder, published)
     if place is None:
         wanted = "/".join(part for part in (published.top, published.probe) if part)
