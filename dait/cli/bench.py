@@ -6,9 +6,11 @@ import argparse
 import json
 from typing import Any
 
+from dait.errors import UserError
+
 
 def register(commands: Any) -> None:
-    """Add ``bench demo`` to the commands."""
+    """Add ``bench demo`` and ``bench data`` to the commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "bench", help="measure speed and memory on this machine", description="Print measurements."
     )
@@ -25,6 +27,25 @@ def register(commands: Any) -> None:
     demo.add_argument("--json", action="store_true", help="end with one line of JSON")
     demo.set_defaults(run=run_demo)
 
+    data: argparse.ArgumentParser = actions.add_parser(
+        "data",
+        help="images a second drawn, decoded, and read from the store; memory",
+        description="Draw images of the Field Guide; then compare an epoch that decodes JPEGs with "
+        "one that reads them from the store, in shuffled batches of 64.",
+    )
+    data.add_argument(
+        "--data", metavar="NAME_OR_PATH", help="image files to read (default: drawn JPEGs)"
+    )
+    data.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
+    data.add_argument(
+        "--entries",
+        type=int,
+        metavar="N",
+        help="instead: memory and seconds of a data set of N entries that repeat a few files",
+    )
+    data.add_argument("--json", action="store_true", help="end with one line of JSON")
+    data.set_defaults(run=run_data)
+
 
 def run_demo(args: argparse.Namespace) -> int:
     """Print each figure as it is measured."""
@@ -35,6 +56,22 @@ def run_demo(args: argparse.Namespace) -> int:
         figures |= _print(measure())
     if args.study_epochs != 0:
         figures |= _print(measure_study(epochs=args.study_epochs))
+    if args.json:
+        print(json.dumps(figures))
+    return 0
+
+
+def run_data(args: argparse.Namespace) -> int:
+    """Print each figure as it is measured; raises ``UserError`` for data that has no files."""
+    from dait.bench.data import measure_entries, measure_files, measure_generate
+
+    if args.entries is not None:
+        if args.entries < 16:
+            raise UserError(f"--entries is 16 or more, not {args.entries}.")
+        figures = _print(measure_entries(args.entries, args.size))
+    else:
+        figures = _print(measure_files(args.data, args.size))
+        figures |= _print(measure_generate(args.size))
     if args.json:
         print(json.dumps(figures))
     return 0
