@@ -36,6 +36,7 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 
 _CHUNK = 1 << 20  # bytes read, checked and written at a time
 _LONGEST_PART, _LONGEST_NAME, _DEEPEST = 255, 1024, 32  # bytes of UTF-8, bytes, folders
+_RESERVE = 1 << 28  # bytes of the disk that are left free
 _MOST_DIRECTORY = 1 << 28  # bytes of a zip's table of contents
 _MOST_HEADER = 4 << 20  # bytes that one header of a tar may make the reader hold
 _NEVER = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
@@ -80,10 +81,7 @@ def unpack(archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS, emit: Emi
         if into.is_dir():  # another process was first, and its folder is as good
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"There is no room to unpack ‘{archive.name}’ in ‘{into.parent}’. Free some, or "
-                "set DAIT_CACHE to a folder on another disk."
-            ) from error
+            raise _no_room(archive.name, into.parent) from error
         raise UserError(
             f"‘{archive.name}’ cannot be unpacked into ‘{into.parent}’ ({error.strerror or error})."
         ) from error
@@ -122,6 +120,8 @@ class _Filling:
         self._files: set[tuple[str, ...]] = set()
         self._folders: set[tuple[str, ...]] = set()
         self._written = 0
+        # Filling a disk to the brim, if only for a while, would stop whatever else writes to it.
+        self._room = shutil.disk_usage(root).free - _RESERVE
         self._length = archive.stat().st_size
         self._told = -1
         self._emit = emit
@@ -135,6 +135,8 @@ class _Filling:
                 f"unpacks to more than {_amount(self.limits.bytes)}, which is the most allowed",
                 "Pack fewer photographs, or unpack it yourself and give the folder.",
             )
+        if size > self._room:
+            raise _no_room(self.name, self.root.parent)
 
     def require_count(self, count: int) -> None:
         if count > self.limits.files:
@@ -349,6 +351,13 @@ def _sweep(into: Path) -> None:
         pid = left.name.removeprefix(mark).partition("-")[0]
         if left.name.startswith(mark) and pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _no_room(name: str, folder: Path) -> UserError:
+    return UserError(
+        f"There is no room to unpack ‘{name}’ in ‘{folder}’. Free some, or set DAIT_CACHE to a "
+        "folder on another disk."
+    )
 
 
 def _shown(name: str) -> str:

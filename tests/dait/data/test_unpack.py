@@ -8,6 +8,7 @@ import io
 import lzma
 import multiprocessing
 import os
+import shutil
 import stat
 import struct
 import tarfile
@@ -330,6 +331,15 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zipped(tmp_path / "p.zip", {"1.jpg": os.urandom(100_000)})
     monkeypatch.setattr(Path, "open", full)
     refused(archive, "no room.*DAIT_CACHE")
+
+
+def test_a_disk_is_not_filled_to_the_brim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"1.jpg": bytes(3_000_000)}
+    archives = [zipped(tmp_path / "p.zip", files), tarred(tmp_path / "p.tgz", files, "w:gz")]
+    free = shutil.disk_usage(tmp_path).free
+    monkeypatch.setattr("dait.data.unpack._RESERVE", free - 1_000_000)
+    for archive in archives:
+        refused(archive, "no room")
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
