@@ -14,17 +14,18 @@ OPENINGS = ("a {}", "a photo of a {}", "a picture of a {}", "one {}", "a wild {}
 _PLURAL = {"legs", "wings", "bars"}
 
 
-def _with_article(phrase: str) -> str:
+def with_article(phrase: str) -> str:
+    """``red crown`` → ``a red crown``; ``black legs`` stays as it is."""
     if phrase.split()[-1] in _PLURAL:
         return phrase
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def _list(phrases: Sequence[str]) -> str:
-    with_article = [_with_article(phrase) for phrase in phrases]
-    if len(with_article) == 1:
-        return with_article[0]
-    return ", ".join(with_article[:-1]) + " and " + with_article[-1]
+    named = [with_article(phrase) for phrase in phrases]
+    if len(named) == 1:
+        return named[0]
+    return ", ".join(named[:-1]) + " and " + named[-1]
 
 
 def caption(
