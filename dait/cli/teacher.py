@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dait.cli import teacher_probe
+
 
 def register(commands: Any) -> None:
-    """Add ``teacher eval`` and ``teacher pretrain`` to the commands."""
+    """Add ``teacher eval``, ``pretrain`` and ``probe`` to the commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "teacher",
         help="measure a frozen teacher, or train the demo teacher",
@@ -20,6 +22,7 @@ def register(commands: Any) -> None:
     actions: Any = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_eval(actions)
     _register_pretrain(actions)
+    teacher_probe.register(actions)
 
 
 def _register_eval(actions: Any) -> None:

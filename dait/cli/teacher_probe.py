@@ -1,0 +1,134 @@
+"""``python -m dait teacher probe``: what a frozen teacher knows, and what its students still do."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+
+if TYPE_CHECKING:
+    from dait.events import Emit
+    from dait.evidence.knowledge.results import Knowledge, Reading, Share
+
+
+def register(actions: Any) -> None:
+    """Add ``probe`` to the actions of ``teacher``."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "probe",
+        help="what a teacher knows: classes, captions, attributes, habitats",
+        description="Measure what a frozen teacher knows without training (zero-shot, retrieval, "
+        "attributes) and what a linear probe reads from its features; with --study also from every "
+        "network of a finished study. Figures are kept and not measured twice.",
+    )
+    parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
+    parser.add_argument(
+        "--data", metavar="NAME_OR_FOLDER", help="which images (default: fieldguide)"
+    )
+    parser.add_argument("--size", type=int, metavar="N", help="side of the images (default: 96)")
+    parser.add_argument(
+        "--study",
+        metavar="DIR",
+        help="a finished study of this teacher: its data, its networks; kept in its knowledge.json",
+    )
+    parser.add_argument(
+        "--teacher-size", type=int, metavar="N", help="side at which a timm teacher sees the images"
+    )
+    parser.add_argument("--pairs", type=int, default=1000, help="new birds to draw (default: 1000)")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, or read what was measured before, and print it."""
+    if not 10 <= args.pairs <= 100_000:
+        raise UserError(f"--pairs wants 10 to 100000 new birds, not {args.pairs}.")
+    if args.study and (args.data or args.size or args.teacher_size):
+        raise UserError(
+            "A study brings its own data and sizes: leave out --data, --size and --teacher-size."
+        )
+    from dait.sinks import TerminalSink
+
+    with closing(TerminalSink()) as terminal:
+        found = _of_study(args, terminal) if args.study else _alone(args, terminal)
+    if args.json:
+        print(found.model_dump_json())
+    else:
+        print("\n".join(_lines(found)))
+    return 0
+
+
+def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
+    from dait.data.registry import open_dataset
+    from dait.evidence.knowledge.measure import measure_teacher
+
+    data = open_dataset(args.data or "fieldguide", size=args.size or 96, emit=emit)
+    return measure_teacher(_teacher(args.teacher, args.teacher_size), data, emit, args.pairs)
+
+
+def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
+    from dait.evidence.knowledge.measure import measure_study
+    from dait.evidence.records import read_study
+    from dait.pipeline import open_data
+    from dait.runs import StudyFolder
+
+    study = StudyFolder(Path(args.study))
+    recipe = read_study(study).recipe
+    teacher = _teacher(args.teacher, recipe.teacher.image_size)
+    return measure_study(study, teacher, open_data(recipe, emit), emit, args.pairs)
+
+
+def _teacher(name: str, image_size: int | None) -> Any:
+    from torch import nn
+
+    from dait.pipeline import device
+    from dait.teachers.registry import load_teacher
+
+    teacher = load_teacher(name, image_size)
+    return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher
+
+
+def _lines(found: Knowledge) -> list[str]:
+    shot = found.zero_shot
+    lines = [
+        f"{found.teacher} on {found.data}, {shot.top1.count} {shot.split} images",
+        f"zero-shot    top-1 {_text(shot.top1)}, top-5 {_text(shot.top5)}, "
+        f"chance {1 / shot.classes:.1%} and {min(1.0, 5 / shot.classes):.1%}",
+    ]
+    if found.retrieval is not None:
+        pairs = found.retrieval
+        for name, shares in (
+            ("image → caption", pairs.image_to_text),
+            ("caption → image", pairs.text_to_image),
+        ):
+            lines.append(
+                f"{name}  R@1 {_text(shares[1])}, R@5 {_text(shares[5])} of {pairs.pairs} new pairs"
+            )
+        lines.append(f"{pairs.unambiguous:.1%} of the captions fit one image alone")
+    if found.attributes is not None:
+        lines.append("attribute    named on test images (majority) | on new birds (chance)")
+    for row in found.attributes or ():
+        lines.append(
+            f"  {row.name:<10} {_text(row.species.accuracy)} ({row.species.majority:.1%}) | "
+            f"{_text(row.birds.accuracy)} ({row.chance:.1%})"
+        )
+    lines.append("linear probes on the test images")
+    for network in found.networks:
+        seed = "" if network.seed is None else f", seed {network.seed}"
+        lines.append(f"  {network.title}{seed} ({network.width} features)")
+        lines += [f"    {_reading(reading)}" for reading in network.readings]
+    return lines
+
+
+def _reading(reading: Reading) -> str:
+    name = f"{reading.target} (from {reading.fitted_to})"
+    return (
+        f"{name:<26} {_text(reading.accuracy)}; majority {reading.majority:.1%}, "
+        f"chance {reading.chance:.1%}, C {reading.cost:g}"
+    )
+
+
+def _text(share: Share) -> str:
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
