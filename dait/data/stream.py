@@ -164,7 +164,7 @@ class _Build:
             self.made = 0
             raise store.no_room(entry.parent, self.count * self._row_bytes) from error
         finally:
-            # Nothing to go on with, or a folder that nobody will ask for (or the entry itself).
+            # Nothing to go on with, or a folder of this build alone.
             if not self.made or not self.folder.name.startswith(_PARTIAL):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -306,8 +306,8 @@ def _sweep(folder: Path) -> None:
     store.sweep(folder)
     for partial in folder.glob(f"{_PARTIAL}*"):
         try:
-            journal = partial / _JOURNAL
-            if time.time() - journal.stat().st_mtime > store.STALE_AFTER:
+            touched = max(file.stat().st_mtime for file in (partial, *partial.iterdir()))
+            if time.time() - touched > store.STALE_AFTER:
                 with locked(_lock_of(partial), _give_up):
                     shutil.rmtree(partial, ignore_errors=True)
         except (FileNotFoundError, _BusyError):  # just finished, or under way

@@ -398,7 +398,9 @@ def test_old_remains_are_swept_and_young_ones_and_live_ones_are_not(tmp_path: Pa
         with pytest.raises(StopError):
             load_or_stream(tmp_path, key, COUNT, COLUMNS, make, stop_after(CHUNK + 20))
         if key != "young":
-            os.utime(tmp_path / f".partial-{key}" / "journal.jsonl", (1, 1))
+            partial = tmp_path / f".partial-{key}"
+            for file in (*partial.iterdir(), partial):
+                os.utime(file, (1, 1))
     with stream.locked(tmp_path / ".lock-live", lambda: None):
         load(tmp_path)
         assert names(tmp_path) == [".lock-live", ".partial-live", ".partial-young", "a"]
