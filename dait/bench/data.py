@@ -50,9 +50,9 @@ def measure_files(
     """An epoch that decodes the training images every time, and one that reads them from the store.
 
     Both shuffle, and give batches of 64 as ``(64, size, size, 3)`` uint8; decoding uses all
-    processors. source: of image files; None writes ``drawn`` JPEGs of twice the size (512 pixels at most). Memory is
-    this process's largest so far, after building the store and after reading it (reading adds the
-    pages of the store that the system keeps in its cache).
+    processors. source: of image files; None writes ``drawn`` JPEGs of twice the size, or 512 pixels
+    where that is less. Memory is this process's largest so far, after building the store and after
+    reading it (which adds the pages of the store that the system keeps in its cache).
 
     Raises ``UserError`` for a source that cannot be opened or has no files.
     """
