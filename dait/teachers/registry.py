@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,17 +84,14 @@ def prototypes_of(
     return Prototypes(vectors, scale)
 
 
-def embed_split(teacher: FrozenTeacher, images: object, batch: int = 128) -> Tensor:
+def embed_split(teacher: FrozenTeacher, images: np.ndarray, batch: int = 128) -> Tensor:
     """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
-    from dait.data.augment import ViewPolicy, view_batch
+    from dait.data.augment import ViewPolicy
+    from dait.teachers.embedding import Embedder, spans_of
 
-    policy, rows = ViewPolicy("original"), []
-    count = len(images)  # type: ignore[arg-type]
-    for start in range(0, count, batch):
-        index = range(start, min(start + batch, count))
-        pixels = view_batch(images[start : start + batch], index, 0, policy, 0)  # type: ignore[index]
-        rows.append(teacher.embed(pixels.to(device_of(teacher))).cpu())
-    return torch.cat(rows)
+    spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")
+    parts = list(Embedder(teacher).views(images, spans, 0, policy, 0))
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def device_of(teacher: FrozenTeacher) -> torch.device:
