@@ -147,13 +147,13 @@ def _batches(
     """The epoch's batches; a last one that is not full is left out, unless it is the only one."""
     view, policy = stage.view(epoch), ViewPolicy(task.views)
     order = np.random.default_rng([stage.seed, stage.index, epoch]).permutation(len(train))
-    targets = vlm_views.embeddings(view) if task.needs_vlm and vlm_views else None
     labels = torch.as_tensor(train.labels)
     last = len(train) - len(train) % batch_size if len(train) >= batch_size else len(train)
     for start in range(0, last, batch_size):
         index = order[start : start + batch_size]
         images = view_batch(train.images[index], index, view, policy, stage.seed)
-        yield Batch(images, labels[index], None if targets is None else targets[index])
+        vlm = vlm_views.rows(view, index, images) if task.needs_vlm and vlm_views else None
+        yield Batch(images, labels[index], vlm)
 
 
 def _calibration_views(

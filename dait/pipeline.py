@@ -180,6 +180,19 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **found}
 
 
+def teacher_views(
+    recipe: Recipe, data: Dataset, teacher: FrozenTeacher, seed: int, emit: Emit
+) -> TeacherViews:
+    """The frozen teacher's embeddings of the views that a run of this seed shows, kept or live."""
+    origin = {
+        "data": recipe.data.model_dump(),
+        "teacher": {"name": recipe.teacher.name, "image_size": recipe.teacher.image_size},
+        "views": {"kind": recipe.views.kind},
+    }
+    policy, live = ViewPolicy(recipe.views.kind), not recipe.views.cache
+    return TeacherViews(teacher, data, policy, seed, emit, live=live, origin=origin)
+
+
 def _adapt_task(bench: Workbench, network: Network) -> Task:
     return AdaptTask(
         network,
@@ -210,8 +223,8 @@ def _train(bench: Workbench, task: Task, stage: Stage, emit: Emit) -> float:
     stage = Stage(stage.index, stage.count, stage.epochs, stage.seed, bench.recipe.views.distinct)
     views = None
     if task.needs_vlm:
-        policy = ViewPolicy(task.views)
-        views = TeacherViews(bench.teacher, bench.data, policy, stage.seed, emit)
+        views = teacher_views(bench.recipe, bench.data, bench.teacher, stage.seed, emit)
+        views.announce(bench.recipe.views.count(stage.epochs))
     return train_stage(task.to(device()), bench.data, bench.recipe.train, stage, views, emit)
 
 

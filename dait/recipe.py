@@ -102,6 +102,15 @@ class ViewsConfig(Section):
         le=10_000,
         description="Different views of an image; epochs go round them. 0: a new one every epoch",
     )
+    cache: bool = Field(
+        True,
+        description="Keep the frozen teacher's embeddings of the views on disk; false: it looks at "
+        "every batch of every epoch itself",
+    )
+
+    def count(self, epochs: int) -> int:
+        """Different views of an image that this many epochs show."""
+        return min(self.distinct, epochs) if self.distinct else epochs
 
 
 class TrainConfig(Section):

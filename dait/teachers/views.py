@@ -1,31 +1,47 @@
-"""The frozen teacher's embeddings of augmented training views, computed once and replayed."""
+"""The frozen teacher's embeddings of augmented training views: computed once and replayed, or live.
+
+A view is fixed by (seed, image, number): the network in training asks ``view_batch`` for the same
+numbers and sees the very pixels that the teacher saw (FKD, Shen & Xing 2022; TinyViT, Wu et al.
+2022). With as many distinct views as epochs this is exactly what a teacher that runs in every step
+would say, to the rounding of fp16; with fewer, epochs go round them.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dait.data.augment import ViewPolicy, view_batch
-from dait.data.base import Dataset
-from dait.data.store import cache_dir, load_or_build
-from dait.events import Emit, Progress, ignore
+from dait.data.augment import ViewPolicy
+from dait.data.base import Dataset, SplitName
+from dait.data.store import cache_dir, not_kept
+from dait.events import Emit, Note, ignore
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import device_of
+from dait.teachers.cache.build import announce, build
+from dait.teachers.cache.share import ALONE, Share
+from dait.teachers.cache.view_set import (
+    FOLDER,
+    Description,
+    ViewRows,
+    ViewSet,
+    library_versions,
+)
+from dait.teachers.embedding import BATCH, Embedder, spans_of
 
-DTYPE = np.float16
+SPLIT: SplitName = "train"
 
 
 class TeacherViews:
-    """Embeddings ``(N, d)`` of every training image under view ``k``, kept on disk as fp16.
+    """Embeddings of the training images under numbered views.
 
-    A view is fixed by (seed, image, k): the network in training asks ``view_batch`` for the same
-    numbers and sees the very pixels that the teacher saw. The key of what is kept names the data,
-    the policy (with its library version), the teacher, its weights, the seed, the view and the
-    type, so that any change misses.
+    live: the teacher looks at the pixels of every batch itself and nothing is kept: the reference.
+    batch: images of a forward pass; dtype: of what is kept; origin: how data and teacher were
+    opened, for the manifest. Any change of the data, the policy, the teacher's weights or size,
+    the seed, the libraries or these two misses what is kept.
     """
 
     def __init__(
@@ -35,41 +51,93 @@ class TeacherViews:
         policy: ViewPolicy,
         seed: int,
         emit: Emit = ignore,
-        batch: int = 128,
+        batch: int = BATCH,
+        *,
+        live: bool = False,
+        dtype: str = "float16",
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         self.teacher, self.data, self.policy, self.seed = teacher, data, policy, seed
-        self._emit, self._batch = emit, batch
-        self._recent: tuple[int, Tensor] | None = None
+        self.live = live
+        self.embedder = Embedder(teacher)
+        self._emit, self._batch, self._dtype, self._origin = emit, batch, dtype, origin
+        self._current: tuple[int, ViewRows] | None = None
+        self._set: ViewSet | None = None
+
+    def announce(self, count: int) -> None:
+        """Says what the first ``count`` views take. Raises ``UserError`` if there is no room."""
+        if self.live:
+            self._emit(Note("the frozen teacher looks at every batch itself; nothing is kept"))
+        else:
+            announce(self.kept(), range(count), self._emit)
+
+    def build(self, views: Sequence[int], share: Share = ALONE) -> None:
+        """Computes what is missing of these views, or this process's share of it."""
+        images = self.data.split(SPLIT).images
+        build(self.kept(), views, images, self.embedder, self.policy, self._emit, share)
+
+    def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
+        """``(B, d)`` float32 of the training images ``index`` ``(B,)`` under ``view``.
+
+        images: these very views, ``(B, 3, S, S)`` in [0, 1], which the teacher looks at when live.
+        Unit length up to the rounding of what is kept.
+        """
+        if self.live:
+            return self.embedder.embed(images)
+        return self._view(view)[index]
 
     def embeddings(self, view: int) -> Tensor:
-        """``(N, d)`` float32, unit length up to fp16's rounding, in the training split's order."""
-        if self._recent is None or self._recent[0] != view:
-            kept = load_or_build(cache_dir(), self._key(view), lambda: self._compute(view))
-            self._recent = view, torch.from_numpy(kept["embeddings"].astype(np.float32))
-        return self._recent[1]
+        """``(N, d)`` float32 on the CPU, in the training split's order."""
+        count = len(self.data.split(SPLIT))
+        if not self.live:
+            return self._view(view)[np.arange(count)]
+        return self._computed(view, count)
 
-    def _key(self, view: int) -> str:
-        described = [
-            self.data.fingerprint,
-            self.policy.fingerprint,
-            self.teacher.name,
-            self.teacher.weights_hash,
-            self.teacher.image_size,
-            self.seed,
-            view,
-            np.dtype(DTYPE).name,
-        ]
-        digest = hashlib.sha256(json.dumps(described).encode()).hexdigest()
-        return f"views-{digest[:32]}"
+    def kept(self) -> ViewSet:
+        """The folder of these views, and what it is for."""
+        if self._set is None:
+            root = Path(cache_dir()) / FOLDER
+            self._set = ViewSet(root, self._description(), self._origin)
+        return self._set
 
-    def _compute(self, view: int) -> dict[str, np.ndarray]:
-        images = self.data.split("train").images
-        device = device_of(self.teacher)
-        rows: list[np.ndarray] = []
-        for start in range(0, len(images), self._batch):
-            index = np.arange(start, min(start + self._batch, len(images)))
-            pixels = view_batch(images[index], index, view, self.policy, self.seed)
-            rows.append(self.teacher.embed(pixels.to(device)).cpu().numpy().astype(DTYPE))
-            what = f"The frozen teacher looks at view {view + 1}"
-            self._emit(Progress(what, int(index[-1]) + 1, len(images)))
-        return {"embeddings": np.concatenate(rows)}
+    def _view(self, view: int) -> ViewRows:
+        if self._current is None or self._current[0] != view:
+            self._current = None  # unmapped before the next is mapped
+            self._current = view, self._mapped(view)
+        return self._current[1]
+
+    def _mapped(self, view: int) -> ViewRows:
+        kept = self.kept()
+        for _ in range(3):  # whoever prunes or damages a shard in between is forgiven twice
+            found = [kept.read(shard) for shard in kept.shards(view)]
+            shards = [shard for shard in found if shard is not None]
+            if len(shards) == len(found):
+                kept.mark_used()
+                return ViewRows(shards, kept.shard_rows)
+            self.build([view])
+        raise not_kept(kept.folder.parent)
+
+    def _computed(self, view: int, count: int) -> Tensor:
+        images, spans = self.data.split(SPLIT).images, spans_of(0, count, self._batch)
+        parts = list(self.embedder.views(images, spans, view, self.policy, self.seed))
+        return torch.from_numpy(np.concatenate(parts))
+
+    def _description(self) -> Description:
+        teacher = self.teacher
+        return Description(
+            data=self.data.name,
+            data_fingerprint=self.data.fingerprint,
+            split=SPLIT,
+            images=len(self.data.split(SPLIT)),
+            transform=self.policy.kind,
+            transform_fingerprint=self.policy.fingerprint,
+            seed=self.seed,
+            teacher=teacher.name,
+            weights_hash=teacher.weights_hash,
+            image_size=teacher.image_size,
+            dim=teacher.dim,
+            precision=f"{self.embedder.precision} on {self.embedder.device.type}",
+            batch=self._batch,
+            dtype=self._dtype,
+            libraries=library_versions(),
+        )

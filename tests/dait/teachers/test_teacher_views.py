@@ -82,7 +82,7 @@ def test_a_view_is_embedded_once_and_kept_on_disk(birds: FieldGuide) -> None:
 
 def test_what_is_kept_is_half_precision(birds: FieldGuide, own_cache: Path) -> None:
     views_of(Counting(), birds).embeddings(0)
-    (file,) = own_cache.glob("views-*/embeddings.npy")
+    (file,) = own_cache.glob("views/*/view-00000-*.npy")
     assert np.load(file).dtype == np.float16
 
 

@@ -1,0 +1,157 @@
+"""Fills what is missing of a view set: alone, beside other processes, or as one of several."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from dait.data import store
+from dait.data.augment import ViewPolicy
+from dait.data.lock import locked
+from dait.errors import UserError
+from dait.events import Emit, Note, Progress
+from dait.teachers.cache.share import ALONE, Share
+from dait.teachers.cache.view_set import Shard, ViewSet, no_room
+from dait.teachers.embedding import Embedder, spans_of
+
+
+def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
+    """Says how much the views ``numbers`` take, before any is made.
+
+    Raises ``UserError`` where the disk has no room for what is missing.
+    """
+    facts = views.description
+    item, total = np.dtype(facts.dtype).itemsize, len(numbers) * facts.view_bytes
+    left = sum(views.bytes_of(shard) for shard in _missing(views, numbers))
+    what = "view" if len(numbers) == 1 else "views"
+    text = (
+        f"the frozen teacher's embeddings: {len(numbers):,} {what} × "
+        f"{facts.images:,} images × {facts.dim} × {item} bytes = {in_words(total)}"
+    )
+    if left < total:
+        text += f", of which {in_words(total - left)} are there already"
+    emit(Note(f"{text} ({views.folder})"))
+    _check_room(views, left)
+
+
+def build(
+    views: ViewSet,
+    numbers: Sequence[int],
+    images: np.ndarray,
+    embedder: Embedder,
+    policy: ViewPolicy,
+    emit: Emit,
+    share: Share = ALONE,
+) -> None:
+    """Computes this process's share of the shards that are missing of the views ``numbers``.
+
+    images: ``(N, S, S, 3)`` uint8. Every shard is computed by whoever holds its lock, in the same
+    batches whoever that is, so the result does not depend on how many processes there are. What
+    another process is at is left to it and waited for. Returns when all shards are there, of all
+    processes of ``share``.
+
+    Raises ``UserError`` where the disk is full, and where shards of other processes are nowhere to
+    be seen.
+    """
+    if views.folder.is_dir():
+        store.sweep(views.folder)
+    missing = _missing(views, numbers)
+    _check_room(views, sum(views.bytes_of(shard) for shard in missing))
+    wanted = [shard for number in numbers for shard in views.shards(number)]
+    own, absent = wanted[share.index :: share.count], set(missing)
+    todo = [shard for shard in own if shard in absent]
+    if todo:
+        work = _Work(views, images, embedder, policy, emit, numbers, todo)
+        busy = [shard for shard in todo if not work.tried(shard)]
+        for shard in busy:
+            work.waited(shard)
+    share.wait()
+    if share.count > 1 and (absent := set(_missing(views, numbers))):
+        raise UserError(
+            f"{len(absent)} of {len(wanted)} parts of the embeddings are not in {views.folder}: "
+            f"process {share.index} does not see what the others wrote. Set DAIT_CACHE to a folder "
+            "that all machines share, or copy that folder's .npy files together."
+        )
+
+
+class _Work:
+    """The shards that one call has to see to, and how many of their images are done."""
+
+    def __init__(
+        self,
+        views: ViewSet,
+        images: np.ndarray,
+        embedder: Embedder,
+        policy: ViewPolicy,
+        emit: Emit,
+        numbers: Sequence[int],
+        todo: Iterable[Shard],
+    ) -> None:
+        self.views, self.images, self.embedder, self.policy = views, images, embedder, policy
+        self.emit, self.done, self.total = emit, 0, sum(len(shard) for shard in todo)
+        one = f"view {numbers[0] + 1}" if len(numbers) == 1 else f"{len(numbers):,} views"
+        self.what = f"The frozen teacher looks at {one}"
+
+    def tried(self, shard: Shard) -> bool:
+        """False where another process is at this shard."""
+        try:
+            self._see_to(shard, _give_up)
+        except _BusyError:
+            return False
+        return True
+
+    def waited(self, shard: Shard) -> None:
+        """Waits for who is at this shard, and takes over where that one died."""
+        self._see_to(shard, lambda: self._tell(0))
+
+    def _see_to(self, shard: Shard, waiting: Callable[[], object]) -> None:
+        lock = self.views.folder / f".lock-{shard.name}"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock, waiting):
+            if self.views.read(shard) is not None:  # by whoever held the lock before
+                self._tell(len(shard))
+                return
+            rows = []
+            spans = spans_of(shard.start, shard.stop, self.views.description.batch)
+            seed = self.views.description.seed
+            for part in self.embedder.views(self.images, spans, shard.view, self.policy, seed):
+                rows.append(part)
+                self._tell(len(part))
+            self.views.write(shard, np.concatenate(rows))
+
+    def _tell(self, more: int) -> None:
+        self.done += more
+        self.emit(Progress(self.what, self.done, self.total))
+
+
+class _BusyError(Exception):
+    pass
+
+
+def _give_up() -> None:
+    raise _BusyError
+
+
+def _missing(views: ViewSet, numbers: Iterable[int]) -> list[Shard]:
+    return [shard for view in numbers for shard in views.shards(view) if not views.has(shard)]
+
+
+def _check_room(views: ViewSet, size: int) -> None:
+    place = views.folder
+    while not place.is_dir():  # it is made when something is written
+        place = place.parent
+    if size > shutil.disk_usage(place).free:  # better known now than in an hour
+        raise no_room(views.folder.parent, size)
+
+
+def in_words(size: float) -> str:
+    """Bytes as people say them: ``2.5 MB``."""
+    if size < 1000:
+        return f"{size:.0f} bytes"
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} GB"
