@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command registered."""
-    from dait.cli import bench, data, explain, export, merge, predict, study, teacher, train
+    from dait.cli import bench, cache, data, explain, export, merge, predict, study, teacher, train
 
     parser = argparse.ArgumentParser(
         prog="python -m dait",
@@ -42,6 +42,6 @@ def build_parser() -> argparse.ArgumentParser:
         "or through a trainable intermediate teacher (DAIT).",
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, study, predict, explain, merge, export, data, teacher, bench):
+    for module in (train, study, predict, explain, merge, export, data, teacher, cache, bench):
         module.register(commands)
     return parser

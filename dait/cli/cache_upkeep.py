@@ -1,0 +1,182 @@
+"""``python -m dait cache verify`` and ``prune``: whether what is kept is right, and what may go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+from dait.recipe import parse_recipe
+
+if TYPE_CHECKING:
+    from dait.teachers.cache.inventory import Entry
+    from dait.teachers.views import TeacherViews
+
+BAD = 1
+"""Exit code of ``verify`` where something kept is not what the teacher says."""
+
+
+def register(actions: Any) -> None:
+    """Add ``cache verify`` and ``cache prune``."""
+    _register_verify(actions)
+    _register_prune(actions)
+
+
+def _register_verify(actions: Any) -> None:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "verify",
+        help="recompute a sample and compare",
+        description="Recompute a sample of what is kept. Exit code 1 where it is not what the "
+        "teacher says.",
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="beginnings of keys (default: all)")
+    parser.add_argument(
+        "--sample", type=int, default=64, metavar="N", help="embeddings of each set (default: 64)"
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_verify)
+
+
+def _register_prune(actions: Any) -> None:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "prune",
+        help="remove what is no longer needed",
+        description="Remove kept embeddings: the sets that fit all of the conditions given.",
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="beginnings of keys")
+    parser.add_argument(
+        "--older-than", type=float, metavar="DAYS", help="not used for this many days"
+    )
+    parser.add_argument("--data", metavar="NAME", help="of this data set (a part of its name)")
+    parser.add_argument("--teacher", metavar="NAME", help="of this teacher (a part of its name)")
+    parser.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        help="the least recently used ones, until all that is kept takes no more, say 500MB, 2GB",
+    )
+    parser.add_argument("--all", action="store_true", help="everything")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_prune)
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Recompute a sample of every set; 1 where one is not good."""
+    from dait.teachers.cache.inventory import chosen, default_root, entries
+
+    if args.sample < 1:
+        raise UserError(f"--sample is a number from 1, not {args.sample}.")
+    found = entries(default_root())
+    if args.keys:
+        found = chosen(found, args.keys)
+    rows = [_verified(entry, args.sample) for entry in found]
+    bad = sum(row["good"] is False for row in rows)
+    skipped = sum(row["good"] is None for row in rows)
+    print(f"{len(rows) - bad - skipped} sets good, {bad} bad, {skipped} not checked")
+    if args.json:
+        print(json.dumps({"sets": rows, "good": len(rows) - bad - skipped, "bad": bad}))
+    return BAD if bad else 0
+
+
+def _verified(entry: Entry, sample: int) -> dict[str, Any]:
+    from dait.teachers.cache.check import check, description_of, differences
+
+    row: dict[str, Any] = {"key": entry.key, "good": None, "cosine": None, "checked": 0}
+    try:
+        views = _reopened(entry)
+        changed = differences(entry.facts, description_of(views))
+    except UserError as error:
+        print(f"{entry.key[:8]}  cannot be checked: {error}")
+        return row | {"reason": str(error)}
+    if changed:
+        reason = f"it is out of date and no longer used: {'; '.join(changed)}"
+        print(f"{entry.key[:8]}  cannot be checked: {reason}. Remove it with `cache prune`.")
+        return row | {"reason": reason}
+    verdict = check(views, sample)
+    row |= {"good": verdict.good, "cosine": verdict.cosine, "checked": verdict.checked}
+    if verdict.good:
+        print(f"{entry.key[:8]}  good: lowest cosine {verdict.cosine:.6f} of {verdict.checked}")
+        return row
+    how = f"lowest cosine {verdict.cosine:.4f} (view and image {verdict.worst})"
+    if verdict.damaged:
+        how = f"damaged files: {', '.join(verdict.damaged[:5])}"
+    print(
+        f"{entry.key[:8]}  bad, {how}: this is not what {entry.teacher} says of {entry.data}. Run "
+        f"`python -m dait cache prune {entry.key[:8]}`; it is computed again when needed."
+    )
+    return row | {"damaged": list(verdict.damaged)}
+
+
+def _reopened(entry: Entry) -> TeacherViews:
+    """The views of an entry, with its data and teacher opened again. Raises ``UserError``."""
+    from torch import nn
+
+    from dait.events import ignore
+    from dait.pipeline import device, open_data, teacher_views
+    from dait.teachers.registry import load_teacher
+
+    origin = entry.facts.get("origin")
+    if not origin:
+        raise UserError("its manifest does not say how its data and its teacher were opened.")
+    recipe = parse_recipe(origin, f"of the set {entry.key[:8]}")
+    data = open_data(recipe, ignore)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
+    return teacher_views(recipe, data, teacher, entry.seed, ignore)
+
+
+def run_prune(args: argparse.Namespace) -> int:
+    """Remove the sets that fit."""
+    from dait.teachers.cache import inventory
+
+    limits = (args.older_than, args.data, args.teacher, args.max_size)
+    if not args.keys and not args.all and all(limit is None for limit in limits):
+        raise UserError(
+            "Say what to remove: keys, --older-than DAYS, --data NAME, --teacher NAME, --max-size "
+            "SIZE, or --all. `python -m dait cache list` shows what is kept."
+        )
+    root = inventory.default_root()
+    inventory.sweep(root)
+    found = inventory.entries(root)
+    doomed = inventory.to_prune(
+        found,
+        among=inventory.chosen(found, args.keys) if args.keys else None,
+        older_than_days=args.older_than,
+        data=args.data,
+        teacher=args.teacher,
+        most_bytes=None if args.max_size is None else parse_size(args.max_size),
+    )
+    for entry in doomed:
+        print(f"{entry.key[:8]}  {entry.data}; {entry.teacher}: {words(entry.bytes)}")
+        if not args.dry_run:
+            inventory.remove(entry)
+    size = sum(entry.bytes for entry in doomed)
+    verb = "would be removed" if args.dry_run else "removed"
+    print(f"{len(doomed)} of {len(found)} sets of embeddings {verb}, {words(size)}")
+    if args.json:
+        keys = [entry.key for entry in doomed]
+        print(json.dumps({"removed": keys, "bytes": size, "dry_run": args.dry_run}))
+    return 0
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``500MB``, ``2 GB``, ``1.5e9``. Raises ``UserError`` for anything else."""
+    units = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "b": 1, "": 1}
+    plain = text.strip().lower()
+    unit = next(unit for unit in units if plain.endswith(unit))
+    try:
+        size = float(plain.removesuffix(unit)) * units[unit]
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < 2**63:
+        raise UserError(f"‘{text}’ is no size. Write it as 500MB or 2GB.")
+    return int(size)
+
+
+def words(size: float) -> str:
+    """Bytes as people say them."""
+    from dait.teachers.cache.build import in_words
+
+    return in_words(size)
