@@ -108,7 +108,7 @@ def list_benchmark(
     data cannot be whole (more than 10 and more than 1 %); fewer become problems.
     """
     if not 0 < val_fraction < 1:
-        raise UserError(f"Validation takes {val_fraction} of the training images; it must be 0–1.")
+        raise UserError(f"The share for validation is {val_fraction}; it must be between 0 and 1.")
     contents = benchmark.read(places, variant)
     published: dict[SplitName, Sequence[Item]] = {"train": contents.train, "test": contents.test}
     if contents.val is not None:
