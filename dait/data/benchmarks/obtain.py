@@ -16,11 +16,11 @@ if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slo
 
 
 def data_dir() -> Path:
-    """The folder of all benchmarks: ``$DAIT_DATA``, or ``~/.local/share/dait-studio/data``.
+    """The folder of all benchmarks: ``$DAIT_DOWNLOADS``, or ``~/.local/share/dait-studio/data``.
 
     It is not made here. Where there is no home folder, it is under the system's temporary folder.
     """
-    chosen = os.environ.get("DAIT_DATA")
+    chosen = os.environ.get("DAIT_DOWNLOADS")
     if chosen:
         return Path(chosen).expanduser()
     try:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def own_data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of the test's own, empty."""
     folder = tmp_path_factory.mktemp("data")
-    monkeypatch.setenv("DAIT_DATA", str(folder))
+    monkeypatch.setenv("DAIT_DOWNLOADS", str(folder))
     return folder
 
 

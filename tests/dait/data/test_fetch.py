@@ -178,7 +178,7 @@ def test_only_the_web_is_asked(url: str, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(server: FileServer, tmp_path: Path) -> None:
     server.add("a.tgz", DATA)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot be written to .*DAIT_DATA"):
+    with pytest.raises(UserError, match=r"cannot be written to .*DAIT_DOWNLOADS"):
         fetch(server.url("a.tgz"), tmp_path / "file" / "a.tgz")
 
 

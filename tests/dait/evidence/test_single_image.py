@@ -57,7 +57,7 @@ def test_a_drawn_image_is_that_of_the_split() -> None:
 def test_a_benchmark_is_not_downloaded_for_one_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAIT_DATA", str(tmp_path))
+    monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path))
     with pytest.raises(UserError, match="is not on this machine"):
         SingleImages(DataConfig(source="cub-200-2011")).image(0, "x")
     assert list(tmp_path.iterdir()) == []

@@ -19,9 +19,9 @@ MakeMini = Callable[..., Mini]
 def test_the_data_folder_is_chosen_or_in_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAIT_DATA", str(tmp_path / "mine"))
+    monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path / "mine"))
     assert data_dir() == tmp_path / "mine" and not data_dir().exists()
-    monkeypatch.delenv("DAIT_DATA")
+    monkeypatch.delenv("DAIT_DOWNLOADS")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert data_dir() == tmp_path / ".local" / "share" / "dait-studio" / "data"
 
@@ -102,5 +102,5 @@ def test_what_is_available_counts_archives_but_not_parts_of_them(mini: MakeMini)
 def test_the_data_folder_cannot_be_written(mini: MakeMini, tmp_path: Path) -> None:
     made = mini("food-101")
     (tmp_path / "data").write_text("a file in the way")
-    with pytest.raises(UserError, match=r"cannot be written .*DAIT_DATA"):
+    with pytest.raises(UserError, match=r"cannot be written .*DAIT_DOWNLOADS"):
         made.listing()
