@@ -53,12 +53,19 @@ def _try(file: Path) -> int:
         _lock(descriptor)
         # Its last holder may have removed it between our opening and our locking it: then this is
         # a lock on nothing, and somebody else may hold the one on a new file of that name.
-        if not file.exists() or file.stat().st_ino != os.fstat(descriptor).st_ino:
+        if not _is_at(file, descriptor):
             raise BlockingIOError
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_at(file: Path, descriptor: int) -> bool:
+    try:
+        return file.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
 if sys.platform == "win32":
