@@ -300,8 +300,8 @@ def _writing(folder: Path) -> Iterator[None]:
         else:
             what = f"The download cannot be written to ‘{folder}’ ({error.strerror or error})"
         raise UserError(
-            f"{what}. Free some, or set DAIT_DOWNLOADS to a folder on another disk. What has come so "
-            "far is kept for the next try."
+            f"{what}. Free some, or set DAIT_DOWNLOADS to a folder on another disk. What has come "
+            "so far is kept for the next try."
         ) from error
 
 

@@ -27,6 +27,8 @@ from dait.data.fieldguide.world import load_world, random_family
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 from dait.teachers.compact_tokenizer import CompactTokenizer, rows_in_use
+from dait.teachers.schedule import decay_groups, learning_rate
+from dait.teachers.tower import train_tower
 
 NAME = "fieldguide-clip"
 POOL_STREAM, ORDER_STREAM, WORDS_STREAM = 9, 10, 11
@@ -41,10 +43,12 @@ class PretrainRecipe:
     family stays together in a batch: a contrastive loss learns only what its negatives make it
     tell apart, and birds drawn at random differ so much that a glance would do. ``marks_chance``:
     how often a caption names all the marks of its family, as a field guide's text does.
+    ``tower_steps``: of the image tower alone, before (see ``dait.teachers.tower``).
     """
 
     architecture: dict[str, Any]
     steps: int
+    tower_steps: int = 0
     pool: int = 32_000
     family: int = 8
     marks: int = 3
@@ -188,11 +192,15 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     register_architecture("fieldguide-clip-training", architecture)
     model = open_clip.create_model("fieldguide-clip-training")
     model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(_decay_groups(model, recipe.weight_decay), betas=(0.9, 0.98))
+    pool = _pool(recipe, emit)
     checkpoint = out / "training-state.pt"
+    if recipe.tower_steps and not checkpoint.exists():
+        seen = train_tower(model.visual.trunk, recipe, pool, out, emit)
+        _log(out, {"tower_step": recipe.tower_steps, "right": seen}, emit)
+    optimizer = torch.optim.AdamW(decay_groups(model, recipe.weight_decay), betas=(0.9, 0.98))
     first = _resume(checkpoint, model, optimizer, recipe) if checkpoint.exists() else 0
     emit(Note(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {first}"))
-    pairs = Pairs(recipe, _pool(recipe, emit))
+    pairs = Pairs(recipe, pool)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
     loss_of = ClipLoss()
     running, started = 0.0, time.monotonic()
@@ -202,7 +210,9 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
             _evaluate(model, architecture, tokenizer, recipe, out, step, running, started, emit)
             _save(checkpoint, model, optimizer, recipe, step)
         for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(step, recipe)
+            group["lr"] = learning_rate(
+                step, recipe.steps, recipe.warmup_steps, recipe.learning_rate
+            )
         pixels = (images - mean) / std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         # The CPU's fused attention kernel has a backward pass several times slower than plain.
@@ -224,6 +234,7 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     teacher = OpenClipTeacher(NAME, model.eval(), tokenizer, recipe.mean, recipe.std)
     write_model(teacher, tokenizer, architecture, out)
     checkpoint.unlink(missing_ok=True)
+    (out / "tower-state.pt").unlink(missing_ok=True)
 
 
 def _pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
@@ -267,26 +278,14 @@ def _evaluate(
         "val_zero_shot_top5": top5,
         "seconds": round(time.monotonic() - started, 1),
     }
-    with (out / "training.jsonl").open("a") as stream:
-        stream.write(json.dumps(row) + "\n")
-    emit(Note(json.dumps(row)))
+    _log(out, row, emit)
     model.train()
 
 
-def _decay_groups(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-
-
-def _learning_rate(step: int, recipe: PretrainRecipe) -> float:
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def _log(out: Path, row: dict[str, Any], emit: Emit) -> None:
+    with (out / "training.jsonl").open("a") as stream:
+        stream.write(json.dumps(row) + "\n")
+    emit(Note(json.dumps(row)))
 
 
 def _save(path: Path, model: Any, optimizer: Any, recipe: PretrainRecipe, step: int) -> None:
