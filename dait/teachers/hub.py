@@ -1,0 +1,237 @@
+"""Files of the Hugging Face hub: from the cache on this machine, or downloaded into it.
+
+Nothing here is run or unpickled: a file is found, or a sentence says how to get it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dait.errors import UserError
+from dait.events import Emit, Note, Progress, ignore
+
+_MIB = 2**20
+_REPO = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")  # the oldest have no owner
+_PATIENCE = 15.0  # seconds for the hub's first answer
+_OFFLINE_TEACHER = "use the teacher fieldguide-clip, which comes along"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of the hub's model ``repo``: the first of ``names`` (safest first) that it has."""
+
+    repo: str
+    names: tuple[str, ...]
+    revision: str = "main"
+
+    def __post_init__(self) -> None:
+        if not _REPO.fullmatch(self.repo) or ".." in self.repo or "--" in self.repo:
+            raise UserError(
+                f"‘{self.repo}’ is no model of the hub: give its owner and its name, "
+                "as in imageomics/bioclip."
+            )
+
+
+def hub_folder() -> Path:
+    """The hub's cache on this machine: ``$HF_HUB_CACHE``, ``$HF_HOME/hub`` or the default."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repo_folder(repo: str) -> Path:
+    """The folder of one model in the cache, whether or not it is there."""
+    return hub_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def cached(file: HubFile) -> Path | None:
+    """The file in the cache, or None; asks nobody."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in file.names:
+        found = try_to_load_from_cache(
+            file.repo, name, cache_dir=hub_folder(), revision=file.revision
+        )
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def fetch(file: HubFile, teacher: str, emit: Emit = ignore, about: int | None = None) -> Path:
+    """The file, downloaded into the hub's cache unless it is there; then nobody is asked.
+
+    teacher: the name that the sentences speak of. about: bytes, as far as we know without asking.
+    emit: hears ``Progress`` in MiB. Raises ``UserError``, with what to do, when it is not to be
+    had: what came of it is removed, and what else the cache holds stays as it is.
+    """
+    if (found := cached(file)) is not None:
+        return found
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
+
+    size = about
+    # What the hub's library raises, and what the system does: a full disk, a refused connection.
+    troubles = (HTTPError, OSError, RuntimeError, ValueError)
+    try:
+        if constants.is_offline_mode():
+            raise ConnectionError("HF_HUB_OFFLINE is set")
+        with _silent("huggingface_hub"):
+            for name in file.names:
+                try:
+                    size = _size(file, name) or about
+                except RemoteEntryNotFoundError:
+                    continue
+                emit(Note(f"downloading {name} of {file.repo} ({in_words(size)})"))
+                path = hf_hub_download(
+                    file.repo,
+                    name,
+                    revision=file.revision,
+                    cache_dir=hub_folder(),
+                    tqdm_class=_reporting(emit, f"Downloading {file.repo}"),
+                )
+                return Path(path)
+    except troubles as error:
+        raise UserError(_sentence(error, file, teacher, size)) from error
+    raise UserError(
+        f"The hub's model {file.repo} has none of the files that are read here "
+        f"({', '.join(file.names)}), so {teacher} cannot be loaded; choose another teacher."
+    )
+
+
+def in_words(size: int | None) -> str:
+    """``605 MB``, ``4.8 GB`` or ``size unknown``; decimal units, as the hub shows them."""
+    if size is None:
+        return "size unknown"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return (
+                f"{size / scale:.1f} {unit}" if size < 10 * scale else f"{size / scale:.0f} {unit}"
+            )
+    return f"{size} bytes"
+
+
+def _size(file: HubFile, name: str) -> int | None:
+    """Bytes, from the hub's answer to HEAD; raises what the hub's library raises."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(file.repo, name, revision=file.revision)
+    return get_hf_file_metadata(url, timeout=_PATIENCE).size
+
+
+def _reporting(emit: Emit, what: str) -> type:
+    """A stand-in for tqdm that turns the bytes it hears of into ``Progress`` in MiB."""
+
+    class Reporting:
+        def __init__(self, *args: Any, total: int | None = None, **kwargs: Any) -> None:
+            self.n = int(kwargs.get("initial") or 0)
+            self.total = total
+            self._told = -1
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += int(n or 0)
+            mib = self.n // _MIB
+            if mib != self._told and self.total and self.n < self.total:
+                self._told = mib
+                emit(Progress(what, mib, -(-self.total // _MIB), "MiB"))
+
+        def close(self) -> None:
+            if self.total and self.n >= self.total:
+                mib = -(-self.total // _MIB)
+                emit(Progress(what, mib, mib, "MiB"))
+
+        def refresh(self, *args: Any, **kwargs: Any) -> None:
+            """A bar would be drawn again."""
+
+        def set_description(self, *args: Any, **kwargs: Any) -> None:
+            """A bar would change its label."""
+
+        def __enter__(self) -> Reporting:
+            return self
+
+        def __exit__(self, *error: Any) -> None:
+            self.close()
+
+    return Reporting
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """The library says on stderr what our sentence says better."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _sentence(error: BaseException, file: HubFile, teacher: str, size: int | None) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page = f"{_endpoint()}/{file.repo}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, GatedRepoError):
+        return (
+            f"The weights of {teacher} are given only to those who accept their terms. Accept them "
+            f"at {page}, then run `hf auth login` (or set HF_TOKEN) and try again."
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"The hub's model {file.repo} has no version ‘{file.revision}’; see {page}."
+    if isinstance(error, RepositoryNotFoundError) or status in (401, 403, 404):
+        return (
+            f"The hub does not give {file.repo} to us (it answers {status}): there is no such "
+            f"model, or it is private. See {page}; for a private one, run `hf auth login` first."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"There is no room for the weights of {teacher} ({in_words(size)}) in {hub_folder()}. "
+            "Free some, or set HF_HOME to a folder on another disk."
+        )
+    if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
+        return (
+            f"The hub's cache {hub_folder()} cannot be written. Set HF_HOME to a folder that can."
+        )
+    if status is not None:
+        reason = f"the hub answers {status}; try again later"
+    elif str(error) == "HF_HUB_OFFLINE is set":
+        reason = "HF_HUB_OFFLINE forbids to download them"
+    else:
+        detail = f"{type(error).__name__}: {first_line(error)}"
+        reason = f"they could not be downloaded from {_endpoint()} ({detail})"
+    return missing(file, teacher, size, reason)
+
+
+def missing(file: HubFile, teacher: str, size: int | None, reason: str) -> str:
+    """The sentence for weights that are not here: which, how large, and how to get them."""
+    here = repo_folder(file.repo)
+    return (
+        f"The weights of {teacher} are not on this machine ({file.names[0]} of the hub's model "
+        f"{file.repo}, {in_words(size)}), and {reason}. Where there is a connection, run "
+        f"`python -m dait teacher fetch {teacher}`; if that is another machine, copy the folder "
+        f"{here.name} from its hub cache (~/.cache/huggingface/hub, or $HF_HOME/hub) into "
+        f"{here.parent} here. Or {_OFFLINE_TEACHER}."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, 200 characters of it at most."""
+    return (str(error).strip().splitlines() or [""])[0][:200]
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
