@@ -33,7 +33,7 @@ class FrozenTeacher(Protocol):
 
     @property
     def logit_scale(self) -> float:
-        """κ of METHOD: zero-shot logits are κ · embedding · prototype."""
+        """κ of METHOD: zero-shot logits are κ · embedding · prototype, up to a constant."""
         ...
 
     def embed(self, images: Tensor) -> Tensor:

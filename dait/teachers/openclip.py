@@ -1,13 +1,8 @@
-"""Frozen OpenCLIP models as teachers: by name and pretrained tag, or from a local folder."""
+"""Frozen OpenCLIP models as teachers, however they were loaded (see ``openclip_load``)."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,13 +11,14 @@ from torch import Tensor, nn
 from dait.errors import UserError
 
 CHUNK = 256
-"""Images encoded at once: bounds the memory, whatever the caller's batch."""
+"""Images or sentences encoded at once: bounds the memory, whatever the caller's batch."""
 
 
 class OpenClipTeacher(nn.Module):
     """A ``FrozenTeacher`` (see ``dait.teachers.base``) over any OpenCLIP model.
 
-    mean, std: of the model's own preprocessing; tokenizer: sentences to ``(n, context)`` ids.
+    mean, std: of the model's own preprocessing; tokenizer: sentences to ``(n, context)`` ids;
+    interpolation: how images were resized for it, ``bicubic`` or ``bilinear``.
     """
 
     reads_text = True
@@ -37,6 +33,7 @@ class OpenClipTeacher(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         weights_hash: str = "unsaved",
+        interpolation: str = "bilinear",
     ) -> None:
         super().__init__()
         self.name = name
@@ -44,8 +41,8 @@ class OpenClipTeacher(nn.Module):
         self.tokenizer = tokenizer
         self.weights_hash = weights_hash
         self.mean, self.std = tuple(mean), tuple(std)
-        size = model.visual.image_size
-        self.image_size = int(size if isinstance(size, int) else size[0])
+        self.interpolation = interpolation
+        self.image_size = _image_size(model.visual)
         self.register_buffer("_mean", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
         self.dim = self._dry_run()
@@ -54,13 +51,18 @@ class OpenClipTeacher(nn.Module):
     def logit_scale(self) -> float:
         return float(self.model.logit_scale.exp())
 
+    @property
+    def logit_bias(self) -> float:
+        """What SigLIP adds to every zero-shot logit (Zhai et al. 2023), 0 for the others.
+
+        It is the same for every class, so that a softmax, all that the method takes of the
+        logits, is the same without it.
+        """
+        bias = getattr(self.model, "logit_bias", None)
+        return 0.0 if bias is None else float(bias)
+
     def embed_with_gradient(self, images: Tensor) -> Tensor:
-        size = self.image_size
-        if images.shape[-2:] != (size, size):
-            images = nn.functional.interpolate(
-                images, (size, size), mode="bilinear", antialias=True, align_corners=False
-            )
-        pixels = (images - self._mean) / self._std
+        pixels = (resized(images, self.image_size, self.interpolation) - self._mean) / self._std
         return nn.functional.normalize(self.model.encode_image(pixels), dim=-1)
 
     @torch.no_grad()
@@ -70,7 +72,8 @@ class OpenClipTeacher(nn.Module):
     @torch.no_grad()
     def embed_text(self, sentences: list[str]) -> Tensor:
         tokens = self.tokenizer(sentences).to(self._mean.device)
-        return nn.functional.normalize(self.model.encode_text(tokens), dim=-1)
+        rows = [self.model.encode_text(part) for part in tokens.split(CHUNK)]
+        return nn.functional.normalize(torch.cat(rows), dim=-1)
 
     def heatmap_layer(self) -> nn.Module:
         visual = self.model.visual
@@ -106,92 +109,17 @@ class OpenClipTeacher(nn.Module):
         return int(width)
 
 
-def load_openclip(model_name: str, tag: str) -> OpenClipTeacher:
-    """A model by OpenCLIP's name and pretrained tag, downloaded once into the hub's cache.
-
-    Raises UserError for an unknown name or tag, with near matches, and when the weights are
-    neither in the cache nor to be had.
-    """
-    import open_clip
-
-    _check_known(model_name, tag, open_clip)
-    try:
-        model = open_clip.create_model(model_name, pretrained=tag)
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"The weights {tag} of OpenCLIP's {model_name} could not be loaded "
-            f"({type(error).__name__}: {_first_line(error)}). They are downloaded from the Hugging "
-            "Face hub at first use: connect once, or copy the hub's cache from a machine that has "
-            "them; or use the teacher fieldguide-clip, which comes along."
-        ) from error
-    return _frozen(f"openclip:{model_name}/{tag}", model, open_clip.get_tokenizer(model_name))
+def resized(images: Tensor, size: int, interpolation: str) -> Tensor:
+    """``(B, 3, H, W)`` in [0, 1] → ``(B, 3, size, size)`` in [0, 1], squashed if not square."""
+    if images.shape[-2:] == (size, size):
+        return images
+    mode = "bicubic" if interpolation == "bicubic" else "bilinear"
+    new = nn.functional.interpolate(images, (size, size), mode=mode, antialias=True)
+    return new.clamp(0, 1)  # bicubic overshoots at edges
 
 
-def load_openclip_folder(folder: Path) -> OpenClipTeacher:
-    """A local folder in the hub's layout: ``open_clip_config.json`` and safetensors weights.
-
-    Raises UserError when a file is missing or does not fit. Pickled weights are not read.
-    """
-    import open_clip
-    from safetensors import SafetensorError
-
-    config = folder / "open_clip_config.json"
-    weights = sorted(folder.glob("*.safetensors"))
-    if not config.is_file() or len(weights) != 1:
-        found = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
-        raise UserError(
-            f"{folder} is not an OpenCLIP folder: it should hold open_clip_config.json and one "
-            f".safetensors file; it holds {found}."
-        )
-    # What OpenCLIP and torch raise for a config or weights that are damaged or do not fit.
-    unusable = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
-    try:
-        # In two steps: in one, OpenCLIP may prefer a pickle that lies in the folder too.
-        with _without_warnings():  # it warns that the model has no weights yet
-            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-        open_clip.load_checkpoint(model, str(weights[0]))
-        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    except (*unusable, StopIteration, SafetensorError) as error:
-        raise UserError(
-            f"The OpenCLIP model in {folder} cannot be loaded "
-            f"({type(error).__name__}: {_first_line(error)}). Are the weights those of the config?"
-        ) from error
-    digest = hashlib.sha256(weights[0].read_bytes()).hexdigest()
-    return _frozen(f"openclip-local:{folder}", model, tokenizer, digest)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    root = logging.getLogger()  # OpenCLIP's
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-
-
-def _frozen(name: str, model: Any, tokenizer: Any, digest: str | None = None) -> OpenClipTeacher:
-    from dait.models.checkpoint import tensors_sha256
-
-    model.float().eval().requires_grad_(False)
-    preprocess = model.visual.preprocess_cfg
-    digest = digest or tensors_sha256(model.state_dict())
-    return OpenClipTeacher(name, model, tokenizer, preprocess["mean"], preprocess["std"], digest)
-
-
-def _check_known(model_name: str, tag: str, open_clip: Any) -> None:
-    known = open_clip.list_models()
-    if model_name not in known:
-        near = difflib.get_close_matches(model_name, known, n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"OpenCLIP has no model called {model_name!r}.{hint}")
-    tags = open_clip.list_pretrained_tags_by_model(model_name)
-    if tag not in tags:
-        raise UserError(
-            f"OpenCLIP's {model_name} has no pretrained tag {tag!r}. Known: {', '.join(tags)}."
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
+def _image_size(visual: Any) -> int:
+    # A timm tower knows its own size; ViTamin-XL-384's configuration says 256 and is wrong.
+    patches = getattr(getattr(visual, "trunk", None), "patch_embed", None)
+    size = getattr(patches, "img_size", None) or visual.image_size
+    return int(size if isinstance(size, int) else size[0])

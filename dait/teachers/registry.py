@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from dait.data.base import Dataset
 from dait.errors import UserError
+from dait.events import Emit, ignore
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.prompts import Prompts, class_prompts
+from dait.teachers.weights import HUB_MARK, fetch_weights
 
 FORMS = (
     "fieldguide-clip, openclip:MODEL/TAG (say openclip:ViT-B-32/laion2b_s34b_b79k), "
-    "openclip-local:FOLDER, imagenet-lite0, or timm:NAME"
+    "openclip:hf-hub:OWNER/NAME, openclip-local:FOLDER, imagenet-lite0, or timm:NAME"
 )
 
 
@@ -28,11 +30,12 @@ class Prototypes:
     logit_scale: float
 
 
-def load_teacher(name: str, image_size: int | None = None) -> FrozenTeacher:
+def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) -> FrozenTeacher:
     """The frozen teacher called ``name``.
 
     image_size: the side at which a timm teacher sees its images, None for its own; an OpenCLIP
-    model's size is fixed. Raises UserError when the teacher is unknown or not to be had.
+    model's size is fixed. emit: hears of a download. Raises UserError when the teacher is unknown
+    or not to be had, with what to do.
     """
     kind, _, rest = name.partition(":")
     if name == "fieldguide-clip":
@@ -42,17 +45,49 @@ def load_teacher(name: str, image_size: int | None = None) -> FrozenTeacher:
     if name == "imagenet-lite0" or (kind == "timm" and rest):
         from dait.teachers.vision_only import load_vision_teacher
 
-        return load_vision_teacher(name, image_size)
+        return load_vision_teacher(name, image_size, emit)
+    if kind == "openclip" and rest.startswith(HUB_MARK):
+        from dait.teachers.openclip_load import load_openclip_hub
+
+        return load_openclip_hub(rest[len(HUB_MARK) :], emit)
     if kind == "openclip" and "/" in rest:
-        from dait.teachers.openclip import load_openclip
+        from dait.teachers.openclip_load import load_openclip
 
         model, _, tag = rest.rpartition("/")
-        return load_openclip(model, tag)
+        return load_openclip(model, tag, emit)
     if kind == "openclip-local" and rest:
-        from dait.teachers.openclip import load_openclip_folder
+        from dait.teachers.openclip_load import load_openclip_folder
 
         return load_openclip_folder(Path(rest))
-    raise UserError(f"There is no teacher called {name!r}. Known forms: {FORMS}.")
+    raise unknown_teacher(name)
+
+
+def fetch_teacher(name: str, emit: Emit = ignore) -> list[Path]:
+    """Download what the teacher needs and is not here, without loading it; where the files lie.
+
+    Quick where everything is here. Raises UserError as ``load_teacher`` does.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "openclip" and "/" in rest:
+        if not rest.startswith(HUB_MARK):
+            from dait.teachers.openclip_load import check_known
+
+            model, _, tag = rest.rpartition("/")
+            check_known(model, tag)
+        return fetch_weights(name, emit)
+    if kind == "timm" and rest:
+        from dait.models.spec import check_network_name
+
+        check_network_name(rest)
+        return fetch_weights(name, emit)
+    if name in ("fieldguide-clip", "imagenet-lite0") or (kind == "openclip-local" and rest):
+        return []
+    raise unknown_teacher(name)
+
+
+def unknown_teacher(name: str) -> UserError:
+    """The sentence for a name of no known form."""
+    return UserError(f"There is no teacher called {name!r}. Known forms: {FORMS}.")
 
 
 def prototypes_of(

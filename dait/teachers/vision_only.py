@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.events import Emit, ignore
 from dait.models.checkpoint import tensors_sha256
 from dait.models.network import Network, NetworkSpec, build_network
+from dait.teachers.openclip import resized
+from dait.teachers.weights import fetch_weights
 
 LITE0 = "imagenet-lite0"
 TIMM_PREFIX = "timm:"
@@ -28,21 +34,23 @@ class VisionOnlyTeacher(nn.Module):
     Its prototypes are ``class_mean_prototypes`` of training embeddings and its ``logit_scale`` is
     whatever ``calibrated_logit_scale`` found; until that is set it is 1. The network's weights are
     frozen and it stays in eval mode. ``weights_hash`` covers everything but the linear head, which
-    embeddings do not pass.
+    embeddings do not pass. ``interpolation`` is how images were resized for it.
     """
 
     reads_text = False
 
-    def __init__(self, name: str, network: Network) -> None:
+    def __init__(self, name: str, network: Network, interpolation: str = "bilinear") -> None:
         super().__init__()
         self.name = name
+        self.interpolation = interpolation
         self.network = network.requires_grad_(False).eval()
         self.dim = network.pooled_width
         self.image_size = network.image_size
         self.logit_scale = 1.0
         head = {id(tensor) for tensor in network.model.get_classifier().parameters()}
         body = network.state_dict(keep_vars=True)
-        self.weights_hash = tensors_sha256({k: t for k, t in body.items() if id(t) not in head})
+        weights = tensors_sha256({k: t for k, t in body.items() if id(t) not in head})
+        self.weights_hash = hashlib.sha256(f"{weights} {interpolation}".encode()).hexdigest()
 
     def train(self, mode: bool = True) -> VisionOnlyTeacher:
         """Stays in eval mode: a frozen teacher's BatchNorm must not move."""
@@ -50,10 +58,8 @@ class VisionOnlyTeacher(nn.Module):
 
     def embed_with_gradient(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] → ``(B, dim)``, unit length, with the graph kept."""
-        size = (self.image_size, self.image_size)
-        if images.shape[-2:] != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        return F.normalize(self.network(images).pooled, dim=-1)
+        pixels = resized(images, self.image_size, self.interpolation)
+        return F.normalize(self.network(pixels).pooled, dim=-1)
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
@@ -107,12 +113,15 @@ def calibrated_logit_scale(embeddings: Tensor, labels: Tensor, prototypes: Tenso
     return LOGIT_SCALES[losses.index(min(losses))]
 
 
-def load_vision_teacher(name: str, image_size: int | None = None) -> VisionOnlyTeacher:
+def load_vision_teacher(
+    name: str, image_size: int | None = None, emit: Emit = ignore
+) -> VisionOnlyTeacher:
     """The teacher ``imagenet-lite0``, or ``timm:<name>`` with timm's pretrained weights.
 
     ``image_size`` in pixels is what images are resized to; by default what the weights were
-    trained at. torch's random state is left as it was. Raises ``UserError`` for an unknown name
-    and for weights that are not on this machine and cannot be downloaded.
+    trained at. torch's random state is left as it was. ``emit`` hears of a download. Raises
+    ``UserError`` for an unknown name and for weights that are neither on this machine nor to be
+    had, or that hold more than tensors.
     """
     import timm
 
@@ -124,28 +133,34 @@ def load_vision_teacher(name: str, image_size: int | None = None) -> VisionOnlyT
         )
     architecture = name[len(TIMM_PREFIX) :] if is_timm else "tf_efficientnet_lite0"
     spec = NetworkSpec(name=architecture, pretrained=is_timm)
+    if is_timm:
+        fetch_weights(name, emit)
     config = timm.get_pretrained_cfg(architecture)
-    if config is None or (is_timm and not timm.models.is_model_pretrained(architecture)):
-        raise UserError(f"timm has no pretrained weights for {architecture}; choose another.")
     size = image_size or config.input_size[-1]
     with torch.random.fork_rng(devices=[]):
-        try:
-            network = build_network(spec, max(1, config.num_classes), size)
-        except UserError as error:
-            if not isinstance(error.__cause__, OSError):
-                raise
-            raise UserError(
-                f"The weights of the teacher {name} are not on this machine and could not be "
-                'downloaded. With a connection, run once: python -c "import timm; '
-                f"timm.create_model('{architecture}', pretrained=True)\"; or use {LITE0}, which "
-                "pip can install."
-            ) from error
+        # Without a head of its own (DINO, CLIP towers) it gets one output that nobody asks for.
+        network = _built(name, spec, max(1, config.num_classes), size)
     if not is_timm:
         load_in_order(network.model, _lite0_tensors())
         # The package's own normalisation, (255 x − 127) / 128, is not quite timm's for this name.
         network.mean.fill_(127 / 255)
         network.std.fill_(128 / 255)
-    return VisionOnlyTeacher(name, network)
+    return VisionOnlyTeacher(name, network, str(config.interpolation))
+
+
+def _built(name: str, spec: NetworkSpec, classes: int, size: int) -> Network:
+    try:
+        return build_network(spec, classes, size)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"timm has the weights of {name} only as a pickle that holds more than tensors. It "
+            "could run code when it is loaded, so it is refused; choose another teacher."
+        ) from error
+    except SafetensorError as error:
+        raise UserError(
+            f"The weights of {name} are damaged ({error}). Delete "
+            f"{', '.join(str(path) for path in fetch_weights(name))} and try again."
+        ) from error
 
 
 def load_in_order(model: Any, tensors: Mapping[str, Tensor]) -> None:
