@@ -39,9 +39,11 @@ class TeacherViews:
     """Embeddings of the training images under numbered views.
 
     live: the teacher looks at the pixels of every batch itself and nothing is kept: the reference.
-    batch: images of a forward pass; dtype: of what is kept; origin: how data and teacher were
-    opened, for the manifest. Any change of the data, the policy, the teacher's weights or size,
-    the seed, the libraries or these two misses what is kept.
+    batch: images of a forward pass. dtype: of what is kept. origin: how data and teacher were
+    opened, for the manifest. root: the folder to keep in, instead of the cache folder.
+
+    Any change of the data, the policy, the teacher's weights or size, the seed, the libraries,
+    ``batch`` or ``dtype`` misses what is kept.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class TeacherViews:
         live: bool = False,
         dtype: str = "float16",
         origin: Mapping[str, Any] | None = None,
+        root: Path | None = None,
     ) -> None:
         self.teacher, self.data, self.policy, self.seed = teacher, data, policy, seed
         self.live = live
         self.embedder = Embedder(teacher)
         self._emit, self._batch, self._dtype, self._origin = emit, batch, dtype, origin
+        self._root = root
         self._current: tuple[int, ViewRows] | None = None
         self._set: ViewSet | None = None
 
@@ -96,7 +100,7 @@ class TeacherViews:
     def kept(self) -> ViewSet:
         """The folder of these views, and what it is for."""
         if self._set is None:
-            root = Path(cache_dir()) / FOLDER
+            root = self._root or cache_dir() / FOLDER
             self._set = ViewSet(root, self._description(), self._origin)
         return self._set
 

@@ -40,7 +40,7 @@ def test_an_unknown_key_names_its_place_and_near_matches(
 
 def test_an_unknown_key_like_no_other_lists_what_is_known() -> None:
     sentence = fault_of({"views": {"zzz": 1}})
-    assert "views.zzz: unknown key. Known here: kind, distinct." in sentence
+    assert "views.zzz: unknown key. Known here: kind, distinct, cache." in sentence
 
 
 def test_unknown_network_options_name_near_matches() -> None:

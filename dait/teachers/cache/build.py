@@ -60,8 +60,14 @@ def build(
     missing = _missing(views, numbers)
     _check_room(views, sum(views.bytes_of(shard) for shard in missing))
     wanted = [shard for number in numbers for shard in views.shards(number)]
-    own, absent = wanted[share.index :: share.count], set(missing)
-    todo = [shard for shard in own if shard in absent]
+    absent = set(missing)
+    # Round robin that moves on by one with every view: a view's last shard is the smallest.
+    todo = [
+        shard
+        for number in numbers
+        for place, shard in enumerate(views.shards(number))
+        if shard in absent and (place + number) % share.count == share.index
+    ]
     if todo:
         work = _Work(views, images, embedder, policy, emit, numbers, todo)
         busy = [shard for shard in todo if not work.tried(shard)]

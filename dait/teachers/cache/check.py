@@ -52,7 +52,7 @@ def check(views: TeacherViews, sample: int = 64, seed: int = 0) -> Verdict:
         index = np.array(sorted(rows))
         cosines = _cosines(views, kept, view, index)
         checked += len(cosines)
-        if not cosines.min() >= lowest:  # NaN too
+        if cosines.min() < lowest:
             lowest, worst = float(cosines.min()), (view, int(index[cosines.argmin()]))
     return Verdict(checked, lowest, worst, tuple(damaged))
 
@@ -95,6 +95,7 @@ def _cosines(views: TeacherViews, kept: ViewSet, view: int, index: np.ndarray) -
         inside = (index >= shard.start) & (index < shard.stop)
         if inside.any() and (rows := kept.read(shard)) is not None:
             then[inside] = rows[index[inside] - shard.start]
-    lengths = np.linalg.norm(then, axis=1) * np.linalg.norm(now, axis=1)
-    cosines: np.ndarray = (then * now).sum(axis=1) / np.maximum(lengths, 1e-12)
+    with np.errstate(invalid="ignore"):  # infinite: found out below
+        lengths = np.linalg.norm(then, axis=1) * np.linalg.norm(now, axis=1)
+        cosines: np.ndarray = (then * now).sum(axis=1) / np.maximum(lengths, 1e-12)
     return np.nan_to_num(cosines, nan=-1.0)

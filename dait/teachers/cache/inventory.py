@@ -65,7 +65,7 @@ def chosen(found: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
     for key in keys:
         fitting = [entry for entry in found if entry.key.startswith(key)]
         if len(fitting) != 1:
-            known = ", ".join(entry.key[:8] for entry in found) or "none: nothing is kept"
+            known = ", ".join(entry.key[:8] for entry in found) or "none"
             how = "No" if not fitting else "More than one"
             raise UserError(f"{how} kept set of embeddings begins with ‘{key}’. Known: {known}.")
         result += [entry for entry in fitting if entry not in result]

@@ -1,0 +1,77 @@
+"""What a figure of speed needs in place of real data and weights: it is the same with noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dait.data.base import ClassInfo, Problem, Split, SplitName
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.registry import load_teacher
+
+SIZED = {"vit-b-32": "ViT-B-32", "vit-l-14": "ViT-L-14"}
+"""Teachers by their size alone: OpenCLIP's architectures, with random weights."""
+
+
+@dataclass
+class Noise:
+    """A data set of random pixels; with ``folder`` they are memory-mapped, as a real one's are."""
+
+    train: int
+    val: int
+    size: int
+    folder: Path | None = None
+    class_count: int = 40
+    name: str = "noise"
+    part_names: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    licence: str = "none"
+    homepage: str = ""
+    notes: tuple[str, ...] = ()
+    _splits: dict[SplitName, Split] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        return tuple(ClassInfo(str(k), f"class {k}") for k in range(self.class_count))
+
+    @property
+    def fingerprint(self) -> str:
+        return f"noise-{self.train}-{self.val}-{self.size}"
+
+    def counts(self) -> dict[SplitName, int]:
+        """Images per split."""
+        return {"train": self.train, "val": self.val, "test": self.val}
+
+    def split(self, name: SplitName) -> Split:
+        """Drawn at first use."""
+        if name not in self._splits:
+            count = self.counts()[name]
+            rng = np.random.default_rng([count, self.size, len(name)])
+            images = rng.integers(0, 256, (count, self.size, self.size, 3), dtype=np.uint8)
+            if self.folder is not None:
+                np.save(self.folder / f"{name}.npy", images)
+                images = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+            labels = np.arange(count) % self.class_count
+            ids = tuple(f"{name}/{k}" for k in range(count))
+            self._splits[name] = Split(name, images, labels, ids)
+        return self._splits[name]
+
+
+def teacher_for_bench(name: str) -> FrozenTeacher:
+    """A teacher by name, or one of ``SIZED`` with random weights. Raises ``UserError``."""
+    if name not in SIZED:
+        return load_teacher(name)
+    import open_clip
+
+    from dait.teachers.openclip import OpenClipTeacher
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = open_clip.create_model(SIZED[name], pretrained=None)
+    model.eval().requires_grad_(False)
+    facts = model.visual.preprocess_cfg
+    tokenizer = open_clip.get_tokenizer(SIZED[name])
+    return OpenClipTeacher(name, model, tokenizer, facts["mean"], facts["std"], "random")
