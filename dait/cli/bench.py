@@ -6,11 +6,12 @@ import argparse
 import json
 from typing import Any
 
+from dait.cli import bench_cache
 from dait.errors import UserError
 
 
 def register(commands: Any) -> None:
-    """Add ``bench demo`` and ``bench data`` to the commands."""
+    """Add every benchmark to the commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "bench", help="measure speed and memory on this machine", description="Print measurements."
     )
@@ -45,6 +46,8 @@ def register(commands: Any) -> None:
     )
     data.add_argument("--json", action="store_true", help="end with one line of JSON")
     data.set_defaults(run=run_data)
+
+    bench_cache.register(actions)
 
 
 def run_demo(args: argparse.Namespace) -> int:

@@ -1,0 +1,232 @@
+"""What DAIT's two stages cost with the frozen teacher's views kept, and with it in every step."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from dait.bench.stand_ins import SIZED, Noise, teacher_for_bench
+from dait.data.augment import ViewPolicy
+from dait.data.base import ViewKind
+from dait.events import EpochDone, Event
+from dait.loop import Stage, train_stage
+from dait.models.cost import count_macs
+from dait.models.network import NetworkSpec, build_network
+from dait.recipe import Recipe, load_recipe
+from dait.tasks.adapt import AdaptTask
+from dait.tasks.base import Batch, Task
+from dait.tasks.distil import DistilTask
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.views import TeacherViews
+
+VAL_SHARE = 10
+"""One validation image for this many training images, looked at after every epoch."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of the clock and of this process's processors, per training image."""
+
+    wall: float
+    processor: float
+
+
+@dataclass(frozen=True)
+class _Parts:
+    teacher: FrozenTeacher
+    data: Noise
+    recipe: Recipe
+    size: int
+    steps: int
+    repeats: int
+
+
+def measure_cache(
+    teacher_name: str = "fieldguide-clip",
+    *,
+    views: int = 8,
+    epochs: int = 100,
+    images: int = 1200,
+    batch: int = 16,
+    steps: int = 4,
+    repeats: int = 3,
+) -> dict[str, Any]:
+    """The whole pipeline's seconds with and without the cache, and how far that is from the limit.
+
+    Measured: the fastest of ``repeats`` epochs of ``steps`` steps of each stage by the real
+    training loop, with validation and augmentation, and of building as many views, by the clock and
+    (``..._cpu``) in processor time, which other work disturbs less. Extrapolated from that: stage 1
+    and stage 2 of ``epochs`` epochs over ``images`` images each, and building ``views`` views. Not
+    in it: starting, loading, the test split. ``limit`` is the same quotient in multiply-adds, with
+    the backward pass counted. Raises ``UserError`` for a teacher that is not to be had.
+    """
+    parts = _parts(teacher_name, batch, steps, repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        build, cached = _cached_stage(parts, Path(folder))
+        live = _epoch(parts, _adapt(parts), parts.recipe.views.kind, _views(parts))
+        distil = _epoch(parts, _distil(parts), parts.recipe.dait.views, None)
+    whole = {
+        clock: (
+            images * epochs * (getattr(live, clock) + getattr(distil, clock)),
+            images
+            * (
+                views * getattr(build, clock)
+                + epochs * (getattr(cached, clock) + getattr(distil, clock))
+            ),
+        )
+        for clock in ("wall", "processor")
+    }
+    macs = _macs(parts)
+    always = macs["stage1"] + macs["stage2"]
+    limit = epochs * (macs["teacher"] + always) / (views * macs["teacher"] + epochs * always)
+    seconds_live, seconds_cached = whole["wall"]
+    by_processor = whole["processor"][0] / whole["processor"][1]
+    return {
+        "speedup": seconds_live / seconds_cached,
+        "bytes": views * images * parts.teacher.dim * 2,
+        "seconds_cached": seconds_cached,
+        "seconds_live": seconds_live,
+        "speedup_cpu": by_processor,
+        "limit": limit,
+        "fraction_of_limit": seconds_live / seconds_cached / limit,
+        "fraction_of_limit_cpu": by_processor / limit,
+        "measured_steps": steps * repeats,
+        "teacher": teacher_name,
+        "epochs": epochs,
+        "views": views,
+        "images": images,
+        "batch": batch,
+        "size": parts.size,
+        "macs": macs,
+        "seconds_per_image": {
+            "build": build.wall,
+            "stage1_live": live.wall,
+            "stage1_cached": cached.wall,
+            "stage2": distil.wall,
+        },
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _parts(teacher_name: str, batch: int, steps: int, repeats: int) -> _Parts:
+    teacher = teacher_for_bench(teacher_name)
+    recipe = load_recipe("demo").changed({"train.batch_size": batch, "views.kind": "full"})
+    size = recipe.data.size
+    if teacher_name in SIZED:
+        size = teacher.image_size
+        network = {"output_stride": 32, "options": recipe.intermediate.options}
+        middle = {"name": "resnet10t", **network}
+        recipe = recipe.changed({"student": {"name": "resnet18"}, "intermediate": middle})
+    if torch.cuda.is_available() and isinstance(teacher, nn.Module):
+        teacher.cuda()
+    count = batch * steps
+    data = Noise(count, max(1, count // VAL_SHARE), size)
+    return _Parts(teacher, data, recipe, size, steps, repeats)
+
+
+def _views(parts: _Parts, root: Path | None = None) -> TeacherViews:
+    """Kept below ``root``, or live."""
+    policy = ViewPolicy(parts.recipe.views.kind)
+    return TeacherViews(parts.teacher, parts.data, policy, 0, live=root is None, root=root)
+
+
+def _cached_stage(parts: _Parts, folder: Path) -> tuple[Times, Times]:
+    """Building a view, and stage 1 on what was built; both per image."""
+    views, count = _views(parts, root=folder), parts.repeats + 2
+    ends = []
+    for view in range(count):
+        views.build([view])
+        ends.append((time.perf_counter(), time.process_time()))
+    return _fastest(parts, ends), _epoch(parts, _adapt(parts), parts.recipe.views.kind, views)
+
+
+def _epoch(parts: _Parts, task: Task, kind: ViewKind, views: TeacherViews | None) -> Times:
+    """The fastest epoch, validation included, per training image; the first one warms up.
+
+    The last one does not count either: after a short stage BatchNorm is estimated again.
+    """
+    task.views = kind
+    ends: list[tuple[float, float]] = []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            ends.append((time.perf_counter(), time.process_time()))
+
+    stage = Stage(0, 1, parts.repeats + 2, seed=0)
+    train_stage(task, parts.data, parts.recipe.train, stage, views, emit)
+    return _fastest(parts, ends[:-1])
+
+
+def _fastest(parts: _Parts, ends: list[tuple[float, float]]) -> Times:
+    """Whatever else the machine does can only make things slower."""
+    pairs, count = list(itertools.pairwise(ends)), len(parts.data.split("train").images)
+    wall = min(after[0] - before[0] for before, after in pairs)
+    processor = min(after[1] - before[1] for before, after in pairs)
+    return Times(wall / count, processor / count)
+
+
+def _network(parts: _Parts, spec: NetworkSpec) -> Any:
+    network = build_network(spec, len(parts.data.classes), parts.size)
+    return network.cuda() if torch.cuda.is_available() else network
+
+
+def _adapt(parts: _Parts) -> Task:
+    network = _network(parts, parts.recipe.intermediate)
+    prototypes = nn.functional.normalize(torch.randn(len(parts.data.classes), parts.teacher.dim))
+    task = AdaptTask(network, parts.recipe.views.kind, prototypes, 50.0, parts.recipe.dait)
+    return task.cuda() if torch.cuda.is_available() else task
+
+
+def _distil(parts: _Parts) -> Task:
+    student = _network(parts, parts.recipe.student)
+    middle = _network(parts, parts.recipe.intermediate)
+    task = DistilTask(student, parts.recipe.dait.views, middle, parts.recipe.dait)
+    return task.cuda() if torch.cuda.is_available() else task
+
+
+def _macs(parts: _Parts) -> dict[str, float]:
+    """Multiply-adds for a training image: the teacher's look at a view, and a step of each stage
+    without the teacher, backward pass and the image's share of validation included."""
+    images = torch.zeros(2, 3, parts.size, parts.size)
+    labels, answers = torch.zeros(2, dtype=torch.long), torch.ones(2, parts.teacher.dim)
+    middle, student = (
+        count_macs(build_network(spec, len(parts.data.classes), parts.size)) / VAL_SHARE
+        for spec in (parts.recipe.intermediate, parts.recipe.student)
+    )
+    device = next(_adapt(parts).parameters()).device
+
+    def step(task: Task) -> Callable[[], None]:
+        batch = Batch(images.to(device), labels.to(device), answers.to(device))
+        return lambda: task(batch).loss.backward()
+
+    return {
+        "teacher": _counted(lambda: parts.teacher.embed(images.to(device)), 2),
+        "stage1": _counted(step(_adapt(parts)), 2) + middle,
+        "stage2": _counted(step(_distil(parts)), 2) + student,
+    }
+
+
+def _counted(work: Callable[[], Tensor | None], images: int) -> float:
+    counter = FlopCounterMode(display=False)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        # The fused kernels are unknown to the counter.
+        torch.backends.mha.set_fastpath_enabled(False)
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(counter)
+        work()
+    return counter.get_total_flops() / 2 / images
