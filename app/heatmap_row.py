@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
+from app.pictures import picture_address
 from app.wording import escape, percent
 from dait.data.base import ClassInfo
 from dait.evidence.overlay import heat_layer
@@ -40,7 +38,7 @@ def row_html(
     picture: Picture, explanations: Sequence[Explanation], classes: Sequence[ClassInfo]
 ) -> str:
     """One card a network: the picture under its heatmap, what it answers, whether that is right."""
-    photograph = _address(picture.shown, "JPEG")
+    photograph = picture_address(picture.shown)
     cells = [_cell(picture, photograph, found, classes) for found in explanations]
     truth = "" if picture.truth is None else f" It is a <b>{_name(classes, picture.truth)}</b>."
     kind = "upload" if picture.truth is None else "test"
@@ -54,7 +52,7 @@ def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], picked: int | No
         f'<button type="button" data-index="{index}" '
         f'aria-pressed="{"true" if index == picked else "false"}" '
         f'aria-label="Test image {index}: {escape(name)}">'
-        f'<img src="{_address(image, "JPEG")}" alt="">'
+        f'<img src="{picture_address(image)}" alt="">'
         f"<span>{escape(name)}</span></button>"
         for index, image, name in images
     ]
@@ -80,7 +78,8 @@ def _heat_image(found: Explanation) -> str:
     peak = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
     down, across = (100 * (place + 0.5) / found.heat.shape[0] for place in peak)
     alt = f"Heatmap, strongest {across:.0f} % from the left and {down:.0f} % from the top"
-    return f'<img class="heat" src="{_address(heat_layer(found.heat), "PNG")}" alt="{alt}">'
+    address = picture_address(heat_layer(found.heat), kind="PNG")
+    return f'<img class="heat" src="{address}" alt="{alt}">'
 
 
 def _answer(picture: Picture, found: Explanation, classes: Sequence[ClassInfo]) -> str:
@@ -118,11 +117,3 @@ def _why(found: Explanation, classes: Sequence[ClassInfo]) -> str:
 
 def _name(classes: Sequence[ClassInfo], index: int) -> str:
     return escape(classes[index].name)
-
-
-def _address(image: np.ndarray, kind: str) -> str:
-    """The picture itself as an address, so that no file of a visitor lies in a public folder."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
-    content = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/{kind.lower()};base64,{content}"
