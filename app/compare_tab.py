@@ -20,6 +20,7 @@ EMPTY = (
 )
 WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'
 UPLOAD_TYPES = ["image"]
+PHOTO_ID = "upload"
 
 # Private handlers can still be called directly, so what they take is checked in CompareViews.
 KEPT = object()
@@ -139,7 +140,7 @@ def _layout_row() -> tuple[Any, ...]:
                 label="Your photograph (at most 20 MB)",
                 file_types=UPLOAD_TYPES,
                 height=150,
-                elem_id="upload",
+                elem_id=PHOTO_ID,
             )
             method = gr.Dropdown(
                 [(label, key) for key, label in METHODS.items()],

@@ -29,13 +29,16 @@ def serve(block: bool = True) -> str:
     """
     import gradio as gr
 
+    from app.compare_tab import PHOTO_ID
+    from app.data_layout import UPLOAD_ID
     from app.page import build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
     from app.theme import studio_css, studio_theme
-    from app.uploads import MAX_BYTES
+    from app.uploads import MAX_BYTES, limits_head
 
     place = read_place()
+    limits = {PHOTO_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
     page = build_page(place)
     page.queue(max_size=QUEUE_LENGTH)
@@ -46,8 +49,8 @@ def serve(block: bool = True) -> str:
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
-            head=plot_head(),
-            max_file_size=MAX_BYTES,
+            head=plot_head() + limits_head(limits),
+            max_file_size=max(limits.values()),
             enable_monitoring=False,
             ssr_mode=False,
             run_history=False,

@@ -1,15 +1,25 @@
-"""The page: a header and three tabs."""
+"""The page: a header and four tabs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 
 from app.about_tab import build_about_tab
 from app.compare_tab import build_compare_tab
 from app.compare_views import CompareViews
+from app.data_prompt_box import prompts_of
+from app.data_prompts import read_teacher
+from app.data_reading import SIZES
+from app.data_tab import DataTab, build_data_tab
 from app.jobs import Jobs
+from app.notice import notice
 from app.place import Place
-from app.train_tab import build_train_tab
+from app.train_form import Handed, data_choices, require_fit
+from app.train_tab import TrainTab, build_train_tab
+from dait.errors import UserError
+from dait.teachers.prompts import Prompts, reads_prompts
 
 TITLE = "DAIT Studio"
 HEAD = (
@@ -31,10 +41,20 @@ def build_page(place: Place) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views)
-            with gr.Tab("Train", id="train"):
-                build_train_tab(page, place, jobs, tabs, compare)
+            with gr.Tab("Data", id="data") as data_panel:
+                data = build_data_tab(data_panel, place, jobs)
+            with gr.Tab("Train", id="train") as train_panel:
+                train = build_train_tab(page, place, jobs, tabs, compare)
             with gr.Tab("About", id="about"):
                 build_about_tab()
+        _wire_use_in_training(place, tabs, data, train)
+        train_panel.select(
+            lambda chosen: gr.update(choices=data_choices(place, chosen)),
+            train.form.data,
+            train.form.data,
+            api_visibility="private",
+            show_progress="hidden",
+        )
         page.load(
             compare.refreshed,
             None,
@@ -50,3 +70,29 @@ def build_page(place: Place) -> gr.Blocks:
             show_progress="hidden",
         )
     return page
+
+
+def _wire_use_in_training(place: Place, tabs: gr.Tabs, data: DataTab, train: TrainTab) -> None:
+    """The button that takes a data set and its prompts to the form of the Train tab."""
+    choice, form = data.choice, train.form
+
+    def use(current: object, value: str, size: int, teacher: object, *texts: object) -> list[Any]:
+        try:
+            name = read_teacher(place, teacher)
+            require_fit(value, name)
+            data.readings.opened(value, size)
+            prompts = Prompts()
+            if reads_prompts(name):
+                prompts = prompts_of(data.readings, value, size, *texts)
+        except UserError as error:
+            return [notice(str(error)), gr.skip(), *[gr.skip() for _ in train.handed_outputs]]
+        handed = Handed(value, size if size in SIZES else None, name, prompts)
+        return ["", gr.update(selected="train"), *train.take(handed, current)]
+
+    choice.use.click(
+        use,
+        [form.recipe, choice.source, choice.size, *data.prompts.values],
+        [choice.notice, tabs, *train.handed_outputs],
+        api_visibility="private",
+        concurrency_limit=4,
+    )

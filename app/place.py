@@ -12,20 +12,28 @@ from dait.runs import RunsRoot, runs_root
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may start."""
+    """What one visitor may start and send.
+
+    archive_bytes: of one uploaded data set; archives: uploaded data sets that are kept at once.
+    """
 
     epochs: int = 2000
     seeds: int = 5
+    archive_bytes: int = 2 * 2**30
+    archives: int = 50
     note: str = ""
 
 
 SPACE_LIMITS = Limits(
     epochs=5,
     seeds=1,
+    archive_bytes=200 * 2**20,
+    archives=5,
     note="This public Space trains one study at a time, at most 5 epochs and one seed, and any "
     "visitor may stop it. "
     "Duplicate this Space for real work.",
@@ -37,7 +45,8 @@ class Place:
     """Folders and limits, read once from the environment.
 
     runs: studies that are started here; shipped: studies that come along, only read;
-    data: the folders of photographs that the form offers, by their names.
+    data: the folders of photographs that the form offers, by their names;
+    paths: whether a visitor may name any path of this machine, being its user.
     """
 
     runs: RunsRoot
@@ -46,6 +55,12 @@ class Place:
     limits: Limits = Limits()
     host: str = "127.0.0.1"
     port: int | None = None
+    paths: bool = False
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of uploaded data sets; beside the studies, where a training finds them."""
+        return self.runs.path / "data"
 
 
 def read_place(environment: Mapping[str, str] | None = None) -> Place:
@@ -57,12 +72,14 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     """
     values = os.environ if environment is None else environment
     on_space = bool(values.get("SPACE_ID"))
+    host = values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else LOOPBACK[0])
     return Place(
         runs=runs_root(),
         data=_data_folders(values.get("DAIT_DATA")),
         limits=SPACE_LIMITS if on_space else Limits(),
-        host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
+        host=host,
         port=_port(values.get("GRADIO_SERVER_PORT")),
+        paths=not on_space and host in LOOPBACK,
     )
 
 

@@ -5,18 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.data_prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
+from app.data_sources import FIELD_GUIDE, Sources
 from app.jobs import Order
 from app.place import Place
 from app.wording import listed
-from dait.data.registry import list_datasets
 from dait.errors import UserError
 from dait.models.spec import SUGGESTED_NETWORKS, NetworkSpec
-from dait.recipe import ARMS, Arm, load_recipe, recipe_names
+from dait.recipe import ARMS, OWN_FOLDER, Arm, Recipe, load_recipe, recipe_names
+from dait.teachers.prompts import Prompts, reads_prompts
 
 AS_IN_RECIPE = ""
-TEXT_TEACHER_OF_BIRDS = "fieldguide-clip"
 LARGEST_FIRST_SEED = 2**31 - 10
 FIRST_RECIPE = "demo"
+RECIPE_FOR_PHOTOGRAPHS = "photos"
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What the Data tab hands over. It holds for this data alone.
+
+    data: a value of ``Sources``; size: pixels a side, None for the recipe's.
+    """
+
+    data: str
+    size: int | None
+    teacher: str
+    prompts: Prompts
+
+    def words(self, title: str) -> str:
+        """What is handed over, in a sentence."""
+        size = f", images of {self.size} px" if self.size else ""
+        said = summary(self.prompts)
+        prompts = f", with {said} of your own" if said else ""
+        return f"From the Data tab: {title}{size}, taught by {self.teacher}{prompts}."
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,8 @@ class FormValues:
     epochs: Any
     student: Any
     intermediate: Any
+    teacher: Any = AS_IN_RECIPE
+    handed: Any = None
 
 
 def recipe_choices() -> list[tuple[str, str]]:
@@ -39,11 +63,27 @@ def recipe_choices() -> list[tuple[str, str]]:
     return [(load_recipe(name).title or name, name) for name in names]
 
 
-def data_choices(place: Place) -> list[tuple[str, str]]:
-    """What can be trained on: the recipe's own data, data by name, the offered folders."""
-    known = [(card.title, card.name) for card in list_datasets()]
-    folders = [(f"{name} (folder)", f"folder:{name}") for name in place.data]
-    return [("As in the recipe", AS_IN_RECIPE), *known, *folders]
+def data_choices(place: Place, chosen: object = None) -> list[tuple[str, str]]:
+    """What can be trained on: the recipe's own data, and all that the Data tab offers."""
+    return [("As in the recipe", AS_IN_RECIPE), *Sources(place).choices(chosen)]
+
+
+def teachers(place: Place) -> list[tuple[str, str]]:
+    """The frozen teachers that a visitor may choose."""
+    return [("As in the recipe", AS_IN_RECIPE), *teacher_choices(place)]
+
+
+def recipe_for(data: str, current: object) -> str:
+    """The recipe to train this data with: the current one where it takes the data as it was seen.
+
+    The Data tab opens data as ``FIRST_RECIPE`` or ``RECIPE_FOR_PHOTOGRAPHS`` does.
+    """
+    usual = FIRST_RECIPE if data == FIELD_GUIDE else RECIPE_FOR_PHOTOGRAPHS
+    if current not in recipe_names():
+        return usual
+    mine, theirs = load_recipe(str(current)).data, load_recipe(usual).data
+    same = mine.model_copy(update={"size": theirs.size}) == theirs
+    return str(current) if same else usual
 
 
 def network_choices() -> list[tuple[str, str]]:
@@ -62,32 +102,47 @@ def read_form(place: Place, values: FormValues) -> Order:
         # The first stage keeps its share: two epochs are asked for to see a result soon.
         share = recipe.dait.stage1_epochs / recipe.train.epochs
         changes["dait.stage1_epochs"] = max(1, round(share * epochs))
-    source = _source(place, values.data)
-    if source is not None:
-        changes["data.source"] = source
-        if source != "fieldguide" and recipe.teacher.name == TEXT_TEACHER_OF_BIRDS:
-            raise UserError(
-                f"The recipe {recipe.name} has the demo teacher, which knows drawn birds only and "
-                "would teach nothing about photographs. Choose a recipe for photographs."
-            )
-    elif recipe.data.source not in [card.name for card in list_datasets()]:
-        raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
+    changes |= _data_changes(place, values, recipe)
     for role, name in (("student", values.student), ("intermediate", values.intermediate)):
         if name != AS_IN_RECIPE and name is not None:
             changes[role] = _network(name, getattr(recipe, role)).model_dump()
     return Order(recipe.changed(changes), _arms(values.arms), _seeds(place, values))
 
 
-def _source(place: Place, value: Any) -> str | None:
-    if value in (AS_IN_RECIPE, None):
-        return None
-    if value in [card.name for card in list_datasets()]:
-        return str(value)
-    kind, _, name = str(value).partition(":")
-    # A name from our own list and never a path: what a visitor types leads nowhere.
-    if kind != "folder" or name not in place.data:
-        raise UserError("Choose the data from the list.")
-    return str(place.data[name])
+def require_fit(data: object, teacher: str) -> None:
+    """Raises ``UserError`` for a teacher that knows nothing of this data."""
+    if data != FIELD_GUIDE and teacher == DEMO_TEACHER:
+        raise UserError(
+            "The demo teacher knows drawn birds only and would teach nothing about photographs. "
+            "Choose a recipe for photographs, or another frozen teacher."
+        )
+
+
+def _data_changes(place: Place, values: FormValues, recipe: Recipe) -> dict[str, Any]:
+    """What the data, the teacher and what the Data tab handed over change in a recipe."""
+    changes: dict[str, Any] = {}
+    teacher = recipe.teacher.name
+    if values.teacher not in (AS_IN_RECIPE, None):
+        teacher = changes["teacher.name"] = read_teacher(place, values.teacher)
+    if values.data not in (AS_IN_RECIPE, None):
+        changes["data.source"] = Sources(place).resolve(values.data)
+        require_fit(values.data, teacher)
+    elif recipe.data.source == OWN_FOLDER:
+        raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
+    handed = values.handed
+    if isinstance(handed, Handed) and handed.data == values.data:
+        if handed.size:
+            changes["data.size"] = handed.size
+        if handed.prompts and not reads_prompts(teacher):
+            raise UserError(
+                f"The teacher {teacher} sees images only and cannot read your prompts. Choose one "
+                "that reads, or choose the data again to train without them."
+            )
+        changes["teacher.templates"] = list(handed.prompts.templates)
+        changes["teacher.descriptions"] = dict(handed.prompts.descriptions)
+    if "teacher.name" in changes and not reads_prompts(teacher):
+        changes["teacher.image_size"] = changes.get("data.size", recipe.data.size)
+    return changes
 
 
 def _arms(value: Any) -> tuple[Arm, ...]:

@@ -18,10 +18,13 @@ from app.tables import studies_table
 from app.train_form import (
     AS_IN_RECIPE,
     FormValues,
+    Handed,
     data_choices,
     network_choices,
     read_form,
     recipe_choices,
+    recipe_for,
+    teachers,
 )
 from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
 from app.wording import escape
@@ -56,13 +59,50 @@ class _Form:
     start: gr.Button
     notice: gr.HTML
     expected: gr.HTML
+    teacher: gr.Dropdown
+    handed: gr.State
+    handed_words: gr.HTML
 
     @property
     def values(self) -> list[Any]:
         """The inputs in the order of ``FormValues``."""
         return [
             *(self.recipe, self.data, self.arms, self.seed_count, self.first_seed),
-            *(self.epochs, self.student, self.intermediate),
+            *(self.epochs, self.student, self.intermediate, self.teacher, self.handed),
+        ]
+
+
+@dataclass(frozen=True)
+class TrainTab:
+    """What the rest of the page needs of the tab."""
+
+    place: Place
+    form: _Form
+
+    @property
+    def handed_outputs(self) -> list[Any]:
+        """What ``take`` changes."""
+        form = self.form
+        return [
+            *(form.recipe, form.expected, form.epochs, form.data, form.teacher),
+            *(form.handed, form.handed_words, form.notice),
+        ]
+
+    def take(self, handed: Handed, current: object) -> list[Any]:
+        """The form for what the Data tab hands over; ``current`` is the recipe chosen so far."""
+        recipe = recipe_for(handed.data, current)
+        choices = data_choices(self.place, handed.data)
+        title = next((title for title, value in choices if value == handed.data), handed.data)
+        kept = recipe == current
+        return [
+            gr.skip() if kept else recipe,
+            gr.skip() if kept else _expected(recipe),
+            gr.skip() if kept else _epochs(self.place, recipe),
+            gr.update(choices=choices, value=handed.data),
+            handed.teacher,
+            handed,
+            notice(handed.words(title), calm=True),
+            HIDDEN_NOTICE,
         ]
 
 
@@ -84,7 +124,7 @@ class _Live:
 
 def build_train_tab(
     page: gr.Blocks, place: Place, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
-) -> None:
+) -> TrainTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it to the page's load and a timer."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
@@ -97,6 +137,7 @@ def build_train_tab(
     live = _Live(state, stop, see, lines, log, studies, gr.State(""), width)
     _wire_form(place, jobs, form, live)
     _wire_live(page, place, jobs, live, tabs, compare)
+    return TrainTab(place, form)
 
 
 def _layout_form(place: Place) -> _Form:
@@ -114,8 +155,16 @@ def _layout_form(place: Place) -> _Form:
         data_choices(place),
         value=AS_IN_RECIPE,
         label="Data",
-        info="Your own photographs: put folders of the form class/*.jpg into one folder, name that "
-        "in DAIT_DATA and start the app again.",
+        info="Upload photographs of your own in the Data tab.",
+        elem_id="train-data",
+    )
+    handed_words = notice_box("handed")
+    teacher = gr.Dropdown(
+        teachers(place),
+        value=AS_IN_RECIPE,
+        label="Frozen teacher",
+        allow_custom_value=place.paths,
+        elem_id="train-teacher",
     )
     arms = gr.CheckboxGroup(
         [(arm_title(arm), arm) for arm in ARMS], value=list(ARMS), label="Arms", elem_id="arms"
@@ -144,7 +193,8 @@ def _layout_form(place: Place) -> _Form:
     start = gr.Button("Start training", variant="primary", elem_id="start")
     told = notice_box("train-notice")
     return _Form(
-        recipe, data, arms, seeds, first_seed, epochs, student, between, start, told, expected
+        *(recipe, data, arms, seeds, first_seed, epochs, student, between, start, told, expected),
+        *(teacher, gr.State(None), handed_words),
     )
 
 
@@ -172,6 +222,14 @@ def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
     inputs = [live.width, *form.values]
     outputs = [form.notice, *live.outputs]
     form.start.click(start, inputs, outputs, **PRESS)
+    # What the Data tab handed over holds for its own data.
+    form.data.input(
+        lambda: (None, HIDDEN_NOTICE),
+        None,
+        [form.handed, form.handed_words],
+        api_visibility="private",
+        show_progress="hidden",
+    )
     # In the browser: an answer from here could come after the visitor has typed other epochs.
     known = {name: [_expected(name), _epochs(place, name)] for _, name in recipe_choices()}
     form.recipe.input(

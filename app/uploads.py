@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,18 @@ from dait.data.decode import BadImage, decode_image
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
 """Every phone's photograph, and nothing that would fill the memory of a small machine."""
+
+_SCRIPT = Path(__file__).with_name("file_limit.js")
+
+
+def limits_head(limits: Mapping[str, int]) -> str:
+    """What the page's head needs to refuse heavy files: an element's id to the bytes it takes.
+
+    The server has one limit for all uploads, the largest; whoever goes round the page meets that,
+    and then the check of whatever reads the file.
+    """
+    script = _SCRIPT.read_text(encoding="utf-8").replace("FILE_LIMITS", json.dumps(dict(limits)))
+    return f"<script>{script}</script>"
 
 
 def read_photo(path: str | Path, size: int) -> np.ndarray:

@@ -103,6 +103,11 @@ def ensemble(name: str) -> tuple[str, ...]:
     return tuple(fill(_SLOT) for fill in getattr(zero_shot_metadata, ENSEMBLES[name]))
 
 
+def reads_prompts(teacher: str) -> bool:
+    """Whether a teacher of this name reads text, as far as the name tells; nothing is loaded."""
+    return teacher != "imagenet-lite0" and not teacher.startswith("timm:")
+
+
 def _check_template(template: str) -> None:
     if template in ENSEMBLES:
         return

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from app.page import build_page
@@ -42,8 +43,12 @@ def test_no_handler_is_a_public_endpoint(empty_place: Place) -> None:
 def test_polls_wait_for_nobody(empty_place: Place) -> None:
     page = build_page(empty_place)
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
-    assert len(ticks) == 1
-    assert ticks[0].concurrency_limit is None and ticks[0].show_progress == "hidden"
+    assert len(ticks) == 3
+    for tick in ticks:
+        assert tick.concurrency_limit is None and tick.show_progress == "hidden"
+    # Those of the Data tab run only while something is being read.
+    timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
+    assert sorted(timer.active for timer in timers) == [False, False, True]
 
 
 def test_the_plotting_library_is_the_installed_one() -> None:

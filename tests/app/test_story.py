@@ -141,8 +141,9 @@ def test_a_file_that_is_too_heavy_is_refused_before_it_is_sent(
     page = open_page()
     see_comparison(page)
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "heavy.jpg")
-    page.get_by_text("exceed the maximum allowed size of 20").wait_for()
+    page.get_by_text("heavy.jpg has 20.0 MiB; at most 20 MiB are taken here").wait_for()
     assert page.locator(CARDS).count() >= 3
+    assert page.locator("#upload").get_by_text("heavy.jpg").count() == 0
 
 
 def test_stop_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
@@ -187,7 +188,12 @@ def test_train_refresh_and_compare(open_page: OpenPage) -> None:
 def test_a_phone_needs_no_sideways_scrolling(open_page: OpenPage) -> None:
     page = open_page("?__theme=dark", viewport=PHONE)
     see_comparison(page)
-    for tab, landmark in (("Compare", "#table"), ("Train", "#start"), ("About", "#about")):
+    for tab, landmark in (
+        ("Compare", "#table"),
+        ("Data", "#data-about"),
+        ("Train", "#start"),
+        ("About", "#about"),
+    ):
         go_to(page, tab)
         page.locator(landmark).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

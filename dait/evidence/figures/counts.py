@@ -52,6 +52,7 @@ def counts_bars(rows: Sequence[Row], dark: bool | None = None) -> go.Figure:
     height = HEIGHT + (90 if named and len(rows) > 6 else 0)
     finish(figure, NAME, height, dark)
     legend_below(figure, len(SPLIT_COLOURS), height)
+    figure.update_xaxes(showgrid=False, zeroline=False)
     figure.update_layout(legend={"traceorder": "normal"}, margin={"t": 16})
     return figure
 
