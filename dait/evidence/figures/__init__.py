@@ -6,6 +6,7 @@ share two arguments: ``dark`` is True or False on a page whose theme is known an
 (the ink then reads on both); ``columns`` stacks panels on narrow screens.
 """
 
+from dait.evidence.figures.attributes import attribute_bars
 from dait.evidence.figures.bars import accuracy_bars, slices_bars
 from dait.evidence.figures.bubble import bubble, bubble_rows
 from dait.evidence.figures.counts import counts_bars
@@ -15,6 +16,7 @@ from dait.evidence.figures.tsne import tsne_panels
 
 __all__ = [
     "accuracy_bars",
+    "attribute_bars",
     "bubble",
     "bubble_rows",
     "counts_bars",
