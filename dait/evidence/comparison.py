@@ -261,7 +261,7 @@ def _teacher_scores(study: StudyRecord) -> nn.Module:
     name = study.recipe.teacher.name
     if arrays is None:
         raise UserError(f"There is no teacher.npz in {study.folder.path}; train the study again.")
-    teacher = _teacher(name, study.recipe.teacher.image_size)
+    teacher = shared_teacher(name, study.recipe.teacher.image_size)
     prototypes = torch.from_numpy(arrays["prototypes"])
     recorded = study.teacher.get("weights_hash", teacher.weights_hash)
     if prototypes.shape[1] != teacher.dim or recorded != teacher.weights_hash:
@@ -273,6 +273,6 @@ def _teacher_scores(study: StudyRecord) -> nn.Module:
 
 
 @lru_cache(maxsize=2)
-def _teacher(name: str, image_size: int | None) -> FrozenTeacher:
-    """Shared by all comparisons: a large teacher should not be in memory once for each."""
+def shared_teacher(name: str, image_size: int | None) -> FrozenTeacher:
+    """``load_teacher``, kept: a large teacher should not be in memory once for each comparison."""
     return load_teacher(name, image_size)
