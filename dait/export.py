@@ -12,7 +12,7 @@ from dait.errors import UserError
 from dait.models.checkpoint import load_network, save_network
 from dait.runs import RunFolder, StudyFolder, whole_folder
 
-STUDY_FILES = ("teacher.npz", "tsne.npz")
+STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json")
 RUN_FILES = ("metrics.jsonl", "result.json")
 
 

@@ -92,7 +92,7 @@ def measure_teacher(
 
     def build() -> dict[str, np.ndarray]:
         images = _images(data, pairs, emit)
-        test = embed_split(teacher, images.test.images).cpu()
+        test = torch.from_numpy(_of_teacher(teacher)(images.test))
         vectors = prototypes_of(teacher, data).vectors.cpu()
         found = _measure(teacher, vectors, test, images, [], made_of, emit)
         return {"json": np.frombuffer(found.model_dump_json().encode(), np.uint8)}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch import Tensor
 
 from dait.data.base import Dataset
@@ -17,6 +19,8 @@ from dait.errors import UserError
 from dait.evidence.knowledge.measure import measure_study, measure_teacher
 from dait.evidence.knowledge.results import Knowledge, read_knowledge
 from dait.evidence.metrics import evaluate_logits
+from dait.evidence.records import read_study
+from dait.export import export_study
 from dait.pipeline import open_data
 from dait.runs import StudyFolder
 from dait.teachers.registry import embed_split, load_teacher, prototypes_of
@@ -46,8 +50,6 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(study: Path) -> tuple[StudyFolder, Any, Dataset]:
     folder = StudyFolder(study)
-    from dait.evidence.records import read_study
-
     recipe = read_study(folder).recipe
     return folder, load_teacher(recipe.teacher.name), open_data(recipe, lambda event: None)
 
@@ -55,8 +57,6 @@ def opened(study: Path) -> tuple[StudyFolder, Any, Dataset]:
 @pytest.fixture(scope="module")
 def measured(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with its ``knowledge.json``."""
-    import shutil
-
     study = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("measured") / "study"))
     measure_study(*opened(study), pairs=PAIRS)
     return study
@@ -92,8 +92,6 @@ def test_a_teacher_is_not_measured_twice(
 
 
 def test_photographs_have_no_attributes_in_words(teacher: Any, tmp_path: Path) -> None:
-    from PIL import Image
-
     rng = np.random.default_rng(0)
     for split in ("train", "val", "test"):
         for name in ("cat", "dog"):
@@ -131,8 +129,6 @@ def test_a_study_is_not_measured_twice(measured: Path, request: pytest.FixtureRe
 def test_another_network_is_measured_anew(
     measured: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    import shutil
-
     study = Path(shutil.copytree(measured, tmp_path / "study"))
     shutil.copyfile(
         study / "direct-s1" / "student.safetensors", study / "dait-s0" / "student.safetensors"
@@ -153,8 +149,6 @@ def test_a_network_that_is_not_the_one_that_was_tested_is_refused(copied: Path) 
 
 def test_other_images_than_the_studys_are_refused(copied: Path) -> None:
     folder, teacher, _ = opened(copied)
-    from dait.evidence.records import read_study
-
     recipe = read_study(folder).recipe.changed({"data.test_per_class": 2})
     with pytest.raises(UserError, match="test images are not those"):
         measure_study(folder, teacher, open_data(recipe, lambda event: None), pairs=PAIRS)
@@ -196,3 +190,10 @@ def test_no_file_and_an_older_one_are_no_figures(tmp_path: Path) -> None:
     assert read_knowledge(tmp_path / "knowledge.json") is None
     (tmp_path / "knowledge.json").write_text('{"version": 0, "other": 1}')
     assert read_knowledge(tmp_path / "knowledge.json") is None
+
+
+def test_an_exported_study_keeps_its_figures(measured: Path, tmp_path: Path) -> None:
+    shipped = export_study(StudyFolder(measured), tmp_path / "shipped")
+    assert read_knowledge(shipped.path / "knowledge.json") == read_knowledge(
+        measured / "knowledge.json"
+    )
