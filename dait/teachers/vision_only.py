@@ -135,7 +135,7 @@ def load_vision_teacher(
     spec = NetworkSpec(name=architecture, pretrained=is_timm)
     if is_timm:
         fetch_weights(name, emit)
-    config = timm.get_pretrained_cfg(architecture)
+    config: Any = timm.get_pretrained_cfg(architecture)  # there is one: the name was checked
     size = image_size or config.input_size[-1]
     with torch.random.fork_rng(devices=[]):
         # Without a head of its own (DINO, CLIP towers) it gets one output that nobody asks for.
@@ -150,8 +150,11 @@ def load_vision_teacher(
 
 def _built(name: str, spec: NetworkSpec, classes: int, size: int) -> Network:
     try:
-        return build_network(spec, classes, size)
-    except pickle.UnpicklingError as error:
+        network = build_network(spec, classes, size)
+    except (UserError, pickle.UnpicklingError) as error:
+        cause = error if isinstance(error, pickle.UnpicklingError) else error.__cause__
+        if not isinstance(cause, pickle.UnpicklingError) and "weights_only" not in str(cause):
+            raise
         raise UserError(
             f"timm has the weights of {name} only as a pickle that holds more than tensors. It "
             "could run code when it is loaded, so it is refused; choose another teacher."
@@ -161,6 +164,13 @@ def _built(name: str, spec: NetworkSpec, classes: int, size: int) -> Network:
             f"The weights of {name} are damaged ({error}). Delete "
             f"{', '.join(str(path) for path in fetch_weights(name))} and try again."
         ) from error
+    patch = getattr(getattr(network.model, "patch_embed", None), "patch_size", None)
+    if network.token_grid is not None and patch is not None and size % int(patch[0]):
+        raise UserError(
+            f"The teacher {name} cuts its images into patches of {patch[0]} px, and {size} px is "
+            f"no multiple of that: {size // patch[0] * patch[0]} px is."
+        )
+    return network
 
 
 def load_in_order(model: Any, tensors: Mapping[str, Tensor]) -> None:

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import builtins
+import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hub_server import HubServer, hub_serving
+from safetensors.torch import save
+from timm.models import generate_default_cfgs, register_model
+from timm.models.vision_transformer import VisionTransformer
+from trap import Trap
 
 from dait.errors import UserError
+from dait.events import Event, Progress
 from dait.models.network import NetworkSpec, build_network
 from dait.teachers.vision_only import (
     LOGIT_SCALES,
@@ -16,6 +25,48 @@ from dait.teachers.vision_only import (
     load_in_order,
     load_vision_teacher,
 )
+from dait.teachers.weights import (
+    address_path,
+    fetch_from_address,
+    fetch_weights,
+    files_of,
+    is_here,
+)
+
+PutInCache = Callable[[str, dict[str, bytes]], Path]
+TINY_DINO = "dait_test_dino"
+
+default_cfgs = generate_default_cfgs(
+    {
+        f"{TINY_DINO}.tiny": {
+            "hf_hub_id": "tiny/dino",
+            "input_size": (3, 56, 56),
+            "fixed_input_size": True,
+            "num_classes": 0,
+            "mean": (0.1, 0.2, 0.3),
+            "std": (0.4, 0.5, 0.6),
+            "interpolation": "bicubic",
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        }
+    }
+)
+
+
+@register_model
+def dait_test_dino(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """Built by timm's own machinery, from ``default_cfgs`` above."""
+    from timm.models.vision_transformer import build_model_with_cfg, checkpoint_filter_fn
+
+    size = {"patch_size": 14, "embed_dim": 32, "depth": 1, "num_heads": 2, "init_values": 1e-5}
+    made: Any = build_model_with_cfg(
+        VisionTransformer,
+        TINY_DINO,
+        pretrained,
+        pretrained_filter_fn=checkpoint_filter_fn,
+        **({"img_size": 56} | size | kwargs),
+    )
+    return made
 
 
 def tiny_teacher(name: str = "test_resnet", seed: int = 0) -> VisionOnlyTeacher:
@@ -91,17 +142,118 @@ def test_unknown_teacher_names(name: str) -> None:
         load_vision_teacher(name)
 
 
-def test_timm_teacher_that_is_not_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import huggingface_hub.constants as constants
+def weights_of(name: str, classes: int = 1000, seed: int = 3) -> dict[str, torch.Tensor]:
+    import timm
 
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"teacher timm:resnet10t.*timm\.create_model\('resnet10t'"):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return dict(timm.create_model(name, num_classes=classes).state_dict())
+
+
+def test_timm_weights_are_found_in_the_hubs_cache(put_in_cache: PutInCache) -> None:
+    import timm
+
+    config = timm.get_pretrained_cfg("test_resnet")
+    weights = weights_of("test_resnet")
+    put_in_cache(config.hf_hub_id, {"model.safetensors": save(weights)})
+    assert is_here("timm:test_resnet")
+    teacher = load_vision_teacher("timm:test_resnet")
+    assert (teacher.name, teacher.image_size) == ("timm:test_resnet", 160)
+    assert teacher.interpolation == config.interpolation
+    network = teacher.network
+    assert network.mean.flatten().tolist() == pytest.approx(config.mean)
+    assert network.std.flatten().tolist() == pytest.approx(config.std)
+    state = network.model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in weights.items())
+    smaller = load_vision_teacher("timm:test_resnet", 96)
+    assert smaller.image_size == 96 and smaller.weights_hash == teacher.weights_hash
+
+
+def test_timm_weights_are_downloaded_with_progress(hub: HubServer) -> None:
+    import timm
+
+    data = save(weights_of("test_vit"))
+    hub.repos[timm.get_pretrained_cfg("test_vit").hf_hub_id] = {"model.safetensors": data}
+    heard: list[Event] = []
+    teacher = load_vision_teacher("timm:test_vit", emit=heard.append)
+    assert any(isinstance(event, Progress) and event.done == event.total for event in heard)
+    assert teacher.reads_text is False and is_here("timm:test_vit")
+
+
+def test_a_network_without_classes_is_a_teacher(put_in_cache: PutInCache) -> None:
+    """DINOv2's kind: no head, patches of 14 px, position embeddings for one size alone."""
+    weights = weights_of(TINY_DINO, 0)
+    put_in_cache("tiny/dino", {"model.safetensors": save(weights)})
+    teacher = load_vision_teacher(f"timm:{TINY_DINO}")
+    assert (teacher.image_size, teacher.dim) == (56, 32)
+    images = torch.rand(2, 3, 56, 56)
+    import timm
+
+    plain = timm.create_model(TINY_DINO, num_classes=0).eval()
+    plain.load_state_dict(weights)
+    mean, std = torch.tensor((0.1, 0.2, 0.3)), torch.tensor((0.4, 0.5, 0.6))
+    with torch.no_grad():
+        expected = plain((images - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    expected = torch.nn.functional.normalize(expected, dim=1)
+    torch.testing.assert_close(teacher.embed(images), expected)
+    # At another size the position embeddings are resampled, not refused.
+    smaller = load_vision_teacher(f"timm:{TINY_DINO}", 28)
+    assert smaller.image_size == 28 and smaller.embed(images).shape == (2, 32)
+    assert smaller.heatmap_grid() == (2, 2, 1) and teacher.heatmap_grid() == (4, 4, 1)
+    with pytest.raises(
+        UserError, match=r"patches of 14 px, and 30 px is no multiple of that: 28 px"
+    ):
+        load_vision_teacher(f"timm:{TINY_DINO}", 30)
+
+
+def test_a_timm_pickle_that_is_code_is_refused_and_not_run(
+    put_in_cache: PutInCache, tmp_path: Path
+) -> None:
+    mark = tmp_path / "it-was-run"
+    buffer = io.BytesIO()
+    torch.save({"state_dict": weights_of(TINY_DINO, 0), "more": Trap(mark)}, buffer)
+    put_in_cache("tiny/dino", {"pytorch_model.bin": buffer.getvalue()})
+    with pytest.raises(UserError, match="pickle that holds more than tensors"):
+        load_vision_teacher(f"timm:{TINY_DINO}")
+    assert not mark.exists()
+
+
+def test_damaged_timm_weights_are_named(put_in_cache: PutInCache) -> None:
+    data = save(weights_of(TINY_DINO, 0))
+    put_in_cache("tiny/dino", {"model.safetensors": data[: len(data) // 2]})
+    with pytest.raises(UserError, match=r"are damaged.*Delete .*model\.safetensors and try again"):
+        load_vision_teacher(f"timm:{TINY_DINO}")
+
+
+def test_timm_teacher_that_is_not_cached(
+    hub_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=r"timm:resnet10t .*teacher fetch timm:resnet10t"):
         load_vision_teacher("timm:resnet10t")
+    assert capfd.readouterr() == ("", "")
     with pytest.raises(UserError, match="no network"):
         load_vision_teacher("timm:resnet10tt")
     with pytest.raises(UserError, match="no pretrained weights"):
         load_vision_teacher("timm:vit_small_patch16_36x1_224")
+
+
+def test_timm_weights_that_are_not_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub_cache: Path
+) -> None:
+    """19 of timm's have an address of their own; torch keeps them in its own folder."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    name = "timm:legacy_seresnet18"
+    (address,) = files_of(name)
+    assert isinstance(address, str) and not is_here(name)
+    kept = address_path(address)
+    assert kept.parent == tmp_path / "torch" / "hub" / "checkpoints"
+    with hub_serving() as server:
+        gone = f"{server.address}/gone.pth"
+        with pytest.raises(UserError, match=r"answered 401.*teacher fetch timm:x.*gone\.pth"):
+            fetch_from_address(gone, "timm:x")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(b"weights")
+    assert is_here(name) and fetch_weights(name) == [kept]
 
 
 def test_missing_package_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
