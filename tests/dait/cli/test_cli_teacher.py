@@ -9,6 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from dait.teachers.zero_shot_figures import known_zero_shot
+
 Command = Callable[..., int]
 
 
@@ -24,21 +26,92 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
+@pytest.fixture(autouse=True)
+def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures and no weights of other tests, and no connection."""
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 def test_eval_measures_a_teacher(
     command: Command, clip_folder: Path, pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("teacher", "eval", f"openclip-local:{clip_folder}", "--data", pets, "--size", 32)
     assert command(*words, "--split", "test", "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["teacher"] == f"openclip-local:{clip_folder}"
     assert (found["n"], found["split"], found["data"]) == (6, "test", str(pets))
     assert found["top1"] * 6 == pytest.approx(round(found["top1"] * 6)) and found["top5"] == 1
+    low, high = found["interval"]
+    assert 0 <= low <= found["top1"] <= high <= 1
     assert command(*words, "--split", "val") == 0
     assert "on 6 val images" in capsys.readouterr().out
+    (val, test) = known_zero_shot(found["teacher"])
+    assert (val.split, test.split, test.data, test.n) == ("val", "test", str(pets), 6)
+    assert test.top1 == found["top1"] and test.interval == (low, high)
 
 
-def test_eval_of_an_unknown_teacher(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eval_with_templates(command: Command, clip_folder: Path, pets: Path) -> None:
+    name = f"openclip-local:{clip_folder}"
+    words = ("teacher", "eval", name, "--data", pets, "--size", 32)
+    assert command(*words) == 0
+    assert command(*words, "--template", "a drawing of a {}", "--template", "simple") == 0
+    assert len({figures.prompts for figures in known_zero_shot(name)}) == 2
+    assert command(*words, "--template", "no slot") == 2
+
+
+def test_eval_of_what_is_not_there(
+    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert command("teacher", "eval", "clip") == 2
     assert "no teacher called 'clip'" in capsys.readouterr().err
+    # The teacher's absence is told before the data set's, which would be read in vain.
+    words = ("openclip:ViT-B-32/openai", "--data", tmp_path / "none")
+    assert command("teacher", "eval", *words) == 2
+    said = capsys.readouterr()
+    assert "605 MB" in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+def test_list_searches_and_says_what_is_known(
+    command: Command, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("teacher", "list", "--search", "xxlarge soup laion2b", "--kind", "openclip") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("openclip:convnext_xxlarge/laion2b_s34b_b82k_augreg_soup ")
+    assert "1,201 M parameters, 256 px, to download, about 4.8 GB" in line
+    words = ("--data", pets, "--size", 32, "--split", "val")
+    assert command("teacher", "eval", "fieldguide-clip", *words) == 0
+    capsys.readouterr()
+    assert command("teacher", "list", "--search", "fieldguide", "--json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)["teachers"]
+    assert entry["name"] == "fieldguide-clip" and entry["here"] is True
+    (figures,) = entry["zero_shot"]
+    assert (figures["data"], figures["split"]) == (str(pets), "val")
+    assert command("teacher", "list", "--here", "--search", "fieldguide") == 0
+    assert "on this machine, top-1 " in capsys.readouterr().out
+
+
+def test_list_without_a_search_leaves_timm_out_and_says_so(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("teacher", "list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 190 and not any(line.startswith("timm:") for line in lines)
+    assert "--kind timm" in lines[-1]
+    assert command("teacher", "list", "--search", "dinov2 giant lvd142m") == 0
+    assert "timm:vit_giant_patch14_dinov2.lvd142m" in capsys.readouterr().out
+    assert command("teacher", "list", "--search", "there is none") == 0
+    assert "try fewer" in capsys.readouterr().out
+
+
+def test_fetch_of_what_needs_none_and_of_what_cannot_be_had(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("teacher", "fetch", "fieldguide-clip") == 0
+    assert "needs no download" in capsys.readouterr().out
+    assert command("teacher", "fetch", "timm:resnet18") == 2
+    assert "timm:resnet18 are not on this machine" in capsys.readouterr().err
 
 
 def test_pretrain_writes_a_teacher(

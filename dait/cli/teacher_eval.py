@@ -1,0 +1,68 @@
+"""``python -m dait teacher eval``: how well a frozen teacher classifies without any training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from typing import Any
+
+
+def register(actions: Any) -> None:
+    """Add ``eval`` to the actions of ``teacher``."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "eval",
+        help="zero-shot (or class-mean) accuracy of a teacher on a data set",
+        description="Measure a frozen teacher on a split: against its class texts, or, where it "
+        "reads no text, against the means of the training images. The figures are kept, and shown "
+        "by `teacher list`.",
+    )
+    parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
+    parser.add_argument("--data", default="fieldguide", metavar="NAME_OR_FOLDER")
+    parser.add_argument("--split", default="val", choices=("train", "val", "test"))
+    parser.add_argument(
+        "--template",
+        action="append",
+        metavar="TEXT",
+        help="a sentence with {} for the class's name, beside the data set's own descriptions; "
+        "openai and simple stand for CLIP's own; may be given several times",
+    )
+    parser.add_argument(
+        "--teacher-size", type=int, metavar="N", help="side at which a timm teacher sees the images"
+    )
+    parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print top-1 and top-5 of the frozen teacher, and keep them."""
+    from dait.data.registry import open_dataset
+    from dait.pipeline import evaluate
+    from dait.sinks import TerminalSink
+    from dait.teachers.prompts import Prompts
+    from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+    from dait.teachers.zero_shot_figures import remember_zero_shot
+
+    prompts = Prompts(templates=tuple(args.template)) if args.template else None
+    with closing(TerminalSink()) as terminal:
+        # First: what is missing should be told before a data set is read.
+        teacher = load_teacher(args.teacher, args.teacher_size, terminal)
+        data = open_dataset(args.data, size=args.size, emit=terminal)
+        prototypes = prototypes_of(teacher, data, prompts)
+        split = data.split(args.split)
+        logits = embed_split(teacher, split.images) @ prototypes.vectors.T
+        figures = evaluate(prototypes.logit_scale * logits, split.labels, split.slices)
+    remember_zero_shot(teacher, data, args.split, figures, called=args.data, prompts=prompts)
+    low, high = figures["top1_interval"]
+    if args.json:
+        summary = {"teacher": teacher.name, "data": args.data, "split": args.split}
+        counted = {"interval": [low, high], "n": figures["n_test"]}
+        print(json.dumps({**summary, **figures, **counted}))
+    else:
+        print(
+            f"{teacher.name} on {len(split)} {args.split} images of {args.data}: "
+            f"top-1 {figures['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
+            f"top-5 {figures['top5']:.1%} (chance {1 / len(data.classes):.1%})"
+        )
+    return 0
