@@ -7,8 +7,6 @@ from typing import Any
 import gradio as gr
 
 from app.data_card import card_html, gallery_html, species_choices
-from app.data_layout import Choice
-from app.data_sources import FIELD_GUIDE
 from app.notice import framed, notice, section
 from dait.errors import UserError
 
@@ -21,10 +19,10 @@ element.addEventListener('click', event => {
 """
 
 
-def build_birds(choice: Choice, opened: gr.State) -> None:
+def build_birds(shown: gr.State) -> None:
     """Lay the part out inside the current column and wire it.
 
-    opened: changes when a data set has been read; the card is drawn when that is the Field Guide.
+    shown: becomes True when the part is seen; the card is drawn then.
     """
     species = species_choices()
     section(
@@ -54,10 +52,10 @@ def build_birds(choice: Choice, opened: gr.State) -> None:
             return gr.skip(), compare(one, other)
         return key, compare(one, key)
 
-    def arrive(value: object, one: object, other: object) -> Any:
-        return compare(one, other) if value == FIELD_GUIDE else gr.skip()
+    def arrive(is_shown: bool, one: object, other: object) -> Any:
+        return compare(one, other) if is_shown else gr.skip()
 
-    opened.change(arrive, [choice.source, first, second], card, **QUIET)
+    shown.change(arrive, [shown, first, second], card, **QUIET)
     for bird in (first, second):
         bird.input(compare, [first, second], card, **QUIET)
     fold.expand(gallery_html, None, gallery, **QUIET)

@@ -19,6 +19,7 @@ from dait.evidence.palette import SPLIT_TITLES
 
 NOTHING_CHOSEN = '<p class="ds-hint">Choose a data set, or upload one.</p>'
 UPLOAD_ID = "data-upload"
+READ, DOWNLOAD = "Read the images", "Download and read"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Choice:
     path: gr.Textbox
     notice: gr.HTML
     about: gr.HTML
-    fetch: gr.Button
+    read: gr.Button
     use: gr.Button
     delete: gr.Button
     sure: gr.Row
@@ -99,7 +100,7 @@ def lay_out_choice(place: Place, sources: Sources) -> Choice:
     about = framed(about_html("Field Guide", sources.card(FIELD_GUIDE), None), "data-about")
     slim: dict[str, Any] = {"scale": 0, "min_width": 190}
     with gr.Row():
-        fetch = gr.Button("Download and read", visible=False, variant="primary", **slim)
+        read = gr.Button(READ, visible=False, variant="primary", elem_id="read-data", **slim)
         use = gr.Button(
             "Use in training", visible=False, variant="primary", elem_id="use-data", **slim
         )
@@ -111,7 +112,7 @@ def lay_out_choice(place: Place, sources: Sources) -> Choice:
         keep = gr.Button("Keep it", **slim)
     progress = framed("", "data-progress", visible=False)
     return Choice(
-        *(source, size, upload, path, told, about, fetch, use, delete),
+        *(source, size, upload, path, told, about, read, use, delete),
         *(sure, really, keep, progress),
     )
 

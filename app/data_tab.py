@@ -10,7 +10,15 @@ from typing import Any
 import gradio as gr
 
 from app.data_birds import build_birds
-from app.data_layout import NOTHING_CHOSEN, Body, Choice, lay_out_body, lay_out_choice
+from app.data_layout import (
+    DOWNLOAD,
+    NOTHING_CHOSEN,
+    READ,
+    Body,
+    Choice,
+    lay_out_body,
+    lay_out_choice,
+)
 from app.data_prompt_box import PromptBox, build_prompt_box
 from app.data_reading import SOON_SECONDS, Opened, Readings
 from app.data_sources import FIELD_GUIDE, UPLOAD, Sources
@@ -61,8 +69,9 @@ class _Tab:
         with gr.Column(visible=False) as self.column:
             self.body: Body = lay_out_body()
             self.prompts = build_prompt_box(place, self.readings, self.choice)
-            with gr.Column() as self.birds:
-                build_birds(self.choice, self.prompts.open)
+        self.drawn = gr.State(False)
+        with gr.Column(visible=False) as self.birds:
+            build_birds(self.drawn)
         self.seen = gr.State("")
         self.timer = gr.Timer(POLL_SECONDS, active=False)
 
@@ -71,10 +80,10 @@ class _Tab:
         """Everything that choosing, polling and deleting may change."""
         choice, body = self.choice, self.body
         return [
-            *(choice.source, choice.notice, choice.about, choice.fetch, choice.use),
+            *(choice.source, choice.notice, choice.about, choice.read, choice.use),
             *(choice.delete, choice.sure, choice.progress, self.column, body.report),
             *(body.counts, body.problems, body.split, body.label, body.grid, body.page),
-            *(self.birds, self.prompts.open, self.seen, self.timer),
+            *(self.birds, self.drawn, self.prompts.open, self.seen, self.timer),
         ]
 
     def choose(self, value: object, size: object) -> Update:
@@ -83,8 +92,7 @@ class _Tab:
         if card is None or card.available:
             return self.read(value, size)
         # What lies elsewhere is fetched when it is asked for and not by the way.
-        fetch = {self.choice.fetch: gr.update(visible=True)}
-        return self._head(value) | self._closed() | fetch
+        return self._head(value) | self._closed() | self._offered(DOWNLOAD)
 
     def read(self, value: object, size: object) -> Update:
         """Begin to read, whatever has to be downloaded for it."""
@@ -116,9 +124,15 @@ class _Tab:
         return self._shown(value, work.result) | {self.seen: mark}
 
     def arrive(self, value: object, size: object, seen: str) -> Update:
-        """The tab is opened: uploads may have come or gone; what is chosen is read."""
+        """The tab is opened: uploads may have come or gone; what was read before is shown."""
         listed = self._choices(value)
-        return listed if seen or not value else self.choose(value, size) | listed
+        if seen or not value:
+            return listed
+        if self.readings.get(value, size) is not None:
+            return self.read(value, size) | listed
+        card = self.readings.sources.card(value)
+        label = READ if card is None or card.available else DOWNLOAD
+        return self._head(value) | self._offered(label) | listed
 
     def receive(self, sent: str | None, size: object) -> Update:
         """An archive has arrived."""
@@ -182,10 +196,15 @@ class _Tab:
         return {
             self.choice.notice: HIDDEN_NOTICE,
             self.choice.about: self._about(value),
-            self.choice.fetch: gr.update(visible=False),
+            self.choice.read: gr.update(visible=False),
+            self.birds: gr.update(visible=value == FIELD_GUIDE),
+            self.drawn: value == FIELD_GUIDE,
             self.choice.delete: gr.update(visible=uploaded),
             self.choice.sure: gr.update(visible=False),
         }
+
+    def _offered(self, label: str) -> Update:
+        return {self.choice.read: gr.update(value=label, visible=True)}
 
     def _closed(self) -> Update:
         return {
@@ -213,7 +232,6 @@ class _Tab:
             self.body.label: gr.update(choices=class_choices(opened), value=ALL_CLASSES),
             self.body.grid: grid_html(opened, "train", ALL_CLASSES, 0),
             self.body.page: 0,
-            self.birds: gr.update(visible=value == FIELD_GUIDE),
             self.prompts.open: opened.dataset.fingerprint,
             self.timer: gr.update(active=False),
         }
@@ -228,7 +246,7 @@ def build_data_tab(panel: gr.Tab, place: Place, jobs: Jobs) -> DataTab:
     tab.timer.tick(tab.look, [*chosen, tab.seen], tab.outputs, **POLL)
     choice.source.input(tab.choose, chosen, tab.outputs, **PRESS)
     choice.size.input(tab.choose, chosen, tab.outputs, **PRESS)
-    choice.fetch.click(tab.read, chosen, tab.outputs, **PRESS)
+    choice.read.click(tab.read, chosen, tab.outputs, **PRESS)
     choice.upload.upload(tab.receive, [choice.upload, choice.size], tab.outputs, **PRESS).then(
         None, None, choice.upload, js="() => null", api_visibility="private"
     )

@@ -82,7 +82,11 @@ def recipe_for(data: str, current: object) -> str:
     if current not in recipe_names():
         return usual
     mine, theirs = load_recipe(str(current)).data, load_recipe(usual).data
-    same = mine.model_copy(update={"size": theirs.size}) == theirs
+    if data == FIELD_GUIDE:
+        same = mine.model_copy(update={"size": theirs.size}) == theirs
+    else:
+        drawn = mine.source == FIELD_GUIDE
+        same = not drawn and (mine.seed, mine.val_fraction) == (theirs.seed, theirs.val_fraction)
     return str(current) if same else usual
 
 

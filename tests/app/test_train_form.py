@@ -11,13 +11,17 @@ import pytest
 from app.place import SPACE_LIMITS, Place
 from app.train_form import (
     FormValues,
+    Handed,
     data_choices,
     network_choices,
     read_form,
     recipe_choices,
+    recipe_for,
+    teachers,
 )
 from dait.errors import UserError
 from dait.recipe import load_recipe
+from dait.teachers.prompts import Prompts
 
 GOOD = FormValues(
     recipe="tiny",
@@ -57,6 +61,9 @@ def test_values_make_an_order(empty_place: Place) -> None:
         ({"epochs": "many"}, "Epochs"),
         ({"student": "/models/evil"}, "network from the list"),
         ({"intermediate": "hf-hub:someone/something"}, "network from the list"),
+        ({"teacher": "openclip-local:/etc"}, "teacher from the list"),
+        ({"data": "upload:../../x.zip"}, "not there any more"),
+        ({"data": "path:/etc"}, "from the list"),
     ],
 )
 def test_a_value_that_will_not_do_is_named(
@@ -91,6 +98,8 @@ def test_another_network_takes_its_own_stride_where_it_must(empty_place: Place) 
 def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path: Path) -> None:
     place = replace(empty_place, data={"fruit": tmp_path / "fruit"})
     assert ("fruit (folder)", "folder:fruit") in data_choices(place)
+    photos = read_form(place, replace(GOOD, recipe="photos", data="folder:fruit")).recipe
+    assert photos.data.source == str(tmp_path / "fruit")
     with pytest.raises(UserError, match="recipe for photographs"):
         read_form(place, replace(GOOD, data="folder:fruit"))
 
@@ -106,3 +115,60 @@ def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
 def test_a_recipe_for_photographs_asks_for_them(empty_place: Place) -> None:
     with pytest.raises(UserError, match="choose a folder under Data"):
         read_form(empty_place, replace(GOOD, recipe="photos"))
+
+
+HANDED = Handed(
+    data="folder:fruit",
+    size=64,
+    teacher="openclip:ViT-B-32/laion2b_s34b_b79k",
+    prompts=Prompts(("a {}", "openai"), {"kiwi": ("hairy",)}),
+)
+
+
+def test_what_the_data_tab_hands_over_is_what_is_trained(
+    empty_place: Place, tmp_path: Path
+) -> None:
+    place = replace(empty_place, data={"fruit": tmp_path}, paths=True)
+    values = replace(GOOD, recipe="photos", data=HANDED.data, teacher=HANDED.teacher, handed=HANDED)
+    recipe = read_form(place, values).recipe
+    assert (recipe.data.source, recipe.data.size) == (str(tmp_path), 64)
+    assert recipe.teacher.name == HANDED.teacher
+    assert recipe.teacher.prompts == HANDED.prompts
+    assert "64 px" in HANDED.words("fruit") and "2 templates" in HANDED.words("fruit")
+
+
+def test_it_holds_for_its_own_data_alone(empty_place: Place, tmp_path: Path) -> None:
+    place = replace(empty_place, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
+    for data, handed in (("folder:nuts", HANDED), ("", HANDED), ("folder:nuts", "anything")):
+        recipe = "photos" if data else "demo"
+        found = read_form(place, replace(GOOD, recipe=recipe, data=data, handed=handed)).recipe
+        assert found.data.size == load_recipe(recipe).data.size
+        assert not found.teacher.prompts
+
+
+def test_prompts_for_a_teacher_that_reads_nothing_are_refused(
+    empty_place: Place, tmp_path: Path
+) -> None:
+    place = replace(empty_place, data={"fruit": tmp_path})
+    values = replace(GOOD, recipe="photos", data=HANDED.data, handed=HANDED)
+    with pytest.raises(UserError, match="imagenet-lite0 sees images only"):
+        read_form(place, values)
+
+
+def test_another_teacher_sees_the_images_as_large_as_they_are(
+    empty_place: Place, tmp_path: Path
+) -> None:
+    place = replace(empty_place, data={"fruit": tmp_path})
+    values = replace(GOOD, data="folder:fruit", teacher="imagenet-lite0")
+    recipe = read_form(place, values).recipe
+    assert recipe.teacher.name == "imagenet-lite0"
+    assert recipe.teacher.image_size == recipe.data.size == load_recipe("tiny").data.size
+    assert ("As in the recipe", "") in teachers(place)
+
+
+def test_the_recipe_stays_where_it_suits_the_data() -> None:
+    assert recipe_for("fieldguide", "demo") == "demo"
+    assert recipe_for("fieldguide", "tiny") == "demo"  # which has other species than were seen
+    assert recipe_for("folder:fruit", "photos") == "photos"
+    assert recipe_for("folder:fruit", "demo") == "photos"
+    assert recipe_for("folder:fruit", "../evil") == "photos"

@@ -1,0 +1,77 @@
+"""Uploaded archives: names of ours, bounds, and nothing half-done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.data_uploads import Uploads
+from app.place import Limits, Place
+from dait.errors import UserError
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> Path:
+    """A file as the server has received it."""
+    path = tmp_path / "received"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("called", "kept"),
+    [
+        ("birds.zip", "birds.zip"),
+        ("My birds, at home (2).ZIP", "My-birds-at-home-2.zip"),
+        ("../../etc/passwd.tar.gz", "passwd.tar.gz"),
+        (".zip", "photographs.zip"),
+        ("…/鳥.tgz", "photographs.tgz"),
+        ("x" * 300 + ".tar", "x" * 60 + ".tar"),
+    ],
+)
+def test_names_are_ours(empty_place: Place, sent: Path, called: str, kept: str) -> None:
+    uploads = Uploads(empty_place)
+    assert uploads.keep(sent, called) == kept
+    assert uploads.names() == [kept]
+    assert uploads.path(kept).read_bytes() == b"0123456789"
+    assert uploads.path(kept).parent == empty_place.runs.path / "data"
+
+
+def test_one_name_is_never_given_twice(empty_place: Place, sent: Path) -> None:
+    uploads = Uploads(empty_place)
+    names = {uploads.keep(sent, called) for called in ("a.zip", "a.zip", "A.ZIP", "a.tar")}
+    assert names == {"a.zip", "a-2.zip", "A-3.zip", "a.tar"}
+
+
+def test_bounds_are_said_and_leave_nothing(empty_place: Place, sent: Path) -> None:
+    small = Uploads(replace(empty_place, limits=Limits(archive_bytes=9)))
+    with pytest.raises(UserError, match=r"at most 0\.0 MiB"):
+        small.keep(sent, "a.zip")
+    few = Uploads(replace(empty_place, limits=Limits(archives=1)))
+    with pytest.raises(UserError, match="is no archive"):
+        few.keep(sent, "a.jpg")
+    assert few.names() == [] and not list(few.folder.glob("*"))
+    few.keep(sent, "a.zip")
+    with pytest.raises(UserError, match="Delete one"):
+        few.keep(sent, "b.zip")
+    assert [file.name for file in few.folder.iterdir()] == ["a.zip"]
+
+
+def test_only_what_was_uploaded_can_be_named_or_deleted(empty_place: Place, sent: Path) -> None:
+    uploads = Uploads(empty_place)
+    uploads.keep(sent, "a.zip")
+    outside = empty_place.runs.path / "other.zip"
+    outside.write_bytes(b"mine")
+    for name in ("../other.zip", str(outside), "b.zip", None, 3):
+        with pytest.raises(UserError, match="not there any more"):
+            uploads.delete(name)
+    assert outside.exists()
+    uploads.delete("a.zip")
+    assert uploads.names() == []
+
+
+def test_uploads_are_no_studies(empty_place: Place, sent: Path) -> None:
+    Uploads(empty_place).keep(sent, "a.zip")
+    assert empty_place.runs.studies() == []
