@@ -31,8 +31,15 @@ from dait.tasks.direct import DirectTask
 from dait.tasks.distil import DistilTask
 from dait.tasks.independent import IndependentTask
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import Prototypes, embed_split, load_teacher, prototypes_of
+from dait.teachers.registry import (
+    Prototypes,
+    embed_split,
+    fetch_teacher,
+    load_teacher,
+    prototypes_of,
+)
 from dait.teachers.views import TeacherViews
+from dait.teachers.zero_shot_figures import remember_zero_shot
 
 FIELD_GUIDE_ONLY = (
     *("train_per_class", "val_per_class", "test_per_class", "species"),
@@ -78,11 +85,13 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
 
     Raises UserError for anything that would make the training fail later.
     """
+    # First of all: a download that cannot be had should not cost the reading of a data set.
+    fetch_teacher(recipe.teacher.name, emit)
     data = open_data(recipe, emit)
     for spec in (recipe.student, recipe.intermediate):
         build_network(spec, len(data.classes), recipe.data.size)
     emit(Note(f"loading the frozen teacher {recipe.teacher.name}"))
-    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
     for name in ("train", "val", "test"):
@@ -97,6 +106,8 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
     embeddings = embed_split(teacher, test.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
     zero_shot = evaluate(logits, test.labels, {})
+    source, prompts = recipe.data.source, recipe.teacher.prompts
+    remember_zero_shot(teacher, data, "test", zero_shot, called=source, prompts=prompts)
     emit(Note(f"zero-shot top-1 of {teacher.name} on test: {zero_shot['top1']:.1%}"))
     return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot)
 

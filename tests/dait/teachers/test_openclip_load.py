@@ -251,6 +251,18 @@ def test_a_tower_of_a_library_that_is_not_there(
         load_openclip_hub("tiny/clip")
 
 
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_text_tower_with_code_of_its_own_is_refused(
+    put_in_cache: PutInCache, clip_files: Files, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    tower: Files = {"config.json": b"{}", "tokenizer_config.json": b"{}"}
+    put_in_cache("tiny/tower", {**tower, file: b'{"auto_map": {"AutoModel": "code.Tower"}}'})
+    put_in_cache("tiny/clip", reconfigured(clip_files, text_cfg={"hf_model_name": "tiny/tower"}))
+    with pytest.raises(UserError, match=f"is refused: {file} of tiny/tower names code of its own"):
+        load_openclip_hub("tiny/clip")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"model_cfg": {"text_cfg": {}}}'])
 def test_a_damaged_config_is_a_sentence(folder: Path, text: str) -> None:
     (folder / CONFIG).write_text(text)

@@ -12,6 +12,10 @@ import pytest
 
 from dait.data.fieldguide import FieldGuide, open_fieldguide
 from dait.data.store import cache_dir
+from dait.errors import UserError
+from dait.events import ignore
+from dait.pipeline import prepare
+from dait.recipe import Recipe, parse_recipe
 from dait.teachers.prompts import Prompts
 from dait.teachers.registry import load_teacher
 from dait.teachers.zero_shot_figures import known_zero_shot, remember_zero_shot
@@ -70,3 +74,19 @@ def test_a_teacher_that_reads_no_text_has_no_prompts(teacher: Any, birds: FieldG
     teacher.reads_text = False
     assert remember_zero_shot(teacher, birds, "val", FIGURES).prompts == ""
     assert replace(known_zero_shot()[0], prompts="x").key != known_zero_shot()[0].key
+
+
+def test_a_study_keeps_what_it_measured(small_recipe: Recipe) -> None:
+    bench = prepare(small_recipe, ignore)
+    (figures,) = known_zero_shot(small_recipe.teacher.name, bench.data, "test")
+    assert figures.top1 == bench.zero_shot["top1"] and figures.data == "fieldguide"
+
+
+def test_a_study_misses_its_teacher_before_it_reads_its_data(
+    small_recipe: Recipe, hub_cache: Path
+) -> None:
+    raw = small_recipe.model_dump()
+    raw["teacher"]["name"] = "openclip:ViT-B-32/openai"
+    raw["data"]["source"] = "no such folder"
+    with pytest.raises(UserError, match="ViT-B-32/openai are not on this machine"):
+        prepare(parse_recipe(raw, "test"), ignore)
