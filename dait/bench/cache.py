@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,8 @@ from dait.tasks.distil import DistilTask
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
 
+_EPOCHS = 3
+
 VAL_SHARE = 10
 """One validation image for this many training images, looked at after every epoch."""
 
@@ -50,7 +51,6 @@ class _Parts:
     recipe: Recipe
     size: int
     steps: int
-    repeats: int
 
 
 def measure_cache(
@@ -65,18 +65,17 @@ def measure_cache(
 ) -> dict[str, Any]:
     """The whole pipeline's seconds with and without the cache, and how far that is from the limit.
 
-    Measured: the fastest of ``repeats`` epochs of ``steps`` steps of each stage by the real
-    training loop, with validation and augmentation, and of building as many views, by the clock and
-    (``..._cpu``) in processor time, which other work disturbs less. Extrapolated from that: stage 1
+    Measured: in ``repeats`` rounds, an epoch of ``steps`` steps of each stage by the real training
+    loop, with validation and augmentation, and building a view; the fastest of each counts, by the
+    clock and (``..._cpu``) in processor time, which other work disturbs less. ``load`` is the
+    machine's: above its cores, believe the latter. Extrapolated from that: stage 1
     and stage 2 of ``epochs`` epochs over ``images`` images each, and building ``views`` views. Not
     in it: starting, loading, the test split. ``limit`` is the same quotient in multiply-adds, with
     the backward pass counted. Raises ``UserError`` for a teacher that is not to be had.
     """
-    parts = _parts(teacher_name, batch, steps, repeats)
-    with tempfile.TemporaryDirectory() as folder:
-        build, cached = _cached_stage(parts, Path(folder))
-        live = _epoch(parts, _adapt(parts), parts.recipe.views.kind, _views(parts))
-        distil = _epoch(parts, _distil(parts), parts.recipe.dait.views, None)
+    parts = _parts(teacher_name, batch, steps)
+    rounds = [_round(parts) for _ in range(repeats)]
+    build, cached, live, distil = (_fastest(times) for times in zip(*rounds, strict=True))
     whole = {
         clock: (
             images * epochs * (getattr(live, clock) + getattr(distil, clock)),
@@ -121,7 +120,7 @@ def measure_cache(
     }
 
 
-def _parts(teacher_name: str, batch: int, steps: int, repeats: int) -> _Parts:
+def _parts(teacher_name: str, batch: int, steps: int) -> _Parts:
     teacher = teacher_for_bench(teacher_name)
     recipe = load_recipe("demo").changed({"train.batch_size": batch, "views.kind": "full"})
     size = recipe.data.size
@@ -134,7 +133,7 @@ def _parts(teacher_name: str, batch: int, steps: int, repeats: int) -> _Parts:
         teacher.cuda()
     count = batch * steps
     data = Noise(count, max(1, count // VAL_SHARE), size)
-    return _Parts(teacher, data, recipe, size, steps, repeats)
+    return _Parts(teacher, data, recipe, size, steps)
 
 
 def _views(parts: _Parts, root: Path | None = None) -> TeacherViews:
@@ -143,39 +142,53 @@ def _views(parts: _Parts, root: Path | None = None) -> TeacherViews:
     return TeacherViews(parts.teacher, parts.data, policy, 0, live=root is None, root=root)
 
 
-def _cached_stage(parts: _Parts, folder: Path) -> tuple[Times, Times]:
-    """Building a view, and stage 1 on what was built; both per image."""
-    views, count = _views(parts, root=folder), parts.repeats + 2
-    ends = []
-    for view in range(count):
-        views.build([view])
-        ends.append((time.perf_counter(), time.process_time()))
-    return _fastest(parts, ends), _epoch(parts, _adapt(parts), parts.recipe.views.kind, views)
+def _round(parts: _Parts) -> tuple[Times, Times, Times, Times]:
+    """Building a view, stage 1 on what was built, stage 1 live, and stage 2."""
+    kind = parts.recipe.views.kind
+    with tempfile.TemporaryDirectory() as folder:
+        views, ends = _views(parts, root=Path(folder)), list[Times]()
+        for view in range(_EPOCHS):
+            views.build([view])
+            ends.append(_now())
+        build = _between(parts, ends)
+        cached = _epoch(parts, _adapt(parts), kind, views)
+    live = _epoch(parts, _adapt(parts), kind, _views(parts))
+    return build, cached, live, _epoch(parts, _distil(parts), parts.recipe.dait.views, None)
 
 
 def _epoch(parts: _Parts, task: Task, kind: ViewKind, views: TeacherViews | None) -> Times:
-    """The fastest epoch, validation included, per training image; the first one warms up.
+    """An epoch with its validation, per training image.
 
-    The last one does not count either: after a short stage BatchNorm is estimated again.
+    The first one warms up, and after the last one of a short stage BatchNorm is estimated again.
     """
     task.views = kind
-    ends: list[tuple[float, float]] = []
+    ends: list[Times] = []
 
     def emit(event: Event) -> None:
         if isinstance(event, EpochDone):
-            ends.append((time.perf_counter(), time.process_time()))
+            ends.append(_now())
 
-    stage = Stage(0, 1, parts.repeats + 2, seed=0)
-    train_stage(task, parts.data, parts.recipe.train, stage, views, emit)
-    return _fastest(parts, ends[:-1])
+    train_stage(task, parts.data, parts.recipe.train, Stage(0, 1, _EPOCHS, seed=0), views, emit)
+    return _between(parts, ends)
 
 
-def _fastest(parts: _Parts, ends: list[tuple[float, float]]) -> Times:
-    """Whatever else the machine does can only make things slower."""
-    pairs, count = list(itertools.pairwise(ends)), len(parts.data.split("train").images)
-    wall = min(after[0] - before[0] for before, after in pairs)
-    processor = min(after[1] - before[1] for before, after in pairs)
+def _now() -> Times:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return Times(time.perf_counter(), time.process_time())
+
+
+def _between(parts: _Parts, ends: list[Times]) -> Times:
+    """From the first end to the second, per image."""
+    count = len(parts.data.split("train"))
+    first, second = ends[0], ends[1]
+    wall, processor = second.wall - first.wall, second.processor - first.processor
     return Times(wall / count, processor / count)
+
+
+def _fastest(times: Sequence[Times]) -> Times:
+    """Whatever else the machine does can only make things slower."""
+    return Times(min(t.wall for t in times), min(t.processor for t in times))
 
 
 def _network(parts: _Parts, spec: NetworkSpec) -> Any:

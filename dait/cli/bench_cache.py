@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from contextlib import closing
 from typing import Any
 
@@ -61,7 +62,7 @@ def _register_cache(actions: Any) -> None:
     parser.add_argument(
         "--steps", type=int, default=4, metavar="N", help="measured in an epoch (default: 4)"
     )
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="epochs (default: 3)")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_cache)
 
@@ -102,6 +103,8 @@ def run_cache(args: argparse.Namespace) -> int:
         f"extrapolated from {figures['measured_steps']} steps of each kind to {args.epochs} epochs "
         f"of two stages over {args.images:,} images"
     )
+    if figures["load"] > (os.cpu_count() or 1):
+        print("the machine is busy with other work: believe the figures that end in _cpu")
     return _print(figures, args.json)
 
 
