@@ -98,7 +98,7 @@ def lay_out_choice(place: Place, sources: Sources) -> Choice:
             gr.HTML(f'<p class="ds-hint">{_about_uploads(place)}</p>', apply_default_css=False)
     told = notice_box("data-notice")
     about = framed(about_html("Field Guide", sources.card(FIELD_GUIDE), None), "data-about")
-    slim: dict[str, Any] = {"scale": 0, "min_width": 190}
+    slim: dict[str, Any] = {"scale": 0, "min_width": 230}
     with gr.Row():
         read = gr.Button(READ, visible=False, variant="primary", elem_id="read-data", **slim)
         use = gr.Button(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from app.data_uploads import Uploads
@@ -27,7 +28,11 @@ class Sources:
 
     def choices(self, also: object = None) -> list[tuple[str, str]]:
         """(title, value) of all data; ``also``: a value that is kept among them if it is one."""
-        cards = [choice for card in self.cards() for choice in _ways(card)]
+        cards = [
+            (title if card.available else f"{title} (to download)", value)
+            for card in self.cards()
+            for title, value in _ways(card)
+        ]
         uploads = [(f"{name} (uploaded)", UPLOAD + name) for name in self.uploads.names()]
         folders = [(f"{name} (folder)", FOLDER + name) for name in self.place.data]
         found = [*cards[:1], *uploads, *folders, *cards[1:]]
@@ -42,9 +47,18 @@ class Sources:
     def card(self, value: object) -> DatasetCard | None:
         """What is known of a value before anything is opened."""
         for card in self.cards():
-            if value in [way for _, way in _ways(card)]:
-                return card
+            for place, (title, way) in enumerate(_ways(card)):
+                if way == value:
+                    # The classes that a card counts are those of its first way.
+                    return replace(card, title=title, classes=None if place else card.classes)
         return None
+
+    def title(self, value: object) -> str | None:
+        """What a value is called; None where it is not among the choices."""
+        card = self.card(value)
+        if card is not None:
+            return card.title
+        return next((title for title, known in self.choices(value) if known == value), None)
 
     def named(self, text: object) -> str:
         """The value for what a user typed: a path of this machine, or ``hf:owner/name``.
@@ -81,10 +95,9 @@ class Sources:
 
 def _ways(card: DatasetCard) -> list[tuple[str, str]]:
     """(title, value) of a card: one, or one for each way to label its images."""
-    title = card.title if card.available else f"{card.title} (to download)"
     if not card.variants:
-        return [(title, card.name)]
-    return [(f"{title}, by {variant}", f"{card.name}:{variant}") for variant in card.variants]
+        return [(card.title, card.name)]
+    return [(f"{card.title}, by {variant}", f"{card.name}:{variant}") for variant in card.variants]
 
 
 def _is_there(path: str) -> bool:

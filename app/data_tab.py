@@ -185,11 +185,11 @@ class _Tab:
 
     def _about(self, value: object, opened: Opened | None = None) -> str:
         sources = self.readings.sources
-        titles = [title for title, known in sources.choices(value) if known == value]
-        if not titles:
+        title = sources.title(value)
+        if title is None:
             return NOTHING_CHOSEN
         report = opened.report if opened is not None else None
-        return about_html(titles[0], sources.card(value), report)
+        return about_html(title, sources.card(value), report)
 
     def _head(self, value: object) -> Update:
         uploaded = isinstance(value, str) and value.startswith(UPLOAD)

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.compare_tab import CompareTab
+from app.data_sources import Sources
 from app.jobs import Jobs
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
@@ -92,7 +93,7 @@ class TrainTab:
         """The form for what the Data tab hands over; ``current`` is the recipe chosen so far."""
         recipe = recipe_for(handed.data, current)
         choices = data_choices(self.place, handed.data)
-        title = next((title for title, value in choices if value == handed.data), handed.data)
+        title = Sources(self.place).title(handed.data) or handed.data
         kept = recipe == current
         return [
             gr.skip() if kept else recipe,

@@ -70,3 +70,12 @@ def test_paths_are_for_who_alone_can_open_the_page(
 ) -> None:
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path))
     assert read_place(environment).paths is paths
+
+
+def test_a_card_counts_the_classes_of_its_own_way(empty_place: Place) -> None:
+    sources = Sources(replace(empty_place, paths=True))
+    first, other = (sources.card(f"fgvc-aircraft:{way}") for way in ("variant", "family"))
+    assert first is not None and first.classes == 100
+    assert other is not None and other.classes is None
+    assert sources.title("fgvc-aircraft:family") == "FGVC-Aircraft, by family"
+    assert sources.title("nothing") is None
