@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import OpenPage, served, watched_tabs
 
-from app.place import PROJECT, Place
+from app.place import Place
 from app.studies import finished_studies
 from dait.runs import RunsRoot
 
@@ -32,7 +28,6 @@ NO_BROWSER = (
     "no Chromium found: install one (apt install chromium, or python -m playwright install "
     "chromium) to run the browser tests"
 )
-SECONDS_TO_ANSWER = 90
 
 
 @pytest.fixture
@@ -65,43 +60,8 @@ def app_runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path
 @pytest.fixture(scope="session")
 def app_address(app_runs: Path) -> Iterator[str]:
     """The address of ``python app.py``, started from another folder than the project's."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DAIT_RUNS": str(app_runs),
-        "GRADIO_SERVER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
-    environment.pop("SPACE_ID", None)
-    output = app_runs.parent / "app.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, str(PROJECT / "app.py")],
-            cwd=app_runs.parent,
-            env=environment,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(address, process, output)
+    with served(app_runs) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + SECONDS_TO_ANSWER
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the app does not answer:\n{output.read_text()}")
 
 
 @pytest.fixture(scope="session")
@@ -119,3 +79,10 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, app_address: str) -> Iterator[OpenPage]:
+    """Open the page in a tab; in the end no tab may have logged an error or asked elsewhere."""
+    with watched_tabs(browser, app_address) as open_tab:
+        yield open_tab

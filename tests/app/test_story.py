@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import OpenPage
 from PIL import Image
 
 from app import uploads
@@ -18,38 +18,6 @@ CARDS = ".ds-cell"
 SECONDS = 1000  # milliseconds
 TO_LOAD, TO_TRAIN = 120 * SECONDS, 400 * SECONDS
 PHONE = {"width": 390, "height": 844}
-
-OpenPage = Callable[..., Any]
-
-
-@pytest.fixture
-def open_page(browser: Any, app_address: str) -> Iterator[OpenPage]:
-    """Open the page in a tab; in the end no tab may have logged an error or asked elsewhere."""
-    faults: list[str] = []
-    contexts = []
-
-    def check_request(request: Any) -> None:
-        if not request.url.startswith((app_address, "data:", "blob:")):
-            faults.append(f"asked {request.url}")
-
-    def check_message(message: Any) -> None:
-        if message.type == "error":
-            faults.append(f"logged {message.text}")
-
-    def open_tab(query: str = "", viewport: dict[str, int] | None = None) -> Any:
-        context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", check_request)
-        page.on("console", check_message)
-        page.on("pageerror", lambda error: faults.append(f"raised {error}"))
-        page.goto(f"{app_address}/{query}")
-        return page
-
-    yield open_tab
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def see_comparison(page: Any) -> None:
