@@ -74,8 +74,16 @@ class Uploads:
         return name
 
     def delete(self, name: object) -> None:
-        """Delete an upload for everybody. Raises ``UserError`` if it is not there."""
-        self.path(name).unlink(missing_ok=True)
+        """Delete an upload and what was unpacked of it. Raises ``UserError`` if it is not there."""
+        from dait.data.archive import forget_archive
+
+        file = self.path(name)
+        size = file.stat().st_size
+        others = [self.folder / other for other in self.names() if other != name]
+        # Archives with the same bytes share what is unpacked.
+        if not any(other.stat().st_size == size for other in others):
+            forget_archive(file)
+        file.unlink(missing_ok=True)
 
 
 def _suffix(name: str) -> str:

@@ -14,7 +14,7 @@ from dait.data.layout import SPLIT_NAMES, require_fractions
 from dait.data.listing import Listing
 from dait.data.store import cache_dir
 from dait.data.table import is_table, list_table
-from dait.data.unpack import DEFAULT_LIMITS, SUFFIXES, Limits, unpack
+from dait.data.unpack import SUFFIXES, Limits, limits_here, unpack
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 
@@ -33,7 +33,7 @@ def list_archive(
     test_fraction: float = 0.2,
     split_seed: int = 0,
     emit: Emit = ignore,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | None = None,
 ) -> Listing:
     """The photographs of a ``.zip`` or ``.tar`` (plain, gz, bz2, xz).
 
@@ -42,14 +42,14 @@ def list_archive(
     cache under a hash of its bytes: an archive that comes again, whatever its path, is not unpacked
     again, and its listing has the same fingerprint.
 
-    emit: hears ``Progress`` of reading and unpacking.
+    emit: hears ``Progress`` of reading and unpacking. limits: by default those of this machine.
     Raises ``UserError`` as ``unpack``, ``list_folder`` and ``list_table`` do; then nothing stays.
     """
     archive = Path(path).expanduser()
     require_fractions(val_fraction, test_fraction)
     digest = _digest(archive, emit)
-    folder = cache_dir() / "archives" / digest[:32]
-    unpack(archive, folder, limits, emit)
+    folder = _unpacked(digest)
+    unpack(archive, folder, limits or limits_here(), emit)
     root = _unwrapped(folder)
     try:
         tables = [file for file in sorted(root.glob("*.csv")) if is_table(file)]
@@ -69,6 +69,15 @@ def list_archive(
         for name, entries in listing.splits.items()
     }
     return replace(listing, name=_stem(archive), root=archive, splits=splits)
+
+
+def forget_archive(path: str | Path) -> None:
+    """Remove what was unpacked of an archive. Raises ``UserError`` where it cannot be read."""
+    shutil.rmtree(_unpacked(_digest(Path(path), ignore)), ignore_errors=True)
+
+
+def _unpacked(digest: str) -> Path:
+    return cache_dir() / "archives" / digest[:32]
 
 
 def _digest(archive: Path, emit: Emit) -> str:

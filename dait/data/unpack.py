@@ -51,6 +51,13 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+SPACE_LIMITS = Limits(files=20_000, bytes=2 * 2**30)
+"""Where strangers upload: a small archive may unpack to a thousand times its size."""
+
+
+def limits_here() -> Limits:
+    """The bounds of this machine: those of a public Hugging Face Space, or the wide ones."""
+    return SPACE_LIMITS if os.environ.get("SPACE_ID") else DEFAULT_LIMITS
 
 
 def unpack(archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS, emit: Emit = ignore) -> None:

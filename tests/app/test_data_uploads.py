@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.data_uploads import Uploads
 from app.place import Limits, Place
+from dait.data.archive import list_archive
 from dait.errors import UserError
 
 
@@ -70,6 +74,27 @@ def test_only_what_was_uploaded_can_be_named_or_deleted(empty_place: Place, sent
     assert outside.exists()
     uploads.delete("a.zip")
     assert uploads.names() == []
+
+
+def test_what_was_unpacked_goes_with_the_upload(
+    empty_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as pack:
+        for number in range(8):
+            picture = io.BytesIO()
+            Image.new("RGB", (20, 20), (number * 30, 0, 0)).save(picture, "PNG")
+            pack.writestr(f"{'ab'[number % 2]}/{number}.png", picture.getvalue())
+    uploads = Uploads(empty_place)
+    names = [uploads.keep(archive, "photos.zip"), uploads.keep(archive, "again.zip")]
+    list_archive(uploads.path(names[0]))
+    unpacked = tmp_path / "cache" / "archives"
+    assert len(list(unpacked.glob("*/*/*.png"))) == 8
+    uploads.delete(names[0])
+    assert len(list(unpacked.glob("*/*/*.png"))) == 8  # the other upload's too
+    uploads.delete(names[1])
+    assert not list(unpacked.glob("*/*"))
 
 
 def test_uploads_are_no_studies(empty_place: Place, sent: Path) -> None:

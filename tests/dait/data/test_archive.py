@@ -14,7 +14,7 @@ import pytest
 from dait.data.archive import list_archive
 from dait.data.listed import ListedDataset
 from dait.data.listing import Listing
-from dait.data.unpack import Limits
+from dait.data.unpack import DEFAULT_LIMITS, SPACE_LIMITS, Limits, limits_here
 from dait.errors import UserError
 from dait.events import Event, Progress
 
@@ -173,3 +173,11 @@ def test_mistakes_are_sentences(folder: Path, own_cache: Path) -> None:
     with pytest.raises(UserError, match="leave some for training"):
         list_archive(packed(folder, "zip"), val_fraction=0.9)
     assert not (own_cache / "archives").exists()
+
+
+def test_strangers_on_a_space_get_less_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert limits_here() == DEFAULT_LIMITS
+    monkeypatch.setenv("SPACE_ID", "someone/studio")
+    assert limits_here() == SPACE_LIMITS
+    assert SPACE_LIMITS.bytes < DEFAULT_LIMITS.bytes and SPACE_LIMITS.files < DEFAULT_LIMITS.files
