@@ -32,7 +32,7 @@ def comparison_table(rows: Sequence[Row], caption: str) -> str:
         *("MACs", "Latency", "File"),
     )
     body = [(_network(row), [_accuracy(row), *_figures(row)]) for row in rows]
-    return _table(caption, "Network", names, body)
+    return table_html(caption, "Network", names, body)
 
 
 def representation_table(rows: Sequence[Row], caption: str) -> str:
@@ -46,7 +46,7 @@ def representation_table(rows: Sequence[Row], caption: str) -> str:
         )
         for row in rows
     ]
-    return _table(caption, "Network", names, body)
+    return table_html(caption, "Network", names, body)
 
 
 def studies_table(entries: Sequence[Entry]) -> str:
@@ -64,7 +64,7 @@ def studies_table(entries: Sequence[Entry]) -> str:
             (escape(moment(entry.started)), ""),
         ]
         body.append((f"{escape(entry.title)}<small>{escape(entry.id)}</small>", cells))
-    return _table("Studies trained here, newest first.", "Study", names, body)
+    return table_html("Studies trained here, newest first.", "Study", names, body)
 
 
 def _network(row: Row) -> str:
@@ -99,7 +99,7 @@ def _plain(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.3f}".replace("-", "−")
 
 
-def _table(
+def table_html(
     caption: str,
     first: str,
     names: Sequence[str],
