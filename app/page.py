@@ -1,4 +1,4 @@
-"""The page: a header and four tabs."""
+"""The page: a header and five tabs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.data_prompt_box import prompts_of
 from app.data_prompts import read_teacher
 from app.data_reading import SIZES
 from app.data_tab import DataTab, build_data_tab
+from app.explore_tab import build_explore_tab
 from app.jobs import Jobs
 from app.notice import notice
 from app.place import Place
@@ -41,6 +42,8 @@ def build_page(place: Place) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views)
+            with gr.Tab("Explore", id="explore") as explore_panel:
+                build_explore_tab(explore_panel, views)
             with gr.Tab("Data", id="data") as data_panel:
                 data = build_data_tab(data_panel, place, jobs)
             with gr.Tab("Train", id="train") as train_panel:
