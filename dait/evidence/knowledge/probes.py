@@ -21,7 +21,7 @@ from dait.data.base import Dataset, Split
 from dait.evidence.knowledge.results import NEW_BIRDS, TRAIN, Reading
 from dait.evidence.knowledge.words import share
 
-COSTS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+COSTS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Inverse regularisation strengths that validation chooses from; on standardised features."""
 
 CLASS = "class"
