@@ -12,8 +12,7 @@ from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-NAME = "fieldguide_hybrid_vit"
-STRIDE = 8
+STRIDE = 16
 
 
 class _Residual(nn.Module):
@@ -36,29 +35,6 @@ def _halve(channels: int, out: int) -> list[nn.Module]:
 
 
 class ConvolutionalPatches(nn.Module):
-    """``(B, 3, S, S)`` → ``(B, (S / 8)², embed_dim)``, in place of timm's ``PatchEmbed``."""
-
-    def __init__(self, img_size: int = 64, embed_dim: int = 160, **_: Any) -> None:
-        super().__init__()
-        side = img_size if isinstance(img_size, int) else img_size[0]
-        self.img_size = (side, side)
-        self.patch_size = (STRIDE, STRIDE)
-        self.grid_size = (side // STRIDE, side // STRIDE)
-        self.num_patches = self.grid_size[0] * self.grid_size[1]
-        self.proj = nn.Sequential(
-            *_halve(3, 24),
-            *_halve(24, 48),
-            _Residual(48),
-            *_halve(48, 128),
-            _Residual(128),
-            nn.Conv2d(128, embed_dim, 1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x).flatten(2).transpose(1, 2)
-
-
-class FinePatches(nn.Module):
     """``(B, 3, S, S)`` → ``(B, (S / 16)², embed_dim)``, in place of timm's ``PatchEmbed``.
 
     Small parts are read at an eighth of the resolution, where convolutions are cheap; the
@@ -69,8 +45,8 @@ class FinePatches(nn.Module):
         super().__init__()
         side = img_size if isinstance(img_size, int) else img_size[0]
         self.img_size = (side, side)
-        self.patch_size = (16, 16)
-        self.grid_size = (side // 16, side // 16)
+        self.patch_size = (STRIDE, STRIDE)
+        self.grid_size = (side // STRIDE, side // STRIDE)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
         self.proj = nn.Sequential(
             *_halve(3, 24),
@@ -91,28 +67,10 @@ def fieldguide_vit16(pretrained: bool = False, **kwargs: Any) -> VisionTransform
     """timm's entry point, as OpenCLIP calls it: average pooling, no class token, no head."""
     model: Any = VisionTransformer(
         img_size=kwargs.get("img_size") or 96,
-        patch_size=16,
+        patch_size=STRIDE,
         embed_dim=192,
         depth=4,
         num_heads=6,
-        num_classes=0,
-        class_token=False,
-        global_pool="avg",
-        embed_layer=FinePatches,
-    )
-    model.default_cfg = model.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    return model
-
-
-@register_model
-def fieldguide_hybrid_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """timm's entry point, as OpenCLIP calls it: average pooling, no class token, no head."""
-    model: Any = VisionTransformer(
-        img_size=kwargs.get("img_size") or 64,
-        patch_size=STRIDE,
-        embed_dim=160,
-        depth=4,
-        num_heads=5,
         num_classes=0,
         class_token=False,
         global_pool="avg",

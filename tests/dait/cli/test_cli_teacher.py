@@ -118,11 +118,11 @@ def test_pretrain_writes_a_teacher(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vision = {
-        "timm_model_name": "fieldguide_hybrid_vit",
+        "timm_model_name": "fieldguide_vit16",
         "timm_model_pretrained": False,
         "timm_pool": "",
         "timm_proj": "linear",
-        "image_size": 64,
+        "image_size": 96,
     }
     text = {"context_length": 40, "vocab_size": 0, "width": 8, "heads": 1, "layers": 1}
     recipe = {
