@@ -27,7 +27,7 @@ from dait.evidence.knowledge.results import (
     Reading,
     Retrieval,
     Share,
-    ZeroShotFigures,
+    ZeroShotShares,
 )
 
 QUERY = "a bird with a red crown"
@@ -68,7 +68,7 @@ def knowledge() -> Knowledge:
         weights_hash="0",
         data="fieldguide",
         image_size=48,
-        zero_shot=ZeroShotFigures(split="test", classes=4, top1=share(0.5123), top5=share(1.0)),
+        zero_shot=ZeroShotShares(split="test", classes=4, top1=share(0.5123), top5=share(1.0)),
         retrieval=Retrieval(
             pairs=1000, image_to_text=pairs, text_to_image=pairs, unambiguous=0.987
         ),

@@ -35,7 +35,7 @@ class Share(Figures):
     count: int = Field(ge=1)
 
 
-class ZeroShotFigures(Figures):
+class ZeroShotShares(Figures):
     """Top-1 and top-5 of a frozen teacher on a split with so many classes; nothing is trained.
 
     The prototypes are those of ``prototypes_of``: texts, or for a teacher that reads none the
@@ -141,7 +141,7 @@ class Knowledge(Figures):
     weights_hash: str
     data: str
     image_size: int
-    zero_shot: ZeroShotFigures
+    zero_shot: ZeroShotShares
     retrieval: Retrieval | None
     attributes: tuple[AttributeFigures, ...] | None
     networks: tuple[NetworkFigures, ...]

@@ -19,7 +19,7 @@ from dait.evidence.knowledge.results import (
     AttributeScore,
     Retrieval,
     Share,
-    ZeroShotFigures,
+    ZeroShotShares,
 )
 from dait.evidence.metrics import bootstrap_interval, top_k_correct
 from dait.teachers.base import Reader
@@ -36,10 +36,10 @@ def share(correct: np.ndarray) -> Share:
 
 def zero_shot(
     embeddings: Tensor, prototypes: Tensor, labels: np.ndarray, split: str
-) -> ZeroShotFigures:
+) -> ZeroShotShares:
     """``(N, d)`` image embeddings against ``(C, d)`` prototypes."""
     logits = (embeddings @ prototypes.T).numpy()
-    return ZeroShotFigures(
+    return ZeroShotShares(
         split=split,
         classes=len(prototypes),
         top1=share(top_k_correct(logits, labels, 1)),
