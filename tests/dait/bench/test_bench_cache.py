@@ -55,8 +55,12 @@ def test_the_first_stage_counts_its_backward_pass(clip_folder: Path) -> None:
         views=1, epochs=1, images=1, batch=2, steps=1, repeats=1,
     )["macs"]  # fmt: skip
     recipe = load_recipe("demo")
-    forward = count_macs(build_network(recipe.intermediate, 40, recipe.data.size))
-    assert 2.8 < found["stage1"] / forward < 3.2 and 3.8 < found["stage2"] / forward < 4.2
+    teacher, student = (
+        count_macs(build_network(spec, 40, recipe.data.size))
+        for spec in (recipe.intermediate, recipe.student)
+    )
+    assert found["stage1"] == pytest.approx(3 * teacher, rel=0.07)
+    assert found["stage2"] == pytest.approx(teacher + 3 * student, rel=0.07)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1,two", "1.5"])
