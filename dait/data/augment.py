@@ -132,7 +132,7 @@ def view_batch(
     """
     source = _as_uint8(images, channels=3)
     if policy.kind == "original":
-        return source.permute(0, 3, 1, 2).contiguous().float().div_(255.0)
+        return source.permute(0, 3, 1, 2).float().div_(255.0)
     draws, jitter = Draws(indices, view, seed, len(source)), _JITTERS.get(policy.kind)
     geometry, padding = _geometry(draws, _WINDOWS[policy.kind]), _padding(policy)
     colours = colour_matrices(draws, source, jitter) if jitter else None

@@ -62,7 +62,8 @@ class OpenClipTeacher(nn.Module):
         return 0.0 if bias is None else float(bias)
 
     def embed_with_gradient(self, images: Tensor) -> Tensor:
-        pixels = (resized(images, self.image_size, self.interpolation) - self._mean) / self._std
+        seen = resized(images, self.image_size, self.interpolation)
+        pixels = (seen - self._mean).div_(self._std)  # in place: memory is what this costs
         return nn.functional.normalize(self.model.encode_image(pixels), dim=-1)
 
     @torch.no_grad()
