@@ -45,6 +45,9 @@ class SizeRange:
     upscaled: int
 
 
+_WORDS: dict[SplitName, str] = {"train": "training", "val": "validation", "test": "test"}
+
+
 @dataclass(frozen=True)
 class Report:
     """Classes, counts, files left out, leaks between splits, and sentences on what is amiss.
@@ -180,7 +183,8 @@ def _about_copies(traces: dict[SplitName, Traces]) -> Iterator[str]:
     for name, found in traces.items():
         copies = copies_within(found)
         if copies:
-            yield f"{copies:,} {name} images are copies of others in the same split."
+            some = "image is a copy of another" if copies == 1 else "images are copies of others"
+            yield f"{copies:,} {_WORDS[name]} {some} in the same split."
 
 
 def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
@@ -212,12 +216,13 @@ def _about_classes(classes: tuple[ClassCount, ...]) -> Iterator[str]:
             f"The classes are uneven: ‘{most.name}’ has {most.train:,} training images, "
             f"‘{least.name}’ {least.train:,}. Look at the mean per class beside the accuracy."
         )
-    for split in ("val", "test"):
+    evaluated: tuple[SplitName, ...] = ("val", "test")
+    for split in evaluated:
         none = [count.name for count in classes if not getattr(count, split)]
         if none:
             yield (
-                f"{len(none):,} of {len(classes):,} classes have no {split} image, the first "
-                f"‘{none[0]}’: nothing is measured of them there."
+                f"{len(none):,} of {len(classes):,} classes have no {_WORDS[split]} image, "
+                f"the first ‘{none[0]}’: nothing is measured of them there."
             )
     names = Counter(count.name.casefold() for count in classes)
     shared = [name for name, times in names.items() if times > 1]

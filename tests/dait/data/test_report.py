@@ -76,7 +76,7 @@ def test_leaks_are_the_first_warning(folder: Path) -> None:
 
 def test_copies_within_a_split(folder: Path) -> None:
     shutil.copy(folder / "train/dog/03.png", folder / "train/dog/99.png")
-    assert read(folder).warnings == ("1 train images are copies of others in the same split.",)
+    assert read(folder).warnings == ("1 training image is a copy of another in the same split.",)
 
 
 def test_bad_files(folder: Path) -> None:
