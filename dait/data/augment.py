@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dait.data.base import Dataset, ViewKind
+from dait.data.base import ViewKind
 from dait.data.draws import Draws
 from dait.data.photometric import Jitter, blur, colour_matrices, recolour
 from dait.errors import UserError
@@ -103,14 +103,11 @@ class ViewPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """Names what this policy does to pixels, to the bit; see ``pipeline_fingerprint``."""
+        """Names what this policy does to pixels, to the bit: geometry, colours, library versions.
+
+        With ``Dataset.fingerprint`` it names every pixel of every view.
+        """
         return f"{self.kind}-v{AUGMENT_VERSION}-torch{torch.__version__}-numpy{np.__version__}"
-
-
-def pipeline_fingerprint(data: Dataset, policy: ViewPolicy) -> str:
-    """Names every pixel of every view: the files or drawings, their size, what decodes or draws
-    them, the geometry and colours of the policy, and the versions of the libraries under these."""
-    return f"{data.fingerprint}-{policy.fingerprint}"
 
 
 def view_batch(

@@ -16,12 +16,10 @@ import torch
 from dait.data import augment
 from dait.data.augment import (
     ViewPolicy,
-    pipeline_fingerprint,
     view_batch,
     view_boxes,
     view_masks,
 )
-from dait.data.fieldguide import open_fieldguide
 from dait.errors import UserError
 
 RANDOM = [ViewPolicy("light"), ViewPolicy("full"), ViewPolicy("paper")]
@@ -287,15 +285,6 @@ def test_paper_blurs_every_second_view_by_the_size() -> None:
 def test_fingerprints_tell_policies_apart() -> None:
     names = {policy.fingerprint for policy in ALL}
     assert len(names) == 4 and all(torch.__version__ in name for name in names)
-
-
-def test_one_fingerprint_names_data_and_policy() -> None:
-    names = {
-        pipeline_fingerprint(open_fieldguide(size=32, seed=seed), policy)
-        for seed in (0, 1)
-        for policy in ALL
-    }
-    assert len(names) == 8
 
 
 def test_wrong_arguments_are_refused() -> None:
