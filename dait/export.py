@@ -54,7 +54,9 @@ def _write_description(study: StudyFolder, target: StudyFolder) -> None:
 
 def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
     """The recipe with a folder's name in place of where it lies on this machine."""
-    source = Path(recipe["data"]["source"]).name
+    source = recipe["data"]["source"]
+    if not source.startswith("hf:"):  # a name that has a slash, and is no path
+        source = Path(source).name
     return {**recipe, "data": {**recipe["data"], "source": source}}
 
 

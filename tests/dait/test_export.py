@@ -83,3 +83,22 @@ def test_a_broken_export_leaves_nothing(tiny_study: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError):
         export_study(StudyFolder(study), tmp_path / "shipped")
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+@pytest.mark.parametrize(
+    ("source", "shipped"),
+    [
+        ("hf:owner/pets", "hf:owner/pets"),
+        ("/home/somebody/pets.zip", "pets.zip"),
+        ("fgvc-aircraft:family", "fgvc-aircraft:family"),
+    ],
+)
+def test_a_name_is_kept_and_a_place_is_not(
+    source: str, shipped: str, tiny_study: Path, tmp_path: Path
+) -> None:
+    study = StudyFolder(Path(shutil.copytree(tiny_study, tmp_path / "study")))
+    described = study.description()
+    described["recipe"]["data"]["source"] = source
+    study.write_description(described)
+    exported = export_study(study, tmp_path / "out").description()
+    assert exported["recipe"]["data"]["source"] == shipped
