@@ -215,11 +215,7 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
             )
         pixels = (images - mean) / std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        # The CPU's fused attention kernel has a backward pass several times slower than plain.
-        with sdpa_kernel(SDPBackend.MATH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-                image_features, text_features, scale = model(pixels, tokenizer(sentences))
-            loss = loss_of(image_features.float(), text_features.float(), scale)
+        loss = _contrast(model, pixels, tokenizer(sentences), loss_of, recipe.bf16)
         if not torch.isfinite(loss):
             raise UserError(f"The loss is {loss.item()} at step {step}; lower the learning rate.")
         optimizer.zero_grad(set_to_none=True)
@@ -235,6 +231,15 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     write_model(teacher, tokenizer, architecture, out)
     checkpoint.unlink(missing_ok=True)
     (out / "tower-state.pt").unlink(missing_ok=True)
+
+
+def _contrast(model: Any, pixels: Tensor, tokens: Tensor, loss_of: Any, bf16: bool) -> Tensor:
+    # The CPU's fused attention kernel has a backward pass several times slower than plain.
+    with sdpa_kernel(SDPBackend.MATH):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            image_features, text_features, scale = model(pixels, tokens)
+        loss: Tensor = loss_of(image_features.float(), text_features.float(), scale)
+    return loss
 
 
 def _pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
