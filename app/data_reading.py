@@ -162,7 +162,7 @@ class Readings:
 
     def _open(self, key: Key, recipe: Recipe, emit: Emit) -> Opened:
         from dait.data.report import report
-        from dait.pipeline import open_data
+        from dait.workbench import open_data
 
         dataset = open_data(recipe, emit)
         with self._lock:

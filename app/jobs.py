@@ -21,8 +21,9 @@ from pathlib import Path
 import psutil
 
 from app.place import PROJECT
+from dait.config.arms import Arm
 from dait.errors import UserError
-from dait.recipe import Arm, Recipe
+from dait.recipe import Recipe
 from dait.runs import (
     WORKING_STATES,
     RunsRoot,

@@ -10,9 +10,10 @@ from app.data_sources import FIELD_GUIDE, Sources
 from app.jobs import Order
 from app.place import Place
 from app.wording import listed
+from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
 from dait.models.spec import SUGGESTED_NETWORKS, NetworkSpec
-from dait.recipe import ARMS, OWN_FOLDER, Arm, Recipe, load_recipe, recipe_names
+from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.teachers.prompts import Prompts, reads_prompts
 
 AS_IN_RECIPE = ""

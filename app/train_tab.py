@@ -29,9 +29,10 @@ from app.train_form import (
 )
 from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
 from app.wording import escape
+from dait.config.arms import ARMS
 from dait.errors import UserError
 from dait.evidence.palette import arm_title
-from dait.recipe import ARMS, load_recipe
+from dait.recipe import load_recipe
 from dait.runs import StudyFolder
 
 POLL_SECONDS = 2.0

@@ -165,10 +165,14 @@ class RunFolder(StatusFolder):
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
-        self.student = self.path / "student.safetensors"
-        self.intermediate = self.path / "intermediate.safetensors"
+        self.student = self.weights("student")
+        self.intermediate = self.weights("intermediate")
         self.predictions = self.path / "predictions.npz"
         self.checkpoints = self.path / "checkpoints"
+
+    def weights(self, role: str) -> Path:
+        """The file of the network that has this role in the arm."""
+        return self.path / f"{role}.safetensors"
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folder with its ``config.yaml``; raises ``UserError`` if it holds a run."""

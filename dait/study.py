@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from dait.config.arms import Arm
 from dait.errors import Stopped, UserError
 from dait.events import Emit, Note
 from dait.models.cost import count_parameters
-from dait.pipeline import Workbench, left_out, open_data, prepare, run_arm, stage_plan
-from dait.recipe import Arm, Recipe
+from dait.pipeline import run_arm, stage_plan
+from dait.recipe import Recipe
 from dait.runs import RunFolder, StudyFolder, write_atomically
 from dait.sinks import RunSink, StudySink, fan_out
+from dait.workbench import Workbench, left_out, open_data, prepare
 
 
 def run_study(

@@ -20,7 +20,6 @@ from dait.bench.stand_ins import SIZED, Noise, teacher_for_bench
 from dait.data.augment import ViewPolicy
 from dait.data.base import ViewKind
 from dait.events import EpochDone, Event
-from dait.loop import Stage, train_stage
 from dait.models.cost import count_macs
 from dait.models.network import NetworkSpec, build_network
 from dait.recipe import Recipe, load_recipe
@@ -29,6 +28,7 @@ from dait.tasks.base import Batch, Task
 from dait.tasks.distil import DistilTask
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
+from dait.training.loop import Stage, train_stage
 
 _EPOCHS = 3
 

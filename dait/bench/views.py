@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dait.config.arms import Arm
 from dait.errors import UserError
 from dait.events import Emit
-from dait.recipe import Arm, Recipe
+from dait.recipe import Recipe
 from dait.teachers.cache.inventory import default_root, entries
 
 LIVE = "live"
@@ -44,8 +45,9 @@ def measure_views(
     ``seconds`` (mean) and ``bytes``; ``tell`` hears it as soon as it is known. Raises ``UserError``
     for data or a teacher that are not to be had.
     """
-    from dait.pipeline import prepare, run_arm
+    from dait.pipeline import run_arm
     from dait.runs import RunFolder
+    from dait.workbench import prepare
 
     bench, rows = prepare(recipe, emit), []
     for count in counts:

@@ -9,8 +9,9 @@ from contextlib import closing
 from typing import Any
 
 from dait.cli.study import parse_seeds
+from dait.config.arms import ARMS
 from dait.errors import UserError
-from dait.recipe import ARMS, load_recipe
+from dait.recipe import load_recipe
 
 _TEACHER = "fieldguide-clip, vit-b-32 or vit-l-14 (random weights), or any teacher's name"
 

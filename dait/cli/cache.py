@@ -98,11 +98,11 @@ def _build(
 ) -> list[dict[str, Any]]:
     from torch import nn
 
-    from dait.pipeline import device, open_data, teacher_views
     from dait.teachers.registry import load_teacher
+    from dait.workbench import device, open_data, teacher_views
 
     data = open_data(recipe, emit)
-    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(share.device or device())
     epochs = max(recipe.train.epochs, recipe.dait.stage1_epochs or 0)

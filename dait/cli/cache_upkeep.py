@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
 from dait.recipe import parse_recipe
 
 if TYPE_CHECKING:
+    from dait.events import Emit
     from dait.teachers.cache.inventory import Entry
     from dait.teachers.views import TeacherViews
 
@@ -63,6 +65,7 @@ def _register_prune(actions: Any) -> None:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Recompute a sample of every set; 1 where one is not good."""
+    from dait.sinks import TerminalSink
     from dait.teachers.cache.inventory import chosen, default_root, entries
 
     if args.sample < 1:
@@ -70,7 +73,8 @@ def run_verify(args: argparse.Namespace) -> int:
     found = entries(default_root())
     if args.keys:
         found = chosen(found, args.keys)
-    rows = [_verified(entry, args.sample) for entry in found]
+    with closing(TerminalSink()) as terminal:
+        rows = [_verified(entry, args.sample, terminal) for entry in found]
     bad = sum(row["good"] is False for row in rows)
     skipped = sum(row["good"] is None for row in rows)
     print(f"{len(rows) - bad - skipped} sets good, {bad} bad, {skipped} not checked")
@@ -79,12 +83,12 @@ def run_verify(args: argparse.Namespace) -> int:
     return BAD if bad else 0
 
 
-def _verified(entry: Entry, sample: int) -> dict[str, Any]:
+def _verified(entry: Entry, sample: int, emit: Emit) -> dict[str, Any]:
     from dait.teachers.cache.check import check, description_of, differences
 
     row: dict[str, Any] = {"key": entry.key, "good": None, "cosine": None, "checked": 0}
     try:
-        views = _reopened(entry)
+        views = _reopened(entry, emit)
         changed = differences(entry.facts, description_of(views))
     except UserError as error:
         print(f"{entry.key[:8]}  cannot be checked: {error}")
@@ -108,23 +112,22 @@ def _verified(entry: Entry, sample: int) -> dict[str, Any]:
     return row | {"damaged": list(verdict.damaged)}
 
 
-def _reopened(entry: Entry) -> TeacherViews:
+def _reopened(entry: Entry, emit: Emit) -> TeacherViews:
     """The views of an entry, with its data and teacher opened again. Raises ``UserError``."""
     from torch import nn
 
-    from dait.events import ignore
-    from dait.pipeline import device, open_data, teacher_views
     from dait.teachers.registry import load_teacher
+    from dait.workbench import device, open_data, teacher_views
 
     origin = entry.facts.get("origin")
     if not origin:
         raise UserError("its manifest does not say how its data and its teacher were opened.")
     recipe = parse_recipe(origin, f"of the set {entry.key[:8]}")
-    data = open_data(recipe, ignore)
-    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
+    data = open_data(recipe, emit)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
-    return teacher_views(recipe, data, teacher, entry.seed, ignore)
+    return teacher_views(recipe, data, teacher, entry.seed, emit)
 
 
 def run_prune(args: argparse.Namespace) -> int:

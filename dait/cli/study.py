@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
+from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
-from dait.recipe import ARMS, Arm
 from dait.runs import to_json
 
 

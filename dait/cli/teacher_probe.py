@@ -64,29 +64,31 @@ def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
     from dait.data.registry import open_dataset
     from dait.evidence.knowledge.measure import measure_teacher
 
+    # First: what is missing should be told before a data set is read.
+    teacher = _teacher(args.teacher, args.teacher_size, emit)
     data = open_dataset(args.data or "fieldguide", size=args.size or 96, emit=emit)
-    return measure_teacher(_teacher(args.teacher, args.teacher_size), data, emit, args.pairs)
+    return measure_teacher(teacher, data, emit, args.pairs)
 
 
 def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
     from dait.evidence.knowledge.measure import measure_study
     from dait.evidence.records import read_study
-    from dait.pipeline import open_data
     from dait.runs import StudyFolder
+    from dait.workbench import open_data
 
     study = StudyFolder(Path(args.study))
     recipe = read_study(study).recipe
-    teacher = _teacher(args.teacher, recipe.teacher.image_size)
+    teacher = _teacher(args.teacher, recipe.teacher.image_size, emit)
     return measure_study(study, teacher, open_data(recipe, emit), emit, args.pairs)
 
 
-def _teacher(name: str, image_size: int | None) -> Any:
+def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:
     from torch import nn
 
-    from dait.pipeline import device
     from dait.teachers.registry import load_teacher
+    from dait.workbench import device
 
-    teacher = load_teacher(name, image_size)
+    teacher = load_teacher(name, image_size, emit)
     return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_seeds
-from dait.recipe import ARMS
+from dait.config.arms import ARMS
 from dait.runs import to_json
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dait.config.inputs import DataConfig
 from dait.data.decode import decode_framed, decode_image
 from dait.data.listing import Entry
 from dait.errors import UserError
-from dait.recipe import DataConfig
 
 
 class SingleImages:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
 from dait.losses import cosine_distance, distillation, zero_shot_logits
 from dait.models.network import Network
-from dait.recipe import DaitConfig
 from dait.tasks.base import Batch, Task, TaskOutput, projection
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
 
 from torch import Tensor, nn
 
 from dait.data.base import ViewKind
 from dait.models.network import Network
+
+Role = Literal["student", "intermediate"]
+"""What a network is to an arm; its weights' file is called so."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,14 @@ class Task(nn.Module):
 
     ``network`` is what is evaluated and exported. ``projections`` are training-time parts, saved
     apart. A frozen teacher is held by a subclass outside ``parameters()`` of training (see
-    ``trainable``) and stays in eval mode.
+    ``trainable``) and stays in eval mode. ``companions`` are further networks that belong to the
+    result: trained beside the first, or fixed from the start.
     """
 
     stage: str
     needs_vlm = False
     views: ViewKind
+    companions: Mapping[Role, Network] = MappingProxyType({})
 
     def __init__(self, network: Network, views: ViewKind) -> None:
         super().__init__()

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
 from dait.losses import cosine_distance, distillation, spatial_distance
 from dait.models.network import Network
-from dait.recipe import DaitConfig
 from dait.tasks.base import Batch, Task, TaskOutput, projection
 
 

@@ -10,17 +10,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dait.config.arms import ARMS
 from dait.data.fieldguide import FieldGuide
 from dait.data.listed import ListedDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
-from dait.pipeline import Workbench, new_network, open_data, prepare, run_arm, stage_plan
-from dait.recipe import ARMS, Recipe
+from dait.pipeline import new_network, run_arm, stage_plan
+from dait.recipe import Recipe
 from dait.runs import RunFolder
 from dait.teachers.base import text_prototypes
 from dait.teachers.registry import embed_split, prototypes_of
 from dait.teachers.vision_only import VisionOnlyTeacher
+from dait.workbench import Workbench, open_data, prepare
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +77,8 @@ def test_a_dait_run_keeps_its_parts_apart(bench: Workbench, tmp_path: Path) -> N
     student, middle = load_network(run.student), load_network(run.intermediate)
     assert student.description.arm == "dait" and student.classes == bench.class_keys
     assert middle.description.arm == "intermediate"
-    stage1 = load_tensors(run.checkpoints / "projections-stage1.safetensors")
-    stage2 = load_tensors(run.checkpoints / "projections-stage2.safetensors")
+    stage1 = load_tensors(run.checkpoints / "projections-intermediate.safetensors")
+    stage2 = load_tensors(run.checkpoints / "projections-student.safetensors")
     assert stage1.keys() == {"intermediate_to_vlm.weight", "intermediate_to_vlm.bias"}
     assert stage2.keys() == {"map_adapter.weight", "map_adapter.bias"}
     kept = set(student.network.state_dict()) | set(middle.network.state_dict())

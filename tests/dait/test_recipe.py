@@ -9,9 +9,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from dait.config.arms import ARMS
 from dait.errors import UserError
 from dait.models.network import build_network
-from dait.recipe import ARMS, Recipe, load_recipe, parse_recipe, recipe_names
+from dait.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 
 
 def fault_of(raw: Any) -> str:

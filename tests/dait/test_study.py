@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from dait import study as study_module
+from dait.config.arms import ARMS
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone, ignore
 from dait.models.checkpoint import file_sha256
-from dait.recipe import ARMS, Recipe, parse_recipe
+from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 from dait.study import run_study
 
@@ -63,8 +64,8 @@ def test_a_run_folder_holds_what_the_contract_says(
         assert names == RUN_FILES | ({"intermediate.safetensors"} if arm == "dait" else set())
         assert {path.name for path in run.checkpoints.glob("*")} == {
             "independent": set(),
-            "direct": {"projections-direct.safetensors"},
-            "dait": {"projections-stage1.safetensors", "projections-stage2.safetensors"},
+            "direct": {"projections-student.safetensors"},
+            "dait": {"projections-intermediate.safetensors", "projections-student.safetensors"},
         }[arm]
         config = run.config()
         assert (config.pop("arm"), config.pop("seed")) == (arm, 0)
@@ -137,7 +138,7 @@ def test_a_repeated_run_gives_the_same_numbers(
     folder, results = finished
     (again,) = run_study(small_recipe, ["dait"], [1], tmp_path / "again", ignore)
     first = next(row for row in results if (row["arm"], row["seed"]) == ("dait", 1))
-    measured = {"seconds", "latency_ms", "intermediate"}
+    measured = {"seconds", "latency_ms", "intermediate", "between"}
     assert {k: v for k, v in again.items() if k not in measured} == {
         k: v for k, v in first.items() if k not in measured
     }

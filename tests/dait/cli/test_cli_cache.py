@@ -91,8 +91,8 @@ def test_training_finds_what_was_built(
     command: Command, recipe_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dait.events import Event, Note, Progress
-    from dait.pipeline import open_data, teacher_views
     from dait.teachers.registry import load_teacher
+    from dait.workbench import open_data, teacher_views
 
     assert command("cache", "build", recipe_path) == 0
     recipe, events = load_recipe(str(recipe_path)), list[Event]()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dait.recipe import ARMS, parse_recipe
+from dait.config.arms import ARMS
+from dait.recipe import parse_recipe
 from dait.runs import StudyFolder
 
 pytestmark = pytest.mark.slow

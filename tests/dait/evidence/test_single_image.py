@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dait.config.inputs import DataConfig
 from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.evidence.single_image import SingleImages
-from dait.recipe import DataConfig
 
 
 @pytest.fixture

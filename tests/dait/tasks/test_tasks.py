@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dait.config.arms import DaitConfig, DirectConfig
 from dait.losses import cosine_distance, distillation, spatial_distance, zero_shot_logits
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.recipe import DaitConfig, DirectConfig
 from dait.tasks.adapt import AdaptTask
 from dait.tasks.base import Batch, Task
 from dait.tasks.direct import DirectTask

@@ -10,16 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dait.config.arms import DaitConfig
+from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, Progress, StepDone, ignore
 from dait.inference import predict_split
-from dait.loop import Stage, train_stage
 from dait.models.network import NetworkSpec, build_network
-from dait.recipe import DaitConfig, TrainConfig
 from dait.tasks.adapt import AdaptTask
 from dait.teachers.views import TeacherViews
+from dait.training.loop import Stage, train_stage
 
 
 @dataclass

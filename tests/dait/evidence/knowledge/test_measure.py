@@ -21,9 +21,9 @@ from dait.evidence.knowledge.results import Knowledge, read_knowledge
 from dait.evidence.metrics import evaluate_logits
 from dait.evidence.records import read_study
 from dait.export import export_study
-from dait.pipeline import open_data
 from dait.runs import StudyFolder
 from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+from dait.workbench import open_data
 
 PAIRS = 20
 KEYS = [

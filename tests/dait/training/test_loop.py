@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dait import loop
+from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
 from dait.inference import predict_split
-from dait.loop import Stage, build_optimizer, learning_rate, train_stage
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.recipe import TrainConfig
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
+from dait.training import loop
+from dait.training.loop import Stage, build_optimizer, learning_rate, train_stage
 
 QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import Dataset, Split
 from dait.errors import UserError
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone
 from dait.inference import predict_split
 from dait.models.network import recalibrate_batchnorm
-from dait.recipe import TrainConfig
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.teachers.views import TeacherViews
 

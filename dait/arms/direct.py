@@ -1,0 +1,33 @@
+"""Direct distillation: the frozen teacher teaches the student itself."""
+
+from __future__ import annotations
+
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.config.arms import Arm
+from dait.models.network import Network
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
+from dait.tasks.direct import DirectTask
+
+
+class Direct:
+    """One stage under the frozen teacher."""
+
+    name: Arm = "direct"
+    title = "Direct distillation"
+
+    def stages(self, recipe: Recipe) -> list[TrainingStage]:
+        """The student's."""
+        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+
+    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+        """Labels, the frozen teacher's features and its zero-shot logits."""
+        recipe = around.recipe
+        return DirectTask(
+            network,
+            recipe.views.kind,
+            around.prototypes,
+            around.logit_scale,
+            recipe.direct,
+            recipe.train.label_smoothing,
+        )

@@ -1,0 +1,26 @@
+"""The independent student: labels alone."""
+
+from __future__ import annotations
+
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.config.arms import Arm
+from dait.models.network import Network
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
+from dait.tasks.independent import IndependentTask
+
+
+class Independent:
+    """One stage, no teacher."""
+
+    name: Arm = "independent"
+    title = "Independent student"
+
+    def stages(self, recipe: Recipe) -> list[TrainingStage]:
+        """The student's."""
+        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+
+    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+        """Cross-entropy."""
+        recipe = around.recipe
+        return IndependentTask(network, recipe.views.kind, recipe.train.label_smoothing)

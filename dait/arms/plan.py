@@ -1,0 +1,64 @@
+"""What an arm is: the networks that it trains, one after the other, and the task of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from dait.config.arms import Arm
+from dait.models.network import Network
+from dait.models.spec import NetworkSpec
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
+
+ROLE_TITLES: Mapping[Role, str] = {
+    "student": "student",
+    "intermediate": "intermediate teacher",
+}
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """One network's training: which network, what it is to the arm, and how long it learns."""
+
+    role: Role
+    network: NetworkSpec
+    epochs: int
+
+    @property
+    def title(self) -> str:
+        """What people read: the role in words."""
+        return ROLE_TITLES[self.role]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a stage's task may use besides the network in training.
+
+    prototypes: ``(C, d)`` of the frozen teacher, with its ``logit_scale`` κ; trained: the networks
+    of the stages before; new_network: a network with the initial weights that belong to a role.
+    """
+
+    recipe: Recipe
+    prototypes: Tensor
+    logit_scale: float
+    trained: Mapping[Role, Network]
+    new_network: Callable[[Role, NetworkSpec], Network]
+
+
+class ArmPlan(Protocol):
+    """An arm. The last stage trains the student, and every arm trains the same one."""
+
+    name: Arm
+    title: str
+
+    def stages(self, recipe: Recipe) -> list[TrainingStage]:
+        """The stages in their order."""
+        ...
+
+    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+        """The task of the stage that trains ``role``; ``network`` is the one in training."""
+        ...

@@ -1,0 +1,93 @@
+"""What a training starts from: the images, the frozen teacher, the augmented views."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from dait.config.section import Section
+from dait.data.base import ViewKind
+from dait.errors import UserError
+from dait.teachers.prompts import Prompts
+
+
+class DataConfig(Section):
+    """Which images, at which size, and how they are split."""
+
+    source: str = Field("fieldguide", description="A data set's name, or the path of a folder")
+    size: int = Field(96, ge=32, le=512, description="Side of the square images, in pixels")
+    seed: int = Field(0, ge=0, le=2**31, description="Field Guide: which world is drawn")
+    habitat_bias: float = Field(
+        0.7, ge=0, le=1, description="Field Guide: chance that a training image is in its habitat"
+    )
+    train_per_class: int = Field(30, ge=1, le=5000, description="Field Guide: training images")
+    val_per_class: int = Field(8, ge=1, le=1000, description="Field Guide: validation images")
+    test_per_class: int = Field(25, ge=1, le=1000, description="Field Guide: test images")
+    species: int = Field(40, ge=2, le=40, description="Field Guide: number of species")
+    differing: int = Field(
+        2, ge=1, le=5, description="Field Guide: attributes that differ within a family, at least"
+    )
+    label_noise: float = Field(
+        0.0, ge=0, le=0.9, description="Field Guide: share of training images labelled wrongly"
+    )
+    long_tail: float = Field(
+        1.0, ge=1, le=1000, description="Field Guide: the commonest species' images to the rarest's"
+    )
+    val_fraction: float = Field(
+        0.1, gt=0, le=0.5, description="Folders without a validation split: share held out"
+    )
+
+
+class TeacherConfig(Section):
+    """The frozen teacher."""
+
+    name: str = Field(
+        "fieldguide-clip",
+        description="fieldguide-clip, openclip:MODEL/TAG, openclip-local:FOLDER, imagenet-lite0 "
+        "or timm:NAME",
+    )
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=512,
+        description="Side in pixels at which a timm teacher sees the images; empty: its own",
+    )
+    templates: tuple[str, ...] = Field(
+        (), description="Sentences with {} for a class's name, or openai or simple for CLIP's own"
+    )
+    descriptions: dict[str, tuple[str, ...]] = Field(
+        {}, description="A class's key to sentences about it, instead of the data set's own"
+    )
+
+    @property
+    def prompts(self) -> Prompts:
+        """What a teacher that reads is told of the classes."""
+        return Prompts(self.templates, self.descriptions)
+
+    @model_validator(mode="after")
+    def _sentences_will_do(self) -> TeacherConfig:
+        try:
+            _ = self.prompts
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class ViewsConfig(Section):
+    """The augmented views that a network and the frozen teacher share."""
+
+    kind: ViewKind = Field("full", description="Augmentation of independent, direct and stage 1")
+    distinct: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Different views of an image; epochs go round them. 0: a new one every epoch",
+    )
+    cache: bool = Field(
+        True,
+        description="Keep the frozen teacher's embeddings of the views on disk; false: it looks at "
+        "every batch of every epoch itself",
+    )
+
+    def count(self, epochs: int) -> int:
+        """Different views of an image that this many epochs show."""
+        return min(self.distinct, epochs) if self.distinct else epochs

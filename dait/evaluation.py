@@ -1,0 +1,94 @@
+"""What a finished run is measured by: figures on the test split, costs, stored predictions."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dait.arms.plan import ROLE_TITLES
+from dait.data.base import Split
+from dait.inference import Predictions, predict_split
+from dait.models.cost import measure_cost
+from dait.models.network import Network
+from dait.runs import RunFolder, write_atomically
+from dait.tasks.base import Role
+
+LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
+
+
+def evaluate(logits: Tensor, labels: np.ndarray, slices: Any) -> dict[str, Any]:
+    """The figures of ``dait.evidence.metrics`` for logits on any device."""
+    from dait.evidence.metrics import evaluate_logits
+
+    return evaluate_logits(logits.float().cpu().numpy(), labels, slices)
+
+
+def versions() -> dict[str, str]:
+    """What a figure depends on besides the recipe."""
+    found = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "machine": platform.machine(), **found}
+
+
+def measure_networks(
+    networks: Mapping[Role, Network], test: Split, folder: RunFolder
+) -> dict[str, Any]:
+    """Figures and costs of every network of a run on the test split, the student's at the top.
+
+    ``between`` holds those of the networks that taught it, by role. Logits and pooled vectors of
+    all are written to ``predictions.npz``. Raises UserError if that cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {
+        "labels": np.asarray(test.labels),
+        "ids": np.asarray(test.ids),
+    }
+    figures: dict[Role, dict[str, Any]] = {}
+    for role, network in networks.items():
+        answers = predict_split(network, test)
+        prefix = "" if role == "student" else f"{role}_"
+        arrays |= {f"{prefix}{name}": array for name, array in _arrays(answers).items()}
+        figures[role] = {
+            **evaluate(answers.logits, test.labels, test.slices),
+            "network": network.spec.name,
+            **_cost_figures(network, folder, role),
+            "map": [network.map_channels, *network.map_size],
+        }
+    _write_predictions(folder, arrays)
+    between = {
+        role: {**found, "title": ROLE_TITLES[role]}
+        for role, found in figures.items()
+        if role != "student"
+    }
+    return {**figures["student"], "between": between, "intermediate": between.get("intermediate")}
+
+
+def _cost_figures(network: Network, folder: RunFolder, role: Role) -> dict[str, Any]:
+    cost = measure_cost(network, folder.weights(role))
+    return {
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "latency_ms": cost.latency_ms,
+        "file_bytes": cost.file_bytes,
+    }
+
+
+def _arrays(answers: Predictions) -> dict[str, np.ndarray]:
+    return {"logits": _half(answers.logits), "pooled": _half(answers.pooled)}
+
+
+def _half(values: Tensor) -> np.ndarray:
+    """As fp16, or as they are where a badly trained network gives more than fp16 can hold."""
+    half = values.half()
+    return (half if torch.isfinite(half).all() else values).numpy()
+
+
+def _write_predictions(folder: RunFolder, arrays: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(folder.predictions, buffer.getvalue())
