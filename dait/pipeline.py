@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from dait.arms.catalogue import plan_of
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import ROLE_SEEDS, Surroundings, TrainingStage
 from dait.config.arms import Arm
 from dait.evaluation import measure_networks, versions
 from dait.events import Emit, Note
@@ -20,10 +20,6 @@ from dait.runs import RunFolder
 from dait.tasks.base import Role, Task
 from dait.training.loop import Stage, train_stage
 from dait.workbench import Workbench, device, teacher_views
-
-ROLE_SEEDS: dict[Role, int] = {"student": 0, "intermediate": 1_000_003}
-"""Added to the seed for a role's initial weights: were an intermediate teacher's the student's own,
-feature distillation would start from a match that no other arm has."""
 
 
 def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:

@@ -20,6 +20,11 @@ ROLE_TITLES: Mapping[Role, str] = {
 }
 
 
+ROLE_SEEDS: Mapping[Role, int] = {"student": 0, "intermediate": 1_000_003}
+"""Added to the seed for a role's initial weights: were an intermediate teacher's the student's own,
+feature distillation would start from a match that no other arm has."""
+
+
 @dataclass(frozen=True)
 class TrainingStage:
     """One network's training: which network, what it is to the arm, and how long it learns."""
