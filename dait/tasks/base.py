@@ -40,13 +40,15 @@ class Task(nn.Module):
     ``network`` is what is evaluated and exported. ``projections`` are training-time parts, saved
     apart. A frozen teacher is held by a subclass outside ``parameters()`` of training (see
     ``trainable``) and stays in eval mode. ``companions`` are further networks that belong to the
-    result: trained beside the first, or fixed from the start.
+    result: trained beside the first, or fixed from the start. ``notes`` is what a person should
+    know before the training starts, in sentences.
     """
 
     stage: str
     needs_vlm = False
     views: ViewKind
     companions: Mapping[Role, Network] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
 
     def __init__(self, network: Network, views: ViewKind) -> None:
         super().__init__()
@@ -56,6 +58,17 @@ class Task(nn.Module):
 
     def forward(self, batch: Batch) -> TaskOutput:
         raise NotImplementedError
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before the first batch of every epoch, ``epoch`` counting from 0 to ``epochs``.
+
+        After a resume it is called for the epoch that goes on, so that what it sets depends on its
+        arguments alone. A task whose loss changes with time overrides it.
+        """
+
+    def learners(self) -> list[Network]:
+        """The networks that learn here: the first, and companions that are trained beside it."""
+        return [self.network]
 
     def trainable(self) -> list[nn.Parameter]:
         """The network's and the projections' parameters, nothing of any teacher."""

@@ -69,9 +69,12 @@ def train_stage(
     task.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(task, config)
     emit(StageStarted(task.stage, stage.index, stage.count, stage.epochs, steps))
+    for line in task.notes:
+        emit(Note(line))
     started, step, val_top1 = time.monotonic(), 0, math.nan
     for epoch in range(stage.epochs):
         task.train()
+        task.begin_epoch(epoch, stage.epochs)
         epoch_started, sums, images_seen = time.monotonic(), dict[str, float](), 0
         for batch in _batches(task, train, config.batch_size, stage, epoch, vlm_views):
             rate = learning_rate(step, steps_per_epoch, steps, config)
@@ -93,7 +96,8 @@ def train_stage(
         seconds = time.monotonic() - epoch_started
         if epoch + 1 == stage.epochs and steps < FEW_STEPS:
             emit(Note(f"only {steps} steps: BatchNorm's statistics are estimated again"))
-            recalibrate_batchnorm(task.network, _calibration_views(task, train, config, stage))
+            for network in task.learners():
+                recalibrate_batchnorm(network, _calibration_views(task, train, config, stage))
         predictions = predict_split(task.network, val)
         val_top1 = predictions.top1(val_labels)
         means = {name: total / images_seen for name, total in sums.items()}
