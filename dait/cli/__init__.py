@@ -34,7 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command registered."""
-    from dait.cli import bench, cache, data, explain, export, merge, predict, study, teacher, train
+    from dait.cli import (
+        backbone,
+        bench,
+        cache,
+        data,
+        explain,
+        export,
+        merge,
+        predict,
+        study,
+        teacher,
+        train,
+    )
 
     parser = argparse.ArgumentParser(
         prog="python -m dait",
@@ -42,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
         "or through a trainable intermediate teacher (DAIT).",
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, study, predict, explain, merge, export, data, teacher, cache, bench):
+    for module in (
+        *(train, study, predict, explain, merge, export, data),
+        *(teacher, backbone, cache, bench),
+    ):
         module.register(commands)
     return parser

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.fieldguide.captions import OPENINGS, caption
-from dait.data.fieldguide.parallel import in_parallel
-from dait.data.fieldguide.scene import RENDERER_VERSION, render_scene
-from dait.data.fieldguide.world import load_world, random_family
+from dait.data.fieldguide.invented import InventedBirds
+from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 from dait.teachers.compact_tokenizer import CompactTokenizer, rows_in_use
@@ -31,8 +27,8 @@ from dait.teachers.schedule import decay_groups, learning_rate
 from dait.teachers.tower import train_tower
 
 NAME = "fieldguide-clip"
-POOL_STREAM, ORDER_STREAM, WORDS_STREAM = 9, 10, 11
-"""Parts of random seeds; the data set's splits use 0 to 2, so no image is shared."""
+ORDER_STREAM, WORDS_STREAM = 10, 11
+"""Parts of random seeds; the birds themselves are drawn from ``POOL_STREAM``."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,12 @@ class PretrainRecipe:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
+    @property
+    def birds(self) -> InventedBirds:
+        """What the training shows."""
+        size = self.architecture["vision_cfg"]["image_size"]
+        return InventedBirds(self.pool, self.family, self.marks, size, self.seed)
+
     def __post_init__(self) -> None:
         if self.batch_size % self.family or self.pool % self.family:
             raise UserError(
@@ -91,48 +93,6 @@ def vocabulary_rows() -> list[int]:
     words = [phrase for a in world.attributes.values() for phrase in a.phrases.values()]
     words += list(world.habitats.values()) + [o.format("bird") for o in OPENINGS]
     return rows_in_use([*words, "with a, an and in the bird. birds of on red eyes one two bars"])
-
-
-def draw_family(recipe: PretrainRecipe, number: int) -> dict[str, np.ndarray]:
-    """Family ``number``: ``images`` (n, S, S, 3), ``tables`` (n, attributes), ``habitats`` (n,) and
-    ``marks`` (n, recipe.marks), all uint8; it depends on ``(recipe.seed, number)`` alone.
-
-    ``tables`` holds an index of each attribute's values, ``marks`` indices of attributes.
-    """
-    world = load_world()
-    size, names = recipe.architecture["vision_cfg"]["image_size"], list(world.attributes)
-    rng = np.random.default_rng([recipe.seed, POOL_STREAM, number])
-    members, varying = random_family(recipe.family, rng, recipe.marks)
-    habitats = rng.integers(len(world.habitats), size=recipe.family).astype(np.uint8)
-    images = np.stack(
-        [
-            render_scene(table, tuple(world.habitats)[place], size, rng).image
-            for table, place in zip(members, habitats, strict=True)
-        ]
-    )
-    tables = np.array(
-        [[a.values.index(table[name]) for name, a in world.attributes.items()] for table in members]
-    )
-    marks = np.tile([names.index(name) for name in varying], (recipe.family, 1))
-    return {
-        "images": images,
-        "tables": tables.astype(np.uint8),
-        "habitats": habitats,
-        "marks": marks.astype(np.uint8),
-    }
-
-
-def draw_pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
-    """``recipe.pool`` birds, family after family: the arrays of ``draw_family``, joined."""
-    count = recipe.pool // recipe.family
-    joined: dict[str, np.ndarray] = {}
-    for number, family in enumerate(in_parallel(partial(draw_family, recipe), count)):
-        for name, part in family.items():
-            if number == 0:
-                joined[name] = np.empty((recipe.pool, *part.shape[1:]), np.uint8)
-            joined[name][number * recipe.family : (number + 1) * recipe.family] = part
-        emit(Progress("Drawing invented families", number + 1, count))
-    return joined
 
 
 class Pairs:
@@ -192,7 +152,7 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     register_architecture("fieldguide-clip-training", architecture)
     model = open_clip.create_model("fieldguide-clip-training")
     model.to(memory_format=torch.channels_last)
-    pool = _pool(recipe, emit)
+    pool = recipe.birds.load(emit)
     checkpoint = out / "training-state.pt"
     if recipe.tower_steps and not checkpoint.exists():
         seen = train_tower(model.visual.trunk, recipe, pool, out, emit)
@@ -240,16 +200,6 @@ def _contrast(model: Any, pixels: Tensor, tokens: Tensor, loss_of: Any, bf16: bo
             image_features, text_features, scale = model(pixels, tokens)
         loss: Tensor = loss_of(image_features.float(), text_features.float(), scale)
     return loss
-
-
-def _pool(recipe: PretrainRecipe, emit: Emit) -> dict[str, np.ndarray]:
-    from dait.data.store import cache_dir, load_or_build
-
-    size = recipe.architecture["vision_cfg"]["image_size"]
-    facts = [recipe.family, recipe.marks, recipe.pool, recipe.seed, size, RENDERER_VERSION]
-    facts += [version("pillow"), version("numpy"), repr(load_world())]
-    key = f"invented-families-{hashlib.sha256(repr(facts).encode()).hexdigest()[:20]}"
-    return load_or_build(cache_dir(), key, lambda: draw_pool(recipe, emit))
 
 
 def _evaluate(

@@ -22,7 +22,6 @@ from dait.teachers.openclip import OpenClipTeacher
 from dait.teachers.pretrain import (
     Pairs,
     PretrainRecipe,
-    draw_pool,
     load_pretrain_recipe,
     pretrain,
 )
@@ -126,7 +125,7 @@ def test_another_recipe_does_not_go_on_in_its_folder(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[dict[str, np.ndarray]]:
-    yield draw_pool(TINY, ignore)
+    yield TINY.birds.draw(ignore)
 
 
 def test_the_pool_holds_invented_families_but_none_of_the_forty(
@@ -144,7 +143,7 @@ def test_the_pool_holds_invented_families_but_none_of_the_forty(
     for family in pool["tables"].reshape(16, 4, -1):
         assert (family != family[0]).any(axis=0).sum() <= 3
     # A family depends on the seed and its number alone.
-    short = draw_pool(replace(TINY, pool=16), ignore)
+    short = replace(TINY, pool=16).birds.draw(ignore)
     np.testing.assert_array_equal(short["images"], pool["images"][:16])
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from dait.data.fieldguide import invented
 from dait.data.fieldguide.dataset import SPLIT_NUMBERS
 from dait.data.fieldguide.plan import PoseName
 from dait.data.fieldguide.world import is_species, load_world
@@ -29,7 +30,7 @@ def table(birds: NewBirds, index: int) -> dict[str, str]:
 
 
 def test_the_stream_is_nobody_elses() -> None:
-    taken = {pretrain.POOL_STREAM, pretrain.ORDER_STREAM, pretrain.WORDS_STREAM}
+    taken = {invented.POOL_STREAM, pretrain.ORDER_STREAM, pretrain.WORDS_STREAM}
     assert NEW_BIRDS_STREAM not in taken | set(SPLIT_NUMBERS.values())
 
 
