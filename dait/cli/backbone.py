@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     recipe = load_recipe(args.recipe)
     spec = recipe.student if args.network == "student" else recipe.intermediate
-    birds = InventedBirds(args.birds, FAMILY, MARKS, recipe.data.size, args.seed)
+    birds = InventedBirds(args.birds, FAMILY, MARKS, recipe.data.size, seed=0)
     training = BackboneTraining(birds, epochs=args.epochs, seed=args.seed)
     with closing(TerminalSink()) as terminal:
         shares = pretrain_backbone(spec, training, Path(args.out), terminal)
