@@ -1,14 +1,24 @@
-"""Every loss of the method, each a function of tensors. Means are over the batch."""
+"""Every loss of the method, each a function of tensors. Means are over the batch.
+
+Computed in fp32, also where the networks run in fewer bits.
+"""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
+def classification(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits ``(B, C)`` with labels ``(B,)`` or with shares ``(B, C)`` of mixed
+    images, smoothed (Szegedy et al. 2016)."""
+    return F.cross_entropy(_exact(logits), target, label_smoothing=smoothing)
+
+
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """Mean of ``1 − cos(aᵢ, bᵢ)`` over the rows of ``(B, d)`` vectors, in [0, 2]."""
-    return (1 - F.cosine_similarity(a, b, dim=1)).mean()
+    return (1 - F.cosine_similarity(_exact(a), _exact(b), dim=1)).mean()
 
 
 def spatial_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -24,7 +34,7 @@ def spatial_distance(student: Tensor, teacher: Tensor) -> Tensor:
         )
     if student.shape[-2:] != teacher.shape[-2:]:
         student = F.interpolate(student, teacher.shape[-2:], mode="bilinear", align_corners=False)
-    return (1 - F.cosine_similarity(student, teacher, dim=1)).mean()
+    return (1 - F.cosine_similarity(_exact(student), _exact(teacher), dim=1)).mean()
 
 
 def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -34,8 +44,8 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
     size of the gradient.
     """
     loss = F.kl_div(
-        F.log_softmax(student / temperature, dim=1),
-        F.log_softmax(teacher / temperature, dim=1),
+        F.log_softmax(_exact(student) / temperature, dim=1),
+        F.log_softmax(_exact(teacher) / temperature, dim=1),
         reduction="batchmean",
         log_target=True,
     )
@@ -44,4 +54,11 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
 
 def zero_shot_logits(embeddings: Tensor, prototypes: Tensor, logit_scale: float) -> Tensor:
     """``κ · normalize(v) · wᵀ``: ``(B, d)`` and ``(C, d)`` of unit length → ``(B, C)``."""
-    return logit_scale * F.normalize(embeddings, dim=1) @ prototypes.T
+    # Of a logit near κ = 100, bf16 would keep the whole number and little else.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return logit_scale * F.normalize(_exact(embeddings), dim=1) @ prototypes.T
+
+
+def _exact(values: Tensor) -> Tensor:
+    """At least fp32."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
-from dait.losses import cosine_distance, distillation, zero_shot_logits
+from dait.losses import classification, cosine_distance, distillation, zero_shot_logits
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput, projection
 
@@ -50,9 +49,7 @@ class AdaptTask(Task):
         taught = zero_shot_logits(projected, self.prototypes, self.logit_scale)
         teacher = zero_shot_logits(batch.vlm, self.prototypes, self.logit_scale)
         parts = {
-            "classification": F.cross_entropy(
-                output.logits, batch.labels, label_smoothing=self.label_smoothing
-            ),
+            "classification": classification(output.logits, batch.target, self.label_smoothing),
             "representation": cosine_distance(projected, batch.vlm),
             "semantic": distillation(taught, teacher, self.config.temperature),
         }

@@ -18,11 +18,20 @@ Role = Literal["student", "intermediate"]
 
 @dataclass(frozen=True)
 class Batch:
-    """images ``(B, 3, S, S)`` in [0, 1], labels ``(B,)``, vlm ``(B, d)`` of the same views."""
+    """images ``(B, 3, S, S)`` in [0, 1], labels ``(B,)``, vlm ``(B, d)`` of the same views.
+
+    shares: ``(B, C)``, how much of each class is in an image, where images are mixed.
+    """
 
     images: Tensor
     labels: Tensor
     vlm: Tensor | None = None
+    shares: Tensor | None = None
+
+    @property
+    def target(self) -> Tensor:
+        """What ``losses.classification`` wants: the labels, or the shares of mixed images."""
+        return self.labels if self.shares is None else self.shares
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from dait.config.arms import DirectConfig
 from dait.data.base import ViewKind
-from dait.losses import cosine_distance, distillation, zero_shot_logits
+from dait.losses import classification, cosine_distance, distillation, zero_shot_logits
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput, projection
 
@@ -45,9 +44,7 @@ class DirectTask(Task):
         projected = self.projections["student_to_vlm"](output.pooled)
         teacher = zero_shot_logits(batch.vlm, self.prototypes, self.logit_scale)
         parts = {
-            "classification": F.cross_entropy(
-                output.logits, batch.labels, label_smoothing=self.label_smoothing
-            ),
+            "classification": classification(output.logits, batch.target, self.label_smoothing),
             "feature": cosine_distance(projected, batch.vlm),
             "logits": distillation(output.logits, teacher, self.config.temperature),
         }

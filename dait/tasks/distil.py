@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
-from dait.losses import cosine_distance, distillation, spatial_distance
+from dait.losses import classification, cosine_distance, distillation, spatial_distance
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput, projection
 
@@ -57,9 +56,7 @@ class DistilTask(Task):
             taught = self.intermediate(batch.images)
         output = self.network(batch.images)
         parts = {
-            "classification": F.cross_entropy(
-                output.logits, batch.labels, label_smoothing=self.label_smoothing
-            ),
+            "classification": classification(output.logits, batch.target, self.label_smoothing),
             "spatial": spatial_distance(self.projections["map_adapter"](output.map), taught.map),
         }
         loss = parts["classification"] + self.config.spatial_weight * parts["spatial"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-
 from dait.data.base import ViewKind
+from dait.losses import classification
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 
@@ -20,5 +19,5 @@ class IndependentTask(Task):
 
     def forward(self, batch: Batch) -> TaskOutput:
         logits = self.network(batch.images).logits
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        loss = classification(logits, batch.target, self.label_smoothing)
         return TaskOutput(loss, logits, {"classification": loss})
