@@ -21,6 +21,11 @@ def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     return (1 - F.cosine_similarity(_exact(a), _exact(b), dim=1)).mean()
 
 
+def condensed_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Mean of ``|aᵢⱼ/‖aᵢ‖ − bᵢⱼ/‖bᵢ‖|`` over rows and columns of ``(B, d)``: VL2Lite's L1."""
+    return F.l1_loss(F.normalize(_exact(a), dim=1), F.normalize(_exact(b), dim=1))
+
+
 def spatial_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean over positions of ``1 − cos`` between two maps ``(B, C, h, w)`` and ``(B, C, H, W)``.
 

@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError
 
-from dait.config.arms import DaitConfig, DirectConfig
+from dait.config.arms import DaitConfig, DirectConfig, KdConfig, TakdConfig, Vl2LiteConfig
 from dait.config.inputs import DataConfig, TeacherConfig, ViewsConfig
 from dait.config.section import Section
 from dait.config.train import TrainConfig
@@ -35,6 +36,9 @@ class Recipe(Section):
     views: ViewsConfig = ViewsConfig()
     train: TrainConfig = TrainConfig()
     direct: DirectConfig = DirectConfig()
+    vl2lite: Vl2LiteConfig = Vl2LiteConfig()
+    kd: KdConfig = KdConfig()
+    takd: TakdConfig = TakdConfig()
     dait: DaitConfig = DaitConfig()
 
     def to_yaml(self) -> str:
@@ -129,6 +133,8 @@ def _keys(path: tuple[Any, ...]) -> list[str]:
     model: Any = Recipe
     for part in path:
         model = model.model_fields[part].annotation
+        # A section that may be left out: `NetworkSpec | None`.
+        model = next((kind for kind in get_args(model) if kind is not NoneType), model)
     return list(model.model_fields)
 
 

@@ -1,4 +1,4 @@
-"""Every arm by name. A new arm is one module with its plan and its task, and a line here."""
+"""Every arm by name. A new arm is a module with its plan, and a line here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dait.arms.dait import Dait
 from dait.arms.direct import Direct
 from dait.arms.independent import Independent
+from dait.arms.kd import Kd
 from dait.arms.plan import ArmPlan
+from dait.arms.takd import Takd
+from dait.arms.vl2lite import Vl2Lite
 from dait.config.arms import Arm
 
-PLANS: Mapping[Arm, ArmPlan] = {plan.name: plan for plan in (Independent(), Direct(), Dait())}
+PLANS: Mapping[Arm, ArmPlan] = {
+    plan.name: plan for plan in (Independent(), Direct(), Vl2Lite(), Kd(), Takd(), Dait())
+}
 
 
 def plan_of(arm: Arm) -> ArmPlan:

@@ -9,33 +9,49 @@ from dait.recipe import Recipe
 from dait.tasks.adapt import AdaptTask
 from dait.tasks.base import Role, Task
 from dait.tasks.distil import DistilTask
+from dait.tasks.joint import JointTask
 
 
 class Dait:
-    """Two stages."""
+    """Two stages; or one, where the teacher learns jointly with the student or never."""
 
     name: Arm = "dait"
     title = "DAIT"
+    summary = "learns from an intermediate teacher that first learned from the frozen one"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The intermediate teacher's, then the student's."""
         epochs = recipe.train.epochs
-        return [
-            TrainingStage("intermediate", recipe.intermediate, recipe.dait.stage1_epochs or epochs),
-            TrainingStage("student", recipe.student, epochs),
-        ]
+        student = TrainingStage("student", recipe.student, epochs)
+        if recipe.dait.teacher != "first":
+            return [student]
+        epochs = recipe.dait.stage1_epochs or epochs
+        return [TrainingStage("intermediate", recipe.intermediate, epochs), student]
 
     def task(self, role: Role, network: Network, around: Surroundings) -> Task:
-        """Stage 1 under the frozen teacher, stage 2 under the intermediate one."""
+        """Stage 1 under the frozen teacher, stage 2 under the intermediate one, or both at once."""
         recipe, smoothing = around.recipe, around.recipe.train.label_smoothing
+        config = recipe.dait
         if role == "intermediate":
-            return AdaptTask(
-                network,
-                recipe.views.kind,
-                around.prototypes,
-                around.logit_scale,
-                recipe.dait,
-                smoothing,
-            )
-        intermediate = around.trained["intermediate"]
-        return DistilTask(network, recipe.dait.views, intermediate, recipe.dait, smoothing)
+            return _adapt(network, around)
+        if config.teacher == "first":
+            intermediate = around.trained["intermediate"]
+            return DistilTask(network, config.views, intermediate, config, smoothing)
+        intermediate = around.new_network("intermediate", recipe.intermediate)
+        if config.teacher == "joint":
+            return JointTask(network, recipe.views.kind, _adapt(intermediate, around), smoothing)
+        task = DistilTask(network, config.views, intermediate, config, smoothing)
+        task.companions = {"intermediate": intermediate}
+        return task
+
+
+def _adapt(network: Network, around: Surroundings) -> AdaptTask:
+    recipe = around.recipe
+    return AdaptTask(
+        network,
+        recipe.views.kind,
+        around.prototypes,
+        around.logit_scale,
+        recipe.dait,
+        recipe.train.label_smoothing,
+    )

@@ -15,6 +15,7 @@ class Direct:
 
     name: Arm = "direct"
     title = "Direct distillation"
+    summary = "learns from the labels and from the frozen teacher itself"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

@@ -15,6 +15,7 @@ class Independent:
 
     name: Arm = "independent"
     title = "Independent student"
+    summary = "learns from the labels alone"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

@@ -17,10 +17,17 @@ from dait.tasks.base import Role, Task
 ROLE_TITLES: Mapping[Role, str] = {
     "student": "student",
     "intermediate": "intermediate teacher",
+    "classifier": "classifier",
+    "assistant": "assistant",
 }
 
 
-ROLE_SEEDS: Mapping[Role, int] = {"student": 0, "intermediate": 1_000_003}
+ROLE_SEEDS: Mapping[Role, int] = {
+    "student": 0,
+    "intermediate": 1_000_003,
+    "classifier": 2_000_003,
+    "assistant": 3_000_017,
+}
 """Added to the seed for a role's initial weights: were an intermediate teacher's the student's own,
 feature distillation would start from a match that no other arm has."""
 
@@ -55,10 +62,14 @@ class Surroundings:
 
 
 class ArmPlan(Protocol):
-    """An arm. The last stage trains the student, and every arm trains the same one."""
+    """An arm. The last stage trains the student, and every arm trains the same one.
+
+    summary: how the student learns, in half a sentence for people.
+    """
 
     name: Arm
     title: str
+    summary: str
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The stages in their order."""

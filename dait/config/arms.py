@@ -4,28 +4,128 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dait.config.section import Section
 from dait.data.base import ViewKind
+from dait.models.spec import NetworkSpec
 
-Arm = Literal["independent", "direct", "dait"]
+Arm = Literal["independent", "direct", "vl2lite", "kd", "takd", "dait"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
+DEFAULT_ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")
+"""What a study trains where nobody says which: the paper's own comparison."""
 
 
 class DirectConfig(Section):
     """Direct distillation: CE + λ_f (1 − cos) + λ_k τ² KL to the zero-shot logits."""
 
+    classification_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the labels")
     feature_weight: float = Field(2.0, ge=0, le=1000, description="λ_f, pooled cosine")
     logit_weight: float = Field(1.0, ge=0, le=1000, description="λ_k, zero-shot logits")
     temperature: float = Field(2.0, gt=0, le=100, description="τ of the logits")
 
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> DirectConfig:
+        _need(self, "classification_weight", "feature_weight", "logit_weight")
+        return self
+
+
+class Vl2LiteConfig(Section):
+    """VL2Lite; the defaults are those of its published code."""
+
+    classification_share: float = Field(
+        1 / 8,
+        ge=0,
+        le=1,
+        description="Weight of the labels at the end, growing evenly from 0; distillation has the "
+        "rest",
+    )
+    feature_weight: float = Field(0.5, ge=0, le=1000, description="L1 within the distillation")
+    logit_weight: float = Field(0.5, ge=0, le=1000, description="KL within the distillation")
+    temperature: float = Field(2.0, gt=0, le=100, description="τ of the logits")
+    logit_scale: float = Field(
+        1 / 0.07, gt=0, le=1000, description="κ of both sides' logits, whatever the teacher's own"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Vl2LiteConfig:
+        _need(self, "feature_weight", "logit_weight")
+        return self
+
+
+class KdConfig(Section):
+    """Distillation of a classifier's logits: CE + λ τ² KL, in the classifier's turn CE alone."""
+
+    network: NetworkSpec | None = Field(
+        None, description="The classifier that teaches; empty: the intermediate teacher's network"
+    )
+    classifier_epochs: int | None = Field(
+        None, ge=1, le=2000, description="Epochs of the classifier; empty: as the student's"
+    )
+    classification_weight: float = Field(
+        1.0, ge=0, le=1000, description="Weight of the labels for the student"
+    )
+    logit_weight: float = Field(1.0, ge=0, le=1000, description="λ, the classifier's logits")
+    temperature: float = Field(4.0, gt=0, le=100, description="τ of the logits")
+    views: ViewKind | None = Field(
+        None, description="Augmentation of the student's stage; empty: as views.kind"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> KdConfig:
+        _need(self, "classification_weight", "logit_weight")
+        return self
+
+
+class TakdConfig(Section):
+    """Teacher-assistant chain: the frozen teacher's logits to an assistant, its own to the student.
+
+    The assistant should be larger than the student. Where none is named it is the student's own
+    network at twice its width if its options say how wide it is (``channels``), else ``resnet34``.
+    """
+
+    network: NetworkSpec | None = Field(
+        None, description="The assistant; empty: a network larger than the student"
+    )
+    assistant_epochs: int | None = Field(
+        None, ge=1, le=2000, description="Epochs of the assistant; empty: as the student's"
+    )
+    classification_weight: float = Field(
+        1.0, ge=0, le=1000, description="Weight of the labels in both stages"
+    )
+    zero_shot_weight: float = Field(
+        1.0, ge=0, le=1000, description="Frozen teacher's zero-shot logits to the assistant"
+    )
+    zero_shot_temperature: float = Field(2.0, gt=0, le=100, description="τ of the zero-shot logits")
+    logit_weight: float = Field(1.0, ge=0, le=1000, description="Assistant's logits to the student")
+    temperature: float = Field(4.0, gt=0, le=100, description="τ of the assistant's logits")
+    views: ViewKind | None = Field(
+        None, description="Augmentation of the student's stage; empty: as views.kind"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> TakdConfig:
+        _need(self, "classification_weight", "zero_shot_weight")
+        _need(self, "classification_weight", "logit_weight")
+        return self
+
 
 class DaitConfig(Section):
-    """Both stages of DAIT."""
+    """Both stages of DAIT. A loss of weight 0 is not computed: these are its ablations."""
 
+    teacher: Literal["first", "joint", "random"] = Field(
+        "first",
+        description="The intermediate teacher learns first, or jointly with the student (on "
+        "views.kind, for the student's epochs); random: it never learns, a control",
+    )
     stage1_epochs: int | None = Field(
-        None, ge=1, le=2000, description="Epochs of stage 1; empty: as many as the student's"
+        None,
+        ge=1,
+        le=2000,
+        description="Epochs of stage 1, where there is one; empty: as the student's",
+    )
+    classification_weight: float = Field(
+        1.0, ge=0, le=1000, description="Weight of the labels in stage 1"
     )
     representation_weight: float = Field(1.0, ge=0, le=1000, description="α, stage 1")
     semantic_weight: float = Field(1.0, ge=0, le=1000, description="β, stage 1")
@@ -34,3 +134,23 @@ class DaitConfig(Section):
     pooled_weight: float = Field(0.0, ge=0, le=1000, description="μ, stage 2, pooled vectors")
     logit_weight: float = Field(0.0, ge=0, le=1000, description="ν, stage 2, teacher's logits")
     views: ViewKind = Field("light", description="Augmentation of stage 2")
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> DaitConfig:
+        _need(self, "classification_weight", "representation_weight", "semantic_weight")
+        if self.logit_weight and not self.classification_weight and self.teacher != "random":
+            raise ValueError(
+                f"logit_weight is {self.logit_weight:g} with a classification_weight of 0: the "
+                "intermediate teacher's own head never learns, so its logits would teach noise. "
+                "Set logit_weight to 0, or classification_weight above 0."
+            )
+        return self
+
+
+def _need(section: Section, *weights: str) -> None:
+    """Raise ValueError where all of these weights are 0."""
+    if not any(getattr(section, name) for name in weights):
+        names = " and ".join((", ".join(weights[:-1]), weights[-1]))
+        raise ValueError(
+            f"{names} are 0, which leaves nothing to learn. Give at least one of them a weight."
+        )

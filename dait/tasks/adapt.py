@@ -7,20 +7,26 @@ from torch import Tensor
 from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
 from dait.losses import classification, cosine_distance, distillation, zero_shot_logits
-from dait.models.network import Network
-from dait.tasks.base import Batch, Task, TaskOutput, projection
+from dait.models.network import Network, NetworkOutput
+from dait.tasks.base import Batch, Task, TaskOutput, projection, weighted_sum
+
+UNTRAINED_HEAD = (
+    "Without a classification term the intermediate teacher's own head never learns: its accuracy "
+    "says nothing, its features are what it hands on."
+)
 
 
 class AdaptTask(Task):
-    """``L_1 = L_cls + α · L_rep + β · L_sem`` on augmented views shared with the frozen teacher.
+    """``L_1 = γ · L_cls + α · L_rep + β · L_sem`` on augmented views that the frozen teacher sees.
 
-    ``L_rep = 1 − cos(P_T p_T, v)``;
+    From the paper: a trainable teacher under the task's labels, semantic and representation
+    alignment. Our choice, the form: ``L_rep = 1 − cos(P_T p_T, v)``;
     ``L_sem = τ² KL(softmax(z_V/τ) ‖ softmax(κ·norm(P_T p_T)·wᵀ/τ))``, so the same projection
-    also has to place the image among the class texts.
+    also has to place the image among the class texts. Parts that weigh nothing are not computed;
+    without both alignments the frozen teacher is not asked.
     """
 
     stage = "intermediate teacher"
-    needs_vlm = True
     prototypes: Tensor
 
     def __init__(
@@ -37,25 +43,46 @@ class AdaptTask(Task):
         self.logit_scale = logit_scale
         self.label_smoothing = label_smoothing
         self.register_buffer("prototypes", prototypes, persistent=False)
-        self.projections["intermediate_to_vlm"] = projection(
-            network.pooled_width, prototypes.shape[1]
-        )
+        self.needs_vlm = bool(config.representation_weight or config.semantic_weight)
+        if self.needs_vlm:
+            self.projections["intermediate_to_vlm"] = projection(
+                network.pooled_width, prototypes.shape[1]
+            )
+        if not config.classification_weight:
+            self.notes = (UNTRAINED_HEAD,)
 
     def forward(self, batch: Batch) -> TaskOutput:
+        output = self.network(batch.images)
+        parts = self.parts(output, batch)
+        return TaskOutput(self.total(parts), output.logits, parts)
+
+    def parts(self, output: NetworkOutput, batch: Batch) -> dict[str, Tensor]:
+        """The terms of ``L_1`` that weigh something, unweighted, for what the network gave."""
+        config, parts = self.config, dict[str, Tensor]()
+        if config.classification_weight:
+            parts["classification"] = classification(
+                output.logits, batch.target, self.label_smoothing
+            )
+        if not self.needs_vlm:
+            return parts
         if batch.vlm is None:
             raise ValueError("stage 1 of DAIT needs the frozen teacher's embeddings")
-        output = self.network(batch.images)
         projected = self.projections["intermediate_to_vlm"](output.pooled)
-        taught = zero_shot_logits(projected, self.prototypes, self.logit_scale)
-        teacher = zero_shot_logits(batch.vlm, self.prototypes, self.logit_scale)
-        parts = {
-            "classification": classification(output.logits, batch.target, self.label_smoothing),
-            "representation": cosine_distance(projected, batch.vlm),
-            "semantic": distillation(taught, teacher, self.config.temperature),
-        }
-        loss = (
-            parts["classification"]
-            + self.config.representation_weight * parts["representation"]
-            + self.config.semantic_weight * parts["semantic"]
+        if config.representation_weight:
+            parts["representation"] = cosine_distance(projected, batch.vlm)
+        if config.semantic_weight:
+            taught = zero_shot_logits(projected, self.prototypes, self.logit_scale)
+            teacher = zero_shot_logits(batch.vlm, self.prototypes, self.logit_scale)
+            parts["semantic"] = distillation(taught, teacher, config.temperature)
+        return parts
+
+    def total(self, parts: dict[str, Tensor]) -> Tensor:
+        """``L_1`` of its parts."""
+        return weighted_sum(
+            parts,
+            {
+                "classification": self.config.classification_weight,
+                "representation": self.config.representation_weight,
+                "semantic": self.config.semantic_weight,
+            },
         )
-        return TaskOutput(loss, output.logits, parts)

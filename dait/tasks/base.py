@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from dait.data.base import ViewKind
 from dait.models.network import Network
 
-Role = Literal["student", "intermediate"]
+Role = Literal["student", "intermediate", "classifier", "assistant"]
 """What a network is to an arm; its weights' file is called so."""
 
 
@@ -82,6 +84,33 @@ class Task(nn.Module):
     def trainable(self) -> list[nn.Parameter]:
         """The network's and the projections' parameters, nothing of any teacher."""
         return [*self.network.parameters(), *self.projections.parameters()]
+
+
+class TaughtTask(Task):
+    """A task under a network that has learned already and does not learn here.
+
+    The teacher is frozen and set to eval mode. It moves to a device with the task, and is no part
+    of ``parameters()`` or ``state_dict()``.
+    """
+
+    def __init__(self, network: Network, views: ViewKind, teacher: Network) -> None:
+        super().__init__(network, views)
+        # In a tuple, so that it is no submodule: never trained, never saved, never set to train().
+        self._teacher = (teacher.eval().requires_grad_(False),)
+
+    @property
+    def teacher(self) -> Network:
+        """The frozen network."""
+        return self._teacher[0]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._teacher[0]._apply(fn)  # it moves to a device with the task
+        return super()._apply(fn, recurse)
+
+
+def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """``Σ weight · part``, in the order of the parts."""
+    return reduce(torch.add, [weights[name] * part for name, part in parts.items()])
 
 
 def projection(inputs: int, outputs: int) -> nn.Linear:

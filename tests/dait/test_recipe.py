@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from dait.config.arms import ARMS
+from dait.config.arms import ARMS, DEFAULT_ARMS
 from dait.errors import UserError
 from dait.models.network import build_network
 from dait.recipe import Recipe, load_recipe, parse_recipe, recipe_names
@@ -182,4 +182,5 @@ def test_reading_recipes_imports_neither_torch_nor_timm() -> None:
 
 
 def test_arms() -> None:
-    assert ARMS == ("independent", "direct", "dait")
+    assert ARMS == ("independent", "direct", "vl2lite", "kd", "takd", "dait")
+    assert set(DEFAULT_ARMS) < set(ARMS)

@@ -110,7 +110,7 @@ def test_stage_1_is_its_weighted_sum() -> None:
 def test_stage_2_is_its_weighted_sum() -> None:
     task, data = distil(spatial_weight=4, pooled_weight=0.5, logit_weight=2, temperature=3), batch()
     output, seen = task(data), task.network(data.images)
-    taught = task.intermediate(data.images)
+    taught = task.teacher(data.images)
     expected = (
         F.cross_entropy(seen.logits, data.labels)
         + 4 * spatial_distance(task.projections["map_adapter"](seen.map), taught.map)
@@ -165,7 +165,7 @@ def test_prototypes_and_embeddings_are_not_trained(make: Callable[..., Task]) ->
 
 def test_the_intermediate_teacher_stays_as_it_is() -> None:
     task = distil(pooled_weight=1, logit_weight=1)
-    teacher = task.intermediate
+    teacher = task.teacher
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     optimizer = torch.optim.SGD(task.trainable(), lr=0.1)
     for _ in range(2):
@@ -181,11 +181,11 @@ def test_the_intermediate_teacher_stays_as_it_is() -> None:
 
 def test_the_intermediate_teacher_is_no_part_of_what_is_saved_but_moves_along() -> None:
     task = distil()
-    own = {id(parameter) for parameter in task.intermediate.parameters()}
+    own = {id(parameter) for parameter in task.teacher.parameters()}
     assert not own & {id(parameter) for parameter in task.parameters()}
     assert not any("intermediate" in key for key in task.state_dict())
     task.to(torch.float64)
-    assert next(task.intermediate.parameters()).dtype == torch.float64
+    assert next(task.teacher.parameters()).dtype == torch.float64
 
 
 @pytest.mark.parametrize("make", ALL)

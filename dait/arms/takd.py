@@ -1,0 +1,83 @@
+"""Teacher assistant: the frozen teacher's logits reach the student through a larger network."""
+
+from __future__ import annotations
+
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.config.arms import Arm, DirectConfig
+from dait.models.cost import count_parameters
+from dait.models.network import Network
+from dait.models.spec import NetworkSpec
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
+from dait.tasks.direct import DirectTask
+from dait.tasks.logits import LogitTask
+
+
+class Takd:
+    """Two stages, logits alone in both (Mirzadeh et al. 2020)."""
+
+    name: Arm = "takd"
+    title = "Teacher assistant"
+    summary = "learns from a larger assistant that learned from the frozen teacher's answers"
+
+    def stages(self, recipe: Recipe) -> list[TrainingStage]:
+        """The assistant's, then the student's."""
+        epochs = recipe.train.epochs
+        network = recipe.takd.network or larger_than(recipe.student)
+        return [
+            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs),
+            TrainingStage("student", recipe.student, epochs),
+        ]
+
+    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+        """Labels and the next larger teacher's logits: the frozen one's, then the assistant's."""
+        recipe, config = around.recipe, around.recipe.takd
+        smoothing = recipe.train.label_smoothing
+        if role == "student":
+            views = config.views or recipe.views.kind
+            return LogitTask(network, views, around.trained["assistant"], config, smoothing)
+        # The assistant's turn is direct distillation without its feature term.
+        logits_alone = DirectConfig(
+            classification_weight=config.classification_weight,
+            feature_weight=0,
+            logit_weight=config.zero_shot_weight,
+            temperature=config.zero_shot_temperature,
+        )
+        task = DirectTask(
+            network,
+            recipe.views.kind,
+            around.prototypes,
+            around.logit_scale,
+            logits_alone,
+            smoothing,
+        )
+        task.notes = _notes(network, around.new_network("student", recipe.student))
+        return task
+
+
+def larger_than(student: NetworkSpec) -> NetworkSpec:
+    """The assistant where a recipe names none, at the student's stride (our choice).
+
+    The student's own network at twice its width where ``channels`` says how wide it is, else
+    ``resnet34`` (21 million parameters), pretrained if the student is.
+    """
+    if "channels" not in student.options:
+        return NetworkSpec(
+            name="resnet34", pretrained=student.pretrained, output_stride=student.output_stride
+        )
+    options = dict(student.options)
+    options["channels"] = [2 * width for width in options["channels"]]
+    if "stem_width" in options:
+        options["stem_width"] = 2 * options["stem_width"]
+    return NetworkSpec(name=student.name, output_stride=student.output_stride, options=options)
+
+
+def _notes(assistant: Network, student: Network) -> tuple[str, ...]:
+    sizes = [count_parameters(network) for network in (assistant, student)]
+    if sizes[0] > sizes[1]:
+        return ()
+    return (
+        f"The assistant {assistant.spec.name} has {sizes[0]:,} parameters and the student "
+        f"{student.spec.name} {sizes[1]:,}: a teacher assistant should be the larger one. Name "
+        "another with takd.network.",
+    )

@@ -1,0 +1,33 @@
+"""VL2Lite: the frozen teacher's features and texts, condensed to the student's width."""
+
+from __future__ import annotations
+
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.config.arms import Arm
+from dait.models.network import Network
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
+from dait.tasks.vl2lite import Vl2LiteTask
+
+
+class Vl2Lite:
+    """One stage under the frozen teacher. The losses are the published ones, the rest ours."""
+
+    name: Arm = "vl2lite"
+    title = "VL2Lite"
+    summary = "the published way to learn from the frozen teacher: it is condensed to fit"
+
+    def stages(self, recipe: Recipe) -> list[TrainingStage]:
+        """The student's."""
+        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+
+    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+        """The frozen teacher's condensed features and texts, and more and more the labels."""
+        recipe = around.recipe
+        return Vl2LiteTask(
+            network,
+            recipe.views.kind,
+            around.prototypes,
+            recipe.vl2lite,
+            recipe.train.label_smoothing,
+        )

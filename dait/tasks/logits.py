@@ -1,0 +1,47 @@
+"""Logit distillation from a network that has learned already: a classifier, or an assistant."""
+
+from __future__ import annotations
+
+import torch
+
+from dait.config.arms import KdConfig, TakdConfig
+from dait.data.base import ViewKind
+from dait.losses import classification, distillation
+from dait.models.network import Network
+from dait.tasks.base import Batch, TaskOutput, TaughtTask, weighted_sum
+
+
+class LogitTask(TaughtTask):
+    """``γ · CE + λ · τ² KL(teacher/τ ‖ student/τ)``; both see the same view.
+
+    Hinton, Vinyals and Dean 2015; its place in a chain of teachers is Mirzadeh et al. 2020. Both
+    write it as a weighted mean of the two terms; a sum with two weights is our choice.
+    """
+
+    stage = "student"
+
+    def __init__(
+        self,
+        network: Network,
+        views: ViewKind,
+        teacher: Network,
+        config: KdConfig | TakdConfig,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(network, views, teacher)
+        self.config = config
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        config, parts = self.config, dict[str, torch.Tensor]()
+        output = self.network(batch.images)
+        if config.classification_weight:
+            parts["classification"] = classification(
+                output.logits, batch.target, self.label_smoothing
+            )
+        if config.logit_weight:
+            with torch.no_grad():
+                taught = self.teacher(batch.images).logits
+            parts["logits"] = distillation(output.logits, taught, config.temperature)
+        weights = {"classification": config.classification_weight, "logits": config.logit_weight}
+        return TaskOutput(weighted_sum(parts, weights), output.logits, parts)
