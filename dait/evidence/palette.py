@@ -34,6 +34,16 @@ ARM_TITLES: dict[str, str] = {
     "vlm": "Vision-language model",
 }
 
+TEACHER_TITLES: dict[str, str] = {
+    "classifier": "Teaching classifier",
+    "assistant": "Teaching assistant",
+}
+TEACHER_COLOURS: dict[str, str] = {
+    "classifier": ARM_COLOURS["kd"],
+    "assistant": ARM_COLOURS["takd"],
+}
+"""Networks that teach in one arm alone: they share its colour and stand in tables only."""
+
 SPLIT_COLOURS: dict[str, str] = {
     "train": ARM_COLOURS["direct"],
     "val": ARM_COLOURS["intermediate"],
@@ -83,13 +93,13 @@ class ClassLook(NamedTuple):
 
 
 def arm_title(arm: str) -> str:
-    """The human title of an arm, or the name itself where it is no arm of ours."""
-    return ARM_TITLES.get(arm, arm)
+    """The human title of an arm or a role, or the name itself where it is none of ours."""
+    return {**ARM_TITLES, **TEACHER_TITLES}.get(arm, arm)
 
 
 def arm_colour(arm: str) -> str:
-    """The colour of an arm as ``#RRGGBB``, or a neutral grey where it is no arm of ours."""
-    return ARM_COLOURS.get(arm, OTHER_COLOUR)
+    """The colour of an arm or a role as ``#RRGGBB``, or a neutral grey where it is none of ours."""
+    return {**ARM_COLOURS, **TEACHER_COLOURS}.get(arm, OTHER_COLOUR)
 
 
 def run_look(name: str) -> RunLook:

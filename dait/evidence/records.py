@@ -19,7 +19,7 @@ from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
 VLM, INTERMEDIATE = "vlm", "intermediate"
-ARM_ORDER = ("direct", "independent", "dait")
+ARM_ORDER = ("direct", "independent", "vl2lite", "kd", "takd", "dait")
 """The order of the arms in a row; others follow in the study's own."""
 
 Arrays = Mapping[str, np.ndarray]

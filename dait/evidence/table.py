@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from dait.evidence.metrics import evaluate_logits, mcnemar, top_k_correct
+from dait.evidence.palette import arm_title
 from dait.evidence.records import INTERMEDIATE, VLM, SeedRecord, StudyRecord
 from dait.evidence.row import Member
 
@@ -18,7 +19,7 @@ Figures = Mapping[str, Any]
 
 
 def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any]]:
-    """A row for each member of ``seed``; whatever is not known is None.
+    """A row for each member of ``seed``, after what taught it alone; what is not known is None.
 
     ``key``, ``role``, ``title``; ``seeds``: how many the means go over; ``top1``, ``top5``,
     ``mean_per_class``: means over the seeds, fractions of the test split; ``sd``: of top-1 over
@@ -27,19 +28,38 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
     both; ``mcnemar_p``: against direct on this seed's test images; ``parameters``, ``macs``,
     ``latency_ms``, ``file_bytes``, ``map`` [C, h, w] of this seed.
 
+    Networks that teach in one arm alone (a classifier, an assistant) have a row and are no
+    members: they have no ``mcnemar_p``.
+
     Figures are those that the runs recorded; of the frozen teacher, what was not recorded is
     computed from its embeddings, which are kept in fp16.
     """
-    over_seeds = {member.key: _figures_by_seed(study, seed, member) for member in seed.members}
+    listed = [
+        other for member in seed.members for other in (*_teachers(study, seed, member), member)
+    ]
+    over_seeds = {member.key: _figures_by_seed(study, seed, member) for member in listed}
     direct = next((member for member in seed.members if member.role == DIRECT), None)
     rows = []
-    for member in seed.members:
+    for member in listed:
         row = _row(member, over_seeds[member.key], seed.seed)
         if direct is not None and member.key != direct.key:
             row["gain"] = _gain(over_seeds[member.key], over_seeds[direct.key])
-            row["mcnemar_p"] = _mcnemar_p(seed, member, direct)
+            if member in seed.members:
+                row["mcnemar_p"] = _mcnemar_p(seed, member, direct)
         rows.append(row)
     return rows
+
+
+def _teachers(study: StudyRecord, seed: SeedRecord, member: Member) -> list[Member]:
+    """The networks between the frozen teacher and this student that are no members themselves."""
+    runs = study.runs[seed.seed]
+    own = next((run for run in runs if run.folder.path.name == member.key), None)
+    between = (own.result.get("between") or {}) if own is not None else {}
+    return [
+        Member(f"{member.key}/{role}", role, arm_title(role))
+        for role in between
+        if role != INTERMEDIATE
+    ]
 
 
 def _row(member: Member, figures: Mapping[int, Figures], seed: int) -> dict[str, Any]:
@@ -70,10 +90,17 @@ def _figures_by_seed(study: StudyRecord, seed: SeedRecord, member: Member) -> di
     found: dict[int, Figures] = {}
     for number in study.seeds:
         for run in study.runs[number]:
-            own = run.result.get(INTERMEDIATE) if member.role == INTERMEDIATE else run.result
-            if own and (member.role in (INTERMEDIATE, run.arm)):
+            own = run.result if member.role == run.arm else _between(run.result, member.role)
+            if own:
                 found[number] = own
     return found
+
+
+def _between(result: Figures, role: str) -> Figures | None:
+    # Results of earlier versions name the intermediate teacher alone.
+    between = result.get("between") or {INTERMEDIATE: result.get(INTERMEDIATE)}
+    figures: Figures | None = between.get(role)
+    return figures
 
 
 def _teacher_figures(study: StudyRecord, seed: SeedRecord) -> Figures:
