@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.notice import framed
+from app.wording import escape
+from dait.arms.catalogue import PLANS
 
 ABOUT = """
 <div class="ds-prose">
@@ -10,12 +12,12 @@ ABOUT = """
 <p>A large vision-language model knows a great deal about images, and far too much to hand to a
 small classifier in one go. DAIT puts an <b>intermediate teacher</b> between them: a small network
 that first learns the task from the large model, and then teaches the student. This page trains the
-student in three ways under one recipe and shows them side by side:</p>
+student in several ways, called arms, under one recipe and shows them side by side:</p>
 <ul>
-<li><b>Independent student</b>: learns from the labels alone.</li>
-<li><b>Direct distillation</b>: learns from the labels and from the frozen large model.</li>
-<li><b>DAIT</b>: learns from the labels and from the intermediate teacher.</li>
+ARMS
 </ul>
+<p>Every student has the labels besides its teacher. Independent, direct and DAIT are the paper's
+own comparison, and what is trained unless you choose others.</p>
 <h2>The demo teacher is a demo teacher</h2>
 <p>The studies that come along use <code>fieldguide-clip</code>, a small vision-language model
 trained on drawn birds so that everything works without a download. It shows how the method runs.
@@ -49,4 +51,7 @@ that trained it.</li>
 
 def build_about_tab() -> None:
     """Lay the tab out inside the current ``gr.Tab``."""
-    framed(ABOUT, "about")
+    arms = (
+        f"<li><b>{escape(plan.title)}</b>: {escape(plan.summary)}.</li>" for plan in PLANS.values()
+    )
+    framed(ABOUT.replace("ARMS", "\n".join(arms)), "about")

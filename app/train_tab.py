@@ -29,9 +29,9 @@ from app.train_form import (
 )
 from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
 from app.wording import escape
-from dait.config.arms import ARMS
+from dait.arms.catalogue import PLANS
+from dait.config.arms import ARMS, DEFAULT_ARMS
 from dait.errors import UserError
-from dait.evidence.palette import arm_title
 from dait.recipe import load_recipe
 from dait.runs import StudyFolder
 
@@ -146,8 +146,8 @@ def _layout_form(place: Place) -> _Form:
     recipes = recipe_choices()
     section(
         "Train",
-        "Every student learns from the same images, for the same number of epochs; DAIT first "
-        "trains its intermediate teacher.",
+        "Every student learns from the same images, for the same number of epochs; an arm with a "
+        "teacher of its own trains that first.",
     )
     if place.limits.note:
         gr.HTML(notice(place.limits.note, calm=True), apply_default_css=False)
@@ -169,7 +169,10 @@ def _layout_form(place: Place) -> _Form:
         elem_id="train-teacher",
     )
     arms = gr.CheckboxGroup(
-        [(arm_title(arm), arm) for arm in ARMS], value=list(ARMS), label="Arms", elem_id="arms"
+        [(f"{PLANS[arm].title}: {PLANS[arm].summary}", arm) for arm in ARMS],
+        value=list(DEFAULT_ARMS),
+        label="Arms",
+        elem_id="arms",
     )
     limits = place.limits
     with gr.Row():

@@ -16,6 +16,8 @@ from dait.runs import StudyFolder
 LOG_BYTES = 12_000
 STAGES = {
     "intermediate teacher": "the intermediate teacher learns from the frozen teacher",
+    "classifier": "the classifier that will teach learns from the labels",
+    "assistant": "the assistant learns from the frozen teacher",
     "student": "the student learns",
 }
 

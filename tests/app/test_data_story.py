@@ -98,7 +98,7 @@ def test_upload_look_write_prompts_and_train(
     page.locator("#expected", has_text="48 px").wait_for()
     page.locator("#epochs input").fill("1")
     for arm in ("Direct distillation", "DAIT"):
-        page.locator("#arms").get_by_label(arm, exact=True).uncheck()
+        page.locator("#arms").get_by_label(f"{arm}: ").uncheck()
     page.locator("#start").click()
     page.wait_for_selector('#live [data-state="finished"]', timeout=TO_TRAIN)
     study = next(app_runs.glob("tiny-*/recipe.yaml"))
