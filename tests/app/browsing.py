@@ -19,6 +19,12 @@ from app.place import PROJECT
 
 SECONDS_TO_ANSWER = 180
 
+LEAVING = "this document is being left"
+# A message and not a moment on our clock: it keeps its place among those of the document.
+TELL_WHEN_LEAVING = (
+    f"addEventListener('beforeunload', () => console.debug('{LEAVING}'), {{ capture: true }})"
+)
+
 OpenPage = Callable[..., Any]
 """From a query string and a viewport to a page."""
 
@@ -57,31 +63,59 @@ def served(runs: Path) -> Iterator[str]:
 @contextmanager
 def watched_tabs(browser: Any, address: str) -> Iterator[OpenPage]:
     """Opens the page in tabs. At the end none may have logged an error or asked elsewhere."""
-    faults: list[str] = []
+    tabs: list[_Watch] = []
     contexts = []
-
-    def check_request(request: Any) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            faults.append(f"asked {request.url}")
-
-    def check_message(message: Any) -> None:
-        if message.type == "error":
-            faults.append(f"logged {message.text}")
 
     def open_tab(query: str = "", viewport: dict[str, int] | None = None) -> Any:
         context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
         contexts.append(context)
         page = context.new_page()
-        page.on("request", check_request)
-        page.on("console", check_message)
-        page.on("pageerror", lambda error: faults.append(f"raised {error}"))
+        tabs.append(_Watch(page, address))
         page.goto(f"{address}/{query}")
         return page
 
     yield open_tab
     for context in contexts:
         context.close()
-    assert faults == []
+    faults = [fault for tab in tabs for fault in tab.faults]
+    if faults:
+        pytest.fail("\n".join(faults))
+
+
+class _Watch:
+    """The faults of one tab.
+
+    What a document logs while the browser leaves it is none: with answers still on their way,
+    Gradio's page ends its streams then and complains of its own doing.
+    """
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.faults: list[str] = []
+        self._page, self._address = page, address
+        self._left = False
+        page.add_init_script(TELL_WHEN_LEAVING)
+        page.on("request", self._requested)
+        page.on("console", self._logged)
+        page.on("pageerror", self._raised)
+        page.on("framenavigated", self._arrived)
+
+    def _requested(self, request: Any) -> None:
+        if not request.url.startswith((self._address, "data:", "blob:")):
+            self.faults.append(f"asked {request.url}")
+
+    def _logged(self, message: Any) -> None:
+        if message.text == LEAVING:
+            self._left = True
+        if message.type == "error" and not self._left:
+            self.faults.append(f"logged {message.text} (at {message.location})")
+
+    def _raised(self, error: Any) -> None:
+        if not self._left:
+            self.faults.append(f"raised {error}")
+
+    def _arrived(self, frame: Any) -> None:
+        if frame == self._page.main_frame:
+            self._left = False
 
 
 def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], output: Path) -> None:
