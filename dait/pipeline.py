@@ -38,12 +38,12 @@ def run_arm(bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit
     started = time.time()
     folder.create({**bench.recipe.model_dump(), "arm": arm, "seed": seed})
     networks, val_top1 = _train_stages(bench, arm, seed, folder, emit)
-    folder.write_status(state="evaluating", message="Measuring the test split")
-    emit(Note("measuring the test split"))
+    folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
+    emit(Note(f"measuring the {bench.measured} split"))
     result = {
         "arm": arm,
         "seed": seed,
-        **measure_networks(networks, bench.data.split("test"), folder),
+        **measure_networks(networks, bench.data.split(bench.measured), folder),
         "val_top1": val_top1["student"],
         "teacher": {
             "name": bench.teacher.name,

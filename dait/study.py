@@ -162,7 +162,7 @@ def _write_teacher(folder: StudyFolder, bench: Workbench) -> None:
         buffer,
         prototypes=bench.prototypes.vectors.numpy(),
         logit_scale=np.float32(bench.prototypes.logit_scale),
-        embeddings=bench.test_embeddings.numpy().astype(np.float16),
+        embeddings=bench.embeddings.numpy().astype(np.float16),
     )
     write_atomically(folder.path / "teacher.npz", buffer.getvalue())
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dait.data.augment import ViewPolicy
-from dait.data.base import Dataset
+from dait.data.base import Dataset, SplitName
 from dait.data.registry import open_dataset
 from dait.evaluation import evaluate
 from dait.events import Emit, Note
@@ -41,9 +41,12 @@ class Workbench:
     data: Dataset
     teacher: FrozenTeacher
     prototypes: Prototypes
-    test_embeddings: Tensor
+    embeddings: Tensor
+    """``(N, d)`` of the frozen teacher, of the images that the runs are measured on."""
     zero_shot: dict[str, Any]
-    """The frozen teacher's own figures on the test split."""
+    """The frozen teacher's own figures on these images."""
+    measured: SplitName = "test"
+    """The split that runs are measured on; ``val`` while settings are still being chosen."""
 
     @property
     def class_keys(self) -> list[str]:
@@ -59,9 +62,10 @@ def open_data(recipe: Recipe, emit: Emit) -> Dataset:
     return open_dataset(emit=emit, **options)
 
 
-def prepare(recipe: Recipe, emit: Emit) -> Workbench:
+def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workbench:
     """Open the data, load the teacher, build the networks once so that faults show at the start.
 
+    measured: the split to measure runs on; with ``val`` the test split is not even read.
     Raises UserError for anything that would make the training fail later.
     """
     # First of all: a download that cannot be had should not cost the reading of a data set.
@@ -73,22 +77,22 @@ def prepare(recipe: Recipe, emit: Emit) -> Workbench:
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
-    for name in ("train", "val", "test"):
+    for name in dict.fromkeys(("train", "val", measured)):
         emit(Note(f"reading the {name} split"))
         data.split(name)
     for line in left_out(data):
         emit(Note(line))
     prototypes = prototypes_of(teacher, data, recipe.teacher.prompts)
     prototypes = Prototypes(prototypes.vectors.cpu(), prototypes.logit_scale)
-    emit(Note("the frozen teacher looks at the test split"))
-    test = data.split("test")
-    embeddings = embed_split(teacher, test.images).cpu()
+    emit(Note(f"the frozen teacher looks at the {measured} split"))
+    split = data.split(measured)
+    embeddings = embed_split(teacher, split.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
-    zero_shot = evaluate(logits, test.labels, {})
+    zero_shot = evaluate(logits, split.labels, {})
     source, prompts = recipe.data.source, recipe.teacher.prompts
-    remember_zero_shot(teacher, data, "test", zero_shot, called=source, prompts=prompts)
-    emit(Note(f"zero-shot top-1 of {teacher.name} on test: {zero_shot['top1']:.1%}"))
-    return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot)
+    remember_zero_shot(teacher, data, measured, zero_shot, called=source, prompts=prompts)
+    emit(Note(f"zero-shot top-1 of {teacher.name} on {measured}: {zero_shot['top1']:.1%}"))
+    return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
 
 
 def left_out(data: Dataset) -> list[str]:

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         merge,
         predict,
         study,
+        sweep,
         teacher,
         train,
     )
@@ -55,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(train, study, predict, explain, merge, export, data),
+        *(train, study, sweep, predict, explain, merge, export, data),
         *(teacher, backbone, cache, bench),
     ):
         module.register(commands)

@@ -44,7 +44,7 @@ def frozen_run(bench: Workbench, arm: str, folder: Path) -> dict[str, Tensor]:
     """The student after a training whose learning rate moves nothing that fp32 could hold."""
     still = bench.recipe.changed({"train.learning_rate": 1e-30, "train.epochs": 1})
     moved = Workbench(
-        still, bench.data, bench.teacher, bench.prototypes, bench.test_embeddings, bench.zero_shot
+        still, bench.data, bench.teacher, bench.prototypes, bench.embeddings, bench.zero_shot
     )
     run = RunFolder(folder)
     run_arm(moved, arm, 3, run, ignore)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def test_zero_shot_figures_are_the_teachers_on_test(bench: Workbench) -> None:
     test = bench.data.split("test")
     pixels = torch.tensor(test.images).permute(0, 3, 1, 2) / 255
     embeddings = bench.teacher.embed(pixels)
-    torch.testing.assert_close(bench.test_embeddings, embeddings)
+    torch.testing.assert_close(bench.embeddings, embeddings)
     prototypes = text_prototypes(bench.teacher, bench.data.classes)
     torch.testing.assert_close(bench.prototypes.vectors, prototypes)
     answers = (embeddings @ prototypes.T).argmax(1).numpy()

@@ -1,0 +1,88 @@
+"""``python -m dait sweep``: try settings on the validation split."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dait.cli.options import add_recipe_options, chosen_recipe
+from dait.cli.study import parse_arms, parse_seeds
+from dait.errors import UserError
+from dait.runs import to_json
+
+
+def register(commands: Any) -> None:
+    """Add ``sweep`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sweep",
+        help="try settings of a recipe on the validation split",
+        description="Train arms under a recipe as it is and with one key changed at a time (or in "
+        "every combination), and compare on the validation split; the test split is not read. "
+        "Every setting tried stays in DIR/sweep.jsonl; what is there is not run again.",
+    )
+    add_recipe_options(parser)
+    parser.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="KEY=[A,B]",
+        help="values to try, say direct.feature_weight=[0,1,5] (may be repeated)",
+    )
+    parser.add_argument("--grid", action="store_true", help="every combination of values")
+    parser.add_argument("--arms", default="independent,direct,dait", metavar="A,B")
+    parser.add_argument("--seeds", default="100", metavar="N,M", help="default: 100")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing, and print every setting's mean. Raises UserError."""
+    recipe = chosen_recipe(args)
+    if args.out is None:
+        raise UserError("A sweep is written down: name its folder with --out DIR.")
+    varied = dict(_varied(item) for item in args.vary)
+    from dait.sinks import TerminalSink
+    from dait.sweep import grid, one_factor_at_a_time, run_sweep
+
+    settings = grid(varied) if args.grid else one_factor_at_a_time(varied)
+    arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
+    with closing(TerminalSink()) as terminal:
+        rows = run_sweep(recipe, settings, arms, seeds, Path(args.out), terminal)
+    for line in _table(rows):
+        print(line)
+    if args.json:
+        print(to_json({"out": args.out, "rows": rows}))
+    return 0
+
+
+def _varied(item: str) -> tuple[str, list[Any]]:
+    key, equals, text = item.partition("=")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError:
+        values = None
+    if not equals or not isinstance(values, list) or not values:
+        raise UserError(f"--vary wants KEY=[A,B], say train.epochs=[10,20], not {item!r}.")
+    return key, values
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each setting and arm, best first within an arm."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        said = ", ".join(f"{key}={value}" for key, value in row["setting"].items()) or "as it is"
+        groups.setdefault((row["arm"], said), []).append(row)
+    lines = []
+    for (arm, said), found in sorted(groups.items(), key=lambda g: (g[0][0], -_mean(g[1]))):
+        taught = [row["intermediate_top1"] for row in found]
+        by = f"  taught by {statistics.mean(taught):.1%}" if None not in taught else ""
+        lines.append(f"{arm:<12} {_mean(found):>6.1%} ({len(found)} seeds){by}  {said}")
+    return lines
+
+
+def _mean(rows: list[dict[str, Any]]) -> float:
+    return statistics.mean(row["top1"] for row in rows)

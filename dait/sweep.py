@@ -1,0 +1,110 @@
+"""Settings tried on the validation split, one line each, so that none is forgotten.
+
+A search over settings finds something by luck, the more so the more it tries. Here every one that
+was tried is written down, the test split is not read, and a setting that is there is not run again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dait.config.arms import Arm
+from dait.errors import UserError
+from dait.events import Emit, Note
+from dait.recipe import Recipe
+from dait.runs import RunFolder, to_json, write_atomically
+from dait.workbench import Workbench, prepare
+
+LOG = "sweep.jsonl"
+
+Setting = dict[str, Any]
+"""Dotted keys of the recipe and their values; empty: the recipe as it is."""
+
+
+def one_factor_at_a_time(varied: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """The recipe as it is, then every value of every key by itself."""
+    return [{}, *({key: value} for key, values in varied.items() for value in values)]
+
+
+def grid(varied: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """Every combination of values."""
+    return [
+        dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())
+    ]
+
+
+def run_sweep(
+    recipe: Recipe,
+    settings: Sequence[Setting],
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    out: Path,
+    emit: Emit,
+) -> list[dict[str, Any]]:
+    """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
+
+    A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
+    validation split), ``slices`` and ``seconds``. Weights are not kept. Every setting is checked
+    before the first is run. Raises UserError for a setting that is not possible, and where ``out``
+    holds a sweep of another recipe.
+    """
+    recipes = [recipe.changed(setting) for setting in settings]
+    rows = _begin(out, recipe)
+    for setting, changed in zip(settings, recipes, strict=True):
+        bench: Workbench | None = None
+        for arm, seed in itertools.product(arms, seeds):
+            if any(_is(row, setting, arm, seed) for row in rows):
+                continue
+            # Opened for the first run that is missing: data and teacher may differ by setting.
+            bench = bench or prepare(changed, emit, measured="val")
+            rows.append(_run(replace(bench, recipe=changed), setting, arm, seed, out, emit))
+            lines = "".join(to_json(row) + "\n" for row in rows)
+            write_atomically(out / LOG, lines)
+    return rows
+
+
+def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
+    """The rows that are there already."""
+    described = out / "recipe.yaml"
+    if described.exists() and described.read_text(encoding="utf-8") != recipe.to_yaml():
+        raise UserError(f"{out} holds a sweep of another recipe; choose another folder.")
+    write_atomically(described, recipe.to_yaml())
+    log = out / LOG
+    if not log.exists():
+        return []
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
+    same = json.loads(to_json(setting)) == row["setting"]
+    return same and row["arm"] == arm and row["seed"] == seed
+
+
+def _run(
+    bench: Workbench, setting: Setting, arm: Arm, seed: int, out: Path, emit: Emit
+) -> dict[str, Any]:
+    from dait.pipeline import run_arm
+
+    folder = out / "run"
+    if folder.exists():  # cut off before its row was written
+        shutil.rmtree(folder)
+    result = run_arm(bench, arm, seed, RunFolder(folder), emit)
+    shutil.rmtree(folder)
+    between = result["between"]
+    row = {
+        "setting": setting,
+        "arm": arm,
+        "seed": seed,
+        "top1": result["top1"],
+        "intermediate_top1": next((found["top1"] for found in between.values()), None),
+        "slices": result.get("slices"),
+        "seconds": result["seconds"],
+    }
+    emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
+    return row
