@@ -41,11 +41,10 @@ def measure_views(
 
     Every run starts from an empty cache of embeddings and trains ``arm`` from nothing, so
     ``seconds`` is what one run takes, the teacher's part included (``processor_seconds`` are this
-    process's own, which other work disturbs less). A row holds ``views``, ``top1``
-    (mean over seeds on test, fraction), ``top1_sd``, ``top1s``, ``intermediate_top1`` (DAIT only),
-    ``seconds`` and
-    ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known. Raises ``UserError``
-    for data or a teacher that are not to be had.
+    process's own, which other work disturbs less). A row holds ``views``, ``top1`` (mean over
+    seeds on test, fraction), ``top1_sd``, ``top1s``, ``intermediate_top1`` (DAIT only), ``seconds``
+    and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known. Raises
+    ``UserError`` for data or a teacher that are not to be had.
     """
     from dait.pipeline import run_arm
     from dait.runs import RunFolder
