@@ -43,8 +43,8 @@ def measure_views(
     ``seconds`` is what one run takes, the teacher's part included (``processor_seconds`` are this
     process's own, which other work disturbs less). A row holds ``views``, ``top1`` (mean over
     seeds on test, fraction), ``top1_sd``, ``top1s``, ``intermediate_top1`` (DAIT only), ``seconds``
-    and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known. Raises
-    ``UserError`` for data or a teacher that are not to be had.
+    and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known.
+    Raises ``UserError`` for data or a teacher that are not to be had.
     """
     from dait.pipeline import run_arm
     from dait.runs import RunFolder
