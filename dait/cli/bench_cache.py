@@ -15,6 +15,10 @@ from dait.recipe import load_recipe
 
 _TEACHER = "fieldguide-clip, vit-b-32 or vit-l-14 (random weights), or any teacher's name"
 
+_MEASURED, _LARGE = (16, 4, 3), (8, 2, 2)
+"""Images of a batch, steps of an epoch, rounds. A ViT-L/14 takes a CPU most of a second an image: a
+few of them keep its benchmark to minutes."""
+
 
 def register(actions: Any) -> None:
     """Add the three to the benchmarks."""
@@ -59,11 +63,16 @@ def _register_cache(actions: Any) -> None:
     parser.add_argument(
         "--images", type=int, default=1200, metavar="N", help="of the whole training (1200)"
     )
-    parser.add_argument("--batch", type=int, default=16, metavar="N", help="default: 16")
+    batch, steps, repeats = _MEASURED
     parser.add_argument(
-        "--steps", type=int, default=4, metavar="N", help="measured in an epoch (default: 4)"
+        "--batch", type=int, metavar="N", help=f"default: {batch}, less for vit-l-14"
     )
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help=f"measured in an epoch (default: {steps}, or less)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help=f"rounds (default: {repeats}, or less)"
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_cache)
 
@@ -98,6 +107,10 @@ def run_cache(args: argparse.Namespace) -> int:
     from dait.bench.cache import measure_cache
 
     names = ("views", "epochs", "images", "batch", "steps", "repeats")
+    usual = _LARGE if args.teacher == "vit-l-14" else _MEASURED
+    for name, value in zip(("batch", "steps", "repeats"), usual, strict=True):
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     _need_positive(args, *names)
     figures = measure_cache(args.teacher, **{name: getattr(args, name) for name in names})
     print(
