@@ -9,7 +9,13 @@ from scipy.spatial.distance import cosine
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from dait.losses import cosine_distance, distillation, spatial_distance, zero_shot_logits
+from dait.losses import (
+    condensed_distance,
+    cosine_distance,
+    distillation,
+    spatial_distance,
+    zero_shot_logits,
+)
 
 
 def test_cosine_distance_by_hand() -> None:
@@ -123,3 +129,11 @@ def test_losses_of_a_batch_are_means() -> None:
     ):
         one_by_one = torch.stack([loss(left[i : i + 1], right[i : i + 1]) for i in range(4)])
         torch.testing.assert_close(loss(left, right), one_by_one.mean())
+
+
+def test_condensed_distance_by_hand() -> None:
+    a = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    b = torch.tensor([[1.0, 0.0], [0.0, 9.0]])
+    # Of unit length: (0.6, 0.8) against (1, 0), and (0, 1) against itself.
+    expected = (abs(0.6 - 1) + abs(0.8 - 0) + 0 + 0) / 4
+    assert condensed_distance(a, b).item() == pytest.approx(expected, abs=1e-6)

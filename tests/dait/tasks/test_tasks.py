@@ -8,38 +8,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from tiny_parts import SCALE, batch, network, prototypes
 
 from dait.config.arms import DaitConfig, DirectConfig
 from dait.losses import cosine_distance, distillation, spatial_distance, zero_shot_logits
-from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.adapt import AdaptTask
 from dait.tasks.base import Batch, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.distil import DistilTask
 from dait.tasks.independent import IndependentTask
-
-CLASSES, DIM, SCALE = 5, 6, 12.0
-
-
-def network(width: int = 8, seed: int = 0) -> Network:
-    torch.manual_seed(seed)
-    options = {"channels": [8, 8, 8, width], "stem_width": 8}
-    return build_network(
-        NetworkSpec(name="resnet10t", output_stride=16, options=options), CLASSES, 32
-    )
-
-
-def prototypes() -> Tensor:
-    rng = torch.Generator().manual_seed(1)
-    return F.normalize(torch.randn(CLASSES, DIM, generator=rng), dim=1)
-
-
-def batch() -> Batch:
-    rng = torch.Generator().manual_seed(2)
-    images = torch.rand(4, 3, 32, 32, generator=rng)
-    vlm = F.normalize(torch.randn(4, DIM, generator=rng), dim=1)
-    return Batch(images, torch.tensor([0, 3, 3, 1]), vlm)
 
 
 def independent(**config: Any) -> Task:
@@ -121,10 +98,66 @@ def test_stage_2_is_its_weighted_sum() -> None:
     assert output.parts.keys() == {"classification", "spatial", "pooled", "logits"}
 
 
-def test_parts_that_weigh_nothing_are_not_computed_in_stage_2() -> None:
-    task = distil()
-    assert task(batch()).parts.keys() == {"classification", "spatial"}
-    assert task.projections.keys() == {"map_adapter"}
+PARTS_OF_STAGE_2 = {
+    "spatial_weight": ("spatial", "map_adapter"),
+    "pooled_weight": ("pooled", "pooled"),
+    "logit_weight": ("logits", None),
+}
+
+
+@pytest.mark.parametrize("weight", PARTS_OF_STAGE_2)
+def test_parts_that_weigh_nothing_are_not_computed_in_stage_2(weight: str) -> None:
+    part, adapter = PARTS_OF_STAGE_2[weight]
+    alone = distil(**{**dict.fromkeys(PARTS_OF_STAGE_2, 0), weight: 1})
+    assert alone(batch()).parts.keys() == {"classification", part}
+    assert set(alone.projections.keys()) == {adapter} - {None}
+
+
+def test_stage_2_that_hands_nothing_on_does_not_run_its_teacher() -> None:
+    task, asked = distil(spatial_weight=0), list[int]()
+    task.teacher.register_forward_hook(lambda *_: asked.append(1))
+    assert task(batch()).parts.keys() == {"classification"} and not asked
+    busy = distil()
+    busy.teacher.register_forward_hook(lambda *_: asked.append(1))
+    busy(batch())
+    assert asked == [1]
+
+
+PARTS_OF_STAGE_1 = {
+    "classification_weight": "classification",
+    "representation_weight": "representation",
+    "semantic_weight": "semantic",
+}
+
+
+@pytest.mark.parametrize("weight", PARTS_OF_STAGE_1)
+def test_parts_that_weigh_nothing_are_not_computed_in_stage_1(weight: str) -> None:
+    without = adapt(**{weight: 0})(batch()).parts
+    assert without.keys() == set(PARTS_OF_STAGE_1.values()) - {PARTS_OF_STAGE_1[weight]}
+    alone = adapt(**{**dict.fromkeys(PARTS_OF_STAGE_1, 0), weight: 1})
+    assert alone(batch()).parts.keys() == {PARTS_OF_STAGE_1[weight]}
+    labels_only = weight == "classification_weight"
+    assert alone.needs_vlm is not labels_only
+    assert set(alone.projections) == (set() if labels_only else {"intermediate_to_vlm"})
+
+
+def test_a_teacher_without_labels_is_trained_in_all_but_its_head_and_says_so() -> None:
+    task = adapt(classification_weight=0)
+    task(batch()).loss.backward()
+    still = [name for name, p in task.network.named_parameters() if p.grad is None]
+    assert still == ["model.fc.weight", "model.fc.bias"]
+    assert "own head never learns" in task.notes[0]
+    assert adapt().notes == ()
+
+
+@pytest.mark.parametrize("weight", ["classification", "feature", "logit"])
+def test_parts_that_weigh_nothing_are_not_computed_in_direct(weight: str) -> None:
+    names = {"classification": "classification", "feature": "feature", "logit": "logits"}
+    none = {f"{name}_weight": 0 for name in names}
+    alone = direct(**{**none, f"{weight}_weight": 1})
+    assert alone(batch()).parts.keys() == {names[weight]}
+    assert alone.needs_vlm is (weight != "classification")
+    assert set(alone.projections) == ({"student_to_vlm"} if weight == "feature" else set())
 
 
 @pytest.mark.parametrize("make", [independent, direct, adapt, distil])
