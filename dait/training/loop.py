@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import Dataset, Split
-from dait.errors import UserError
-from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone
-from dait.inference import predict_split
+from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
+from dait.inference import Predictions, predict_split
 from dait.models.network import recalibrate_batchnorm
-from dait.tasks.base import Batch, Task, TaskOutput
+from dait.tasks.base import Task
 from dait.teachers.views import TeacherViews
+from dait.training.averaging import Average
+from dait.training.batches import Batches
+from dait.training.checkpoint import StepCheckpoints, fingerprint
+from dait.training.checks import check_training, check_validation
+from dait.training.devices import (
+    average_statistics,
+    check_shares,
+    same_for_all,
+    share_statistics,
+    world,
+)
+from dait.training.memory import enough_memory
+from dait.training.precision import check_precision
+from dait.training.resume import Resume
+from dait.training.schedule import learning_rate
+from dait.training.stage import Stage
+from dait.training.state import LoopState, TrainingState
+from dait.training.step import Step
+from dait.training.stopping import BestEpoch
 
 FEW_STEPS = 300
 """Below this many steps BatchNorm's running statistics lag behind the weights (our measurement in
 short runs); they are then re-estimated on training views at the end of the stage."""
-RECALIBRATION_BATCHES = 16
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where a stage stands in its run, and what it draws its randomness from.
-
-    distinct_views: epochs go round this many views of each image; 0 means a new one every epoch.
-    """
-
-    index: int
-    count: int
-    epochs: int
-    seed: int
-    distinct_views: int = 0
-
-    def view(self, epoch: int) -> int:
-        return epoch % self.distinct_views if self.distinct_views else epoch
 
 
 def train_stage(
@@ -51,136 +46,140 @@ def train_stage(
     stage: Stage,
     vlm_views: TeacherViews | None,
     emit: Emit,
+    keep: StepCheckpoints | None = None,
 ) -> float:
     """Train ``task.network`` in place and return its validation top-1 (fraction).
 
-    An image is seen once an epoch at most: a last batch that is not full is left out. The last
-    epoch's weights are kept: nothing is selected.
-    Raises UserError when the loss stops being finite, and when a teacher is needed but missing.
+    The last epoch's weights are kept, or the best one's on validation where ``config.patience`` is
+    set; of averaged weights, the average. Where ``keep`` holds a checkpoint of this very stage, it
+    goes on from there, on a CPU to the same result bit for bit. Several processes that Accelerate
+    started train one network together; the first one alone speaks and writes.
+    Raises UserError when the loss stops being finite, when a batch does not fit into the memory,
+    when ``keep`` holds another training, and for settings that contradict one another.
     """
-    if task.needs_vlm and vlm_views is None:
-        raise ValueError(f"the stage {task.stage!r} needs the frozen teacher's views")
-    train, val = data.split("train"), data.split("val")
-    val_labels = torch.as_tensor(val.labels)
-    steps_per_epoch = max(1, len(train) // config.batch_size)
-    steps = stage.epochs * steps_per_epoch
-    device = task.network.mean.device
-    torch.manual_seed(stage.seed * 1000 + stage.index)
-    task.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(task, config)
-    emit(StageStarted(task.stage, stage.index, stage.count, stage.epochs, steps))
-    for line in task.notes:
-        emit(Note(line))
-    started, step, val_top1 = time.monotonic(), 0, math.nan
-    for epoch in range(stage.epochs):
-        task.train()
-        task.begin_epoch(epoch, stage.epochs)
-        epoch_started, sums, images_seen = time.monotonic(), dict[str, float](), 0
-        for batch in _batches(task, train, config.batch_size, stage, epoch, vlm_views):
-            rate = learning_rate(step, steps_per_epoch, steps, config)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            output = task(_to(batch, device))
-            value = output.loss.item()
-            if not math.isfinite(value):
-                raise _not_finite(task, step + 1, rate, output)
-            optimizer.zero_grad(set_to_none=True)
-            output.loss.backward()
-            torch.nn.utils.clip_grad_norm_(task.trainable(), config.gradient_clip)
-            optimizer.step()
-            step += 1
-            images_seen += len(batch.labels)
-            for name, part in {"loss": output.loss, **output.parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(part.detach()) * len(batch.labels)
-            emit(StepDone(task.stage, epoch, step, value))
-        seconds = time.monotonic() - epoch_started
-        if epoch + 1 == stage.epochs and steps < FEW_STEPS:
-            emit(Note(f"only {steps} steps: BatchNorm's statistics are estimated again"))
-            for network in task.learners():
-                recalibrate_batchnorm(network, _calibration_views(task, train, config, stage))
-        predictions = predict_split(task.network, val)
-        val_top1 = predictions.top1(val_labels)
-        means = {name: total / images_seen for name, total in sums.items()}
-        emit(
-            EpochDone(
-                stage=task.stage,
-                epoch=epoch,
-                epochs=stage.epochs,
-                loss=means.pop("loss"),
-                parts=means,
-                val_top1=val_top1,
-                val_loss=predictions.loss(val_labels),
-                learning_rate=rate,
-                images_per_second=images_seen / seconds,
-                seconds=seconds,
-            )
-        )
-    task.eval()
-    emit(StageDone(task.stage, val_top1, time.monotonic() - started))
-    return val_top1
-
-
-def build_optimizer(task: Task, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD (Nesterov momentum 0.9); biases and norms are not decayed."""
-    parameters = [p for p in task.trainable() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def learning_rate(step: int, steps_per_epoch: int, steps: int, config: TrainConfig) -> float:
-    """Linear warm-up, then half a cosine to zero; warm-up takes at most half of the stage."""
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), steps // 2)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
-def _batches(
-    task: Task,
-    train: Split,
-    batch_size: int,
-    stage: Stage,
-    epoch: int,
-    vlm_views: TeacherViews | None,
-) -> Iterator[Batch]:
-    """The epoch's batches; a last one that is not full is left out, unless it is the only one."""
-    view, policy = stage.view(epoch), ViewPolicy(task.views)
-    order = np.random.default_rng([stage.seed, stage.index, epoch]).permutation(len(train))
-    labels = torch.as_tensor(train.labels)
-    last = len(train) - len(train) % batch_size if len(train) >= batch_size else len(train)
-    for start in range(0, last, batch_size):
-        index = order[start : start + batch_size]
-        images = view_batch(train.images[index], index, view, policy, stage.seed)
-        vlm = vlm_views.rows(view, index, images) if task.needs_vlm and vlm_views else None
-        yield Batch(images, labels[index], vlm)
-
-
-def _calibration_views(
-    task: Task, train: Split, config: TrainConfig, stage: Stage
-) -> Iterator[Tensor]:
-    device = task.network.mean.device
-    order = np.random.default_rng([stage.seed, stage.index, stage.epochs]).permutation(len(train))
-    count = max(1, min(RECALIBRATION_BATCHES, len(train) // config.batch_size))
-    for part in np.array_split(order[: count * config.batch_size], count):
-        images = view_batch(train.images[part], part, 0, ViewPolicy(task.views), stage.seed)
-        yield images.to(device)
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    vlm = None if batch.vlm is None else batch.vlm.to(device)
-    images = batch.images.to(device, memory_format=torch.channels_last)
-    return Batch(images, batch.labels.to(device), vlm)
-
-
-def _not_finite(task: Task, step: int, rate: float, output: TaskOutput) -> UserError:
-    parts = ", ".join(f"{name} {part.item():.4g}" for name, part in output.parts.items())
-    return UserError(
-        f"The loss of the stage “{task.stage}” is {output.loss.item()} at step {step} with a "
-        f"learning rate of {rate:.3g} ({parts}). Lower train.learning_rate, or the weight of the "
-        "part that is not finite."
+    share, val = world(), data.split("val")
+    emit = emit if share.is_main else ignore
+    batches = Batches(
+        task, data.split("train"), config, stage, vlm_views, share, task.network.mean.device
     )
+    _check(batches, val)
+    state = _begin(batches)
+    resume = Resume(state, keep, fingerprint(task, data, config, stage), share)
+    resume.go_on(emit)
+    loop, steps = state.loop, stage.epochs * batches.per_epoch
+    emit(StageStarted(task.stage, stage.index, stage.count, stage.epochs, steps, loop.step))
+    for line in (f"goes on after step {loop.step:,}",) if loop.step else task.notes:
+        emit(Note(line))
+
+    while not loop.done:
+        mark = time.monotonic()
+        task.train()
+        task.begin_epoch(loop.epoch, stage.epochs)
+        with closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest, enough_memory(config):
+            for batch in rest:
+                rate = learning_rate(loop.step, batches.per_epoch, steps, config)
+                values = state.step(batch, batches.images, rate, loop.step + 1)
+                now = time.monotonic()
+                loop.count(values, batches.images, rate, now - mark)
+                mark = now
+                if state.average:
+                    state.average.update(loop.step)
+                emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
+                resume.after_step()
+
+        average_statistics(share, task)
+        last = loop.epoch + 1 == stage.epochs
+        seen = _evaluate(state, batches, val, last, emit)
+        emit(_epoch_done(task, stage, loop, seen, val))
+        loop.done = last or _is_hopeless(state, emit)
+        loop.begin_next_epoch(time.monotonic() - mark)
+        resume.after_epoch()
+
+    if state.best:
+        state.best.restore(task)
+        _recalibrate(state, batches, emit)
+        loop.val_top1 = predict_split(task.network, val, share=share).top1(_labels(val))
+    task.eval()
+    emit(StageDone(task.stage, loop.val_top1, loop.seconds))
+    return loop.val_top1
+
+
+def _check(batches: Batches, val: Split) -> None:
+    task, config, views = batches.task, batches.config, batches.vlm_views
+    if task.needs_vlm and views is None:
+        raise ValueError(f"the stage {task.stage!r} needs the frozen teacher's views")
+    check_training(config, task.needs_vlm, cached=views is not None and not views.live)
+    check_validation(config, len(val))
+    check_precision(config.precision, batches.device)
+    check_shares(batches.share, batches.images)
+
+
+def _begin(batches: Batches) -> TrainingState:
+    """A stage before its first step."""
+    task, config, stage, share = batches.task, batches.config, batches.stage, batches.share
+    torch.manual_seed(stage.seed * 1000 + stage.index + 1_000_003 * share.index)
+    share_statistics(share, task)
+    if config.channels_last:
+        task.to(memory_format=torch.channels_last)
+    same_for_all(share, task)
+    average = Average(task, config.ema_decay) if config.ema_decay else None
+    best = BestEpoch(config.patience) if config.patience else None
+    return TrainingState(task, Step(task, config, share, batches.device), average, best)
+
+
+def _evaluate(
+    state: TrainingState, batches: Batches, val: Split, last: bool, emit: Emit
+) -> Predictions:
+    """Validation of the weights that would be kept now; after the last epoch they are in place."""
+    if last and not state.best:
+        if state.average:
+            state.average.keep()
+        _recalibrate(state, batches, emit)
+        averaged = None
+    else:
+        averaged = state.average
+    with averaged.shown() if averaged else nullcontext():
+        seen = predict_split(state.task.network, val, share=batches.share)
+        state.loop.val_top1 = seen.top1(_labels(val))
+        if state.best:
+            loss = seen.loss(_labels(val))
+            state.best.see(state.loop.epoch, state.loop.val_top1, loss, state.task)
+    return seen
+
+
+def _recalibrate(state: TrainingState, batches: Batches, emit: Emit) -> None:
+    if state.loop.step >= FEW_STEPS:
+        return
+    emit(Note(f"only {state.loop.step} steps: BatchNorm's statistics are estimated again"))
+    for network in state.task.learners():
+        recalibrate_batchnorm(network, batches.for_statistics())
+
+
+def _is_hopeless(state: TrainingState, emit: Emit) -> bool:
+    if state.best is None or not state.best.is_long_ago(state.loop.epoch):
+        return False
+    best = state.best.epoch + 1
+    emit(Note(f"no epoch since {best} was better on validation: its weights are kept"))
+    return True
+
+
+def _epoch_done(
+    task: Task, stage: Stage, loop: LoopState, seen: Predictions, val: Split
+) -> EpochDone:
+    means = loop.means()
+    return EpochDone(
+        stage=task.stage,
+        epoch=loop.epoch,
+        epochs=stage.epochs,
+        loss=means.pop("loss"),
+        parts=means,
+        val_top1=loop.val_top1,
+        val_loss=seen.loss(_labels(val)),
+        learning_rate=loop.rate,
+        images_per_second=loop.images / loop.epoch_seconds,
+        seconds=loop.epoch_seconds,
+    )
+
+
+def _labels(split: Split) -> torch.Tensor:
+    return torch.as_tensor(split.labels)

@@ -22,7 +22,10 @@ from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
 from dait.training import loop
-from dait.training.loop import Stage, build_optimizer, learning_rate, train_stage
+from dait.training.loop import train_stage
+from dait.training.optimizer import build_optimizer
+from dait.training.schedule import learning_rate
+from dait.training.stage import Stage
 
 QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
 

@@ -1,0 +1,153 @@
+"""Checkpoints between two steps, from which a stage that was cut off goes on as if it had not been.
+
+A file is written beside its place, flushed and moved into it, and the one before is kept: whatever
+ends the process, one of the two is whole. A digest tells whether a file is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dait.config.section import Section
+from dait.config.train import TrainConfig
+from dait.data.base import Dataset
+from dait.errors import UserError
+from dait.events import Emit, Note
+from dait.runs import write_atomically
+from dait.tasks.base import Task
+from dait.training.stage import Stage
+
+MOST_OF_THE_TIME = 0.02
+"""An epoch's end is kept too, unless writing would then take more than this share of the time."""
+
+_MAGIC = b"dait-step-checkpoint-1\n"
+_DIGEST = hashlib.sha256().digest_size
+
+
+class StepCheckpoints:
+    """The last two checkpoints of one stage: at ``path``, and beside it with ``.previous``.
+
+    seconds_between, steps_between: when the next is due, whichever comes first.
+    """
+
+    def __init__(
+        self, path: Path, seconds_between: float = 60.0, steps_between: int | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.previous = self.path.with_name(f"{self.path.name}.previous")
+        self._new = self.path.with_name(f"{self.path.name}.new")
+        self._seconds, self._steps = seconds_between, steps_between
+        self._saved, self._cost = time.monotonic(), 0.0
+
+    def is_due(self, step: int) -> bool:
+        """Whether the interval has passed; ``step`` counts from 1 within the stage."""
+        if self._steps is not None and step % self._steps == 0:
+            return True
+        return time.monotonic() - self._saved >= self._seconds
+
+    def is_cheap(self) -> bool:
+        """Whether an epoch's end may be kept as well."""
+        return self._cost <= MOST_OF_THE_TIME * (time.monotonic() - self._saved)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep ``state``: tensors, numbers, text, and lists and dictionaries of them.
+
+        Raises ``UserError`` where the disk is full; what was there is then still there.
+        """
+        started = time.monotonic()
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        content = buffer.getvalue()
+        write_atomically(self._new, _MAGIC + hashlib.sha256(content).digest() + content)
+        if self.path.exists():
+            self.path.replace(self.previous)
+        self._new.replace(self.path)
+        self._saved = time.monotonic()
+        self._cost = self._saved - started
+
+    def load(self, emit: Emit) -> dict[str, Any] | None:
+        """What was kept last, or before that where the last file is damaged; None if nothing is.
+
+        A damaged file is removed, with a note. Tensors come to the CPU. Raises ``UserError`` for a
+        file that cannot be read.
+        """
+        for leftover in self.path.parent.glob(f".{self._new.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        for file in (self.path, self.previous):
+            if not file.exists():
+                continue
+            state = _read(file)
+            if state is not None:
+                return state
+            emit(Note(f"the checkpoint {file.name} is damaged and not used"))
+            file.unlink()
+        return None
+
+    def discard(self) -> None:
+        """Remove all that was kept: the stage is done."""
+        for file in (self.path, self.previous, self._new):
+            file.unlink(missing_ok=True)
+
+
+def fingerprint(
+    task: Task, data: Dataset, config: TrainConfig, stage: Stage
+) -> dict[str, dict[str, Any]]:
+    """Whose checkpoint it is, and what decides how the stage goes on."""
+    losses = getattr(task, "config", None)
+    shapes = {name: str(tuple(tensor.shape)) for name, tensor in task.state_dict().items()}
+    return {
+        "train": config.model_dump(),
+        "stage": {
+            "index": stage.index,
+            "epochs": stage.epochs,
+            "seed": stage.seed,
+            "distinct views": stage.distinct_views,
+        },
+        "data": {"fingerprint": data.fingerprint},
+        "task": {"kind": type(task).__name__, "views": str(task.views)},
+        "losses": losses.model_dump() if isinstance(losses, Section) else {},
+        "parameters": shapes,
+    }
+
+
+def check_fingerprint(
+    path: Path, found: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises ``UserError`` that names what differs, unless both are the same."""
+    differing = [
+        f"{section} {key} is {wanted.get(section, {}).get(key)!r} and was {was.get(key)!r}"
+        for section, was in found.items()
+        for key in sorted({*was, *wanted.get(section, {})})
+        if was.get(key) != wanted.get(section, {}).get(key)
+    ]
+    if differing:
+        more = f", and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise UserError(
+            f"The checkpoint {path} belongs to another training: {', '.join(differing[:3])}{more}. "
+            "Go on with the settings that it was started with, or choose another folder to start "
+            "anew."
+        )
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """None where the file is damaged."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror or error}).") from error
+    head = len(_MAGIC) + _DIGEST
+    if not content.startswith(_MAGIC):
+        return None
+    if hashlib.sha256(content[head:]).digest() != content[len(_MAGIC) : head]:
+        return None
+    state: dict[str, Any] = torch.load(
+        io.BytesIO(content[head:]), map_location="cpu", weights_only=True
+    )
+    return state

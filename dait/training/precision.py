@@ -1,0 +1,35 @@
+"""In how many bits the forward pass runs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from dait.config.train import Precision
+from dait.errors import UserError
+
+_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Raises ``UserError`` for a precision that the device does not have."""
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError(
+            "train.precision is fp16, which needs a GPU, and there is none. Set it to fp32; bf16 "
+            "works on a CPU, but is slower on most."
+        )
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UserError("train.precision is bf16, which this GPU does not have. Use fp16 or fp32.")
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The block's matrix products and convolutions run in ``precision``; losses stay in fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, _DTYPES[precision])
+
+
+def grad_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
+    """Keeps small gradients from vanishing in fp16; does nothing in other precisions."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

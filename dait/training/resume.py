@@ -1,0 +1,54 @@
+"""When a stage's state is written down, and how a stage goes on from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from dait.events import Emit
+from dait.teachers.cache.share import Share
+from dait.training.checkpoint import StepCheckpoints, check_fingerprint
+from dait.training.devices import from_main, same_for_all
+from dait.training.state import TrainingState
+
+
+class Resume:
+    """A stage's checkpoints: read by all processes alike, written by the first. None keeps none."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        keep: StepCheckpoints | None,
+        fingerprint: dict[str, dict[str, Any]],
+        share: Share,
+    ) -> None:
+        self._state, self._fingerprint, self._share = state, fingerprint, share
+        self._reads, self._writes = keep, keep if share.is_main else None
+
+    def go_on(self, emit: Emit) -> None:
+        """From what is kept, if anything is. Raises ``UserError`` for another training's."""
+        if self._reads is None:
+            return
+        kept = from_main(self._share, self._writes.load(emit) if self._writes else None)
+        if kept is None:
+            return
+        check_fingerprint(self._reads.path, kept["fingerprint"], self._fingerprint)
+        self._state.load_state_dict(kept)
+        same_for_all(self._share, self._state.task)
+        if self._share.index:  # the random numbers kept are the first process's
+            torch.manual_seed(torch.initial_seed() + self._state.loop.step)
+
+    def after_step(self) -> None:
+        """Keep the state if it is time."""
+        if self._writes is not None and self._writes.is_due(self._state.loop.step):
+            self._save()
+
+    def after_epoch(self) -> None:
+        """Keep the state if it is time, or if it costs next to nothing."""
+        if self._writes is not None and self._writes.is_cheap():
+            self._save()
+
+    def _save(self) -> None:
+        assert self._writes is not None
+        self._writes.save({"fingerprint": self._fingerprint, **self._state.state_dict()})
