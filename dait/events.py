@@ -29,13 +29,26 @@ class Progress:
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins: ``index`` counts from 0 of ``count`` stages, ``steps`` optimiser steps."""
+    """A stage begins: ``index`` counts from 0 of ``count`` stages, ``steps`` optimiser steps.
+
+    done: of these steps, those that a process before this one did.
+    """
 
     name: str
     index: int
     count: int
     epochs: int
     steps: int
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class StageKept:
+    """A stage (``index`` from 0) that a process before this one finished: it is not repeated."""
+
+    name: str
+    index: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ class StageDone:
     seconds: float
 
 
-Event = Note | Progress | StageStarted | StepDone | EpochDone | StageDone
+Event = Note | Progress | StageStarted | StageKept | StepDone | EpochDone | StageDone
 Emit = Callable[[Event], None]
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import tempfile
@@ -25,6 +26,8 @@ STATES = (*WORKING_STATES, "queued", "finished", "failed", "stopped")
 
 # Files' times and process times come from different clocks; both are good to about a second.
 _CLOCK_SLACK_SECONDS = 2.0
+# Whether a process of another machine lives cannot be asked here: it is believed this long.
+_SILENCE_SECONDS = 900.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PREFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -134,9 +137,22 @@ class StatusFolder:
         """``write_status`` by the process that works from now on: sets ``pid`` and ``started``.
 
         A process that resumes a run claims it anew, so that ``effective_state`` looks at it and
-        not at its predecessor.
+        not at its predecessor. What that one took is kept in ``seconds_before``.
         """
-        return self.write_status(pid=os.getpid(), started=time.time(), **changes)
+        before = self.seconds_spent()
+        return self.write_status(
+            **{"host": None, "seconds_before": before, **changes},
+            pid=os.getpid(),
+            started=time.time(),
+        )
+
+    def seconds_spent(self) -> float:
+        """Seconds of all processes so far that worked here, up to the last word of each."""
+        status = self.status()
+        started, updated = status.get("started"), status.get("updated")
+        known = isinstance(started, (int, float)) and isinstance(updated, (int, float))
+        here = max(0.0, float(updated or 0) - float(started or 0)) if known else 0.0
+        return float(status.get("seconds_before") or 0.0) + here
 
     def state(self) -> str:
         """The effective state: as written, or ``lost``, or ``damaged`` if it cannot be read."""
@@ -176,10 +192,16 @@ class RunFolder(StatusFolder):
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folder with its ``config.yaml``; raises ``UserError`` if it holds a run."""
-        if (self.path / "config.yaml").exists():
+        # Weights without their configuration are somebody's too: nothing is ever trained over.
+        if self.begun or any(self.path.glob("*.safetensors")):
             raise UserError(f"{self.path} already holds a run; choose another folder.")
         text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
         write_atomically(self.path / "config.yaml", text)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds a run already."""
+        return (self.path / "config.yaml").exists()
 
     def config(self) -> dict[str, Any]:
         """``config.yaml``; raises ``UserError`` if missing or damaged."""
@@ -197,6 +219,14 @@ class RunFolder(StatusFolder):
         path = self.path / "metrics.jsonl"
         _drop_torn_line(path)
         _append(path, to_json(row) + "\n")
+
+    def drop_metrics(self, stage: str, epoch: int) -> None:
+        """Drop the rows of ``stage`` from ``epoch`` (from 1) on, which is trained again."""
+        rows = self.metrics()
+        kept = [row for row in rows if row["stage"] != stage or row["epoch"] < epoch]
+        if len(kept) < len(rows):
+            text = "".join(to_json(row) + "\n" for row in kept)
+            write_atomically(self.path / "metrics.jsonl", text)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows so far, without a last line that is still being written (or was torn)."""
@@ -231,6 +261,16 @@ class StudyFolder(StatusFolder):
     def write_description(self, study: Mapping[str, Any]) -> None:
         """Write ``study.json``."""
         write_atomically(self.path / "study.json", to_json(study, indent=1) + "\n")
+
+    def state(self) -> str:
+        """As of a run; where tasks train one run each, it follows from what the runs say."""
+        state = super().state()
+        try:
+            if state == "queued" and self.status().get("tasks"):
+                return _state_of_tasks([run.state() for run in self.runs()])
+        except (UserError, KeyError, TypeError):
+            return "damaged"
+        return state
 
     def description(self) -> dict[str, Any]:
         """``study.json``; raises ``UserError`` if missing or damaged."""
@@ -363,14 +403,25 @@ def is_alive(pid: int, started: float) -> bool:
 def effective_state(status: Mapping[str, Any]) -> str:
     """The state to show: ``lost`` for work whose process is gone, else ``state`` as written.
 
-    A queued study without a process waits; a status without a state is ``queued``.
+    A queued study without a process waits; a status without a state is ``queued``. A process that
+    says that it is on another machine is believed for a quarter of an hour after its last word.
     """
     state = str(status.get("state", "queued"))
     pid, started = status.get("pid"), status.get("started")
+    if state in WORKING_STATES and status.get("host") not in (None, platform.node()):
+        silent = time.time() - float(status.get("updated") or 0)
+        return state if silent < _SILENCE_SECONDS else "lost"
     known = isinstance(pid, int) and isinstance(started, (int, float))
     if state in WORKING_STATES or (state == "queued" and known):
         return state if known and is_alive(int(pid or 0), float(started or 0)) else "lost"
     return state
+
+
+def _state_of_tasks(states: list[str]) -> str:
+    """What a study is in whose runs are these: at work, cut off, or waiting for its tasks."""
+    if any(state in WORKING_STATES for state in states):
+        return "training"
+    return next((state for state in ("failed", "lost", "stopped") if state in states), "queued")
 
 
 def _append(path: Path, text: str) -> None:

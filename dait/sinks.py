@@ -17,6 +17,7 @@ from dait.events import (
     Note,
     Progress,
     StageDone,
+    StageKept,
     StageStarted,
     StepDone,
 )
@@ -48,6 +49,8 @@ def describe(event: Event) -> str | None:
                 f"stage {event.index + 1} of {event.count}: {event.name}, "
                 f"{event.epochs:,} epochs, {event.steps:,} steps"
             )
+        case StageKept():
+            return f"stage {event.index + 1} of {event.count}: {event.name} was trained before"
         case EpochDone():
             figures = [f"loss {event.loss:.4f}"]
             figures += [f"{name} {value:.4f}" for name, value in event.parts.items()]
@@ -91,7 +94,8 @@ class _StatusSink:
                 )
                 now = event.done >= event.total
             case StageStarted():
-                self.tracker.begin_stage(self.first_stage + event.index, event.steps)
+                stage = self.first_stage + event.index
+                self.tracker.begin_stage(stage, event.steps, event.done)
                 self._epochs = event.epochs
                 self._pending |= {
                     "state": "training",
@@ -102,6 +106,9 @@ class _StatusSink:
                     "epochs": event.epochs,
                     "message": describe(event),
                 }
+            case StageKept():
+                self.tracker.skip_to(self.first_stage + event.index + 1)
+                self._pending["message"] = describe(event)
             case StepDone():
                 self.tracker.reach(event.step)
                 self._pending |= {"epoch": event.epoch + 1, "epochs": self._epochs}
@@ -116,11 +123,10 @@ class _StatusSink:
 
     def flush(self) -> None:
         """Write what the last events said, whether or not half a second has passed."""
-        self.folder.write_status(
-            **self._pending,
-            progress=self.tracker.fraction,
-            eta_seconds=self.tracker.eta_seconds,
-        )
+        if self.tracker.plan:  # without one nobody knows, and what was written before stays
+            self._pending["progress"] = self.tracker.fraction
+            self._pending["eta_seconds"] = self.tracker.eta_seconds
+        self.folder.write_status(**self._pending)
         self._pending = {}
         self._last_write = self.clock()
 
@@ -129,7 +135,8 @@ class RunSink(_StatusSink):
     """One run's ``status.json``, ``metrics.jsonl`` and ``log.txt``.
 
     ``plan`` lists every stage of the run. The states before and after training (``preparing``,
-    ``evaluating``, ``finished``, ...) are the pipeline's to write.
+    ``evaluating``, ``finished``, ...) are the pipeline's to write. An epoch that is trained again,
+    because the run was cut off after it but before it was safe, has its row in place of the first.
     """
 
     def __init__(
@@ -137,10 +144,14 @@ class RunSink(_StatusSink):
     ) -> None:
         super().__init__(folder, plan, clock)
         self.run = folder
+        self._rows = {(row["stage"], row["epoch"]) for row in folder.metrics()}
 
     def __call__(self, event: Event) -> None:
         """Take one event; raises ``UserError`` when the folder cannot be written."""
         if isinstance(event, EpochDone):
+            if (event.stage, event.epoch + 1) in self._rows:
+                self.run.drop_metrics(event.stage, event.epoch + 1)
+                self._rows = {(row["stage"], row["epoch"]) for row in self.run.metrics()}
             self.run.append_metrics(
                 {
                     "stage": event.stage,
@@ -172,9 +183,14 @@ class StudySink(_StatusSink):
         super().__init__(folder, [stage for plan in plans for stage in plan], clock)
         self.plans = plans
 
+    def skip_run(self, index: int) -> None:
+        """Run ``index`` (from 0) was finished by a process before this one."""
+        first = self._first_stage(index)
+        self.tracker.skip(range(first, first + len(self.plans[index])))
+
     def begin_run(self, index: int, arm: str, seed: int) -> None:
         """Run ``index`` (from 0) begins; the events that follow are its own."""
-        self.first_stage = sum(len(plan) for plan in self.plans[:index])
+        self.first_stage = self._first_stage(index)
         self.tracker.skip_to(self.first_stage)
         self._pending |= {
             "run_index": index,
@@ -183,6 +199,9 @@ class StudySink(_StatusSink):
             "seed": seed,
         }
         self.flush()
+
+    def _first_stage(self, index: int) -> int:
+        return sum(len(plan) for plan in self.plans[:index])
 
 
 class TerminalSink:
@@ -199,12 +218,9 @@ class TerminalSink:
             case StageStarted():
                 label = f"{event.index + 1}/{event.count} {event.name}"
                 self._steps = self._open(self._steps, label, event.steps, "step")
+                # A resumed stage starts in the middle; its rate must not count what was before.
+                self._steps.initial = self._steps.n = self._steps.last_print_n = event.done
             case StepDone() if self._steps is not None:
-                if self._steps.n == 0:
-                    # A resumed stage starts in the middle; its rate must not count the rest.
-                    done_before = event.step - 1
-                    self._steps.initial = self._steps.n = done_before
-                    self._steps.last_print_n = done_before
                 self._steps.set_postfix_str(f"loss {event.loss:.3f}", refresh=False)
                 self._steps.update(event.step - self._steps.n)
             case Progress():
