@@ -10,16 +10,22 @@ import torch
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import ROLE_SEEDS, Surroundings, TrainingStage
 from dait.config.arms import Arm
+from dait.errors import UserError
 from dait.evaluation import measure_networks, versions
-from dait.events import Emit, Note
-from dait.models.checkpoint import save_network, save_tensors
+from dait.events import Emit, Note, StageKept
+from dait.models.checkpoint import LoadedNetwork, load_network, save_network, save_tensors
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.progress import StagePlan
-from dait.recipe import Recipe
+from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder
 from dait.tasks.base import Role, Task
+from dait.teachers.cache.share import ALONE, Share
+from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import Stage, train_stage
 from dait.workbench import Workbench, device, teacher_views
+
+_VAL_TOP1, _COMPANIONS = "val_top1", "companions"
+"""What a network's file says of its training: the figure, and the networks that belong to it."""
 
 
 def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:
@@ -29,34 +35,51 @@ def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:
     return [StagePlan(stage.title, stage.epochs * per_epoch) for stage in stages]
 
 
-def run_arm(bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit) -> dict[str, Any]:
+def run_arm(
+    bench: Workbench,
+    arm: Arm,
+    seed: int,
+    folder: RunFolder,
+    emit: Emit,
+    resume: bool = False,
+    share: Share = ALONE,
+) -> dict[str, Any]:
     """Train one arm with one seed into ``folder`` and return what ``result.json`` holds.
 
-    The test split is measured once, after all training. Every arm starts from the same student
-    weights for a seed. Raises UserError when training cannot go on.
+    ``bench.measured`` is measured once, after all training. Every arm starts from the same student
+    weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
+    network is there is not repeated, the one that was cut off goes on from its last checkpoint,
+    and on the CPU the weights are those of a run that was not cut off.
+    Of several processes of one training (``share``) all call this and see the same folder; the
+    main one writes. Raises UserError when training cannot go on.
     """
     started = time.time()
-    folder.create({**bench.recipe.model_dump(), "arm": arm, "seed": seed})
-    networks, val_top1 = _train_stages(bench, arm, seed, folder, emit)
-    folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
-    emit(Note(f"measuring the {bench.measured} split"))
-    result = {
-        "arm": arm,
-        "seed": seed,
-        **measure_networks(networks, bench.data.split(bench.measured), folder),
-        "val_top1": val_top1["student"],
-        "teacher": {
-            "name": bench.teacher.name,
-            "zero_shot_top1": bench.zero_shot["top1"],
-            "zero_shot_top5": bench.zero_shot["top5"],
-        },
-        "seconds": time.time() - started,
-        "versions": versions(),
-    }
-    for role, figures in result["between"].items():
-        figures["val_top1"] = val_top1.get(role)
-    folder.write_result(result)
-    return result
+    if share.is_main:
+        _open(folder, bench.recipe, arm, seed, resume)
+    share.wait()
+    networks, val_top1 = _train_stages(bench, arm, seed, folder, emit, share)
+    if share.is_main:
+        folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
+        emit(Note(f"measuring the {bench.measured} split"))
+        figures = measure_networks(networks, bench.data.split(bench.measured), folder)
+        for role, found in figures["between"].items():
+            found["val_top1"] = val_top1.get(role)
+        result = {
+            "arm": arm,
+            "seed": seed,
+            **figures,
+            "val_top1": val_top1["student"],
+            "teacher": {
+                "name": bench.teacher.name,
+                "zero_shot_top1": bench.zero_shot["top1"],
+                "zero_shot_top5": bench.zero_shot["top5"],
+            },
+            "seconds": float(folder.status().get("seconds_before", 0)) + time.time() - started,
+            "versions": versions(),
+        }
+        folder.write_result(result)
+    share.wait()
+    return folder.result() or {}
 
 
 def new_network(bench: Workbench, spec: NetworkSpec, seed: int, role: Role = "student") -> Network:
@@ -66,42 +89,97 @@ def new_network(bench: Workbench, spec: NetworkSpec, seed: int, role: Role = "st
     return network.to(device())
 
 
+def _open(folder: RunFolder, recipe: Recipe, arm: Arm, seed: int, resume: bool) -> None:
+    if not (resume and folder.begun):
+        folder.create({**recipe.model_dump(), "arm": arm, "seed": seed})
+        return
+    config = folder.config()
+    same = (config.pop("arm", None), config.pop("seed", None)) == (arm, seed)
+    if not same or parse_recipe(config, str(folder.path / "config.yaml")) != recipe:
+        raise UserError(
+            f"{folder.path} holds a run of another recipe, arm or seed than its study's. Move it "
+            "away, or start a new study."
+        )
+
+
 def _train_stages(
-    bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit
+    bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit, share: Share
 ) -> tuple[dict[Role, Network], dict[Role, float]]:
-    """The networks that the arm has in the end, and the validation top-1 of those it trained."""
-    plan, recipe = plan_of(arm), bench.recipe
-    stages = plan.stages(recipe)
+    """The networks that the arm has in the end, and the validation top-1 of those it trained.
+
+    After its stage a network is read from its file, whether or not it was trained just now: what
+    comes after cannot tell.
+    """
+    stages = plan_of(arm).stages(bench.recipe)
     networks, val_top1 = dict[Role, Network](), dict[Role, float]()
-
-    def fresh(role: Role, spec: NetworkSpec) -> Network:
-        return new_network(bench, spec, seed, role)
-
     for index, stage in enumerate(stages):
-        network = fresh(stage.role, stage.network)
-        vectors, scale = bench.prototypes.vectors, bench.prototypes.logit_scale
-        around = Surroundings(recipe, vectors, scale, networks, fresh)
-        task = plan.task(stage.role, network, around)
-        task.stage = stage.title
-        place = Stage(index, len(stages), stage.epochs, seed, recipe.views.distinct)
-        val_top1[stage.role] = _train(bench, task, place, emit)
-        networks |= {**task.companions, stage.role: network}
-        for role in (*task.companions, stage.role):
-            said = arm if role == "student" else role
-            save_network(folder.weights(role), networks[role], bench.class_keys, arm=said)
-        _save_projections(folder, task, stage)
+        steps = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
+        place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
+        if folder.weights(stage.role).exists():
+            emit(StageKept(stage.title, index, len(stages)))
+        else:
+            task = _task(bench, arm, stage, seed, networks)
+            found = _train(bench, task, place, emit, steps)
+            if share.is_main:
+                _save(bench, arm, stage, task, found, folder)
+        share.wait()
+        if share.is_main:
+            steps.discard()
+        trained = _load(bench, folder, stage.role)
+        val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
+        for role in _companions(trained):
+            networks[role] = _load(bench, folder, role).network
+        networks[stage.role] = trained.network
     return networks, val_top1
 
 
-def _train(bench: Workbench, task: Task, stage: Stage, emit: Emit) -> float:
+def _task(
+    bench: Workbench, arm: Arm, stage: TrainingStage, seed: int, networks: dict[Role, Network]
+) -> Task:
+    def fresh(role: Role, spec: NetworkSpec) -> Network:
+        return new_network(bench, spec, seed, role)
+
+    network = fresh(stage.role, stage.network)
+    vectors, scale = bench.prototypes.vectors, bench.prototypes.logit_scale
+    around = Surroundings(bench.recipe, vectors, scale, networks, fresh)
+    task = plan_of(arm).task(stage.role, network, around)
+    task.stage = stage.title
+    return task
+
+
+def _train(bench: Workbench, task: Task, stage: Stage, emit: Emit, keep: StepCheckpoints) -> float:
     views = None
     if task.needs_vlm:
         views = teacher_views(bench.recipe, bench.data, bench.teacher, stage.seed, emit)
         views.announce(bench.recipe.views.count(stage.epochs))
-    return train_stage(task.to(device()), bench.data, bench.recipe.train, stage, views, emit)
+    task = task.to(device())
+    return train_stage(task, bench.data, bench.recipe.train, stage, views, emit, keep)
 
 
-def _save_projections(folder: RunFolder, task: Task, stage: TrainingStage) -> None:
+def _save(
+    bench: Workbench, arm: Arm, stage: TrainingStage, task: Task, top1: float, folder: RunFolder
+) -> None:
+    """Write what a stage made; its own network last, which says that the stage is over."""
     tensors = dict(task.projections.state_dict())
     if tensors:
         save_tensors(folder.checkpoints / f"projections-{stage.role}.safetensors", tensors)
+    for role, network in task.companions.items():
+        said = arm if role == "student" else role
+        save_network(folder.weights(role), network, bench.class_keys, arm=said)
+    said = arm if stage.role == "student" else stage.role
+    about = {_VAL_TOP1: repr(top1), _COMPANIONS: " ".join(task.companions)}
+    save_network(folder.weights(stage.role), task.network, bench.class_keys, arm=said, extra=about)
+
+
+def _load(bench: Workbench, folder: RunFolder, role: Role) -> LoadedNetwork:
+    loaded = load_network(folder.weights(role))
+    loaded.network.to(device())
+    if bench.recipe.train.channels_last:
+        # As it was in training: another order of the weights in memory may round otherwise.
+        loaded.network.to(memory_format=torch.channels_last)
+    return loaded
+
+
+def _companions(trained: LoadedNetwork) -> list[Role]:
+    names = trained.description.extra.get(_COMPANIONS, "").split()
+    return [role for role in ROLE_SEEDS if role in names]

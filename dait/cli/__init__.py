@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     try:
-        args = build_parser().parse_args(arguments)
+        words = _joined(sys.argv[1:] if arguments is None else arguments)
+        args = build_parser().parse_args(words)
         return int(args.run(args))
     except UserError as error:
         print(f"dait: {error}", file=sys.stderr)
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         merge,
         predict,
         study,
+        study_tasks,
         sweep,
         teacher,
         train,
@@ -56,8 +58,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(train, study, sweep, predict, explain, merge, export, data),
+        *(train, study, study_tasks, sweep, predict, explain, merge, export, data),
         *(teacher, backbone, cache, bench),
     ):
         module.register(commands)
     return parser
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """``study plan`` and its like are commands of two words; ``study RECIPE`` is one of one."""
+    from dait.cli.study_tasks import ACTIONS
+
+    if len(words) > 1 and words[0] == "study" and words[1] in ACTIONS:
+        return [" ".join(words[:2]), *words[2:]]
+    return list(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from dait.errors import UserError
 from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 
-def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``RECIPE --data --epochs --set --out --json``."""
+def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """Add ``RECIPE --data --epochs --set --out --json``; an ``optional`` RECIPE may be None."""
     parser.add_argument(
         "recipe",
         metavar="RECIPE",
+        nargs="?" if optional else None,
         help=f"a recipe that comes along ({', '.join(recipe_names())}) or a .yaml file",
     )
     parser.add_argument("--data", metavar="NAME_OR_FOLDER", help="use other data than the recipe's")
@@ -64,3 +66,8 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
         # The study must find its photographs again from any working directory.
         recipe = recipe.changed({"data.source": str(folder.resolve())})
     return recipe
+
+
+def new_folder(args: argparse.Namespace, recipe: Recipe) -> Path:
+    """``--out``, or a new folder in ``runs``."""
+    return Path(args.out or f"runs/{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -3,26 +3,60 @@
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import closing
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from dait.cli.options import add_recipe_options, chosen_recipe
+from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
+from dait.cli.resume import (
+    Planned,
+    add_resume_option,
+    add_tracker_option,
+    need_recipe,
+    refuse_other_options,
+    with_all_processes,
+)
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
-from dait.runs import to_json
+from dait.runs import StudyFolder, to_json
+from dait.study.plan import StudyPlan, begin_study, read_plan
+from dait.trackers import TrackerName, parse_trackers
+
+EXECUTORS = ("here", "ray")
 
 
 def register(commands: Any) -> None:
     """Add ``study`` to the commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "study",
-        help="train several arms and seeds of one recipe and compare them",
+        help="train several arms and seeds of one recipe and compare them, or go on with that",
         description="Train every arm for every seed under one recipe. The study's folder holds a "
-        "run folder for each; open it in the app's Compare tab, or with `explain` and `predict`.",
+        "run folder for each; open it in the app's Compare tab, or with `explain` and `predict`. "
+        "To train the runs apart, on a cluster say, see `study plan`, `study run` and "
+        "`study finish`.",
     )
-    add_recipe_options(parser)
+    add_recipe_options(parser, optional=True)
+    add_run_options(parser)
+    add_resume_option(parser, "a study")
+    add_tracker_option(parser)
+    parser.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default="here",
+        help="where runs are trained: one after the other here, or as tasks of Ray (default: here)",
+    )
+    parser.add_argument(
+        "--cpus-per-run",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="processors that a run reserves on Ray (default: 1)",
+    )
+    parser.set_defaults(run=partial(run, parser))
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--arms --seeds``."""
     parser.add_argument(
         "--arms",
         default="independent,direct,dait",
@@ -32,32 +66,64 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--seeds", default="0", metavar="N,M", help="random seeds, separated by commas (default: 0)"
     )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the study; the exit code is 0 only if every run finished."""
-    arms = parse_arms(args.arms)
-    seeds = parse_seeds(args.seeds)
-    recipe = chosen_recipe(args)
-    out = Path(args.out or f"runs/{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    from dait.sinks import TerminalSink
-    from dait.study import run_study
-
-    with closing(TerminalSink()) as terminal:
-        results = run_study(recipe, arms, seeds, out, terminal)
-    rows = [row | {"dir": str(out / f"{row['arm']}-s{row['seed']}")} for row in results]
-    if args.json:
-        print(to_json({"study": str(out), "runs": rows}))
+    if args.resume:
+        refuse_other_options(parser, args)
     else:
-        print(f"{out}: {len(rows)} runs finished")
-        for row in rows:
-            low, high = row["top1_interval"]
-            print(
-                f"  {row['arm']:<12} seed {row['seed']}  top-1 {row['top1']:.1%} "
-                f"({low:.1%} to {high:.1%} on {row['n_test']} test images)"
-            )
+        need_recipe(args)
+    trackers = parse_trackers(args.tracker)
+    plans: list[StudyPlan] = []
+
+    def planned() -> Planned:
+        plan = read_plan(StudyFolder(args.resume)) if args.resume else begun(args)
+        plans.append(plan)
+        return plan, None
+
+    if args.executor == "ray":
+        results: list[dict[str, Any]] | None = _with_ray(planned, args.cpus_per_run, trackers)
+    else:
+        results = with_all_processes(planned, trackers)
+    if results is not None:
+        show(plans[0], results, args.json)
     return 0
+
+
+def begun(args: argparse.Namespace) -> StudyPlan:
+    """The study that the command line describes, written to its new folder."""
+    arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
+    recipe = chosen_recipe(args)
+    return begin_study(recipe, arms, seeds, new_folder(args, recipe))
+
+
+def show(plan: StudyPlan, results: list[dict[str, Any]], as_json: bool) -> None:
+    """Print what a finished study came to."""
+    out = plan.folder.path
+    rows = [row | {"dir": str(out / f"{row['arm']}-s{row['seed']}")} for row in results]
+    if as_json:
+        print(to_json({"study": str(out), "runs": rows}))
+        return
+    print(f"{out}: {len(rows)} runs finished")
+    for row in rows:
+        low, high = row["top1_interval"]
+        print(
+            f"  {row['arm']:<12} seed {row['seed']}  top-1 {row['top1']:.1%} "
+            f"({low:.1%} to {high:.1%} on {row['n_test']} test images)"
+        )
+
+
+def _with_ray(
+    planned: Any, cpus_per_run: float, trackers: tuple[TrackerName, ...]
+) -> list[dict[str, Any]]:
+    from dait.sinks import TerminalSink
+    from dait.study.ray_executor import need_ray, train_with_ray
+
+    need_ray()
+    plan, _ = planned()
+    with closing(TerminalSink()) as terminal:
+        return train_with_ray(plan, terminal, cpus_per_run, trackers)
 
 
 def parse_arms(text: str) -> list[Arm]:

@@ -3,43 +3,75 @@
 from __future__ import annotations
 
 import argparse
-import time
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dait.cli.options import add_recipe_options, chosen_recipe
+from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
+from dait.cli.resume import (
+    Planned,
+    add_resume_option,
+    add_tracker_option,
+    need_recipe,
+    refuse_other_options,
+    with_all_processes,
+)
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS
 from dait.runs import to_json
+from dait.study.plan import StudyPlan, begin_study, find_run
+from dait.trackers import parse_trackers
 
 
 def register(commands: Any) -> None:
     """Add ``train`` to the commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="train one arm with one seed",
-        description="Train one arm of a recipe with one seed. The folder is a study of one run.",
+        help="train one arm with one seed, or go on with a run that was cut off",
+        description="Train one arm of a recipe with one seed. The folder is a study of one run. "
+        "Under `accelerate launch -m dait train ...` (or torchrun) all processes train it "
+        "together.",
     )
-    add_recipe_options(parser)
+    add_recipe_options(parser, optional=True)
     parser.add_argument("--arm", choices=ARMS, default="dait", help="what to train (default: dait)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.set_defaults(run=run)
+    add_resume_option(parser, "a run, or of a study of one run")
+    add_tracker_option(parser)
+    parser.set_defaults(run=partial(run, parser))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Train, and print the run's result."""
+    if args.resume:
+        refuse_other_options(parser, args)
+    else:
+        need_recipe(args)
+    trackers = parse_trackers(args.tracker)
+    folders: list[str] = []
+
+    def planned() -> Planned:
+        plan, task = _resumed(Path(args.resume)) if args.resume else (_begun(args), None)
+        folders.append(str(plan.run_folder(plan.runs[task or 0]).path))
+        return plan, task
+
+    results = with_all_processes(planned, trackers)
+    if results is None:
+        return 0
+    result = results[0] | {"dir": folders[0]}
+    if args.json:
+        print(to_json(result))
+    else:
+        print(f"{result['dir']}: top-1 {result['top1']:.1%} on {result['n_test']} test images")
+    return 0
+
+
+def _begun(args: argparse.Namespace) -> StudyPlan:
     (seed,) = parse_seeds(str(args.seed))
     recipe = chosen_recipe(args)
-    out = Path(args.out or f"runs/{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    from dait.sinks import TerminalSink
-    from dait.study import run_study
+    return begin_study(recipe, [args.arm], [seed], new_folder(args, recipe))
 
-    with closing(TerminalSink()) as terminal:
-        result = run_study(recipe, [args.arm], [seed], out, terminal)[0]
-    folder = out / f"{args.arm}-s{seed}"
-    if args.json:
-        print(to_json(result | {"dir": str(folder)}))
-    else:
-        print(f"{folder}: top-1 {result['top1']:.1%} on {result['n_test']} test images")
-    return 0
+
+def _resumed(folder: Path) -> Planned:
+    """A run alone is resumed as its study, which is finished with it."""
+    plan, task = find_run(folder)
+    return plan, None if len(plan.runs) == 1 else task

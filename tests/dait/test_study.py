@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dait import study as study_module
-from dait.config.arms import ARMS
+from dait.study import whole as study_module
+from dait.config.arms import Arm
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone, ignore
 from dait.models.checkpoint import file_sha256
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
-from dait.study import run_study
+from dait.study.whole import run_study
 
+ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")
 RESULT_KEYS = {
     "arm", "seed", "top1", "top5", "mean_per_class", "macro_f1", "ece", "top1_interval",
     "val_top1", "n_test", "parameters", "macs", "map", "latency_ms", "file_bytes", "slices",

@@ -1,0 +1,112 @@
+"""What ``train`` and ``study`` share besides a recipe: resuming, trackers, several processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+from dait.study.plan import StudyPlan, read_plan
+from dait.trackers import TRACKERS, TrackerName
+
+if TYPE_CHECKING:
+    from dait.teachers.cache.share import Share
+
+Planned = tuple[StudyPlan, int | None]
+"""A study, and which of its runs to train; None: all of them."""
+
+_BESIDES_RESUME = ("resume", "json", "tracker", "run")
+_AS_WRITTEN = {"recipe": "RECIPE"}
+
+
+def add_resume_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--resume DIR``."""
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help=f"go on with what was cut off: the folder of {what}; everything else is read from it",
+    )
+
+
+def add_tracker_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tracker NAME``."""
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"tell a tracker too: {', '.join(TRACKERS)} (may be repeated)",
+    )
+
+
+def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Raises UserError where ``--resume`` comes with what only a new training can be told."""
+    given = [
+        _AS_WRITTEN.get(name, f"--{name.replace('_', '-')}")
+        for name, value in vars(args).items()
+        if name not in _BESIDES_RESUME and value != parser.get_default(name)
+    ]
+    if given:
+        raise UserError(
+            f"--resume takes everything from the folder, so leave out {', '.join(given)}. To train "
+            "something else, start it anew without --resume."
+        )
+
+
+def need_recipe(args: argparse.Namespace) -> None:
+    """Raises UserError where neither a recipe nor a folder to resume is named."""
+    if args.recipe is None:
+        raise UserError("Name a recipe to train, or a folder to go on with: --resume DIR.")
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and speaks, of those that a launcher started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def with_all_processes(
+    planned: Callable[[], Planned], trackers: Sequence[TrackerName]
+) -> list[dict[str, Any]] | None:
+    """Train what is planned; the results in the main process, None in the others beside it.
+
+    planned: writes or reads the plan. The main process alone does it, and before anything slow is
+    imported: from then on there is something to resume.
+    """
+    plan = planned() if is_first() else None
+    from dait.events import ignore
+    from dait.sinks import TerminalSink
+    from dait.teachers.cache.share import this_share
+
+    share = this_share()
+    try:
+        study, task = _same(plan, share)
+        with closing(TerminalSink()) as terminal:
+            emit = terminal if share.is_main else ignore
+            if task is None:
+                from dait.study.whole import train_study
+
+                results = train_study(study, emit, trackers, share)
+            else:
+                from dait.study.task import run_task
+
+                results = [run_task(study, task, emit, trackers, share)]
+    finally:
+        share.close()
+    return results if share.is_main else None
+
+
+def _same(plan: Planned | None, share: Share) -> Planned:
+    """The main process's plan, read by the others from the folder that they share."""
+    if share.count == 1 and plan is not None:
+        return plan
+    from accelerate.utils import broadcast_object_list
+
+    from dait.runs import StudyFolder
+
+    told = [(str(plan[0].folder.path.absolute()), plan[1]) if plan else ("", None)]
+    broadcast_object_list(told)
+    folder, task = told[0]
+    return plan or (read_plan(StudyFolder(folder)), task)

@@ -1,0 +1,132 @@
+"""``python -m dait study plan``, ``run`` and ``finish``: the runs of a study trained apart."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dait.cli.options import add_recipe_options
+from dait.cli.resume import Planned, add_tracker_option, with_all_processes
+from dait.cli.study import add_run_options, begun, show
+from dait.errors import UserError
+from dait.runs import StudyFolder, to_json, write_atomically
+from dait.study.plan import read_plan
+from dait.study.slurm import FILE, array_script
+from dait.trackers import parse_trackers
+
+ACTIONS = ("plan", "run", "finish")
+"""Words after ``study`` that are no recipes."""
+
+
+def register(commands: Any) -> None:
+    """Add ``study plan``, ``study run`` and ``study finish`` to the commands."""
+    plan: argparse.ArgumentParser = commands.add_parser(
+        "study plan",
+        help="write down a study's runs as numbered tasks, to be trained apart",
+        description="Write a study's folder with all of its runs, numbered from 0, and train "
+        "nothing. `study run DIR --task i` trains one of them, on any machine that sees the "
+        "folder; the last one completes the study.",
+    )
+    add_recipe_options(plan)
+    add_run_options(plan)
+    plan.add_argument(
+        "--slurm", action="store_true", help=f"write {FILE} too, for an array of SLURM tasks"
+    )
+    plan.set_defaults(run=run_plan)
+
+    one: argparse.ArgumentParser = commands.add_parser(
+        "study run",
+        help="train one task of a planned study",
+        description="Train one run of a planned study. One that is finished is skipped, one that "
+        "was cut off goes on where it was, one that another process trains is refused.",
+    )
+    one.add_argument("study", metavar="DIR", help="the study's folder")
+    one.add_argument(
+        "--task",
+        type=int,
+        metavar="I",
+        help="its number, from 0 (default: what SLURM_ARRAY_TASK_ID says)",
+    )
+    add_tracker_option(one)
+    one.add_argument("--json", action="store_true", help="end with one line of JSON")
+    one.set_defaults(run=run_task)
+
+    finish: argparse.ArgumentParser = commands.add_parser(
+        "study finish",
+        help="complete a planned study whose tasks are all done",
+        description="Complete a study whose runs are all finished, if the last of them could not.",
+    )
+    finish.add_argument("study", metavar="DIR", help="the study's folder")
+    finish.add_argument("--json", action="store_true", help="end with one line of JSON")
+    finish.set_defaults(run=run_finish)
+
+
+def run_plan(args: argparse.Namespace) -> int:
+    """Write the study's folder, and say how its tasks are trained."""
+    import dait
+
+    plan = begun(args)
+    count, where = len(plan.runs), plan.folder.path
+    waiting = f"{count} runs wait to be trained"
+    plan.folder.write_status(state="queued", tasks=True, progress=0.0, message=waiting)
+    if args.slurm:
+        project = Path(dait.__file__).resolve().parent.parent
+        write_atomically(where / FILE, array_script(plan, project))
+    if args.json:
+        rows = [
+            {"task": task, "arm": run.arm, "seed": run.seed, "dir": str(plan.run_folder(run).path)}
+            for task, run in enumerate(plan.runs)
+        ]
+        print(to_json({"study": str(where), "tasks": rows}))
+        return 0
+    print(f"{where}: {count} tasks")
+    for task, run in enumerate(plan.runs):
+        print(f"  {task}  {run}")
+    print(f"Train each with `python -m dait study run {where} --task I`, in any order.")
+    if args.slurm:
+        print(f"On SLURM: `sbatch {where / FILE}`")
+    return 0
+
+
+def run_task(args: argparse.Namespace) -> int:
+    """Train one task, and print its result."""
+    trackers = parse_trackers(args.tracker)
+    task = _task(args)
+
+    def planned() -> Planned:
+        return read_plan(StudyFolder(args.study)), task
+
+    results = with_all_processes(planned, trackers)
+    if results is None:
+        return 0
+    (result,) = results
+    where = str(Path(args.study) / f"{result['arm']}-s{result['seed']}")
+    if args.json:
+        print(to_json(result | {"task": task, "dir": where}))
+    else:
+        print(f"{where}: top-1 {result['top1']:.1%} on {result['n_test']} test images")
+    return 0
+
+
+def run_finish(args: argparse.Namespace) -> int:
+    """Complete the study, and print what it came to."""
+    plan = read_plan(StudyFolder(args.study))
+    from dait.sinks import TerminalSink
+    from dait.study.task import finish_study
+
+    with closing(TerminalSink()) as terminal:
+        results = finish_study(plan, terminal)
+    show(plan, results, args.json)
+    return 0
+
+
+def _task(args: argparse.Namespace) -> int:
+    if args.task is not None:
+        return int(args.task)
+    found = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    if not found.isdecimal():
+        raise UserError("Say which task: --task I, numbered from 0 as `study plan` showed them.")
+    return int(found)

@@ -1,0 +1,86 @@
+"""What ``study.json`` and ``teacher.npz`` say of a study's data and frozen teacher."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from dait.errors import UserError
+from dait.models.cost import count_parameters
+from dait.runs import StudyFolder, write_atomically
+from dait.workbench import Workbench, left_out
+
+
+def settle_facts(folder: StudyFolder, bench: Workbench) -> None:
+    """Write the facts of a new study, or check that they still hold for one that goes on.
+
+    Raises UserError when the images or the teacher are not what the study began with.
+    """
+    described = folder.description()
+    if "data" in described and "teacher" in described:
+        _check(folder, described, bench)
+        return
+    # study.json comes last: a study that knows its data has its teacher's file too.
+    _write_teacher(folder, bench)
+    folder.write_description(described | _facts(bench))
+    for line in left_out(bench.data):
+        folder.log(line)
+
+
+def _check(folder: StudyFolder, described: dict[str, Any], bench: Workbench) -> None:
+    data, teacher = described["data"], described["teacher"]
+    if data.get("fingerprint") not in (None, bench.data.fingerprint):
+        raise UserError(
+            f"The images of {data.get('name')} have changed since {folder.path} was begun: files "
+            "were added, removed or written anew, or another version reads them. Put them back as "
+            "they were, or start a new study."
+        )
+    if teacher.get("weights_hash") not in (None, bench.teacher.weights_hash):
+        raise UserError(
+            f"The weights of the teacher {bench.teacher.name} are not those that {folder.path} was "
+            "begun with. Put them back, or start a new study."
+        )
+
+
+def _facts(bench: Workbench) -> dict[str, Any]:
+    return {
+        "classes": [
+            {"key": info.key, "name": info.name, "group": info.group} for info in bench.data.classes
+        ],
+        "data": {
+            "name": bench.data.name,
+            "fingerprint": bench.data.fingerprint,
+            "counts": bench.data.counts(),
+            "problems": [
+                {"file": problem.file, "reason": problem.reason} for problem in bench.data.problems
+            ],
+        },
+        "teacher": {
+            "name": bench.teacher.name,
+            "reads_text": bench.teacher.reads_text,
+            "weights_hash": bench.teacher.weights_hash,
+            **_size(bench),
+            "zero_shot_top1": bench.zero_shot["top1"],
+            "zero_shot_top5": bench.zero_shot["top5"],
+            "zero_shot_interval": bench.zero_shot["top1_interval"],
+        },
+    }
+
+
+def _size(bench: Workbench) -> dict[str, int]:
+    teacher = bench.teacher
+    return {"parameters": count_parameters(teacher)} if isinstance(teacher, nn.Module) else {}
+
+
+def _write_teacher(folder: StudyFolder, bench: Workbench) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        prototypes=bench.prototypes.vectors.numpy(),
+        logit_scale=np.float32(bench.prototypes.logit_scale),
+        embeddings=bench.embeddings.numpy().astype(np.float16),
+    )
+    write_atomically(folder.path / "teacher.npz", buffer.getvalue())

@@ -1,0 +1,88 @@
+"""One run of a study: begun, gone on with, or read where it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dait.evaluation import versions
+from dait.events import Emit, Note, ignore
+from dait.pipeline import run_arm, stage_plan
+from dait.runs import RunFolder
+from dait.sinks import RunSink, fan_out
+from dait.study.claim import claimed
+from dait.study.ending import write_end
+from dait.study.plan import PlannedRun, StudyPlan
+from dait.teachers.cache.share import ALONE, Share
+from dait.trackers import TrackerName, tracked
+from dait.workbench import Workbench
+
+
+def train_run(
+    plan: StudyPlan,
+    run: PlannedRun,
+    prepared: Callable[[Emit], Workbench],
+    emit: Emit,
+    trackers: Sequence[TrackerName] = (),
+    share: Share = ALONE,
+    host: str | None = None,
+) -> dict[str, Any]:
+    """The run's ``result.json``: read if it is there, else trained from where it was cut off.
+
+    ``prepared`` gives the workbench, once the run is this process's. ``host`` is written down for
+    runs that other machines look at. Of several processes of one training (``share``) all call
+    this, and only the main one writes. Its ``status.json`` ends in ``finished``, ``failed`` or
+    ``stopped``. Raises UserError while another process trains it, and for what a user can mend;
+    passes on any other exception, all after they are written down.
+    """
+    folder = plan.run_folder(run)
+    if not share.is_main:
+        bench = prepared(ignore)
+        return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
+    if (kept := finished(folder)) is not None:
+        return kept
+    with claimed(folder):
+        if (kept := finished(folder)) is not None:  # by whoever held it until now
+            return kept
+        now, before = versions(), folder.status().get("versions") or {}
+        claim = {"arm": run.arm, "seed": run.seed, "versions": now, "host": host}
+        folder.claim(state="preparing", message="Building the networks", **claim)
+        try:
+            bench = prepared(fan_out(RunSink(folder, ()), emit))
+            stages = stage_plan(bench.recipe, run.arm, len(bench.data.split("train")))
+            listen = fan_out(RunSink(folder, stages), emit)
+            for line in _newer(before, now):
+                listen(Note(line))
+            with tracked(trackers, plan.folder.path, plan.recipe, str(folder.path.name)) as follow:
+                listen = fan_out(listen, follow)
+                result = run_arm(bench, run.arm, run.seed, folder, listen, plan.resumed, share)
+                follow.result(result)
+        except BaseException as error:
+            write_end(folder, error)
+            raise
+        _settle(folder, result)
+    emit(Note(f"{run}: test top-1 {result['top1']:.1%}"))
+    return result
+
+
+def finished(folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a run that has one; its status says so too from now on."""
+    result = folder.result()
+    if result is not None and folder.status().get("state") != "finished":
+        _settle(folder, result)  # cut off between the two
+    return result
+
+
+def _settle(folder: RunFolder, result: dict[str, Any]) -> None:
+    top1 = f"test top-1 {result['top1']:.1%}"
+    folder.write_status(state="finished", progress=1.0, eta_seconds=0.0, message=top1)
+    folder.log(f"finished: {top1}")
+
+
+def _newer(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [
+        f"{name} was {before[name]} when this run was begun and is {version} now: the rest may "
+        "differ in the last digits"
+        for name, version in now.items()
+        if name in before and before[name] != version
+    ]
