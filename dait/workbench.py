@@ -71,8 +71,9 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workben
     # First of all: a download that cannot be had should not cost the reading of a data set.
     fetch_teacher(recipe.teacher.name, emit)
     data = open_data(recipe, emit)
-    for spec in (recipe.student, recipe.intermediate):
-        build_network(spec, len(data.classes), recipe.data.size)
+    for spec in (recipe.student, recipe.intermediate, recipe.kd.network, recipe.takd.network):
+        if spec is not None:
+            build_network(spec, len(data.classes), recipe.data.size)
     emit(Note(f"loading the frozen teacher {recipe.teacher.name}"))
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
