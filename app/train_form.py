@@ -12,7 +12,8 @@ from app.place import Place
 from app.wording import listed
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
-from dait.models.spec import SUGGESTED_NETWORKS, NetworkSpec
+from dait.models.catalogue import CURATED, CURATED_NAMES
+from dait.models.spec import NetworkSpec
 from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.teachers.prompts import Prompts, reads_prompts
 
@@ -93,7 +94,7 @@ def recipe_for(data: str, current: object) -> str:
 
 def network_choices() -> list[tuple[str, str]]:
     """The networks that a visitor may choose."""
-    return [("As in the recipe", AS_IN_RECIPE), *((name, name) for name in SUGGESTED_NETWORKS)]
+    return [("As in the recipe", AS_IN_RECIPE), *((entry.name, entry.name) for entry in CURATED)]
 
 
 def read_form(place: Place, values: FormValues) -> Order:
@@ -176,7 +177,7 @@ def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
 
 def _network(name: Any, usual: NetworkSpec) -> NetworkSpec:
     """The chosen network at the recipe's stride, or at its own where it cannot be dilated."""
-    if name not in SUGGESTED_NETWORKS:
+    if name not in CURATED_NAMES:
         raise UserError("Choose the network from the list.")
     from dait.models.network import build_network
 

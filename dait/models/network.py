@@ -1,9 +1,11 @@
-"""One wrapper for every student and intermediate teacher: a timm classifier with its parts."""
+"""One wrapper for every student and intermediate teacher: a classifier with its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -11,8 +13,9 @@ from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
-from dait.models.shufflenet import create_shufflenet
-from dait.models.spec import TORCHVISION_NETWORKS, NetworkSpec
+from dait.models.create import create_model, first_line, stride_refused
+from dait.models.spec import NetworkSpec
+from dait.models.start import start_from
 
 __all__ = [
     "Network",
@@ -31,7 +34,7 @@ class NetworkOutput(NamedTuple):
     map: Tensor
     """``(B, C, h, w)``"""
     pooled: Tensor
-    """``(B, p)``, the input of the linear head"""
+    """``(B, p)``, the input of the head"""
     logits: Tensor
     """``(B, classes)``"""
 
@@ -57,16 +60,18 @@ class _MapView(nn.Module):
 
 
 class Network(nn.Module):
-    """A classifier in parts: normalisation, features, pooled vector, linear head.
+    """A classifier in parts: normalisation, features, pooled vector, head.
 
     Attributes, found by one dry run: ``map_channels``, ``map_size`` (rows, columns),
     ``pooled_width``, ``num_classes``, ``image_size``, ``spec``; ``model`` is the library's own
     network. ``mean`` and ``std`` are buffers of shape ``(1, 3, 1, 1)``, saved with the weights.
+    ``started_from`` says in a sentence which weights it began with; empty for random ones.
     """
 
     mean: Tensor
     std: Tensor
     model: Any  # timm's networks share their methods by habit, not by a class
+    started_from: str = ""
 
     def __init__(self, model: Any, spec: NetworkSpec, num_classes: int, image_size: int) -> None:
         super().__init__()
@@ -81,34 +86,58 @@ class Network(nn.Module):
         # Swin and its kin say NHWC themselves; nothing in a tensor's shape tells it for sure.
         self.map_view = _MapView(str(getattr(model, "output_fmt", "NCHW")) in _CHANNELS_LAST)
         self.token_grid: tuple[int, int] | None = None
+        self._pools_patches = False
         self._dry_run()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """``(B, 3, H, W)`` float in [0, 1] → map ``(B, C, h, w)``, pooled ``(B, p)``, logits."""
         features = self.model.forward_features((images - self.mean) / self.std)
         view = self.map_view(features)
-        pooled = self.model.forward_head(self.map_view.invert(view), pre_logits=True)
-        logits = self.model.get_classifier()(pooled)
+        pooled = self.model.forward_head(self.map_view.invert(view), pre_logits=True).flatten(1)
+        logits = self._classify(pooled)
         if self.token_grid is not None:
             view = _tokens_to_map(view, self.token_grid, self.prefix_tokens)
         return NetworkOutput(view, pooled, logits)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """As torch's; tensors without torch's own notes are taken to be laid out as ours are.
+
+        A safetensors file keeps no such notes, and MNASNet refuses to be loaded without a version.
+        """
+        if getattr(state_dict, "_metadata", None) is None:
+            noted: Any = OrderedDict(state_dict)
+            noted._metadata = self.state_dict()._metadata  # type: ignore[attr-defined]
+            state_dict = noted
+        return super().load_state_dict(state_dict, *args, **options)
+
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The classifier: one head, or the two of a network made for distillation by a token."""
+        found = self.model.get_classifier()
+        heads = tuple(found) if isinstance(found, (tuple, list, nn.ModuleList)) else (found,)
+        # timm's ClassifierHead pools too; its linear part is what reads the pooled vector.
+        return tuple(getattr(head, "fc", head) for head in heads)
+
+    def _classify(self, pooled: Tensor) -> Tensor:
+        """Logits ``(B, classes)`` of ``(B, p)``; two heads are averaged, as timm does in use."""
+        logits = [_apply_head(head, pooled) for head in self.heads()]
+        return logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
 
     def heatmap_layer(self) -> nn.Module:
         """The module whose output Grad-CAM reads: the map of a CNN, the tokens of a transformer.
 
         For a transformer it is the last block's ``norm1``: after the last block a network that
-        pools its class token has no gradient left in the others. Raises ``UserError`` for a
-        transformer without one.
+        pools its class token has no gradient left in the others. One without such a norm that
+        pools all its tokens is read at these. Raises ``UserError`` for a transformer with neither.
         """
-        if self.token_grid is None:
+        norm = self._last_norm() if self.token_grid is not None else None
+        if norm is not None:
+            return norm
+        if self.token_grid is None or self._pools_patches:
             return self.map_view
-        norm = self._last_norm()
-        if norm is None:
-            raise UserError(
-                f"Heatmaps are not available for {self.spec.name}: its last block has no norm1. "
-                "CNNs and the ViT, DeiT and EVA families have them."
-            )
-        return norm
+        raise UserError(
+            f"Heatmaps are not available for {self.spec.name}: it pools its class token, and its "
+            "last block has no norm1. CNNs and the ViT, DeiT and EVA families have them."
+        )
 
     def heatmap_grid(self) -> tuple[int, int, int] | None:
         """``(rows, columns, prefix tokens)`` of a token output, or None for a CNN's map."""
@@ -117,6 +146,13 @@ class Network(nn.Module):
     def _last_norm(self) -> nn.Module | None:
         blocks = getattr(self.model, "blocks", None)
         return getattr(blocks[-1], "norm1", None) if blocks is not None else None
+
+    def _feels_patches(self, tokens: Tensor, pooled: Tensor) -> bool:
+        """Whether the pooled vector depends on the patches' tokens, not on a class token alone."""
+        changed = tokens.clone()
+        changed[:, self.prefix_tokens :] = tokens[:, self.prefix_tokens :].roll(1, dims=-1)
+        again = self.model.forward_head(changed, pre_logits=True).flatten(1)
+        return not torch.allclose(again, pooled, rtol=1e-3, atol=1e-5)
 
     @contextmanager
     def _watch_heatmap_tokens(self) -> Iterator[None]:
@@ -152,15 +188,24 @@ class Network(nn.Module):
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
             raise UserError(f"{self.spec.name} gives no single feature map; choose another.")
         if features.ndim == 3:
-            self.token_grid = _token_grid(self.model, features, self.prefix_tokens, size)
+            rows, columns = self.token_grid = _token_grid(self.model, size)
+            if not hasattr(self.model, "num_prefix_tokens"):  # CoaT has one and does not say so
+                self.prefix_tokens = int(features.shape[1] == rows * columns + 1)
+            if features.shape[1] != rows * columns + self.prefix_tokens:
+                raise UserError(
+                    f"{self.spec.name} gives {features.shape[1]} tokens for a grid of {rows} × "
+                    f"{columns}, so there is no map of where it looks; choose another network."
+                )
         with self._watch_heatmap_tokens():
             output = self(images)
+        if self.token_grid is not None:
+            self._pools_patches = self._feels_patches(features, output.pooled)
         whole = self.model((images - self.mean) / self.std)
         same = isinstance(whole, Tensor) and whole.shape == output.logits.shape
         if not same or not torch.allclose(whole, output.logits, rtol=1e-4, atol=1e-5):
             raise UserError(
                 f"{self.spec.name} cannot be taken apart into a feature map, a pooled vector and "
-                "a linear head; choose another network."
+                "a head; choose another network."
             )
         self.map_channels = output.map.shape[1]
         self.map_size: tuple[int, int] = (output.map.shape[2], output.map.shape[3])
@@ -171,9 +216,10 @@ class Network(nn.Module):
 def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Network:
     """The network of ``spec`` with a head of ``num_classes``, for square images of ``image_size``.
 
-    Weights are drawn from torch's global generator (seed it first) unless ``spec.pretrained``.
+    Weights are drawn from torch's global generator (seed it first), then replaced where
+    ``spec.pretrained`` or ``spec.weights`` has others; ``network.started_from`` says so.
     Raises ``UserError`` when the network refuses the stride, an option or the image size, when it
-    has no single linear head, and when pretrained weights cannot be had.
+    cannot be taken apart, and when weights cannot be had or do not fit.
     """
     if num_classes < 1:
         raise UserError(f"A classifier needs at least one class; found {num_classes}.")
@@ -181,12 +227,7 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
         raise UserError(
             f"Images of {image_size} px are not supported; choose 16 to {MAX_IMAGE_SIZE} px."
         )
-    model = _create(spec, num_classes, image_size)
-    if not isinstance(model.get_classifier(), nn.Linear):
-        raise UserError(
-            f"{spec.name} does not end in one linear head (some distilled networks have two); "
-            "choose another network."
-        )
+    model = create_model(spec, num_classes, image_size)
     try:
         network = Network(model, spec, num_classes, image_size)
     except (
@@ -199,88 +240,38 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
     ) as error:
         raise UserError(
             f"{spec.name} does not run on images of {image_size} px with the options "
-            f"{spec.options or 'left at their defaults'} ({_first_line(error)}). Check the "
+            f"{spec.options or 'left at their defaults'} ({first_line(error)}). Check the "
             "options, or try a multiple of 32 px, or larger images."
         ) from error
     _check_stride(network)
+    if spec.weights is not None:
+        network.started_from = start_from(network, Path(spec.weights))
+    elif spec.pretrained:
+        network.started_from = f"the pretrained weights of {spec.name}"
     return network
 
 
-def _create(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
-    if spec.name in TORCHVISION_NETWORKS:
-        if spec.output_stride != 32:
-            raise _stride_refused(spec)
-        return create_shufflenet(spec, num_classes)
-    import timm
-
-    options = dict(spec.options)
-    if options.get("img_size", image_size) != image_size:
-        raise UserError(
-            f"{spec.name} has img_size {options['img_size']} but the images have {image_size} px; "
-            "leave img_size out."
-        )
-    # Transformers must know the size of their images; CNNs do not take the word.
-    options.pop("img_size", None)
-    if timm.get_pretrained_cfg_value(spec.name, "fixed_input_size"):
-        options["img_size"] = image_size
-    if spec.output_stride != 32:
-        options["output_stride"] = spec.output_stride
-    try:
-        return timm.create_model(
-            spec.name, pretrained=spec.pretrained, num_classes=num_classes, **options
-        )
-    except OSError as error:
-        raise UserError(
-            f"The pretrained weights of {spec.name} are not on this machine and could not be "
-            f"downloaded ({_first_line(error)}). Connect to the internet once, so that timm can "
-            "cache them, or set pretrained: false."
-        ) from error
-    except (TypeError, AssertionError, NotImplementedError, ValueError, RuntimeError) as error:
-        if spec.output_stride != 32 and _is_about_stride(error):
-            raise _stride_refused(spec) from error
-        named = [key for key in spec.options if f"'{key}'" in str(error)]
-        what = f"the option {named[0]}" if named else f"the options {spec.options or 'none'}"
-        raise UserError(
-            f"{spec.name} could not be built with {what} ({_first_line(error)}). Leave out what it "
-            "does not take."
-        ) from error
-
-
-def _is_about_stride(error: Exception) -> bool:
-    return "output_stride" in str(error) or isinstance(error, AssertionError)
-
-
-def _stride_refused(spec: NetworkSpec) -> UserError:
-    return UserError(
-        f"{spec.name} cannot be dilated to output_stride {spec.output_stride}. ResNet, RegNet, "
-        "MobileNetV2, EfficientNet(-Lite), RepVGG and ConvNeXt can; ShuffleNetV2, MobileNetV3 and "
-        "V4, LCNet, GhostNet and transformers cannot. Keep output_stride 32 and use larger images "
-        "for a larger map, or choose another network."
-    )
+def _apply_head(head: nn.Module, pooled: Tensor) -> Tensor:
+    if isinstance(head, nn.Conv2d):  # DLA, DPN and ResNetV2 have a 1×1 convolution for a head
+        return head(pooled[:, :, None, None]).flatten(1)
+    return head(pooled)
 
 
 def _check_stride(network: Network) -> None:
     asked = network.spec.output_stride
     if asked != 32 and network.map_size[0] < network.image_size // asked:
-        raise _stride_refused(network.spec)
+        raise stride_refused(network.spec)
 
 
-def _token_grid(model: Any, tokens: Tensor, prefix: int, size: int) -> tuple[int, int]:
+def _token_grid(model: Any, size: int) -> tuple[int, int]:
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     if grid is None:
-        reduction = int(model.feature_info[-1]["reduction"])
-        grid = (size // reduction, size // reduction)
-    rows, columns = int(grid[0]), int(grid[1])
-    if rows * columns + prefix != tokens.shape[1]:
-        raise ValueError(f"{tokens.shape[1]} tokens do not fill a grid of {rows} × {columns}")
-    return rows, columns
+        # Each halving rounds up, as a convolution with padding does.
+        side = -(-size // int(model.feature_info[-1]["reduction"]))
+        grid = (side, side)
+    return int(grid[0]), int(grid[1])
 
 
 def _tokens_to_map(tokens: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:
     patches = tokens[:, prefix:].transpose(1, 2)
     return patches.reshape(tokens.shape[0], tokens.shape[2], *grid)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

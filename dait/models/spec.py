@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dait.errors import UserError
-
-SUGGESTED_NETWORKS: tuple[str, ...] = (
-    "resnet10t",
-    "resnet18",
-    "regnetx_002",
-    "mobilenetv2_035",
-    "mobilenetv2_050",
-    "mobilenetv3_small_050",
-    "mobilenetv3_small_100",
-    "mobilenetv4_conv_small",
-    "mobilenetv4_conv_small_050",
-    "ghostnet_100",
-    "lcnet_050",
-    "tf_efficientnet_lite0",
-    "efficientnet_b0",
-    "vit_tiny_patch16_224",
-)
-"""timm networks small enough to train without a GPU, each with the whole wrapper working."""
-
-TORCHVISION_NETWORKS: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {
-        "torchvision:shufflenet_v2_x0_5": (24, 48, 96, 192, 1024),
-        "torchvision:shufflenet_v2_x1_0": (24, 116, 232, 464, 1024),
-        "torchvision:shufflenet_v2_x1_5": (24, 176, 352, 704, 1024),
-        "torchvision:shufflenet_v2_x2_0": (24, 244, 488, 976, 2048),
-    }
-)
-"""ShuffleNetV2 is not in timm: its names and stage widths (Ma et al. 2018, table 5)."""
+from dait.models.catalogue import CURATED_NAMES, TORCHVISION, torchvision_names, unfit
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
     {
@@ -55,6 +27,7 @@ SAFE_OPTIONS: frozenset[str] = frozenset(
         "down_kernel_size",
         "drop_path_rate",
         "drop_rate",
+        "dropout",
         "embed_dim",
         "global_pool",
         "img_size",
@@ -64,6 +37,7 @@ SAFE_OPTIONS: frozenset[str] = frozenset(
         "patch_size",
         "proj_drop_rate",
         "replace_stem_pool",
+        "stem_stride",
         "stem_type",
         "stem_width",
         "width_mult",
@@ -80,19 +54,24 @@ class NetworkSpec(BaseModel):
 
     name: a timm name (``resnet10t``, ``resnet18.a1_in1k``), or ``torchvision:shufflenet_v2_x1_0``.
     pretrained: start from the library's own ImageNet weights (downloaded once, then cached).
+    weights: start from this ``.safetensors`` file instead: one of this project's networks or a
+        plain state dict. The path is made absolute here, the file is opened when the network is
+        built.
     output_stride: image pixels per cell of the last map; 16 and 8 give larger heatmaps and cost
         more; networks that cannot be dilated refuse them when they are built.
     options: numbers, words, booleans and lists of them, passed to the library as they are; only
-        the names in ``SAFE_OPTIONS``.
+        the names in ``SAFE_OPTIONS``. One is our own: ``stem_stride: 1`` lets the convolution that
+        reads the image keep its size, which doubles the map of almost any CNN.
 
-    Raises ``UserError`` for an unknown or unsafe name or option, and pydantic's
-    ``ValidationError`` for an unknown field or a wrong type.
+    Raises ``UserError`` for an unknown or unsafe name, option or file, for two starts at once, and
+    pydantic's ``ValidationError`` for an unknown field or a wrong type.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str
     pretrained: bool = False
+    weights: str | None = None
     output_stride: Literal[8, 16, 32] = 32
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -101,6 +80,29 @@ class NetworkSpec(BaseModel):
     def _known_name(cls, name: str) -> str:
         check_network_name(name)
         return name
+
+    @field_validator("weights")
+    @classmethod
+    def _safe_file(cls, weights: str | None) -> str | None:
+        if weights is None:
+            return None
+        if not weights.endswith(".safetensors"):
+            raise UserError(
+                f"The weights {weights!r} are not a .safetensors file. Pickles (.pt, .pth, .bin) "
+                "can run code when they are loaded, so they are refused; convert them where you "
+                "trust them, with safetensors.torch.save_file(state_dict, 'weights.safetensors')."
+            )
+        # A run must find its start again from any working directory.
+        return str(Path(weights).expanduser().absolute())
+
+    @model_validator(mode="after")
+    def _one_start(self) -> NetworkSpec:
+        if self.pretrained and self.weights is not None:
+            raise UserError(
+                f"{self.name} has both pretrained: true and weights: {self.weights}; it can start "
+                "from one of them only. Leave one out."
+            )
+        return self
 
     @field_validator("options")
     @classmethod
@@ -120,18 +122,16 @@ class NetworkSpec(BaseModel):
 
 
 def check_network_name(name: str) -> None:
-    """Raise ``UserError`` unless ``name`` is one that timm or this project knows.
+    """Raise ``UserError`` unless ``name`` is one that timm, torchvision or this project knows.
 
-    The suggested names need no import of timm, which takes seconds: the app reads its recipes
-    while it starts.
+    The curated names need no import of timm, which takes seconds: the app reads its recipes while
+    it starts.
     """
-    if name in SUGGESTED_NETWORKS or name in TORCHVISION_NETWORKS:
+    if name in CURATED_NAMES:
         return
-    if ":" in name and name.startswith("torchvision:"):
-        raise UserError(
-            f"There is no network “{name}” here. From torchvision there are: "
-            f"{', '.join(TORCHVISION_NETWORKS)}."
-        )
+    if name.startswith(TORCHVISION):
+        _check_torchvision_name(name)
+        return
     if not _NAME.fullmatch(name):
         raise UserError(
             f"“{name}” is not a network name. Give a name from timm's list, such as resnet18 or "
@@ -141,11 +141,11 @@ def check_network_name(name: str) -> None:
 
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        known = [*timm.list_models(), *TORCHVISION_NETWORKS]
+        known = [*timm.list_models(), *torchvision_names()]
         raise UserError(
             f"There is no network “{architecture}” in timm {timm.__version__}. "
             f"{_near(architecture, known)}"
-            "`python -c 'import timm; print(timm.list_models())'` lists all."
+            f"`python -m dait networks {architecture[:5]}` searches for others."
         )
     if tag and not timm.models.is_model_pretrained(name):
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
@@ -153,6 +153,25 @@ def check_network_name(name: str) -> None:
             f"timm's {architecture} has no weights “{tag}”. It has: {', '.join(tags) or 'none'}. "
             "Leave the part after the dot out for its default."
         )
+
+
+def _check_torchvision_name(name: str) -> None:
+    from torchvision import models
+
+    bare = name.removeprefix(TORCHVISION)
+    known = torchvision_names()
+    if name in known:
+        return
+    why = unfit(bare)
+    if why is not None and bare in models.list_models(module=models):
+        raise UserError(
+            f"{name} cannot be used here: {why}. Choose another, or one of timm's: "
+            f"`python -m dait networks {bare.partition('_')[0].rstrip('0123456789')}`."
+        )
+    raise UserError(
+        f"There is no network “{name}” here. {_near(name, known)}"
+        "`python -m dait networks torchvision` lists torchvision's."
+    )
 
 
 def _near(word: str, known: list[str] | frozenset[str]) -> str:

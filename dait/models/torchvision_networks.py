@@ -1,86 +1,163 @@
-"""torchvision's ShuffleNetV2 behind the three methods by which timm's networks are taken apart."""
+"""torchvision's classifiers behind the three methods by which timm's networks are taken apart."""
 
 from __future__ import annotations
 
-from urllib.error import URLError
+from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor, nn
 
 from dait.errors import UserError
-from dait.models.spec import TORCHVISION_NETWORKS, NetworkSpec
+from dait.models.catalogue import TORCHVISION
+from dait.models.spec import NetworkSpec
 
-STAGE_REPEATS = (4, 8, 4)
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+SHUFFLENET_REPEATS = (4, 8, 4)
+SHUFFLENET_WIDTHS: dict[str, tuple[int, ...]] = {
+    "shufflenet_v2_x0_5": (24, 48, 96, 192, 1024),
+    "shufflenet_v2_x1_0": (24, 116, 232, 464, 1024),
+    "shufflenet_v2_x1_5": (24, 176, 352, 704, 1024),
+    "shufflenet_v2_x2_0": (24, 244, 488, 976, 2048),
+}
+"""Widths of the stem, the stages and the last convolution (Ma et al. 2018, table 5)."""
 
 
-class ShuffleNet(nn.Module):
-    """ShuffleNetV2 (Ma et al. 2018) with timm's way of splitting body, head and classifier."""
+class TorchvisionNetwork(nn.Module):
+    """A torchvision classifier with timm's way of splitting body, head and classifier.
 
-    def __init__(self, widths: list[int], num_classes: int) -> None:
-        from torchvision.models import ShuffleNetV2
+    torchvision registers a network's modules in the order in which it runs them: what stands
+    before the pooling makes the map, the last of all is the linear head. The wrapper above compares
+    this with the network's own forward pass, so that one that is built otherwise is refused.
+    """
 
+    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
         super().__init__()
-        self.body = ShuffleNetV2(list(STAGE_REPEATS), widths, num_classes=num_classes)
-        self.pretrained_cfg = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        self.body = body
+        self.pretrained_cfg = {"mean": mean, "std": std}
+        self._map_parts, self._head_parts = _split(body)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)``, normalised → ``(B, C, h, w)``."""
-        body = self.body
-        out = body.maxpool(body.conv1(images))
-        return body.conv5(body.stage4(body.stage3(body.stage2(out))))
+        out = images
+        for name in self._map_parts:
+            for module in _in_order(getattr(self.body, name)):
+                out = module(out)
+        return out
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """``(B, C, h, w)`` → ``(B, C)`` with ``pre_logits``, else ``(B, classes)``."""
-        pooled = features.mean(dim=(2, 3))
-        return pooled if pre_logits else self.body.fc(pooled)
+        """``(B, C, h, w)`` → ``(B, p)`` with ``pre_logits``, else ``(B, classes)``."""
+        steps = self._head_steps()
+        pools = any(isinstance(step, nn.AdaptiveAvgPool2d) for step in steps)
+        flattens = any(isinstance(step, nn.Flatten) for step in steps)
+        out = features if pools else features.mean(dim=(2, 3))
+        for step in steps[:-1]:
+            out = step(out)
+            if isinstance(step, nn.AdaptiveAvgPool2d) and not flattens:
+                out = out.flatten(1)
+        if out.ndim == 4:
+            out = out.flatten(1)
+        return out if pre_logits else steps[-1](out)
 
     def get_classifier(self) -> nn.Module:
         """The linear head."""
-        return self.body.fc
+        return self._head_steps()[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)``, normalised → ``(B, classes)``."""
         return self.body(images)
 
+    def _head_steps(self) -> list[nn.Module]:
+        return [step for name in self._head_parts for step in _in_order(getattr(self.body, name))]
 
-def create_shufflenet(spec: NetworkSpec, num_classes: int) -> ShuffleNet:
-    """A ShuffleNetV2; the only option is ``width_mult``, which scales its three stages.
 
-    Raises ``UserError`` for other options, and for pretrained weights that cannot be had.
+def create_torchvision(spec: NetworkSpec, num_classes: int) -> TorchvisionNetwork:
+    """The network of a ``torchvision:`` name; options are passed to torchvision's own builder.
+
+    ``width_mult`` scales the three stages of a ShuffleNetV2 too, which torchvision has no word for.
+    Raises ``UserError`` for options that do not fit, and for pretrained weights that cannot be had.
     """
+    name = spec.name.removeprefix(TORCHVISION)
+    body = _shufflenet(spec, name, num_classes) if name in SHUFFLENET_WIDTHS else None
+    body = body or _built(spec, name, num_classes)
+    weights = _weights(name)
+    shown = weights.transforms()
+    network = TorchvisionNetwork(body, list(shown.mean), list(shown.std))
+    if not isinstance(network.get_classifier(), nn.Linear):
+        raise UserError(f"{spec.name} does not end in a linear head; choose another network.")
+    if spec.pretrained:
+        _load_pretrained(network, weights, spec)
+    return network
+
+
+def _split(body: nn.Module) -> tuple[list[str], list[str]]:
+    children = list(body.named_children())
+    pools = [isinstance(module, nn.AdaptiveAvgPool2d) for _, module in children]
+    at = pools.index(True) if any(pools) else len(children) - 1
+    names = [name for name, _ in children]
+    return names[:at], names[at:]
+
+
+def _in_order(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, (nn.Sequential, nn.ModuleList)):
+        yield from module
+    else:
+        yield module
+
+
+def _built(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    try:
+        return get_model(name, weights=None, num_classes=num_classes, **spec.options)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise UserError(
+            f"{spec.name} could not be built with the options {spec.options or 'none'} "
+            f"({type(error).__name__}: {error}). Leave out what it does not take."
+        ) from error
+
+
+def _shufflenet(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:
+    from torchvision.models import ShuffleNetV2
+
     others = set(spec.options) - {"width_mult"}
     if others:
         raise UserError(
-            f"{spec.name} has only the option width_mult; found {', '.join(sorted(others))}."
+            f"{spec.name} has only the options width_mult and stem_stride; found "
+            f"{', '.join(sorted(others))}."
         )
     width = spec.options.get("width_mult", 1.0)
     if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0.1 <= width <= 4:
         raise UserError(f"width_mult is {width!r}; give a number between 0.1 and 4.")
-    stem, *stages, last = TORCHVISION_NETWORKS[spec.name]
+    stem, *stages, last = SHUFFLENET_WIDTHS[name]
     # Every stage is split into two branches of equal width, so its width must be even.
     stages = [max(2, 2 * round(channels * width / 2)) for channels in stages]
-    network = ShuffleNet([stem, *stages, last], num_classes)
-    if spec.pretrained:
-        if width != 1:
-            raise UserError(f"{spec.name} has pretrained weights only at width_mult 1.")
-        _load_pretrained(network, spec.name)
-    return network
+    return ShuffleNetV2(list(SHUFFLENET_REPEATS), [stem, *stages, last], num_classes=num_classes)
 
 
-def _load_pretrained(network: ShuffleNet, name: str) -> None:
+def _weights(name: str) -> Any:
     from torchvision.models import get_model_weights
 
-    weights = get_model_weights(name.partition(":")[2])["DEFAULT"]
+    return get_model_weights(name)["DEFAULT"]
+
+
+def _load_pretrained(network: TorchvisionNetwork, weights: Any, spec: NetworkSpec) -> None:
     try:
         tensors = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (URLError, OSError) as error:
+    except (OSError, RuntimeError) as error:  # no connection; a file with another hash
         raise UserError(
-            f"The pretrained weights of {name} could not be downloaded ({error}). Connect to the "
-            "internet once, so that torchvision can cache them, or set pretrained: false."
+            f"The pretrained weights of {spec.name} could not be downloaded ({error}). Connect to "
+            "the internet once, so that torchvision can cache them, or set pretrained: false."
         ) from error
-    classes = network.body.fc.out_features
-    if tensors["fc.weight"].shape[0] != classes:
-        tensors = {key: value for key, value in tensors.items() if not key.startswith("fc.")}
-        tensors |= {f"fc.{key}": value for key, value in network.body.fc.state_dict().items()}
-    network.body.load_state_dict(tensors)
+    head = network.get_classifier()
+    own = network.body.state_dict()
+    ids = {id(parameter) for parameter in head.parameters()}
+    heads = {name for name, value in network.body.named_parameters() if id(value) in ids}
+    if any(tensors[name].shape != own[name].shape for name in heads):
+        # In place: MNASNet asks a state dict for its version, which a copy would not have.
+        tensors.update({name: own[name] for name in heads})
+    try:
+        network.body.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(
+            f"{spec.name} has pretrained weights only without options; found "
+            f"{spec.options or 'none'}. Leave the options out, or set pretrained: false."
+        ) from error

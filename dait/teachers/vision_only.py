@@ -47,7 +47,7 @@ class VisionOnlyTeacher(nn.Module):
         self.dim = network.pooled_width
         self.image_size = network.image_size
         self.logit_scale = 1.0
-        head = {id(tensor) for tensor in network.model.get_classifier().parameters()}
+        head = {id(tensor) for part in network.heads() for tensor in part.parameters()}
         body = network.state_dict(keep_vars=True)
         weights = tensors_sha256({k: t for k, t in body.items() if id(t) not in head})
         self.weights_hash = hashlib.sha256(f"{weights} {interpolation}".encode()).hexdigest()

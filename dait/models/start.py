@@ -1,0 +1,136 @@
+"""Start a network from a local file: everything that fits, and a sentence about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dait.errors import UserError
+from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
+
+if TYPE_CHECKING:
+    from dait.models.network import Network
+
+PREFIXES = ("", "model.", "model.body.")
+"""What a plain state dict's names lack: ours, timm's inside ours, torchvision's inside ours."""
+
+SHOWN = 4
+"""Names of tensors in an error's sentence."""
+
+
+def start_from(network: Network, path: Path) -> str:
+    """Load ``path`` into ``network`` and say what was loaded, in a sentence.
+
+    ``path`` is a safetensors file: a network of this project (whose normalisation comes along) or
+    a plain state dict. A head of another number of classes, or none, leaves the network's own.
+    Raises ``UserError`` for a missing or damaged file, and when anything else does not fit; the
+    network is then as it was.
+    """
+    tensors, metadata = read_tensors(path)
+    ours = network.state_dict()
+    found = _under_our_names(tensors, ours)
+    head = _head_names(network)
+    keeps_head = all(name in found and _fits(found[name], ours[name]) for name in head)
+    if not keeps_head and _head_may_differ(head, found, ours):
+        found = {name: value for name, value in found.items() if name not in head}
+    _require_fit(network.spec.name, path, _holds(metadata), found, ours, head)
+    network.load_state_dict(found, strict=False)
+    held = _holds(metadata)
+    said = f"{path.name}{f' ({held})' if held else ''}: {len(found)} of {len(ours)} tensors"
+    return said if keeps_head else f"{said}; the head starts anew"
+
+
+def weights_hash(path: str | Path) -> str:
+    """The SHA-256 of a file of weights, in hex; raises ``UserError`` if it cannot be read."""
+    return file_sha256(Path(path))
+
+
+def _under_our_names(
+    tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    matches = {prefix: sum(prefix + name in ours for name in tensors) for prefix in PREFIXES}
+    best = max(PREFIXES, key=lambda prefix: matches[prefix])
+    return {best + name: value for name, value in tensors.items()}
+
+
+def _head_names(network: Network) -> set[str]:
+    ids = {
+        id(value) for head in network.heads() for value in head.state_dict(keep_vars=True).values()
+    }
+    state = network.state_dict(keep_vars=True)
+    return {name for name, value in state.items() if id(value) in ids}
+
+
+def _head_may_differ(
+    head: set[str], found: Mapping[str, Tensor], ours: Mapping[str, Tensor]
+) -> bool:
+    """Whether the file's head is missing, or differs from ours in the number of classes alone."""
+    return all(
+        name not in found
+        or _fits(found[name], ours[name])
+        or (found[name].ndim == ours[name].ndim and found[name].shape[1:] == ours[name].shape[1:])
+        for name in head
+    )
+
+
+def _fits(theirs: Tensor, ours: Tensor) -> bool:
+    return theirs.shape == ours.shape and theirs.is_floating_point() == ours.is_floating_point()
+
+
+def _require_fit(
+    name: str,
+    path: Path,
+    held: str,
+    found: Mapping[str, Tensor],
+    ours: Mapping[str, Tensor],
+    head: set[str],
+) -> None:
+    faults = [f"{key} is not in {name}" for key in found if key not in ours]
+    faults += [
+        f"{key} is {_described(found[key])}, not {_described(value)}"
+        for key, value in ours.items()
+        if key in found and not _fits(found[key], value)
+    ]
+    # What a file may lack: the head, our normalisation, and BatchNorm's counters.
+    optional = {*head, "mean", "std"}
+    faults += [
+        f"{key} is missing"
+        for key in ours
+        if key not in found and key not in optional and not key.endswith(".num_batches_tracked")
+    ]
+    if faults:
+        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        holds = f"It holds {held}. " if held else "It does not say which network it holds. "
+        raise UserError(
+            f"The weights in {path} do not fit {name}. {holds}{_tensors(faults)} not fit: "
+            f"{'; '.join(faults[:SHOWN])}{more}. Name the network that they belong to, with the "
+            "same options and image size, or leave weights out."
+        )
+    broken = [key for key, value in found.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(
+            f"Tensors in {path} hold values that are not finite ({len(broken)} of them: "
+            f"{', '.join(broken[:SHOWN])}). Their training failed; take another file."
+        )
+
+
+def _tensors(faults: list[str]) -> str:
+    return "1 tensor does" if len(faults) == 1 else f"{len(faults)} tensors do"
+
+
+def _described(tensor: Tensor) -> str:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"{tuple(tensor.shape)} {kind}"
+
+
+def _holds(metadata: Mapping[str, str]) -> str:
+    """The network's name, where the file says it: our own files do, some others too."""
+    try:
+        return str(json.loads(metadata[NETWORK_KEY])["spec"]["name"])
+    except (KeyError, TypeError, ValueError):
+        return metadata.get("architecture", "")
