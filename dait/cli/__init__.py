@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         explain,
         export,
         merge,
+        networks,
         predict,
         study,
         study_tasks,
@@ -59,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         *(train, study, study_tasks, sweep, predict, explain, merge, export, data),
-        *(teacher, backbone, cache, bench),
+        *(teacher, networks, backbone, cache, bench),
     ):
         module.register(commands)
     return parser

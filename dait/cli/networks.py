@@ -1,0 +1,121 @@
+"""``python -m dait networks``: students and intermediate teachers, with their size and cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+
+if TYPE_CHECKING:
+    from dait.models.facts import NetworkFacts
+
+FEW = 8
+"""As many networks as a search measures unasked: each takes about a second."""
+
+
+def register(commands: Any) -> None:
+    """Add ``networks`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "networks",
+        help="find students and intermediate teachers, with their size and cost",
+        description="Without TEXT: a curated list, measured at --size. With TEXT: the networks of "
+        "timm and torchvision with all of its words in their names; a few of them are measured "
+        "at once, more with --measure. MACs are multiply-accumulates for one image.",
+    )
+    parser.add_argument("text", nargs="?", default="", metavar="TEXT", help="words of a name")
+    parser.add_argument(
+        "--size", type=int, default=96, metavar="N", help="side of the images in pixels (96)"
+    )
+    parser.add_argument(
+        "--classes", type=int, default=40, metavar="C", help="classes of the head (40)"
+    )
+    parser.add_argument(
+        "--stride", type=int, default=32, choices=(8, 16, 32), help="output_stride (32)"
+    )
+    parser.add_argument("--measure", action="store_true", help="measure every network found")
+    parser.add_argument(
+        "--json", action="store_true", help="end with one line of JSON on standard output"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the networks, one a line, as they are measured. Raises UserError for none."""
+    from dait.models.catalogue import CURATED, search_networks, what_for
+
+    names = search_networks(args.text) if args.text else [entry.name for entry in CURATED]
+    if not names:
+        raise UserError(
+            f"No network of timm's or torchvision's has “{args.text}” in its name. Try fewer or "
+            "shorter words; without any, the curated list is shown."
+        )
+    measure = args.measure or not args.text or len(names) <= FEW
+    rows = []
+    for name, facts, fault in _measured(names, args) if measure else _unmeasured(names):
+        use = what_for(name)
+        rows.append(_row(name, use, facts, fault))
+        if not args.json and not _print(_line(name, use, facts, fault)):
+            return 0
+    if args.json:
+        print(json.dumps({"size": args.size, "classes": args.classes, "networks": rows}))
+    elif not measure:
+        _print(f"{len(names)} networks; more words, or --measure, for their size and cost.")
+    return 0
+
+
+def _measured(
+    names: Iterable[str], args: argparse.Namespace
+) -> Iterator[tuple[str, NetworkFacts | None, str]]:
+    from dait.models.facts import network_facts
+    from dait.models.spec import NetworkSpec
+
+    for name in names:
+        try:
+            spec = NetworkSpec(name=name, output_stride=args.stride)
+            yield name, network_facts(spec, args.classes, args.size), ""
+        except UserError as error:
+            yield name, None, str(error)
+
+
+def _unmeasured(names: Iterable[str]) -> Iterator[tuple[str, None, str]]:
+    for name in names:
+        yield name, None, ""
+
+
+def _row(name: str, use: str, facts: NetworkFacts | None, fault: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "use": use, "error": fault or None}
+    if facts is not None:
+        row |= {
+            "parameters": facts.parameters,
+            "macs": facts.macs,
+            "map": list(facts.map),
+            "pooled_width": facts.pooled_width,
+            "coarse": facts.coarse,
+        }
+    return row
+
+
+def _line(name: str, use: str, facts: NetworkFacts | None, fault: str) -> str:
+    if facts is None:
+        return f"{name}  {fault or use}".rstrip()
+    channels, rows, columns = facts.map
+    figures = (
+        f"{facts.parameters / 1e6:6.2f} M parameters  {facts.macs / 1e6:7.1f} M MACs  "
+        f"map {channels:4d}×{rows}×{columns}  pooled {facts.pooled_width:4d}"
+    )
+    return f"{name:34}{figures}  {use}".rstrip()
+
+
+def _print(line: str) -> bool:
+    """Whether anybody still reads: ``| head`` may have seen enough."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # at exit Python would complain once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
