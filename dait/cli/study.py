@@ -16,7 +16,7 @@ from dait.cli.resume import (
     refuse_other_options,
     with_all_processes,
 )
-from dait.config.arms import ARMS, Arm
+from dait.config.arms import ARMS, DEFAULT_ARMS, Arm
 from dait.errors import UserError
 from dait.runs import StudyFolder, to_json
 from dait.study.plan import StudyPlan, begin_study, read_plan
@@ -59,9 +59,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--arms --seeds``."""
     parser.add_argument(
         "--arms",
-        default="independent,direct,dait",
+        default=",".join(DEFAULT_ARMS),
         metavar="A,B",
-        help=f"arms, separated by commas, out of {', '.join(ARMS)} (default: all three)",
+        help=f"arms, separated by commas, out of {', '.join(ARMS)} (default: %(default)s)",
     )
     parser.add_argument(
         "--seeds", default="0", metavar="N,M", help="random seeds, separated by commas (default: 0)"

@@ -59,9 +59,9 @@ T = TypeVar("T")
 class Comparison(NetworkRow):
     """The networks of one seed of a finished study, and what is known of them.
 
-    ``members`` are the frozen teacher (``vlm``), the intermediate teacher, and the students
-    ``direct``, ``independent``, ``dait``: those that exist. Networks are loaded when first needed
-    and figures computed once, so it is worth keeping; several threads may use it.
+    ``members`` are the frozen teacher (``vlm``), the intermediate teacher, and the students in the
+    order of ``records.ARM_ORDER``: those that exist. Networks are loaded when first needed and
+    figures computed once, so it is worth keeping; several threads may use it.
 
     Also: ``seed``, ``seeds`` (those that can be opened), ``recipe``, ``study`` (its folder).
     """
