@@ -13,8 +13,9 @@ import numpy as np
 
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.data.fieldguide.captions import caption, prompts
+from dait.data.fieldguide.light import LightName
 from dait.data.fieldguide.parallel import in_parallel
-from dait.data.fieldguide.scene import RENDERER_VERSION, Scene, render_scene
+from dait.data.fieldguide.scene import RENDERER_VERSION, Scene, light_of, render_scene
 from dait.data.fieldguide.world import (
     MOST_DIFFERING,
     PARTS,
@@ -137,13 +138,33 @@ def record(options: FieldGuideOptions, split: SplitName, index: int) -> Record:
     Images go round the species. Splits are disjoint because the split's number is part of the
     random seed. Raises ``IndexError`` for an index outside the split.
     """
+    subject = _subject(options, split, index)
+    scene = render_scene(subject.attributes, subject.habitat, options.size, subject.rng)
+    return Record(scene, subject.label, subject.attributes, subject.habitat, subject.caption)
+
+
+def light(options: FieldGuideOptions, split: SplitName, index: int) -> LightName:
+    """The light of ``record(options, split, index)``, without drawing it."""
+    return light_of(_subject(options, split, index).rng)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What an image is to show, and the state that it is drawn from."""
+
+    label: int
+    attributes: Attributes
+    habitat: str
+    caption: str
+    rng: np.random.Generator
+
+
+def _subject(options: FieldGuideOptions, split: SplitName, index: int) -> _Subject:
     label = shown(options, split)[index]
-    bird = options.guide()[label]
+    attributes = options.guide()[label].attributes
     rng = np.random.default_rng([options.seed, SPLIT_NUMBERS[split], index])
     habitat = _habitat(label, split, options, rng)
-    sentence = caption(bird.attributes, habitat, rng)
-    scene = render_scene(bird.attributes, habitat, options.size, rng)
-    return Record(scene, label, bird.attributes, habitat, sentence)
+    return _Subject(label, attributes, habitat, caption(attributes, habitat, rng), rng)
 
 
 def home_habitat(label: int) -> str:
@@ -222,13 +243,20 @@ class FieldGuide:
         habitats = np.asarray(tuple(load_world().habitats))[arrays["habitats"]]
         homes = np.asarray([home_habitat(label) for label in shown(self.options, name)])
         familiar = np.where(habitats == homes, "familiar", "unfamiliar")
+        # Not kept with the images: it is quickly told again from the numbers they were drawn from.
+        lights = np.asarray([light(self.options, name, index) for index in range(len(habitats))])
         return Split(
             name=name,
             images=arrays["images"],
             labels=labels(self.options, name),
             ids=tuple(f"{name}/{index:05d}" for index in range(len(arrays["images"]))),
             masks=arrays["masks"],
-            slices={"habitat": habitats, "background": familiar, "pose": arrays["poses"]},
+            slices={
+                "habitat": habitats,
+                "background": familiar,
+                "pose": arrays["poses"],
+                "light": lights,
+            },
         )
 
     def _draw(self, name: SplitName) -> dict[str, np.ndarray]:

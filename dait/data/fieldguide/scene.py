@@ -16,7 +16,7 @@ from dait.data.fieldguide.foreground import (
     paint_shadow,
 )
 from dait.data.fieldguide.habitat import WATER, paint_habitat
-from dait.data.fieldguide.light import expose, lit_bird
+from dait.data.fieldguide.light import LightName, draw_light, expose, lit_bird
 from dait.data.fieldguide.plan import PLANS, PoseName, choose_pose, legs
 from dait.data.fieldguide.world import Attributes
 
@@ -33,6 +33,7 @@ class Scene:
     image: np.ndarray
     parts: np.ndarray
     pose: PoseName
+    light: LightName
 
 
 def render_scene(
@@ -43,8 +44,7 @@ def render_scene(
     Pose, habitat, markings, foreground and light have streams of their own: two birds of one shape
     drawn from the same ``rng`` state differ in their attributes and nothing else.
     """
-    streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=5).tolist()]
-    for_pose, for_habitat, for_bird, for_front, for_light = streams
+    for_pose, for_habitat, for_bird, for_front, for_light = _streams(rng)
     side = size * SUPERSAMPLING
     place, pose = choose_pose(attributes, side, for_pose)
     feet = place.to_pixels(
@@ -61,7 +61,8 @@ def render_scene(
         picture = paint_shadow(picture, (x, y), 0.42 * place.unit)
     canvas = Canvas(side, place)
     draw_bird(canvas, attributes, pose, for_bird)
-    bird = lit_bird(canvas, for_light)
+    light = draw_light(for_light)
+    bird = lit_bird(canvas, light)
     scene = np.asarray(picture, np.float32)
     if pose.name == "standing" and habitat in WATER and 0 < y < side:
         scene = mirrored_in_water(scene, bird, canvas.ids, int(y))
@@ -72,4 +73,14 @@ def render_scene(
     small = finished.resize((size, size), Image.Resampling.BOX)
     parts = np.where(np.asarray(cover) > 0, np.uint8(0), canvas.parts())
     labels = parts[::SUPERSAMPLING, ::SUPERSAMPLING].copy()
-    return Scene(expose(np.asarray(small, dtype=np.float32), for_light), labels, pose.name)
+    seen = expose(np.asarray(small, dtype=np.float32), light, for_light)
+    return Scene(seen, labels, pose.name, light.name)
+
+
+def light_of(rng: np.random.Generator) -> LightName:
+    """The light of what ``render_scene`` draws from the same state, without drawing it."""
+    return draw_light(_streams(rng)[-1]).name
+
+
+def _streams(rng: np.random.Generator) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=5).tolist()]

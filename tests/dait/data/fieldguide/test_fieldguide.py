@@ -170,6 +170,7 @@ def test_splits_are_whole_and_disjoint(birds: FieldGuide) -> None:
             np.testing.assert_array_equal(split.masks[index], drawn.scene.parts)
             assert split.labels[index] == drawn.label
             assert split.slices["habitat"][index] == drawn.habitat
+            assert split.slices["light"][index] == drawn.scene.light
             at_home = drawn.habitat == home_habitat(drawn.label)
             assert split.slices["background"][index] == ("familiar" if at_home else "unfamiliar")
         assert birds.split(name) is split
