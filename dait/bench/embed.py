@@ -11,12 +11,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dait.bench.stand_ins import Noise, teacher_for_bench
+from dait.data.augment import ViewPolicy, view_batch
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
+from dait.teachers.openclip import resized
 from dait.teachers.registry import device_of, embed_split
 
 
@@ -29,10 +32,11 @@ def measure_embedding(
 ) -> dict[str, Any]:
     """``ratio``: the throughput of ``embed_split`` over a bare loop's, of the same batches.
 
-    The bare loop has normalised float tensors of the teacher's size in memory and calls nothing but
-    the model. The data set is uint8 images of ``size`` pixels a side (by default the teacher's), in
-    a memory-mapped file. Both run in turn; the ratio is the median of ``repeats`` pairs,
-    ``ratio_cpu`` the same of processor time, which other work on the machine disturbs less.
+    The bare loop has float tensors of the teacher's size in memory, laid out as ``embed_split``
+    lays them out, and calls nothing but the model. The data set is uint8 images of ``size`` pixels
+    a side (by default the teacher's), in a memory-mapped file. Both run in turn; the ratio is the
+    median of ``repeats`` pairs, ``ratio_cpu`` the same of processor time, which other work on the
+    machine disturbs less.
     Raises ``UserError`` for a teacher that is not to be had.
     """
     teacher = teacher_for_bench(teacher_name)
@@ -41,8 +45,7 @@ def measure_embedding(
     side = size or teacher.image_size
     with tempfile.TemporaryDirectory() as folder:
         data = Noise(images, 1, side, Path(folder)).split("train").images
-        pixels = torch.rand(batch, 3, teacher.image_size, teacher.image_size)
-        bare = _bare(teacher, pixels.to(device_of(teacher)), images)
+        bare = bare_loop(teacher, data, batch)
 
         def embedded() -> None:
             embed_split(teacher, data, batch)
@@ -66,10 +69,15 @@ def measure_embedding(
     }
 
 
-def _bare(teacher: FrozenTeacher, pixels: Tensor, images: int) -> Callable[[], None]:
+def bare_loop(teacher: FrozenTeacher, images: np.ndarray, batch: int) -> Callable[[], None]:
+    """The teacher's model over as many batches as ``images`` ``(N, S, S, 3)`` uint8 make.
+
+    Every batch is the first one's pixels, in memory before the clock starts.
+    """
     model: Any = getattr(teacher, "model", None)
     forward = getattr(model, "encode_image", teacher.embed)
-    parts = [pixels[: min(len(pixels), images - k)] for k in range(0, images, len(pixels))]
+    pixels = _as_seen(teacher, images[:batch])
+    parts = [pixels[: min(batch, len(images) - k)] for k in range(0, len(images), batch)]
     half = Embedder(teacher).precision == "float16"
 
     @torch.no_grad()
@@ -81,6 +89,17 @@ def _bare(teacher: FrozenTeacher, pixels: Tensor, images: int) -> Callable[[], N
             torch.cuda.synchronize()
 
     return run
+
+
+def _as_seen(teacher: FrozenTeacher, images: np.ndarray) -> Tensor:
+    """``(B, 3, H, W)`` as the model meets them: its size, its device, its views' memory layout.
+
+    A convolution's speed depends on the layout, and views of ``(B, S, S, 3)`` pixels are channels
+    last.
+    """
+    stored = torch.from_numpy(np.array(images)).to(device_of(teacher))
+    views = view_batch(stored, np.arange(len(stored)), 0, ViewPolicy("original"), 0)
+    return resized(views, teacher.image_size, getattr(teacher, "interpolation", "bilinear"))
 
 
 def _timed(work: Callable[[], None]) -> tuple[float, float]:
