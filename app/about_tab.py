@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.notice import framed
 from app.wording import escape
-from dait.arms.catalogue import PLANS
+from dait.config.arms import SUMMARIES
+from dait.evidence.palette import arm_title
 
 ABOUT = """
 <div class="ds-prose">
@@ -52,6 +53,7 @@ that trained it.</li>
 def build_about_tab() -> None:
     """Lay the tab out inside the current ``gr.Tab``."""
     arms = (
-        f"<li><b>{escape(plan.title)}</b>: {escape(plan.summary)}.</li>" for plan in PLANS.values()
+        f"<li><b>{escape(arm_title(arm))}</b>: {escape(text)}.</li>"
+        for arm, text in SUMMARIES.items()
     )
     framed(ABOUT.replace("ARMS", "\n".join(arms)), "about")

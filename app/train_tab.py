@@ -29,9 +29,9 @@ from app.train_form import (
 )
 from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
 from app.wording import escape
-from dait.arms.catalogue import PLANS
-from dait.config.arms import ARMS, DEFAULT_ARMS
+from dait.config.arms import DEFAULT_ARMS, SUMMARIES
 from dait.errors import UserError
+from dait.evidence.palette import arm_title
 from dait.recipe import load_recipe
 from dait.runs import StudyFolder
 
@@ -169,7 +169,7 @@ def _layout_form(place: Place) -> _Form:
         elem_id="train-teacher",
     )
     arms = gr.CheckboxGroup(
-        [(f"{PLANS[arm].title}: {PLANS[arm].summary}", arm) for arm in ARMS],
+        [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
         value=list(DEFAULT_ARMS),
         label="Arms",
         elem_id="arms",

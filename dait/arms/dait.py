@@ -16,8 +16,6 @@ class Dait:
     """Two stages; or one, where the teacher learns jointly with the student or never."""
 
     name: Arm = "dait"
-    title = "DAIT"
-    summary = "learns from an intermediate teacher that first learned from the frozen one"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The intermediate teacher's, then the student's."""

@@ -14,8 +14,6 @@ class Direct:
     """One stage under the frozen teacher."""
 
     name: Arm = "direct"
-    title = "Direct distillation"
-    summary = "learns from the labels and from the frozen teacher itself"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

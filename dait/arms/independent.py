@@ -14,8 +14,6 @@ class Independent:
     """One stage, no teacher."""
 
     name: Arm = "independent"
-    title = "Independent student"
-    summary = "learns from the labels alone"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

@@ -15,8 +15,6 @@ class Kd:
     """Two stages, no frozen teacher."""
 
     name: Arm = "kd"
-    title = "Logit distillation"
-    summary = "learns from a classifier that was trained by the labels alone"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The classifier's, then the student's."""

@@ -62,14 +62,9 @@ class Surroundings:
 
 
 class ArmPlan(Protocol):
-    """An arm. The last stage trains the student, and every arm trains the same one.
-
-    summary: how the student learns, in half a sentence for people.
-    """
+    """An arm. The last stage trains the student, and every arm trains the same one."""
 
     name: Arm
-    title: str
-    summary: str
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The stages in their order."""

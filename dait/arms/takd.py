@@ -17,8 +17,6 @@ class Takd:
     """Two stages, logits alone in both (Mirzadeh et al. 2020)."""
 
     name: Arm = "takd"
-    title = "Teacher assistant"
-    summary = "learns from a larger assistant that learned from the frozen teacher's answers"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The assistant's, then the student's."""

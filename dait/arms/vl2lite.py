@@ -14,8 +14,6 @@ class Vl2Lite:
     """One stage under the frozen teacher. The losses are the published ones, the rest ours."""
 
     name: Arm = "vl2lite"
-    title = "VL2Lite"
-    summary = "the published way to learn from the frozen teacher: it is condensed to fit"
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from pydantic import Field, model_validator
@@ -14,6 +15,17 @@ Arm = Literal["independent", "direct", "vl2lite", "kd", "takd", "dait"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 DEFAULT_ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")
 """What a study trains where nobody says which: the paper's own comparison."""
+
+# Here and not beside the plans: the app says them before torch is imported.
+SUMMARIES: Mapping[Arm, str] = {
+    "independent": "learns from the labels alone",
+    "direct": "learns from the labels and from the frozen teacher itself",
+    "vl2lite": "learns from the frozen teacher condensed to the student's width, as published",
+    "kd": "learns from a classifier that was trained by the labels alone",
+    "takd": "learns from a larger assistant that learned from the frozen teacher's answers",
+    "dait": "learns from an intermediate teacher that first learned from the frozen one",
+}
+"""How the student learns, in half a sentence for people. Titles are in ``evidence.palette``."""
 
 
 class DirectConfig(Section):
