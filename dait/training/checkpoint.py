@@ -53,7 +53,9 @@ class StepCheckpoints:
         return time.monotonic() - self._saved >= self._seconds
 
     def is_cheap(self) -> bool:
-        """Whether an epoch's end may be kept as well."""
+        """Whether an epoch's end may be kept as well; where steps are counted, it always is."""
+        if self._steps is not None:
+            return True
         return self._cost <= MOST_OF_THE_TIME * (time.monotonic() - self._saved)
 
     def save(self, state: Mapping[str, Any]) -> None:

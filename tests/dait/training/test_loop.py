@@ -1,96 +1,29 @@
-"""The training loop on a problem that takes a second: red pictures and blue ones."""
+"""The training loop on a problem that takes a second."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 import torch
+from colours import Colours, Recorder, coarse, network, pixels
 from torch import Tensor, nn
 
 from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy
-from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
 from dait.inference import predict_split
-from dait.models.network import Network, NetworkSpec, build_network
+from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
 from dait.training import loop
 from dait.training.loop import train_stage
-from dait.training.optimizer import build_optimizer
 from dait.training.schedule import learning_rate
 from dait.training.stage import Stage
 
 QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
-
-
-@dataclass
-class Colours:
-    """A data set in memory: the label says which of red and blue is stronger, amid noise."""
-
-    train: int = 32
-    name: str = "colours"
-    size: int = 32
-    classes: tuple[ClassInfo, ...] = (ClassInfo("red", "red"), ClassInfo("blue", "blue"))
-    part_names: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    fingerprint: str = "colours-1"
-    licence: str = "none"
-    _splits: dict[SplitName, Split] = field(default_factory=dict)
-
-    def counts(self) -> dict[SplitName, int]:
-        return {"train": self.train, "val": 24, "test": 24}
-
-    def split(self, name: SplitName) -> Split:
-        if name not in self._splits:
-            count = self.counts()[name]
-            rng = np.random.default_rng([3, list(self.counts()).index(name)])
-            labels = np.arange(count) % 2
-            images = rng.integers(0, 160, (count, self.size, self.size, 3), dtype=np.uint8)
-            images[np.arange(count), :, :, 2 * labels] += 60
-            ids = tuple(f"{name}/{k}" for k in range(count))
-            self._splits[name] = Split(name, images, labels, ids)
-        return self._splits[name]
-
-
-class Recorder:
-    """A frozen teacher that keeps every image it sees; its embedding is the image, coarsely."""
-
-    name, image_size, logit_scale = "recorder", 32, 1.0
-    dim, reads_text, weights_hash = 48, False, "none"
-
-    def __init__(self) -> None:
-        self.seen: list[bytes] = []
-
-    def embed(self, images: Tensor) -> Tensor:
-        self.seen += pixels(images)
-        return coarse(images)
-
-    def embed_with_gradient(self, images: Tensor) -> Tensor:
-        return coarse(images)
-
-    def embed_text(self, sentences: list[str]) -> Tensor:
-        raise UserError("no text")
-
-    def heatmap_layer(self) -> nn.Module:
-        return nn.Identity()
-
-    def heatmap_grid(self) -> None:
-        return None
-
-
-def coarse(images: Tensor) -> Tensor:
-    return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)
-
-
-def pixels(images: Tensor) -> list[bytes]:
-    return [image.contiguous().numpy().tobytes() for image in images]
 
 
 class Watched(IndependentTask):
@@ -105,12 +38,6 @@ class Watched(IndependentTask):
         if self.training:
             self.batches.append(batch)
         return super().forward(batch)
-
-
-def network(seed: int = 0) -> Network:
-    torch.manual_seed(seed)
-    options = {"channels": [8, 8, 8, 8], "stem_width": 8}
-    return build_network(NetworkSpec(name="resnet10t", output_stride=16, options=options), 2, 32)
 
 
 def train(
@@ -281,35 +208,6 @@ def test_short_stages_estimate_the_statistics_anew_and_long_ones_keep_theirs(
     assert batches_tracked(long.network) == {12}
     # The weights are not touched by it.
     assert torch.equal(short.network.model.fc.weight, long.network.model.fc.weight)
-
-
-def rates(steps: int, per_epoch: int, config: TrainConfig) -> Sequence[float]:
-    return [learning_rate(step, per_epoch, steps, config) for step in range(steps)]
-
-
-def test_the_learning_rate_warms_up_and_falls_like_a_cosine() -> None:
-    config = TrainConfig(learning_rate=0.8, warmup_epochs=2)
-    found = rates(20, 2, config)
-    assert found[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert found[4] == pytest.approx(0.8)
-    assert found[12] == pytest.approx(0.4)  # half-way through the sixteen steps that remain
-    expected = [0.4 * (1 + math.cos(math.pi * k / 16)) for k in range(16)]
-    assert found[4:] == pytest.approx(expected) and 0 < found[-1] < 0.01
-    assert max(rates(6, 3, TrainConfig(learning_rate=1, warmup_epochs=100))[:3]) == 1
-    assert rates(1, 1, config) == [0.8]
-
-
-def test_only_matrices_are_decayed() -> None:
-    task = IndependentTask(network(), "full")
-    for name in ("adamw", "sgd"):
-        config = TrainConfig(optimizer=name, weight_decay=0.1)  # type: ignore[arg-type]
-        optimizer = build_optimizer(task, config)
-        assert type(optimizer).__name__.lower() == name
-        decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-        assert decay.keys() == {id(p) for p in task.parameters()}
-        for parameter_name, parameter in task.named_parameters():
-            is_matrix = parameter_name.endswith("weight") and parameter.ndim >= 2
-            assert decay[id(parameter)] == (0.1 if is_matrix else 0.0), parameter_name
 
 
 def test_gradients_are_clipped() -> None:
