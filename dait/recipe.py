@@ -79,23 +79,12 @@ def parse_recipe(raw: Any, where: str) -> Recipe:
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """A recipe that comes along, by name, or one from a YAML file. Raises UserError."""
-    if name_or_path in recipe_names():
-        text = files("dait.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        return _from_yaml(text, name_or_path)
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        near = difflib.get_close_matches(name_or_path, recipe_names(), n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(
-            f"There is no recipe called {name_or_path!r}.{hint} "
-            f"Known: {', '.join(recipe_names())}; or give the path of a .yaml file."
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The recipe {path} cannot be read: {error}.") from None
-    return _from_yaml(text, str(path))
+    """A recipe that comes along, by name, or one from a YAML file. Raises UserError.
+
+    A recipe may begin with ``extends: NAME`` (or the path of a file beside it) and then holds only
+    what differs from that one. A network (``student``, ``intermediate``) is replaced as a whole.
+    """
+    return parse_recipe(_read(name_or_path, ()), name_or_path)
 
 
 def recipe_names() -> list[str]:
@@ -107,12 +96,56 @@ def recipe_names() -> list[str]:
     )
 
 
-def _from_yaml(text: str, where: str) -> Recipe:
+def _read(name_or_path: str, extended: tuple[str, ...]) -> Any:
+    """The mapping of a recipe, with what it extends filled in; ``extended``: by whom, so far."""
+    if name_or_path in extended:
+        raise UserError(f"The recipe {name_or_path} extends itself: {' → '.join(extended)}.")
+    raw = _plain(name_or_path)
+    if not isinstance(raw, dict) or "extends" not in raw:
+        return raw
+    base = str(raw.pop("extends"))
+    if base not in recipe_names():
+        base = str(Path(name_or_path).parent / base)
+    return _merged(_read(base, (*extended, name_or_path)), raw)
+
+
+def _plain(name_or_path: str) -> Any:
+    """What the file of a recipe holds."""
+    if name_or_path in recipe_names():
+        text = files("dait.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        text = _text(Path(name_or_path))
     try:
-        raw = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"The recipe {where} is not valid YAML: {error}") from None
-    return parse_recipe(raw, where)
+        raise UserError(f"The recipe {name_or_path} is not valid YAML: {error}") from None
+
+
+def _text(path: Path) -> str:
+    if path.suffix not in (".yaml", ".yml"):
+        near = difflib.get_close_matches(str(path), recipe_names(), n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(
+            f"There is no recipe called {str(path)!r}.{hint} "
+            f"Known: {', '.join(recipe_names())}; or give the path of a .yaml file."
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The recipe {path} cannot be read: {error}.") from None
+
+
+def _merged(base: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``changes`` over ``base``, section by section; neither is altered."""
+    merged = dict(base) if isinstance(base, dict) else {}
+    for key, value in changes.items():
+        section = merged.get(key)
+        is_network = isinstance(value, dict) and "name" in value
+        if isinstance(section, dict) and isinstance(value, dict) and not is_network:
+            merged[key] = {**section, **value}
+        else:
+            merged[key] = value
+    return merged
 
 
 def _sentence(fault: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
 from dait.models.create import create_model, first_line, stride_refused
 from dait.models.spec import NetworkSpec
-from dait.models.start import start_from
+from dait.models.start import start_from, weights_path
 
 __all__ = [
     "Network",
@@ -245,7 +244,7 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
         ) from error
     _check_stride(network)
     if spec.weights is not None:
-        network.started_from = start_from(network, Path(spec.weights))
+        network.started_from = start_from(network, weights_path(spec.weights))
     elif spec.pretrained:
         network.started_from = f"the pretrained weights of {spec.name}"
     return network

@@ -48,6 +48,10 @@ SAFE_OPTIONS: frozenset[str] = frozenset(
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
+BACKBONE = "backbone:"
+BACKBONES = Path(__file__).resolve().parents[2] / "assets" / "backbones"
+"""Networks that have learned the attributes of invented birds (``python -m dait backbone``)."""
+
 
 class NetworkSpec(BaseModel):
     """A student or an intermediate teacher, before it is built.
@@ -56,7 +60,7 @@ class NetworkSpec(BaseModel):
     pretrained: start from the library's own ImageNet weights (downloaded once, then cached).
     weights: start from this ``.safetensors`` file instead: one of this project's networks or a
         plain state dict. The path is made absolute here, the file is opened when the network is
-        built.
+        built. ``backbone:NAME`` is a file that comes along (``BACKBONES``).
     output_stride: image pixels per cell of the last map; 16 and 8 give larger heatmaps and cost
         more; networks that cannot be dilated refuse them when they are built.
     options: numbers, words, booleans and lists of them, passed to the library as they are; only
@@ -86,6 +90,8 @@ class NetworkSpec(BaseModel):
     def _safe_file(cls, weights: str | None) -> str | None:
         if weights is None:
             return None
+        if weights.startswith(BACKBONE):
+            return weights
         if not weights.endswith(".safetensors"):
             raise UserError(
                 f"The weights {weights!r} are not a .safetensors file. Pickles (.pt, .pth, .bin) "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dait.errors import UserError
+from dait.models.spec import BACKBONE, BACKBONES
 from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ def start_from(network: Network, path: Path) -> str:
     held = _holds(metadata)
     said = f"{path.name}{f' ({held})' if held else ''}: {len(found)} of {len(ours)} tensors"
     return said if keeps_head else f"{said}; the head starts anew"
+
+
+def weights_path(weights: str) -> Path:
+    """The file of ``NetworkSpec.weights``. Raises ``UserError`` for an unknown backbone."""
+    if not weights.startswith(BACKBONE):
+        return Path(weights)
+    name = weights.removeprefix(BACKBONE)
+    known = sorted(path.stem for path in BACKBONES.glob("*.safetensors"))
+    if name not in known:
+        raise UserError(
+            f"There is no backbone “{name}”. There are: {', '.join(known) or 'none'}; train one "
+            "with `python -m dait backbone`, or name a .safetensors file."
+        )
+    return BACKBONES / f"{name}.safetensors"
 
 
 def weights_hash(path: str | Path) -> str:

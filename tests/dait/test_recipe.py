@@ -184,3 +184,49 @@ def test_reading_recipes_imports_neither_torch_nor_timm() -> None:
 def test_arms() -> None:
     assert ARMS == ("independent", "direct", "vl2lite", "kd", "takd", "dait")
     assert set(DEFAULT_ARMS) < set(ARMS)
+
+
+def written(folder: Path, name: str, text: str) -> str:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_recipe_that_extends_another_changes_keys_and_whole_networks(tmp_path: Path) -> None:
+    mine = written(
+        tmp_path,
+        "mine",
+        "extends: demo\nname: mine\ntrain: {epochs: 3}\nstudent: {name: resnet18}\n",
+    )
+    recipe, demo = load_recipe(mine), load_recipe("demo")
+    assert recipe.name == "mine" and recipe.train.epochs == 3
+    assert recipe.train.learning_rate == demo.train.learning_rate != 0.001
+    assert recipe.student.options == {} != demo.student.options
+    assert recipe.intermediate == demo.intermediate
+
+
+def test_a_file_may_extend_a_file_beside_it(tmp_path: Path) -> None:
+    written(tmp_path, "base", "extends: tiny\ntrain: {epochs: 7}\n")
+    top = written(tmp_path, "top", "extends: base.yaml\ntrain: {batch_size: 8}\n")
+    recipe = load_recipe(top)
+    assert (recipe.train.epochs, recipe.train.batch_size) == (7, 8)
+    assert recipe.data == load_recipe("tiny").data
+
+
+def test_recipes_that_extend_each_other_or_nothing_are_refused(tmp_path: Path) -> None:
+    one = written(tmp_path, "one", "extends: two.yaml\n")
+    written(tmp_path, "two", "extends: one.yaml\n")
+    with pytest.raises(UserError, match=r"extends itself: .*one\.yaml"):
+        load_recipe(one)
+    with pytest.raises(UserError, match=r"nothing\.yaml cannot be read"):
+        load_recipe(written(tmp_path, "three", "extends: nothing.yaml\n"))
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("paper-")])
+def test_a_papers_recipe_names_a_published_data_set_and_its_own_source(name: str) -> None:
+    from dait.data.benchmarks.catalogue import benchmarks
+
+    recipe, first = load_recipe(name), load_recipe("paper-aircraft")
+    assert recipe.data.source in benchmarks()
+    assert recipe.train == first.train and recipe.student == first.student
+    assert recipe.expected and recipe.name == name

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from dait.errors import UserError
 from dait.models.checkpoint import file_sha256, load_network, save_network
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.models.start import weights_hash
+from dait.models.start import weights_hash, weights_path
+from dait.recipe import load_recipe
 
 OPTIONS = {"channels": [8, 8, 16, 16], "stem_width": 8}
 
@@ -143,3 +144,18 @@ def test_the_hash_of_a_file(student: Path) -> None:
     assert weights_hash(str(student)) == file_sha256(student)
     with pytest.raises(UserError, match="cannot be read"):
         weights_hash(student.with_name("none"))
+
+
+def test_a_backbone_that_comes_along_is_named_and_an_unknown_one_lists_them() -> None:
+    file = weights_path("backbone:quarter-0")
+    assert file.name == "quarter-0.safetensors" and file.is_file()
+    with pytest.raises(UserError, match=r"no backbone “eagle”\. There are: .*quarter-0"):
+        weights_path("backbone:eagle")
+    assert weights_path("/tmp/x.safetensors") == Path("/tmp/x.safetensors")
+
+
+def test_the_shipped_backbones_fit_the_networks_of_their_recipe() -> None:
+    recipe = load_recipe("few-shot")
+    for spec in (recipe.student, recipe.intermediate):
+        network = build_network(spec, 40, recipe.data.size)
+        assert "the head starts anew" in network.started_from
