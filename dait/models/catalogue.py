@@ -66,6 +66,10 @@ CURATED: tuple[NetworkEntry, ...] = (
 
 CURATED_NAMES: frozenset[str] = frozenset(entry.name for entry in CURATED)
 
+IN_RECIPES: frozenset[str] = frozenset({"resnet50"})
+"""Further networks of the recipes that come along, known without asking timm: that takes seconds,
+and the app reads its recipes while it starts."""
+
 
 def what_for(name: str) -> str:
     """What a curated network is good for, in a few words; empty for any other."""

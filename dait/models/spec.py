@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dait.errors import UserError
-from dait.models.catalogue import CURATED_NAMES, TORCHVISION, torchvision_names, unfit
+from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION, torchvision_names, unfit
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
     {
@@ -133,7 +133,7 @@ def check_network_name(name: str) -> None:
     The curated names need no import of timm, which takes seconds: the app reads its recipes while
     it starts.
     """
-    if name in CURATED_NAMES:
+    if name in CURATED_NAMES | IN_RECIPES:
         return
     if name.startswith(TORCHVISION):
         _check_torchvision_name(name)
