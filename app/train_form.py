@@ -8,11 +8,12 @@ from typing import Any
 from app.data_prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
 from app.data_sources import FIELD_GUIDE, Sources
 from app.jobs import Order
+from app.network_facts import at_a_stride_it_takes, offered_network
 from app.place import Place
 from app.wording import listed
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
-from dait.models.catalogue import CURATED, CURATED_NAMES
+from dait.models.catalogue import CURATED
 from dait.models.spec import NetworkSpec
 from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.teachers.prompts import Prompts, reads_prompts
@@ -93,7 +94,7 @@ def recipe_for(data: str, current: object) -> str:
 
 
 def network_choices() -> list[tuple[str, str]]:
-    """The networks that a visitor may choose."""
+    """The networks that are offered first; the user of this machine may name any other."""
     return [("As in the recipe", AS_IN_RECIPE), *((entry.name, entry.name) for entry in CURATED)]
 
 
@@ -109,9 +110,11 @@ def read_form(place: Place, values: FormValues) -> Order:
         share = recipe.dait.stage1_epochs / recipe.train.epochs
         changes["dait.stage1_epochs"] = max(1, round(share * epochs))
     changes |= _data_changes(place, values, recipe)
+    size = changes.get("data.size", recipe.data.size)
     for role, name in (("student", values.student), ("intermediate", values.intermediate)):
         if name != AS_IN_RECIPE and name is not None:
-            changes[role] = _network(name, getattr(recipe, role)).model_dump()
+            known = offered_network(place, name)
+            changes[role] = _network(known, getattr(recipe, role), size).model_dump()
     return Order(recipe.changed(changes), _arms(values.arms), _seeds(place, values))
 
 
@@ -175,15 +178,11 @@ def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
     return int(number)
 
 
-def _network(name: Any, usual: NetworkSpec) -> NetworkSpec:
+def _network(name: str, usual: NetworkSpec, size: int) -> NetworkSpec:
     """The chosen network at the recipe's stride, or at its own where it cannot be dilated."""
-    if name not in CURATED_NAMES:
-        raise UserError("Choose the network from the list.")
     from dait.models.network import build_network
 
-    spec = NetworkSpec(name=name, output_stride=usual.output_stride)
-    try:
-        build_network(spec, num_classes=2, image_size=64)
-    except UserError:
-        return NetworkSpec(name=name)
+    spec, _ = at_a_stride_it_takes(
+        name, usual.output_stride, lambda spec: build_network(spec, num_classes=2, image_size=size)
+    )
     return spec

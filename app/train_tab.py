@@ -11,6 +11,7 @@ import gradio as gr
 from app.compare_tab import CompareTab
 from app.data_sources import Sources
 from app.jobs import Jobs
+from app.network_box import NetworkBox, network_box, wire_network_box
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
 from app.plot import WIDE, panel_columns, plot_box
@@ -21,7 +22,6 @@ from app.train_form import (
     FormValues,
     Handed,
     data_choices,
-    network_choices,
     read_form,
     recipe_choices,
     recipe_for,
@@ -56,8 +56,7 @@ class _Form:
     seed_count: gr.Number
     first_seed: gr.Number
     epochs: gr.Number
-    student: gr.Dropdown
-    intermediate: gr.Dropdown
+    networks: NetworkBox
     start: gr.Button
     notice: gr.HTML
     expected: gr.HTML
@@ -70,7 +69,7 @@ class _Form:
         """The inputs in the order of ``FormValues``."""
         return [
             *(self.recipe, self.data, self.arms, self.seed_count, self.first_seed),
-            *(self.epochs, self.student, self.intermediate, self.teacher, self.handed),
+            *(self.epochs, *self.networks.choices, self.teacher, self.handed),
         ]
 
 
@@ -191,14 +190,13 @@ def _layout_form(place: Place) -> _Form:
             min_width=100,
             info=f"Repetitions, 1 to {limits.seeds}",
         )
-    with gr.Accordion("Networks and first seed", open=False):
-        student = gr.Dropdown(network_choices(), value=AS_IN_RECIPE, label="Student")
-        between = gr.Dropdown(network_choices(), value=AS_IN_RECIPE, label="Intermediate teacher")
+    with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
+        networks = network_box(place, fold)
         first_seed = gr.Number(0, label="First seed", precision=0)
     start = gr.Button("Start training", variant="primary", elem_id="start")
     told = notice_box("train-notice")
     return _Form(
-        *(recipe, data, arms, seeds, first_seed, epochs, student, between, start, told, expected),
+        *(recipe, data, arms, seeds, first_seed, epochs, networks, start, told, expected),
         *(teacher, gr.State(None), handed_words),
     )
 
@@ -227,6 +225,7 @@ def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
     inputs = [live.width, *form.values]
     outputs = [form.notice, *live.outputs]
     form.start.click(start, inputs, outputs, **PRESS)
+    wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
     # What the Data tab handed over holds for its own data.
     form.data.input(
         lambda: (None, HIDDEN_NOTICE),

@@ -95,6 +95,18 @@ def test_another_network_takes_its_own_stride_where_it_must(empty_place: Place) 
     assert order.recipe.intermediate.output_stride == 32
 
 
+def test_the_machines_user_may_name_any_network(empty_place: Place) -> None:
+    with pytest.raises(UserError, match="network from the list"):
+        read_form(empty_place, replace(GOOD, student="lcnet_035"))
+    own = replace(empty_place, paths=True)
+    order = read_form(own, replace(GOOD, student="lcnet_035"))
+    assert (order.recipe.student.name, order.recipe.student.output_stride) == ("lcnet_035", 32)
+    with pytest.raises(UserError, match="Did you mean lcnet_035"):
+        read_form(own, replace(GOOD, student="lcnet_036"))
+    with pytest.raises(UserError, match="halonet26t does not run on images of 48 px"):
+        read_form(own, replace(GOOD, student="halonet26t"))
+
+
 def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path: Path) -> None:
     place = replace(empty_place, data={"fruit": tmp_path / "fruit"})
     assert ("fruit (folder)", "folder:fruit") in data_choices(place)
@@ -108,7 +120,7 @@ def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
     for _, name in recipe_choices():
         if name != "photos":
             read_form(empty_place, replace(GOOD, recipe=name))
-    assert network_choices()[0][1] == ""
+    assert [name for _, name in network_choices()[:2]] == ["", "resnet18"]
     assert recipe_choices()[0][1] == "demo"
 
 
