@@ -22,7 +22,7 @@ from dait.evidence.palette import arm_colour
 if TYPE_CHECKING:
     from dait.evidence.search import Found
 
-TARGET_TITLES = {"class": "Class", "habitat": "Habitat", "pose": "Pose"}
+TARGET_TITLES = {"class": "Class", "habitat": "Habitat", "pose": "Pose", "light": "Light"}
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,17 @@ class Hit:
 def matches_html(found: Found, hits: Sequence[Hit]) -> str:
     """The best matches, best first."""
     cells = "".join(
-        f'<li><figure><img src="{hit.address}" alt="Test image {hit.index}: {escape(hit.name)}">'
+        f'<li><button type="button" data-index="{hit.index}"><figure>'
+        f'<img src="{hit.address}" alt="Test image {hit.index}: {escape(hit.name)}">'
         f"<figcaption><b>{escape(hit.name)}</b>"
         f'<small title="Cosine of the image with the sentence">{hit.similarity:.3f}</small>'
-        "</figcaption></figure></li>"
+        "</figcaption></figure></button></li>"
         for hit in hits
     )
     return (
         f'<p class="ds-hint" role="status">The {len(hits)} test images nearest to '
-        f"“{escape(found.query)}”, with the cosine of their embeddings.</p>"
+        f"“{escape(found.query)}”, with the cosine of their embeddings. Press one to see where "
+        "each network looks.</p>"
         f'<ol class="ds-matches">{cells}</ol>'
     )
 
@@ -148,9 +150,9 @@ def readings_table(knowledge: Knowledge) -> str:
     body.append(("Chance", [_plain(r.chance if r else None) for r in readings]))
     caption = (
         "Accuracy on the test images of a logistic regression on frozen features, its strength "
-        "chosen on validation. Class, habitat and pose were fitted to the training images, where "
-        "habitats go with the species; “from new birds” was fitted to drawings that no network "
-        "has seen, where they do not."
+        "chosen on validation. Class, habitat, pose and light (dim, medium or bright) were fitted "
+        "to the training images, where habitats go with the species; “from new birds” was fitted "
+        "to drawings that no network has seen, where they do not."
     )
     return table_html(caption, "Network", names, body)
 

@@ -18,7 +18,7 @@ def register(actions: Any) -> None:
     """Add ``probe`` to the actions of ``teacher``."""
     parser: argparse.ArgumentParser = actions.add_parser(
         "probe",
-        help="what a teacher knows: classes, captions, attributes, habitats",
+        help="what a teacher knows: classes, captions, attributes, habitat, pose, light",
         description="Measure what a frozen teacher knows without training (zero-shot, retrieval, "
         "attributes) and what a linear probe reads from its features; with --study also from every "
         "network of a finished study. Figures are kept and not measured twice.",

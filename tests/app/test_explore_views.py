@@ -49,6 +49,7 @@ def network(key: str, role: str, title: str, seed: int | None, habitat: float) -
         )
         for target, fitted_to, values in (
             ("habitat", NEW_BIRDS, 6),
+            ("light", TRAIN, 3),
             ("pose", TRAIN, 3),
             ("habitat", TRAIN, 6),
             ("class", TRAIN, 4),
@@ -116,16 +117,16 @@ def test_what_is_read_is_the_mean_over_seeds_beside_guessing(
     keep(place, study_id, knowledge.model_dump_json())
     table = views.figures(study_id, 2).readings
     columns = re.findall(r'<th scope="col">([^<]*)</th>', table)
-    assert columns == ["Network", "Class", "Habitat", "Habitat, from new birds", "Pose"]
+    assert columns == ["Network", "Class", "Habitat", "Habitat, from new birds", "Pose", "Light"]
     rows = {
         re.sub("<[^>]*>", "", title): re.findall(r"<span>([^<]*)", cells)
         for title, cells in re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table)
     }
     plain = {name: [text.replace("\u00a0", " ") for text in texts] for name, texts in rows.items()}
-    assert plain["Vision-language model"] == ["81.2 %"] * 4
-    assert plain["DAIT"] == ["35.0 %"] * 4
-    assert plain["Chance"] == ["25.0 %", "16.7 %", "16.7 %", "33.3 %"]
-    assert plain["Most common value"] == ["19.0 %"] * 4
+    assert plain["Vision-language model"] == ["81.2 %"] * 5
+    assert plain["DAIT"] == ["35.0 %"] * 5
+    assert plain["Chance"] == ["25.0 %", "16.7 %", "16.7 %", "33.3 %", "33.3 %"]
+    assert plain["Most common value"] == ["19.0 %"] * 5
     assert "over 2 seeds" in table
 
 
@@ -142,7 +143,7 @@ def test_a_study_that_was_not_measured_says_how(
 def test_a_damaged_file_of_figures_is_said(
     place: Place, study_id: str, views: ExploreViews
 ) -> None:
-    keep(place, study_id, '{"version": 1}')
+    keep(place, study_id, f'{{"version": {VERSION}}}')
     with pytest.raises(UserError, match=r"knowledge\.json is damaged"):
         views.figures(study_id, 2)
 

@@ -12,7 +12,7 @@ import numpy as np
 from dait.data.base import Split
 from dait.data.fieldguide.captions import caption
 from dait.data.fieldguide.parallel import in_parallel
-from dait.data.fieldguide.scene import RENDERER_VERSION, render_scene
+from dait.data.fieldguide.scene import RENDERER_VERSION, light_of, render_scene
 from dait.data.fieldguide.world import Attributes, load_world, random_attributes
 from dait.events import Emit, Progress, ignore
 
@@ -33,7 +33,7 @@ class NewBirds:
 
     images: ``(N, S, S, 3)`` uint8; captions: N sentences; named: ``(N, A)`` bool, the attributes
     that each caption names; tables: ``(N, A)`` uint8 indices of the attributes' values, in the
-    world's order; habitats, poses: N names each.
+    world's order; habitats, poses, lights: N names each.
     """
 
     images: np.ndarray
@@ -42,6 +42,7 @@ class NewBirds:
     tables: np.ndarray
     habitats: np.ndarray
     poses: np.ndarray
+    lights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,7 +55,7 @@ class NewBirds:
             images=self.images,
             labels=np.zeros(len(self), np.int64),
             ids=tuple(f"new/{index:05d}" for index in range(len(self))),
-            slices={"habitat": self.habitats, "pose": self.poses},
+            slices={"habitat": self.habitats, "pose": self.poses, "light": self.lights},
         )
 
     def unambiguous(self) -> float:
@@ -83,6 +84,7 @@ def new_birds(size: int, count: int = PAIRS, seed: int = 0, emit: Emit = ignore)
         tables=kept["tables"],
         habitats=kept["habitats"],
         poses=kept["poses"],
+        lights=np.array([light_of(_subject(seed, number).rng) for number in range(count)]),
     )
 
 
@@ -96,15 +98,32 @@ class _Bird:
     pose: str
 
 
-def _draw(size: int, seed: int, number: int) -> _Bird:
-    world = load_world()
+@dataclass(frozen=True)
+class _Subject:
+    """What a bird's image is to show, and the state that it is drawn from."""
+
+    attributes: Attributes
+    habitat: str
+    caption: str
+    named: np.ndarray
+    rng: np.random.Generator
+
+
+def _subject(seed: int, number: int) -> _Subject:
+    habitats = tuple(load_world().habitats)
     rng = np.random.default_rng([seed, NEW_BIRDS_STREAM, number])
     attributes = random_attributes(rng)
-    habitat = tuple(world.habitats)[int(rng.integers(len(world.habitats)))]
-    sentence, named = _caption(attributes, habitat, rng)
-    scene = render_scene(attributes, habitat, size, rng)
-    table = [a.values.index(attributes[name]) for name, a in world.attributes.items()]
-    return _Bird(scene.image, sentence, named, np.array(table, np.uint8), habitat, scene.pose)
+    habitat = habitats[int(rng.integers(len(habitats)))]
+    return _Subject(attributes, habitat, *_caption(attributes, habitat, rng), rng)
+
+
+def _draw(size: int, seed: int, number: int) -> _Bird:
+    bird = _subject(seed, number)
+    scene = render_scene(bird.attributes, bird.habitat, size, bird.rng)
+    values = load_world().attributes
+    table = [values[name].values.index(bird.attributes[name]) for name in values]
+    numbers = np.array(table, np.uint8)
+    return _Bird(scene.image, bird.caption, bird.named, numbers, bird.habitat, scene.pose)
 
 
 def _caption(

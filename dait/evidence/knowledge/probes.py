@@ -25,7 +25,7 @@ COSTS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Inverse regularisation strengths that validation chooses from; on standardised features."""
 
 CLASS = "class"
-TARGETS = ("habitat", "pose")
+TARGETS = ("habitat", "pose", "light")
 """Slices of a split that are read besides its classes: what does not matter for the task."""
 
 _ITERATIONS = 1000

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dait.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """Raised when what is measured changes: kept figures are then measured anew."""
 
 FILE_NAME = "knowledge.json"

@@ -17,7 +17,7 @@ from dait.data.fieldguide import FieldGuide
 from dait.data.folder import open_folder
 from dait.errors import UserError
 from dait.evidence.knowledge.measure import measure_study, measure_teacher
-from dait.evidence.knowledge.results import Knowledge, read_knowledge
+from dait.evidence.knowledge.results import VERSION, Knowledge, read_knowledge
 from dait.evidence.metrics import evaluate_logits
 from dait.evidence.records import read_study
 from dait.export import export_study
@@ -75,8 +75,8 @@ def test_the_figures_of_a_teacher(teacher: Any, birds: FieldGuide) -> None:
     (network,) = found.networks
     assert (network.key, network.seed, network.width) == ("vlm", None, teacher.dim)
     assert {(r.target, r.fitted_to) for r in network.readings} == {
-        *(("class", "train"), ("habitat", "train"), ("pose", "train")),
-        *(("habitat", "new birds"), ("pose", "new birds")),
+        *(("class", "train"), ("habitat", "train"), ("pose", "train"), ("light", "train")),
+        *(("habitat", "new birds"), ("pose", "new birds"), ("light", "new birds")),
     }
     assert network.reading("class").accuracy.count == len(test)  # type: ignore[union-attr]
 
@@ -179,7 +179,7 @@ def test_the_file_says_the_same_when_it_is_read_back(measured: Path) -> None:
     assert Knowledge.model_validate_json(found.model_dump_json()) == found
 
 
-@pytest.mark.parametrize("content", ["{", '{"version": 1}', '"x"', '{"version": "one"}'])
+@pytest.mark.parametrize("content", ["{", f'{{"version": {VERSION}}}', '"x"', '{"version": "one"}'])
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "knowledge.json").write_text(content)
     with pytest.raises(UserError, match=r"knowledge\.json is damaged"):
@@ -188,7 +188,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
 
 def test_no_file_and_an_older_one_are_no_figures(tmp_path: Path) -> None:
     assert read_knowledge(tmp_path / "knowledge.json") is None
-    (tmp_path / "knowledge.json").write_text('{"version": 0, "other": 1}')
+    (tmp_path / "knowledge.json").write_text(f'{{"version": {VERSION - 1}}}')
     assert read_knowledge(tmp_path / "knowledge.json") is None
 
 

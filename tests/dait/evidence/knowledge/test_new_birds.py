@@ -10,6 +10,7 @@ import pytest
 
 from dait.data.fieldguide import invented
 from dait.data.fieldguide.dataset import SPLIT_NUMBERS
+from dait.data.fieldguide.light import LIGHTS
 from dait.data.fieldguide.plan import PoseName
 from dait.data.fieldguide.world import is_species, load_world
 from dait.evidence.knowledge.new_birds import NAMED, NEW_BIRDS_STREAM, NewBirds, new_birds
@@ -71,3 +72,12 @@ def test_as_a_split_it_keeps_order_and_slices(drawn: NewBirds) -> None:
     assert len(split) == len(drawn) == len(set(split.ids))
     assert np.array_equal(split.slices["habitat"], drawn.habitats)
     assert set(split.slices["pose"].tolist()) <= set(get_args(PoseName))
+    assert set(split.slices["light"].tolist()) <= set(LIGHTS)
+
+
+def test_the_light_is_that_of_the_image() -> None:
+    many = new_birds(SIZE, 60)
+    means = [many.images[many.lights == name].mean() for name in LIGHTS]
+    assert means == sorted(means)
+    fewer = new_birds(SIZE, 12)
+    assert np.array_equal(fewer.lights, many.lights[:12])

@@ -100,6 +100,6 @@ def test_new_birds_fit_and_choose_for_themselves() -> None:
 def test_targets_are_classes_and_what_does_not_matter(birds: FieldGuide) -> None:
     split = birds.split("test")
     found = targets_of(split, birds)
-    assert list(found) == ["class", "habitat", "pose"]
+    assert list(found) == ["class", "habitat", "pose", "light"]
     assert found["class"][4] == birds.classes[split.labels[4]].key
-    assert list(targets_of(split)) == ["habitat", "pose"]
+    assert list(targets_of(split)) == ["habitat", "pose", "light"]
