@@ -9,8 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews, Pick
+from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.picked import Pick, Picked
 from app.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
 
@@ -50,6 +51,33 @@ class CompareTab:
 
     study: gr.Dropdown
     views: CompareViews
+    picked: gr.State
+    turns: gr.State
+    row: gr.HTML
+
+    @property
+    def showing(self) -> list[Any]:
+        """What ``show`` needs to know."""
+        return [self.study, self.picked, self.turns]
+
+    @property
+    def shown(self) -> list[Any]:
+        """What ``show`` changes."""
+        return [self.study, self.turns, self.row]
+
+    def show(
+        self, study: object, index: object, current: str | None, picked: Picked, turns: int
+    ) -> list[Any]:
+        """Show the row of heatmaps of a study's test image.
+
+        Raises ``UserError`` for a study or an image that is not there.
+        """
+        pick: Pick = ("test", index)
+        self.views.check(study, pick)
+        picked.put(str(study), pick)
+        if study == current:
+            return [gr.skip(), turns + 1, WAITING]
+        return [self.refreshed(str(study)), gr.skip(), WAITING]
 
     def refreshed(self, chosen: str | None = None) -> Any:
         """The list of studies anew, with ``chosen`` (or the first) selected."""
@@ -77,7 +105,8 @@ class _Parts:
     method: gr.Dropdown
     target: gr.Dropdown
     opacity: gr.Slider
-    pick: gr.State
+    picked: gr.State
+    turns: gr.State
     row_notice: gr.HTML
     row: gr.HTML
     plane: gr.HTML
@@ -90,7 +119,7 @@ def build_compare_tab(views: CompareViews) -> CompareTab:
     parts = _layout()
     _wire_study(parts, views)
     _wire_row(parts, views)
-    return CompareTab(parts.study, views)
+    return CompareTab(parts.study, views, parts.picked, parts.turns, parts.row)
 
 
 def _layout() -> _Parts:
@@ -110,7 +139,7 @@ def _layout() -> _Parts:
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
         with gr.Column(min_width=320):
             slices = plot_box("Accuracy on familiar and unfamiliar backgrounds", 380)
-    gallery, upload, method, target, opacity, pick, row_notice, row = _layout_row()
+    gallery, upload, method, target, opacity, row_notice, row = _layout_row()
     section(
         "How the classes lie",
         "The same test images through every network: t-SNE of the features, then the similarity of "
@@ -121,7 +150,9 @@ def _layout() -> _Parts:
     representation = framed("", "representation")
     return _Parts(
         *(study, seed, width, top_notice, table, bars, slices),
-        *(gallery, upload, method, target, opacity, pick, row_notice, row),
+        *(gallery, upload, method, target, opacity),
+        # Turns are counted to show another image of the same study.
+        *(gr.State(Picked()), gr.State(0), row_notice, row),
         *(plane, similarity, representation),
     )
 
@@ -152,14 +183,15 @@ def _layout_row() -> tuple[Any, ...]:
                 [("What each predicts", PREDICTED)], value=PREDICTED, label="Heatmap for"
             )
             opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity")
-    pick = gr.State(None)
     row_notice = notice_box("row-notice")
     row = gr.HTML(WAITING, elem_id="row", min_height=380, apply_default_css=False)
-    return gallery, upload, method, target, opacity, pick, row_notice, row
+    return gallery, upload, method, target, opacity, row_notice, row
 
 
 def _wire_study(parts: _Parts, views: CompareViews) -> None:
-    chosen = [parts.study, parts.seed]
+    sampled = [parts.study, parts.seed, parts.picked]
+    gallery = [parts.row_notice, parts.gallery]
+    row = (_row_handler(views), _row_inputs(parts), [parts.row_notice, parts.row])
 
     # A study that cannot be opened must not stand above the figures of the one before it.
     @_told(KEPT, KEPT, "", "", "")
@@ -178,12 +210,14 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
         slices = gr.update(value=found.slices, visible=found.slices is not None)
         return [HIDDEN_NOTICE, seeds, target, found.table, found.bars, slices]
 
-    @_told("", None)
-    def samples(study: str | None, seed: int | None) -> list[Any]:
+    @_told("")
+    def samples(study: str | None, seed: int | None, picked: Picked) -> list[Any]:
         if study is None:
-            return [HIDDEN_NOTICE, "", None]
-        gallery, first = views.gallery(study, seed)
-        return [HIDDEN_NOTICE, gallery, ("test", first)]
+            return [HIDDEN_NOTICE, ""]
+        gallery, first = picked.made(study, lambda pick: views.gallery(study, seed, pick))
+        if picked.of(study) is None:
+            picked.put(study, ("test", first))
+        return [HIDDEN_NOTICE, gallery]
 
     @_told("", "", "")
     def space(study: str | None, seed: int | None, width: float) -> list[Any]:
@@ -199,56 +233,66 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
     # Another study starts with its own first seed, whatever seed the former one showed.
     for event, seed in ((parts.study.change, gr.State(None)), (parts.seed.input, parts.seed)):
         event(overview, [parts.study, seed], head, **QUIET).then(
-            samples, chosen, [parts.row_notice, parts.gallery, parts.pick], **QUIET
-        ).then(_row_handler(views), _row_inputs(parts), [parts.row_notice, parts.row], **QUIET)
+            samples, sampled, gallery, **QUIET
+        ).then(*row, **QUIET)
         event(space, [parts.study, seed, parts.width], figures, js=WITH_WIDTH, **QUIET)
+    parts.turns.change(samples, sampled, gallery, **QUIET).then(*row, **QUIET)
 
 
 def _wire_row(parts: _Parts, views: CompareViews) -> None:
-    show = _row_handler(views)
     shown = [parts.row_notice, parts.row]
 
-    @_told(KEPT, KEPT)
+    def shown_from_now(
+        pick: Pick, study: str, seed: int | None, picked: Picked, method: str, target: int
+    ) -> list[Any]:
+        # Only once the row is made: what is refused leaves the image before in its place.
+        row = views.row(study, seed, pick, method, target)
+        picked.put(study, pick)
+        return [HIDDEN_NOTICE, row]
+
+    @_told(KEPT)
     def pick_sample(
-        study: str, seed: int | None, method: str, target: int, event: gr.EventData
+        study: str, seed: int | None, picked: Picked, method: str, target: int, event: gr.EventData
     ) -> list[Any]:
         pick: Pick = ("test", getattr(event, "index", None))
-        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target), pick]
+        return shown_from_now(pick, study, seed, picked, method, target)
 
-    @_told(KEPT, KEPT)
+    @_told(KEPT)
     def upload(
-        study: str, seed: int | None, method: str, target: int, path: str | None
+        study: str, seed: int | None, picked: Picked, method: str, target: int, path: str | None
     ) -> list[Any]:
         if path is None:
-            return [gr.skip(), gr.skip(), gr.skip()]
-        pick: Pick = ("upload", path)
-        # Only once the row is made does the photograph become what is shown from now on.
-        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target), pick]
+            return [gr.skip(), gr.skip()]
+        return shown_from_now(("upload", path), study, seed, picked, method, target)
 
-    controls = [parts.study, parts.seed, parts.method, parts.target]
-    parts.gallery.click(pick_sample, controls, [*shown, parts.pick], **QUIET)
-    parts.upload.upload(upload, [*controls, parts.upload], [*shown, parts.pick], **QUIET).success(
+    inputs = _row_inputs(parts)
+    parts.gallery.click(pick_sample, inputs, shown, **QUIET)
+    parts.upload.upload(upload, [*inputs, parts.upload], shown, **QUIET).success(
         None, js=UNPRESS, api_visibility="private"
     )
     for control in (parts.method, parts.target):
-        control.input(show, _row_inputs(parts), shown, **QUIET)
+        control.input(_row_handler(views), inputs, shown, **QUIET)
     parts.opacity.input(
         None, parts.opacity, None, js=SET_OPACITY, show_progress="hidden", api_visibility="private"
     )
 
 
 def _row_inputs(parts: _Parts) -> list[Any]:
-    return [parts.study, parts.seed, parts.pick, parts.method, parts.target]
+    return [parts.study, parts.seed, parts.picked, parts.method, parts.target]
 
 
 def _row_handler(views: CompareViews) -> Callable[..., list[Any]]:
     @_told(KEPT)
     def show(
-        study: str | None, seed: int | None, pick: Pick | None, method: str, target: int
+        study: str | None, seed: int | None, picked: Picked, method: str, target: int
     ) -> list[Any]:
-        if study is None or pick is None:
+        if study is None:
             return [HIDDEN_NOTICE, ""]
-        return [HIDDEN_NOTICE, views.row(study, seed, pick, method, target)]
+
+        def row(pick: Pick | None) -> str:
+            return views.row(study, seed, pick, method, target) if pick else ""
+
+        return [HIDDEN_NOTICE, picked.made(study, row)]
 
     return show
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from app.comparisons import Comparisons, Opened
 from app.heatmap_row import Picture, gallery_html, row_html
+from app.picked import Pick
 from app.place import Place
 from app.plot import figure_json
-from app.studies import Entry, finished_studies, open_study
+from app.studies import Entry, finished_studies
 from app.tables import comparison_table, representation_table
 from app.uploads import read_photo
 from app.wording import listed, moment
@@ -41,9 +42,6 @@ METHODS: dict[str, str] = {
 PREDICTED = -1
 SLICES = ("background", "habitat")
 """Slices by their names in ``result.json``, the one to show first."""
-
-Pick = tuple[str, Any]
-"""``("test", index)`` or ``("upload", path)``."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,10 @@ class CompareViews:
             classes=tuple(info.name for info in comparison.classes),
         )
 
-    def gallery(self, study_id: object, seed: int | None) -> tuple[str, int]:
-        """Sample images as HTML, and the index of the one that is shown first."""
+    def gallery(
+        self, study_id: object, seed: int | None, pick: Pick | None = None
+    ) -> tuple[str, int]:
+        """Sample images as HTML, and the index of the one that is shown where nothing is picked."""
         opened = self.comparisons.get(study_id, seed)
         comparison = opened.comparison
         images = [
@@ -91,7 +91,8 @@ class CompareViews:
             for index, image, label in opened.samples(GALLERY_IMAGES)
         ]
         first = images[0][0]
-        return gallery_html(images, first), first
+        kind, value = pick or ("test", first)
+        return gallery_html(images, value if kind == "test" else None), first
 
     def row(
         self, study_id: object, seed: int | None, pick: Pick, method: object, target: object
@@ -138,9 +139,9 @@ class CompareViews:
         )
         return representation_table(comparison.representation(), caption)
 
-    def check(self, study_id: object) -> None:
-        """Raise ``UserError`` unless ``study_id`` names a study here."""
-        open_study(self.place, study_id)
+    def check(self, study_id: object, pick: Pick) -> None:
+        """Raise ``UserError`` unless this study is here and has this image."""
+        _picture(self.comparisons.get(study_id), pick)
 
 
 def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:

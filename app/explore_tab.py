@@ -9,10 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from app.compare_tab import CompareTab
 from app.compare_views import CompareViews
 from app.explore_html import chips_html
 from app.explore_views import ExploreViews
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.picked import Picked
 from app.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
 
@@ -26,11 +28,14 @@ SILENT = '<div class="ds-empty">Choose a study whose teacher reads text.</div>'
 # Private handlers can still be called directly, so what they take is checked in ExploreViews.
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
 WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
-PICK_EXAMPLE = """
+PRESSED = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-index]');
   if (button) trigger('click', { index: Number(button.dataset.index) });
 });
+"""
+TO_THE_ROW = """
+() => setTimeout(() => document.querySelector('#row')?.scrollIntoView({ block: 'center' }), 100)
 """
 
 Update = dict[Any, Any]
@@ -55,11 +60,15 @@ class _Parts:
     readings: gr.HTML
 
 
-def build_explore_tab(panel: gr.Tab, compare: CompareViews) -> None:
-    """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
-    views = ExploreViews(compare.place, compare.comparisons)
+def build_explore_tab(panel: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> None:
+    """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it.
+
+    tabs, compare: where a match that is pressed is shown.
+    """
+    views = ExploreViews(compare.views.place, compare.views.comparisons)
     parts = _layout()
-    _wire(panel, parts, compare, views)
+    _wire(panel, parts, compare.views, views)
+    _wire_matches(parts, tabs, compare)
 
 
 def _layout() -> _Parts:
@@ -80,9 +89,11 @@ def _layout() -> _Parts:
             elem_id="query",
         )
         search = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
-    chips = gr.HTML("", elem_id="chips", js_on_load=PICK_EXAMPLE, apply_default_css=False)
+    chips = gr.HTML("", elem_id="chips", js_on_load=PRESSED, apply_default_css=False)
     told = notice_box("query-notice")
-    matches = gr.HTML(LOADING, elem_id="matches", min_height=380, apply_default_css=False)
+    matches = gr.HTML(
+        LOADING, elem_id="matches", min_height=380, js_on_load=PRESSED, apply_default_css=False
+    )
     section("What it knows without training", "")
     about = framed("", "teacher-figures")
     with gr.Column(visible=False) as attributes:
@@ -99,7 +110,7 @@ def _layout() -> _Parts:
     with gr.Column(visible=False) as readable:
         section(
             "What can be read from each network",
-            "Habitat and pose tell no classes apart: so much of them each network carries.",
+            "Habitat, pose and light tell no classes apart: so much of them each network carries.",
         )
         readings = framed("", "readings")
     return _Parts(
@@ -140,6 +151,21 @@ def _wire(panel: gr.Tab, parts: _Parts, compare: CompareViews, views: ExploreVie
     for event in events:
         event(ask, [parts.study, parts.query], answered, **QUIET)
     parts.chips.click(pick, [parts.study, parts.examples], [parts.query, *answered], **QUIET)
+
+
+def _wire_matches(parts: _Parts, tabs: gr.Tabs, compare: CompareTab) -> None:
+    def show(
+        study: str | None, current: str | None, picked: Picked, turns: int, event: gr.EventData
+    ) -> list[Any]:
+        try:
+            shown = compare.show(study, getattr(event, "index", None), current, picked, turns)
+        except UserError as error:
+            return [notice(str(error)), gr.skip(), *[gr.skip() for _ in compare.shown]]
+        return [HIDDEN_NOTICE, gr.update(selected="compare"), *shown]
+
+    parts.matches.click(
+        show, [parts.study, *compare.showing], [parts.told, tabs, *compare.shown], **QUIET
+    ).success(None, js=TO_THE_ROW, api_visibility="private")
 
 
 def arrived(compare: CompareViews, current: str | None) -> list[Any]:

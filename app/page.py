@@ -43,7 +43,7 @@ def build_page(place: Place) -> gr.Blocks:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views)
             with gr.Tab("Explore", id="explore") as explore_panel:
-                build_explore_tab(explore_panel, views)
+                build_explore_tab(explore_panel, tabs, compare)
             with gr.Tab("Data", id="data") as data_panel:
                 data = build_data_tab(data_panel, place, jobs)
             with gr.Tab("Train", id="train") as train_panel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,28 @@ def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> No
     assert row.count("<figure") == ROW_MEMBERS
     assert row.count('class="heat"') + row.count("map was empty") == ROW_MEMBERS
     assert row.count("right</span>") + row.count("wrong</span>") == ROW_MEMBERS
+
+
+def test_the_gallery_marks_what_is_picked(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    _, first = views.gallery(study_id, None)
+    for pick, marked in (
+        (None, [str(first)]),
+        (("test", first + 1), [str(first + 1)]),
+        (("upload", "mine.jpg"), []),
+    ):
+        gallery, _ = views.gallery(study_id, None, pick)
+        assert re.findall(r'data-index="(\d+)" aria-pressed="true"', gallery) == marked
+
+
+def test_only_an_image_of_the_study_can_be_shown(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    views.check(study_id, ("test", 11))
+    for study, index in ((study_id, 12), (study_id, -1), (study_id, "1"), (study_id, None)):
+        with pytest.raises(UserError, match=r"no test image|one of the sample images"):
+            views.check(study, ("test", index))
+    with pytest.raises(UserError, match="no study called"):
+        views.check("elsewhere", ("test", 0))
 
 
 def test_a_photograph_gives_a_row_without_right_and_wrong(

@@ -92,6 +92,34 @@ def test_a_query_that_will_not_do_is_said_and_what_was_found_stays(open_page: Op
     page.locator("#query-notice .ds-notice").wait_for(state="detached")
 
 
+def test_a_match_is_shown_under_every_network(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    for number in (2, 0):  # once while the Compare tab may still be loading, once when it is full
+        match = page.locator("#matches button").nth(number)
+        name = f"Test image {match.get_attribute('data-index')}"
+        match.press("Enter")
+        page.wait_for_selector('#tabs button[aria-selected="true"]:has-text("Compare")')
+        page.locator("#row p", has_text=f"{name}.").wait_for(timeout=TO_LOAD)
+        pressed = page.locator('#gallery button[aria-pressed="true"]')
+        pressed.and_(page.locator(f'[aria-label^="{name}:"]')).wait_for(timeout=TO_LOAD)
+        assert page.locator("#row .ds-cell").count() >= 3
+        explore(page)
+
+
+def test_a_match_of_another_study_brings_its_study(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#study input").click()
+    page.get_by_role("option", name="Silent").click()
+    page.locator("#row .ds-cell").first.wait_for(timeout=TO_LOAD)
+    explore(page)
+    match = page.locator("#matches button").nth(1)
+    name = f"Test image {match.get_attribute('data-index')}."
+    match.click()
+    page.locator("#row p", has_text=name).wait_for(timeout=TO_LOAD)
+    assert "Silent" not in page.locator("#study input").input_value()
+
+
 def test_a_teacher_that_reads_nothing_says_why(open_page: OpenPage) -> None:
     page = open_page()
     explore(page)
