@@ -6,6 +6,7 @@ was tried is written down, the test split is not read, and a setting that is the
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -22,6 +23,10 @@ from dait.runs import RunFolder, to_json, write_atomically
 from dait.workbench import Workbench, prepare
 
 LOG = "sweep.jsonl"
+
+OTHER_ARMS = ("direct", "vl2lite", "kd", "takd")
+STAGE_TWO = ("spatial_weight", "pooled_weight", "logit_weight", "views", "stage1_epochs")
+"""What the intermediate teacher of DAIT does not depend on."""
 
 Setting = dict[str, Any]
 """Dotted keys of the recipe and their values; empty: the recipe as it is."""
@@ -50,9 +55,9 @@ def run_sweep(
     """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
 
     A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
-    validation split), ``slices`` and ``seconds``. Weights are not kept. Every setting is checked
-    before the first is run. Raises UserError for a setting that is not possible, and where ``out``
-    holds a sweep of another recipe.
+    validation split), ``slices`` and ``seconds``. Of the weights only intermediate teachers are
+    kept. Every setting is checked before the first is run. Raises UserError for a setting that is
+    not possible, and where ``out`` holds a sweep of another recipe.
     """
     recipes = [recipe.changed(setting) for setting in settings]
     rows = _begin(out, recipe)
@@ -91,11 +96,18 @@ def _run(
 ) -> dict[str, Any]:
     from dait.pipeline import run_arm
 
-    folder = out / "run"
-    if folder.exists():  # cut off before its row was written
-        shutil.rmtree(folder)
-    result = run_arm(bench, arm, seed, RunFolder(folder), emit)
-    shutil.rmtree(folder)
+    folder = RunFolder(out / "run")
+    if folder.path.exists():  # cut off before its row was written
+        shutil.rmtree(folder.path)
+    kept = _intermediate_of(bench.recipe, seed, out) if arm == "dait" else None
+    if kept is not None and kept.exists():
+        folder.create({**bench.recipe.model_dump(), "arm": arm, "seed": seed})
+        shutil.copy(kept, folder.intermediate)
+    result = run_arm(bench, arm, seed, folder, emit, resume=True)
+    if kept is not None and not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        folder.intermediate.rename(kept)
+    shutil.rmtree(folder.path)
     between = result["between"]
     row = {
         "setting": setting,
@@ -108,3 +120,18 @@ def _run(
     }
     emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
     return row
+
+
+def _intermediate_of(recipe: Recipe, seed: int, out: Path) -> Path | None:
+    """Where the intermediate teacher is kept that this recipe's stage 1 gives with this seed.
+
+    Settings of stage 2 and of the student leave it as it is, so it is trained only once for them.
+    """
+    if recipe.dait.teacher != "first":
+        return None
+    plain = recipe.model_dump(exclude={"name", "title", "expected", "student", *OTHER_ARMS})
+    for key in STAGE_TWO:
+        del plain["dait"][key]
+    plain["stage1_epochs"] = recipe.dait.stage1_epochs or recipe.train.epochs
+    key = hashlib.sha256(to_json([plain, seed]).encode()).hexdigest()[:16]
+    return out / "intermediate" / f"{key}.safetensors"
