@@ -44,11 +44,12 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class StageKept:
-    """A stage (``index`` from 0) that a process before this one finished: it is not repeated."""
+    """A stage (``index`` from 0) of so many ``steps`` that a process before this one finished."""
 
     name: str
     index: int
     count: int
+    steps: int
 
 
 @dataclass(frozen=True)

@@ -111,12 +111,13 @@ def _train_stages(
     comes after cannot tell.
     """
     stages = plan_of(arm).stages(bench.recipe)
+    planned = stage_plan(bench.recipe, arm, len(bench.data.split("train")))
     networks, val_top1 = dict[Role, Network](), dict[Role, float]()
     for index, stage in enumerate(stages):
         steps = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
         place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
         if folder.weights(stage.role).exists():
-            emit(StageKept(stage.title, index, len(stages)))
+            emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
             task = _task(bench, arm, stage, seed, networks)
             found = _train(bench, task, place, emit, steps)

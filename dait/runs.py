@@ -161,6 +161,13 @@ class StatusFolder:
         except UserError:
             return "damaged"
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half written, for whoever has the folder to itself."""
+        for folder in (self.path, self.path / "checkpoints"):
+            for file in folder.glob(".*.tmp"):
+                if f".{os.getpid()}-" not in file.name:
+                    file.unlink(missing_ok=True)
+
     def log(self, text: str) -> None:
         """Append ``text`` to ``log.txt`` with the local time before its first line."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -55,7 +55,8 @@ class TrackerSink:
                 self._before += self._steps
                 self._steps, self._step = event.steps, event.done
             case StageKept():
-                self._steps = self._step = 0
+                self._before += self._steps
+                self._steps = self._step = event.steps
             case StepDone():
                 self._step = event.step
             case EpochDone():

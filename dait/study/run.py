@@ -42,7 +42,8 @@ def train_run(
     if (kept := finished(folder)) is not None:
         return kept
     with claimed(folder):
-        if (kept := finished(folder)) is not None:  # by whoever held it until now
+        folder.sweep()
+        if (kept := folder.result()) is not None:  # by whoever held it until now
             return kept
         now, before = versions(), folder.status().get("versions") or {}
         claim = {"arm": run.arm, "seed": run.seed, "versions": now, "host": host}
@@ -66,10 +67,15 @@ def train_run(
 
 
 def finished(folder: RunFolder) -> dict[str, Any] | None:
-    """The result of a run that has one; its status says so too from now on."""
+    """The result of a run that has one; its status says so too from now on.
+
+    Raises UserError where another process is about to say so itself.
+    """
     result = folder.result()
     if result is not None and folder.status().get("state") != "finished":
-        _settle(folder, result)  # cut off between the two
+        with claimed(folder):  # cut off between the two
+            folder.sweep()
+            _settle(folder, result)
     return result
 
 

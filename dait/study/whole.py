@@ -13,7 +13,7 @@ from dait.pipeline import stage_plan
 from dait.recipe import Recipe
 from dait.runs import StudyFolder
 from dait.sinks import StudySink, fan_out
-from dait.study.claim import claimed
+from dait.study.claim import claimed, one_task_at_a_time
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
 from dait.study.plan import Resume, StudyPlan, begin_study
@@ -61,6 +61,8 @@ def train_study(
         if folder.status().get("state") == "finished" and not plan.missing():
             _agreed(plan, share)
             return [result for result in plan.results() if result is not None]
+        with one_task_at_a_time(folder.path):
+            folder.sweep()
         new = {} if plan.resumed else {"progress": 0.0}
         folder.claim(state="preparing", message="Getting ready", **new)
         try:

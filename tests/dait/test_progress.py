@@ -67,3 +67,16 @@ def test_the_real_number_of_steps_replaces_the_plan() -> None:
     tracker.begin_stage(0, 30)
     tracker.reach(30)
     assert tracker.fraction == pytest.approx(0.5)
+
+
+def test_what_was_done_before_is_no_work_of_this_process() -> None:
+    clock = Clock()
+    tracker = ProgressTracker([*PLAN, StagePlan("again", 60)], clock)
+    tracker.skip([2])  # in another order than the plan's: tasks end as they please
+    tracker.begin_stage(1, 30, done=20)
+    assert tracker.fraction == pytest.approx(90 / 100) and tracker.eta_seconds is None
+    walk(tracker, clock, 21, 22, seconds=3)
+    assert tracker.fraction == pytest.approx(92 / 100)
+    assert tracker.eta_seconds == pytest.approx(24)
+    tracker.skip_to(3)
+    assert tracker.fraction == 1

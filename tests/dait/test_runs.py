@@ -266,3 +266,32 @@ def test_a_write_that_is_stopped_leaves_no_temporary_file(
         write_atomically(tmp_path / "status.json", "after")
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
     assert (tmp_path / "status.json").read_text() == "before"
+
+
+def test_time_spent_adds_up_over_the_processes(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.seconds_spent() == 0
+    status = {"state": "training", "pid": 1, "started": 1000.0, "updated": 1050.0}
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    assert run.seconds_spent() == 50
+    run.claim(state="training")
+    assert run.status()["seconds_before"] == 50 and 50 <= run.seconds_spent() < 60
+    second = run.status() | {"started": 2000.0, "updated": 2007.0}
+    (tmp_path / "status.json").write_text(json.dumps(second))
+    assert run.seconds_spent() == 57
+
+
+def test_what_a_killed_process_half_wrote_is_swept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_status(state="training")
+    run.checkpoints.mkdir()
+    mine = tmp_path / f".status.json.{os.getpid()}-0a1b2c3d.tmp"
+    theirs = [
+        tmp_path / ".status.json.1-0a1b2c3d.tmp",
+        run.checkpoints / ".steps.pt.1-0a1b2c3d.tmp",
+    ]
+    for file in (mine, *theirs):
+        file.write_text("half")
+    run.sweep()
+    assert mine.exists() and not any(file.exists() for file in theirs)
+    assert run.status()["state"] == "training"

@@ -12,6 +12,7 @@ from dait.events import (
     Note,
     Progress,
     StageDone,
+    StageKept,
     StageStarted,
     StepDone,
 )
@@ -139,3 +140,54 @@ def test_terminal_shows_bars_on_a_terminal_and_lines_everywhere() -> None:
         assert "caching: 10 images" in screen
     assert "1/1 adapt" in screens[True] and "/4" in screens[True]
     assert "/4" not in screens[False] and "\r" not in screens[False]
+
+
+def test_a_resumed_run_shows_where_it_is_at_once(tmp_path: Path) -> None:
+    clock, run = Clock(), RunFolder(tmp_path)
+    run.write_status(progress=0.4, eta_seconds=7.0)
+    RunSink(run, ())(Note("opening the data"))
+    assert run.status()["progress"] == 0.4  # nobody knows better yet
+    sink = RunSink(run, PLAN, clock)
+    sink(StageKept("adapt", 0, 2, 10))
+    assert run.status()["progress"] == pytest.approx(0.25)
+    assert "stage 1 of 2: adapt was trained before" in run.log_text()
+    sink(StageStarted("distil", 1, 2, 3, 30, done=20))
+    assert run.status()["progress"] == pytest.approx(0.75)
+    assert run.status()["eta_seconds"] is None
+    clock.now += 2
+    sink(StepDone("distil", 2, 21, 1.0))
+    sink(EpochDone("distil", 2, 3, 1.0))
+    assert run.status()["eta_seconds"] == pytest.approx(18)
+
+
+def test_an_epoch_trained_again_has_one_row(tmp_path: Path) -> None:
+    first = RunSink(RunFolder(tmp_path), PLAN)
+    for epoch in range(3):
+        first(EpochDone("adapt", epoch, 3, loss=1.0))
+    first(EpochDone("distil", 0, 3, loss=1.0))
+    again = RunSink(RunFolder(tmp_path), PLAN)  # cut off, and the last checkpoint was older
+    again(EpochDone("adapt", 1, 3, loss=2.0))
+    again(EpochDone("adapt", 2, 3, loss=3.0))
+    rows = [(row["stage"], row["epoch"], row["loss"]) for row in RunFolder(tmp_path).metrics()]
+    assert rows == [
+        ("adapt", 1, 1.0), ("distil", 1, 1.0), ("adapt", 2, 2.0), ("adapt", 3, 3.0),
+    ]  # fmt: skip
+
+
+def test_a_study_counts_the_runs_that_were_finished_before(tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path)
+    sink = StudySink(study, [PLAN, PLAN, PLAN])
+    sink.skip_run(2)
+    sink.begin_run(0, "dait", 0)
+    status = study.status()
+    assert status["progress"] == pytest.approx(1 / 3)
+    assert (status["run_index"], status["run_count"]) == (0, 3)
+
+
+def test_a_terminal_begins_a_resumed_stage_where_it_is() -> None:
+    stream = Terminal()
+    sink = TerminalSink(stream)
+    sink(StageStarted("adapt", 0, 1, 1, 40, done=30))
+    sink(StepDone("adapt", 0, 31, 1.0))
+    sink.close()
+    assert "30/40" in stream.getvalue()

@@ -95,7 +95,7 @@ def test_a_result_is_made_of_fractions_of_the_test_split(
         assert all(0 <= share <= 1 for share in shares)
         assert row["n_test"] == 18 and row["top1"] * 18 == pytest.approx(round(row["top1"] * 18))
         assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
-        assert set(row["slices"]) == {"background", "habitat", "pose"}
+        assert set(row["slices"]) >= {"background", "habitat", "pose"}
         assert row["map"] == [8, 4, 4] and row["parameters"] > 0 and row["latency_ms"] > 0
         student = folder.run(row["arm"], row["seed"]).student
         assert row["file_bytes"] == student.stat().st_size
