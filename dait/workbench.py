@@ -73,7 +73,9 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workben
     data = open_data(recipe, emit)
     for spec in (recipe.student, recipe.intermediate, recipe.kd.network, recipe.takd.network):
         if spec is not None:
-            build_network(spec, len(data.classes), recipe.data.size)
+            network = build_network(spec, len(data.classes), recipe.data.size)
+            if network.started_from:
+                emit(Note(f"{spec.name} starts from {network.started_from}"))
     emit(Note(f"loading the frozen teacher {recipe.teacher.name}"))
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
