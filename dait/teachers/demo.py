@@ -12,8 +12,8 @@ from typing import Any
 from dait.errors import UserError
 from dait.teachers.compact_tokenizer import CompactTokenizer
 from dait.teachers.openclip import OpenClipTeacher
+from dait.teachers.weights import DEMO_FOLDER
 
-DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
 REGISTERED_NAME = "fieldguide-clip"
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -65,6 +65,8 @@ class HubTokenizer:
 
     def __call__(self, texts: str | Sequence[str]) -> Tensor:
         """``(n, context_length)`` int64; longer sentences are cut, the end token stays."""
+        import torch  # here: where files are only listed, as on the app's page, it is not needed
+
         sentences = [texts] if isinstance(texts, str) else list(texts)
         found = self._full.encode_batch([self._clean(sentence) for sentence in sentences])
         ids = torch.tensor([line.ids for line in found], dtype=torch.long)

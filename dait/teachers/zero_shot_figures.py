@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dait.data.base import Dataset, SplitName
 from dait.data.store import cache_dir
 from dait.runs import write_atomically
-from dait.teachers.base import FrozenTeacher
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.weights import stamp
+
+if TYPE_CHECKING:
+    from dait.teachers.base import FrozenTeacher
 
 _FOLDER = "zero-shot"
 
@@ -26,8 +28,9 @@ class ZeroShotFigures:
 
     data: what the user called the data set; ``fingerprint`` says which images it had then.
     interval: low and high end of top-1's bootstrap 95 % interval. n: images; classes: their
-    number. prompts: of the sentences, "" for a teacher that reads none. image_size: the side at
-    which the teacher saw the images, pixels. measured: Unix seconds. stamp: of the weights' files.
+    number. prompts: of the sentences, "" for a teacher that reads none; own_prompts: whether they
+    were the data set's own. image_size: the side at which the teacher saw the images, pixels.
+    measured: Unix seconds. stamp: of the weights' files.
     """
 
     teacher: str
@@ -43,6 +46,7 @@ class ZeroShotFigures:
     n: int
     classes: int
     stamp: str | None = None
+    own_prompts: bool = True
     measured: float = field(default_factory=time.time)
 
     @property
@@ -96,6 +100,7 @@ def remember_zero_shot(
         n=int(figures["n_test"]),
         classes=len(data.classes),
         stamp=stamp(teacher.name),
+        own_prompts=not prompts,
     )
     write_atomically(_folder() / f"{found.key}.json", json.dumps(asdict(found)))
     return found

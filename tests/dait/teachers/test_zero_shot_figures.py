@@ -51,6 +51,7 @@ def test_each_split_and_each_set_of_prompts_has_its_own(teacher: Any, birds: Fie
     prompts = Prompts(templates=("a drawing of a {}",))
     with_template = remember_zero_shot(teacher, birds, "val", FIGURES, prompts=prompts)
     assert len({first.key, test.key, with_template.key}) == 3
+    assert [figures.own_prompts for figures in (first, test, with_template)] == [True, True, False]
     again = remember_zero_shot(teacher, birds, "val", {**FIGURES, "top1": 0.5})
     assert again.key == first.key
     assert known_zero_shot() == [again, with_template, test]
