@@ -26,6 +26,7 @@ from app.pictures import picture_address
 from app.place import Place
 from app.plot import figure_json
 from app.studies import open_study
+from app.teacher_figures import others_html
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.evidence import figures
@@ -90,12 +91,14 @@ class ExploreViews:
         teacher = _teacher_facts(description)
         examples = _examples(description)
         why = "" if teacher.get("reads_text", True) else _silent(str(teacher.get("name")))
+        others = others_html(self.place, description["recipe"])
         if found is None:
-            return Figures(brief_html(teacher, self._command(folder)), None, "", "", examples, why)
+            about = brief_html(teacher, self._command(folder)) + others
+            return Figures(about, None, "", "", examples, why)
         drawn = found.attributes is not None
         bars = figure_json(figures.attribute_bars(found.attributes, columns=columns))
         return Figures(
-            about=tiles_html(found.teacher, found),
+            about=tiles_html(found.teacher, found) + others,
             bars=bars if drawn else None,
             attributes=attributes_table(found) if drawn else "",
             readings=readings_table(found),

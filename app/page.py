@@ -17,6 +17,7 @@ from app.explore_tab import build_explore_tab
 from app.jobs import Jobs
 from app.notice import notice
 from app.place import Place
+from app.teacher_box import wire_teacher_box
 from app.train_form import Handed, data_choices, require_fit
 from app.train_tab import TrainTab, build_train_tab
 from dait.errors import UserError
@@ -51,6 +52,8 @@ def build_page(place: Place) -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 build_about_tab()
         _wire_use_in_training(place, tabs, data, train)
+        form = train.form
+        wire_teacher_box(form.known, place, train_panel, form.recipe, form.data, form.teacher)
         train_panel.select(
             lambda chosen: gr.update(choices=data_choices(place, chosen)),
             train.form.data,

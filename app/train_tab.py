@@ -17,6 +17,7 @@ from app.place import Place
 from app.plot import WIDE, panel_columns, plot_box
 from app.studies import own_studies
 from app.tables import studies_table
+from app.teacher_box import teacher_box
 from app.train_form import (
     AS_IN_RECIPE,
     FormValues,
@@ -63,6 +64,7 @@ class _Form:
     teacher: gr.Dropdown
     handed: gr.State
     handed_words: gr.HTML
+    known: gr.HTML
 
     @property
     def values(self) -> list[Any]:
@@ -167,6 +169,7 @@ def _layout_form(place: Place) -> _Form:
         allow_custom_value=place.paths,
         elem_id="train-teacher",
     )
+    known = teacher_box()
     arms = gr.CheckboxGroup(
         [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
         value=list(DEFAULT_ARMS),
@@ -197,7 +200,7 @@ def _layout_form(place: Place) -> _Form:
     told = notice_box("train-notice")
     return _Form(
         *(recipe, data, arms, seeds, first_seed, epochs, networks, start, told, expected),
-        *(teacher, gr.State(None), handed_words),
+        *(teacher, gr.State(None), handed_words, known),
     )
 
 

@@ -129,6 +129,19 @@ def test_stop_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
     assert page.locator("#stop").is_disabled()
 
 
+def test_the_teachers_own_accuracy_stands_beside_the_choice(open_page: OpenPage) -> None:
+    page = open_page()
+    go_to(page, "Train")
+    known = page.locator("#teacher-known")
+    known.get_by_text("fieldguide-clip").first.wait_for()
+    page.locator("#train-teacher input").click()
+    page.get_by_role("option", name="ImageNet network").click()
+    known.get_by_text("imagenet-lite0").first.wait_for()
+    page.locator("#recipe input").click()
+    page.get_by_role("option", name="Smoke test").click()
+    known.get_by_text("not measured yet on this data. The training measures it first").wait_for()
+
+
 def test_a_value_that_will_not_do_is_said_beside_the_form(open_page: OpenPage) -> None:
     page = open_page()
     go_to(page, "Train")
