@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Planned = tuple[StudyPlan, int | None]
 """A study, and which of its runs to train; None: all of them."""
 
-_BESIDES_RESUME = ("resume", "json", "tracker", "run")
+_BESIDES_RESUME = ("resume", "json", "run", "tracker", "executor", "cpus_per_run")
+"""Options that do not change what is trained."""
 _AS_WRITTEN = {"recipe": "RECIPE"}
 
 

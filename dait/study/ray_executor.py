@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from dait.study.plan import StudyPlan, read_plan
 from dait.trackers import TrackerName
 
 SECONDS_BETWEEN_LOOKS = 1.0
+STARTS = 4
+"""Tries to start Ray, which gives itself half a minute each time: too little on a busy machine."""
 
 
 def need_ray() -> None:
@@ -42,11 +44,9 @@ def train_with_ray(
     import ray
 
     missing = plan.missing()
-    ray.init(
-        include_dashboard=None if os.environ.get("RAY_ADDRESS") else False, log_to_driver=False
-    )
+    _start(ray)
     try:
-        _check_room(ray.cluster_resources(), cpus_per_run)
+        check_room(ray.cluster_resources(), cpus_per_run)
         gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
         remote = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus, max_retries=0)(_train_here)
         folder = str(plan.folder.path.absolute())
@@ -63,6 +63,32 @@ def train_with_ray(
     from dait.study.task import finish_study
 
     return finish_study(plan, emit)
+
+
+def check_room(resources: Mapping[str, float], cpus_per_run: float) -> None:
+    """Raises UserError where a cluster with these ``resources`` could never start a run."""
+    here = resources.get("CPU", 0.0)
+    if cpus_per_run <= 0 or cpus_per_run > here:
+        raise UserError(
+            f"Each run wants {cpus_per_run:g} processors, and the cluster has {here:g}: choose "
+            f"--cpus-per-run from above 0 to {here:g}."
+        )
+
+
+def _start(ray: Any) -> None:
+    # Only a cluster of our own is told to go without a dashboard; another has what it has.
+    own = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+    for tries in range(1, STARTS + 1):
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **own)
+            return
+        except Exception as error:  # ray raises bare ones
+            ray.shutdown()
+            if tries == STARTS:
+                raise UserError(
+                    f"Ray could not be started or reached ({error}). Try again when the machine is "
+                    "less busy, check RAY_ADDRESS, or leave out --executor ray."
+                ) from error
 
 
 def _train_here(folder: str, task: int, trackers: tuple[TrackerName, ...]) -> str | None:
@@ -98,12 +124,3 @@ def _wait_for(ray: Any, waiting: dict[Any, int], plan: StudyPlan, emit: Emit) ->
                 failed.append(f"task {task} ({run}): {reason}")
                 emit(Note(f"{run} failed: {reason}"))
     return failed
-
-
-def _check_room(resources: dict[str, float], cpus_per_run: float) -> None:
-    here = resources.get("CPU", 0.0)
-    if cpus_per_run <= 0 or cpus_per_run > here:
-        raise UserError(
-            f"Each run wants {cpus_per_run:g} processors, and the cluster has {here:g}: choose "
-            f"--cpus-per-run from above 0 to {here:g}."
-        )

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cut_off import PRELOADED, command
@@ -19,19 +20,21 @@ Kill = Callable[..., int]
 Tell = Callable[..., str]
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> Iterator[Kill]:
-    """Starts ``python -m dait``, sends SIGKILL as soon as ``when()`` holds, gives its number.
-
-    Its process is forked off one that has imported everything and done nothing, for the time that
-    this saves.
-    """
+@pytest.fixture(scope="session")
+def spare() -> Any:
+    """Forks processes off one that has imported everything and done nothing: it saves seconds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+@pytest.fixture
+def killed(tmp_path: Path, spare: Any) -> Kill:
+    """Starts ``python -m dait``, sends SIGKILL as soon as ``when()`` holds, gives its number."""
     says = tmp_path / "stderr"
 
     def start(when: Callable[[], bool], *arguments: object) -> int:
-        process = context.Process(target=command, args=([str(word) for word in arguments], says))
+        process = spare.Process(target=command, args=([str(word) for word in arguments], says))
         process.start()
         try:
             deadline = time.monotonic() + 250
@@ -39,16 +42,31 @@ def killed(tmp_path: Path) -> Iterator[Kill]:
                 assert process.is_alive(), says.read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
-            assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             assert process.exitcode == -signal.SIGKILL
         finally:
             process.kill()
             process.join()
-        return process.pid
+        return int(process.pid)
 
-    yield start
+    return start
+
+
+@pytest.fixture
+def on_a_full_disk(tmp_path: Path, spare: Any) -> Tell:
+    """``python -m dait`` that can write no file larger than so many bytes: what it complains."""
+    says = tmp_path / "stderr"
+
+    def run(largest: int, *arguments: object) -> str:
+        words = [str(word) for word in arguments]
+        process = spare.Process(target=command, args=(words, says, largest))
+        process.start()
+        process.join(250)
+        assert process.exitcode == 2, says.read_text()
+        return says.read_text()
+
+    return run
 
 
 @pytest.fixture

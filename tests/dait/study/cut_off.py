@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,18 @@ PRELOADED = ["cut_off", "dait.study.whole", "dait.study.task", "timm", "open_cli
 """What a process that is to be killed has imported already when it starts."""
 
 
-def command(words: list[str], says: str) -> None:
-    """``python -m dait`` in a process of its own, whose stderr goes to the file ``says``."""
+def command(words: list[str], says: str, largest_file: int | None = None) -> None:
+    """``python -m dait`` in a process of its own, whose stderr goes to the file ``says``.
+
+    largest_file: bytes; a write beyond it fails half way, as on a full disk.
+    """
     import torch
 
     from dait.cli import main
 
     torch.set_num_threads(1)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     with Path(says).open("w") as stderr:
         sys.stderr = stderr
         sys.exit(main(words))
@@ -41,7 +47,7 @@ def cli(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "dait", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         env=environment() | more,
         cwd=PROJECT,
     )

@@ -228,3 +228,24 @@ def test_a_training_that_lives_is_not_trained_twice(small_recipe: Recipe, tmp_pa
     run_study(small_recipe, ["independent"], [0], tmp_path, again)
     assert f"is being trained by process {os.getpid()}" in str(caught[0])
     assert StudyFolder(tmp_path).state() == "finished"
+
+
+@pytest.mark.parametrize("largest", [20_000, 100_000], ids=["no weights", "no checkpoint"])
+def test_a_full_disk_is_a_sentence_and_what_was_there_is_gone_on_with(
+    largest: int,
+    small_recipe: Recipe,
+    recipe_path: Path,
+    tmp_path: Path,
+    on_a_full_disk: Tell,
+    tell: Tell,
+) -> None:
+    out = tmp_path / "study"
+    said = on_a_full_disk(largest, "train", recipe_path, "--arm", "independent", "--out", out)
+    folder = StudyFolder(out)
+    run = folder.run("independent", 0)
+    assert "Could not write" in said and "Free some disk space" in said and "Trace" not in said
+    assert (folder.state(), run.state()) == ("failed", "failed")
+    assert "Could not write" in run.status()["message"] and not run.student.exists()
+    assert json.loads(tell("train", "--resume", out, "--json"))["arm"] == "independent"
+    run_study(small_recipe, ["independent"], [0], tmp_path / "whole", ignore)
+    assert whole(out) == whole(tmp_path / "whole")
