@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from dait.cli import bench_cache
+from dait.cli import bench_cache, bench_train
 from dait.errors import UserError
 
 
@@ -48,6 +48,7 @@ def register(commands: Any) -> None:
     data.set_defaults(run=run_data)
 
     bench_cache.register(actions)
+    bench_train.register(actions)
 
 
 def run_demo(args: argparse.Namespace) -> int:

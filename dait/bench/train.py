@@ -1,0 +1,242 @@
+"""How much of a bare loop's speed is left in the training loop, and the memory that each takes."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dait.arms.catalogue import plan_of
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.bench.data import MEBIBYTE, peak_mib
+from dait.bench.stand_ins import Noise
+from dait.config.arms import Arm
+from dait.data.augment import ViewPolicy
+from dait.errors import UserError
+from dait.events import EpochDone, Event, StepDone
+from dait.models.network import Network, NetworkSpec, build_network
+from dait.progress import StagePlan
+from dait.recipe import Recipe, load_recipe
+from dait.runs import RunFolder
+from dait.sinks import RunSink
+from dait.tasks.base import Role, Task
+from dait.teachers.cache.share import ALONE
+from dait.teachers.views import TeacherViews
+from dait.training.batches import Batches
+from dait.training.devices import device
+from dait.training.loop import train_stage
+from dait.training.optimizer import build_optimizer
+from dait.training.precision import autocast
+from dait.training.stage import Stage
+
+STAGES: dict[str, tuple[Arm, Role]] = {
+    "independent": ("independent", "student"),
+    "direct": ("direct", "student"),
+    "dait_stage1": ("dait", "intermediate"),
+    "dait_stage2": ("dait", "student"),
+}
+
+
+def measure_train(
+    recipe_name: str = "demo",
+    batch: int | None = None,
+    steps: int = 12,
+    rounds: int = 5,
+    tell: Callable[[str, float], None] = lambda name, value: None,
+) -> dict[str, Any]:
+    """For each of ``STAGES`` the throughput of the training loop over a bare loop's.
+
+    The loop is the one that trains a run: images from a memory-mapped file, augmentation, the
+    frozen teacher's kept embeddings, the run folder's events. The bare one does forward, loss,
+    backward and step of the same task, on one batch that lies in memory, with as many threads.
+    After every epoch of ``steps`` steps the bare loop takes as many; of ``rounds`` epochs and of as
+    many bare ones the fastest count, since other work can only slow them down. Validation and
+    checkpoints are no part of it.
+
+    ``..._cpu`` is the same of processor time, which other work disturbs less, and in which nothing
+    is won by a second thread; ``..._mib`` is the most memory that a process takes that does
+    nothing but the stage (on a GPU, of the GPU's). tell: gets each of these as soon as it is known.
+    Raises ``UserError`` for an unknown recipe.
+    """
+    recipe = load_recipe(recipe_name)
+    if batch is not None:
+        recipe = recipe.changed({"train.batch_size": batch})
+    figures: dict[str, Any] = {}
+    for name in STAGES:
+        found = _ratios(name, recipe, steps, rounds)
+        found[f"{name}_mib"] = _peak_of_its_own(name, recipe)
+        for figure, value in found.items():
+            tell(figure, value)
+        figures |= found
+    return {
+        **figures,
+        "recipe": recipe_name,
+        "batch": recipe.train.batch_size,
+        "steps": steps,
+        "rounds": rounds,
+        "size": recipe.data.size,
+        "views": recipe.views.kind,
+        "views_stage2": recipe.dait.views,
+        "device": device().type,
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    """Of the clock, and of this process's processors."""
+
+    wall: float
+    processor: float
+
+
+class _Glance:
+    """A frozen teacher that takes no time: what it says is kept before the clock starts."""
+
+    name, image_size, dim, reads_text, weights_hash = "glance", 32, 192, False, "none"
+    logit_scale = 50.0
+
+    def embed(self, images: Tensor) -> Tensor:
+        return F.normalize(F.adaptive_avg_pool2d(images, 8).flatten(1), dim=1)
+
+    def embed_with_gradient(self, images: Tensor) -> Tensor:
+        return self.embed(images)
+
+    def embed_text(self, sentences: list[str]) -> Tensor:
+        raise UserError("This stand-in reads no text.")
+
+    def heatmap_layer(self) -> nn.Module:
+        return nn.Identity()
+
+    def heatmap_grid(self) -> None:
+        return None
+
+
+def _task(name: str, recipe: Recipe, data: Noise) -> Task:
+    arm, role = STAGES[name]
+    plan = plan_of(arm)
+
+    def new(role: Role, spec: NetworkSpec) -> Network:
+        return build_network(spec, len(data.classes), recipe.data.size).to(device())
+
+    torch.manual_seed(0)
+    stages: dict[Role, TrainingStage] = {stage.role: stage for stage in plan.stages(recipe)}
+    before = {r: new(r, stage.network) for r, stage in stages.items() if r != role}
+    prototypes = F.normalize(torch.randn(len(data.classes), _Glance.dim), dim=1)
+    around = Surroundings(recipe, prototypes, _Glance.logit_scale, before, new)
+    return plan.task(role, new(role, stages[role].network), around).to(device())
+
+
+class _Measured:
+    """One stage in the real loop; after each of its epochs, the bare loop takes as many steps."""
+
+    def __init__(self, name: str, recipe: Recipe, steps: int, rounds: int, folder: Path) -> None:
+        self.config, self.steps, self.folder = recipe.train, steps, folder
+        self.stage = Stage(0, 1, rounds + 1, seed=0)  # the first epoch warms up
+        self.data = Noise(recipe.train.batch_size * steps, 8, recipe.data.size, folder)
+        self.task = _task(name, recipe, self.data)
+        policy = ViewPolicy(self.task.views)
+        self.views = TeacherViews(_Glance(), self.data, policy, 0, root=folder / "views")
+        if self.task.needs_vlm:
+            self.views.build(range(self.stage.epochs))
+        self.loop, self.bare = list[_Seconds](), list[_Seconds]()
+
+    def run(self, with_bare: bool = True) -> None:
+        """Train; ``loop`` and ``bare`` then have the seconds of every epoch."""
+        plan = StagePlan(self.task.stage, self.steps * self.stage.epochs)
+        sink = RunSink(RunFolder(self.folder), [plan])
+        bare = self._bare() if with_bare else None
+        started = stepped = time.process_time()
+
+        def emit(event: Event) -> None:
+            nonlocal started, stepped
+            sink(event)
+            if isinstance(event, StepDone):
+                stepped = time.process_time()
+            if isinstance(event, EpochDone):
+                self.loop.append(_Seconds(event.seconds, stepped - started))
+                if bare is not None:
+                    self.bare.append(_timed(bare))
+                started = time.process_time()
+
+        views = self.views if self.task.needs_vlm else None
+        train_stage(self.task, self.data, self.config, self.stage, views, emit)
+
+    def _bare(self) -> Callable[[], None]:
+        task = copy.deepcopy(self.task).train()
+        if self.config.channels_last:
+            task.to(memory_format=torch.channels_last)
+        optimizer = build_optimizer(task, self.config)
+        train, where = self.data.split("train"), device()
+        views = self.views if task.needs_vlm else None
+        source = Batches(task, train, self.config, self.stage, views, ALONE, where)
+        with closing(source.epoch(0)) as batches:
+            batch = next(batches)
+
+        def run() -> None:
+            for _ in range(self.steps):
+                optimizer.zero_grad(set_to_none=True)
+                with autocast(self.config.precision, where):
+                    output = task(batch)
+                output.loss.backward()
+                optimizer.step()
+            if where.type == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+
+def _ratios(name: str, recipe: Recipe, steps: int, rounds: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        measured = _Measured(name, recipe, steps, rounds, Path(folder))
+        measured.run()
+    loop, bare = measured.loop[1:], measured.bare[1:]
+    return {
+        name: min(s.wall for s in bare) / min(s.wall for s in loop),
+        f"{name}_cpu": min(s.processor for s in bare) / min(s.processor for s in loop),
+    }
+
+
+def _timed(work: Callable[[], None]) -> _Seconds:
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return _Seconds(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def _peak_of_its_own(name: str, recipe: Recipe) -> float:
+    """In a process that has done nothing else yet: memory once taken is never given back."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_peak, name, recipe, torch.get_num_threads()).result()
+
+
+def _peak(name: str, recipe: Recipe, threads: int) -> float:
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        _Measured(name, recipe, 2, 1, Path(folder)).run(with_bare=False)
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / MEBIBYTE
+    return _high_water_mib()
+
+
+def _high_water_mib() -> float:
+    """Linux counts the memory of whoever started a process in its ``ru_maxrss``, not in this."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) / 1024
+    return peak_mib()
