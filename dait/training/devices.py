@@ -33,7 +33,9 @@ def is_main() -> bool:
 def device() -> torch.device:
     """This process's accelerator, or the CPU."""
     own = world().device
-    return own or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if own is not None and own.type != "cpu":  # Accelerate numbers CPUs, which torch does not
+        return own
+    return torch.device("cuda" if own is None and torch.cuda.is_available() else "cpu")
 
 
 def check_shares(share: Share, batch: int) -> None:

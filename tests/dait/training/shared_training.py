@@ -1,0 +1,83 @@
+"""A few short trainings, for one process alone or for several that share them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from colours import Colours, network
+
+from dait.config.train import TrainConfig
+from dait.errors import Stopped
+from dait.events import EpochDone, Event, StepDone
+from dait.inference import predict_split
+from dait.models.network import Network, NetworkSpec, build_network
+from dait.tasks.independent import IndependentTask
+from dait.training import devices
+from dait.training.checkpoint import StepCheckpoints
+from dait.training.loop import train_stage
+from dait.training.stage import Stage
+
+# 15 images make three batches of 5, of which two processes have shares of 2 and 3.
+CONFIG = TrainConfig(batch_size=5, learning_rate=1e-3, warmup_epochs=0)
+STAGE = Stage(0, 1, 2, seed=0)
+
+
+def plain() -> Network:
+    """Without BatchNorm, and another in every process: they have to agree on the first one's."""
+    torch.manual_seed(devices.world().index)
+    return build_network(NetworkSpec(name="test_vit", options={"depth": 2}), 2, 32)
+
+
+def train(
+    net: Network, config: TrainConfig, keep: StepCheckpoints | None = None, stop_at: int = 0
+) -> dict[str, Any]:
+    """The losses that were told, by step and by epoch, and the validation figure."""
+    told: dict[str, Any] = {"steps": [], "epochs": [], "val": None}
+
+    def emit(event: Event) -> None:
+        if isinstance(event, StepDone):
+            told["steps"].append(event.loss)
+            if event.step == stop_at:
+                raise Stopped
+        if isinstance(event, EpochDone):
+            told["epochs"].append([event.loss, event.val_top1, event.val_loss])
+
+    task = IndependentTask(net, "light")
+    with suppress(Stopped):
+        told["val"] = train_stage(task, Colours(train=15), config, STAGE, None, emit, keep)
+    return told
+
+
+def train_some(folder: Path) -> dict[str, Any]:
+    """Everything that one and two processes are compared by."""
+    share, found, net = devices.world(), dict[str, Any](), plain()
+    found["plain"] = train(net, CONFIG)
+    found["weights"] = [float(p.detach().double().sum()) for p in net.parameters()]
+    logits = predict_split(net, Colours().split("val"), share=share).logits
+    found["logits"] = logits.sum().item()
+    found["pieces"] = train(plain(), CONFIG.model_copy(update={"accumulation": 2}))
+    shared = StepCheckpoints(folder / "shared.pt", steps_between=1)
+    if share.count == 1:  # what one process begins, several go on with
+        found["cut"] = train(plain(), CONFIG, shared, stop_at=4)
+    else:
+        found["rest"] = train(plain(), CONFIG, shared)
+    normed = network()
+    found["normed_training"] = train(normed, CONFIG)
+    found["normed"] = normed.model.bn1.running_mean.tolist()
+    share.wait()
+    found["files"] = sorted(file.name for file in folder.glob("shared*"))
+    found["is_main"], found["device"] = devices.is_main(), str(devices.device())
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    place, process = Path(sys.argv[1]), devices.world()
+    result = json.dumps(train_some(place))
+    (place / f"{process.count}-{process.index}.json").write_text(result)
+    process.close()

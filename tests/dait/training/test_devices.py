@@ -1,0 +1,111 @@
+"""Two processes on one machine's CPU train what one process trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shared_training import train_some
+
+from dait.errors import UserError
+from dait.teachers.cache.share import ALONE, Share
+from dait.training import devices, loop
+from dait.training.devices import check_shares, gathered, rows_of, sum_over
+
+
+def two_processes(folder: Path) -> list[dict[str, Any]]:
+    """What each of them found."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    paths = [str(Path(loop.__file__).parents[2]), str(Path(__file__).parent)]
+    shared = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "shared_training.py"), str(folder)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        said, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+    return [json.loads((folder / f"2-{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Of one process, and of the two that together did the same."""
+    pytest.importorskip("accelerate")
+    folder = tmp_path_factory.mktemp("processes")
+    return [train_some(folder), *two_processes(folder)]
+
+
+@pytest.mark.parametrize("name", ["plain", "pieces"])
+def test_the_loss_curve_of_two_is_that_of_one(found: list[dict[str, Any]], name: str) -> None:
+    one, main, _ = found
+    assert len(one[name]["steps"]) == 6 and len(set(one[name]["steps"])) == 6
+    assert main[name]["steps"] == pytest.approx(one[name]["steps"], rel=1e-4)
+    for epoch, expected in zip(main[name]["epochs"], one[name]["epochs"], strict=True):
+        assert epoch == pytest.approx(expected, rel=1e-4)
+    assert main["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-3)
+    assert main["logits"] == pytest.approx(one["logits"], rel=1e-3, abs=1e-3)
+
+
+def test_one_speaks_and_writes_and_both_know(found: list[dict[str, Any]]) -> None:
+    one, main, other = found
+    assert (one["is_main"], main["is_main"], other["is_main"]) == (True, True, False)
+    assert {item["device"] for item in found} == {"cpu"}
+    assert other["plain"] == {"steps": [], "epochs": [], "val": main["plain"]["val"]}
+    assert other["weights"] == main["weights"] and other["logits"] == main["logits"]
+    # Each kept BatchNorm's figures of its own share: they are brought together in the end.
+    assert other["normed"] == main["normed"]
+    assert main["files"] == other["files"] == ["shared.pt", "shared.pt.previous"]
+
+
+def test_two_go_on_where_one_was_cut_off(found: list[dict[str, Any]]) -> None:
+    one, main, _ = found
+    assert len(one["cut"]["steps"]) == 4
+    # The fourth step was told before it was kept, so it is taken again.
+    assert main["rest"]["steps"] == pytest.approx(one["plain"]["steps"][3:], rel=1e-4)
+
+
+def test_rows_are_dealt_out_whole() -> None:
+    for count in (0, 1, 5, 24):
+        for processes in (1, 2, 3, 7):
+            parts = [rows_of(Share(k, processes), count) for k in range(processes)]
+            assert [row for part in parts for row in part] == list(range(count))
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_alone_there_is_nothing_to_add_up() -> None:
+    rows = torch.rand(3, 2)
+    before = rows.clone()
+    sum_over(ALONE, [rows])
+    assert torch.equal(rows, before) and gathered(ALONE, rows, 3) is rows
+    assert devices.is_main() and devices.world().count == 1
+
+
+def test_a_batch_is_not_smaller_than_the_processes_are_many() -> None:
+    check_shares(Share(0, 4), 4)
+    with pytest.raises(UserError, match="5 processes cannot share a batch of 4 images"):
+        check_shares(Share(0, 5), 4)
