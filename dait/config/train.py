@@ -60,7 +60,7 @@ class TrainConfig(Section):
         "epoch is kept. 0: all epochs, and the last is kept",
     )
     precision: Precision = Field(
-        "fp32", description="Numbers of the forward pass; fp16 and bf16 are for GPUs"
+        "fp32", description="Numbers of the networks; fp16 needs a GPU, bf16 is slow on many CPUs"
     )
     compile: bool = Field(False, description="torch.compile: minutes to start, then faster on GPUs")
     channels_last: bool = Field(True, description="Memory layout in which convolutions are faster")
