@@ -91,7 +91,7 @@ class Readings:
     def recipe(self, value: object, size: object) -> Recipe:
         """A recipe that trains on this data. Raises ``UserError`` for values that will not do."""
         source = self.sources.resolve(value)
-        recipe = load_recipe("demo" if value == FIELD_GUIDE else "photos")
+        recipe = load_recipe("demo" if value == FIELD_GUIDE else "quick")
         if size in (AS_IN_RECIPE, None):
             return recipe.changed({"data.source": source})
         if size not in SIZES:

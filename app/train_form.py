@@ -21,7 +21,7 @@ from dait.teachers.prompts import Prompts, reads_prompts
 AS_IN_RECIPE = ""
 LARGEST_FIRST_SEED = 2**31 - 10
 FIRST_RECIPE = "demo"
-RECIPE_FOR_PHOTOGRAPHS = "photos"
+RECIPE_FOR_PHOTOGRAPHS = "quick"
 
 
 @dataclass(frozen=True)

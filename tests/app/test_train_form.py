@@ -110,7 +110,7 @@ def test_the_machines_user_may_name_any_network(empty_place: Place) -> None:
 def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path: Path) -> None:
     place = replace(empty_place, data={"fruit": tmp_path / "fruit"})
     assert ("fruit (folder)", "folder:fruit") in data_choices(place)
-    photos = read_form(place, replace(GOOD, recipe="photos", data="folder:fruit")).recipe
+    photos = read_form(place, replace(GOOD, recipe="quick", data="folder:fruit")).recipe
     assert photos.data.source == str(tmp_path / "fruit")
     with pytest.raises(UserError, match="recipe for photographs"):
         read_form(place, replace(GOOD, data="folder:fruit"))
@@ -118,7 +118,7 @@ def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path
 
 def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
     for _, name in recipe_choices():
-        if name != "photos":
+        if name != "quick":
             read_form(empty_place, replace(GOOD, recipe=name))
     assert [name for _, name in network_choices()[:2]] == ["", "resnet18"]
     assert recipe_choices()[0][1] == "demo"
@@ -126,7 +126,7 @@ def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
 
 def test_a_recipe_for_photographs_asks_for_them(empty_place: Place) -> None:
     with pytest.raises(UserError, match="choose a folder under Data"):
-        read_form(empty_place, replace(GOOD, recipe="photos"))
+        read_form(empty_place, replace(GOOD, recipe="quick"))
 
 
 HANDED = Handed(
@@ -141,7 +141,7 @@ def test_what_the_data_tab_hands_over_is_what_is_trained(
     empty_place: Place, tmp_path: Path
 ) -> None:
     place = replace(empty_place, data={"fruit": tmp_path}, paths=True)
-    values = replace(GOOD, recipe="photos", data=HANDED.data, teacher=HANDED.teacher, handed=HANDED)
+    values = replace(GOOD, recipe="quick", data=HANDED.data, teacher=HANDED.teacher, handed=HANDED)
     recipe = read_form(place, values).recipe
     assert (recipe.data.source, recipe.data.size) == (str(tmp_path), 64)
     assert recipe.teacher.name == HANDED.teacher
@@ -152,7 +152,7 @@ def test_what_the_data_tab_hands_over_is_what_is_trained(
 def test_it_holds_for_its_own_data_alone(empty_place: Place, tmp_path: Path) -> None:
     place = replace(empty_place, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
     for data, handed in (("folder:nuts", HANDED), ("", HANDED), ("folder:nuts", "anything")):
-        recipe = "photos" if data else "demo"
+        recipe = "quick" if data else "demo"
         found = read_form(place, replace(GOOD, recipe=recipe, data=data, handed=handed)).recipe
         assert found.data.size == load_recipe(recipe).data.size
         assert not found.teacher.prompts
@@ -162,7 +162,7 @@ def test_prompts_for_a_teacher_that_reads_nothing_are_refused(
     empty_place: Place, tmp_path: Path
 ) -> None:
     place = replace(empty_place, data={"fruit": tmp_path})
-    values = replace(GOOD, recipe="photos", data=HANDED.data, handed=HANDED)
+    values = replace(GOOD, recipe="quick", data=HANDED.data, handed=HANDED)
     with pytest.raises(UserError, match="imagenet-lite0 sees images only"):
         read_form(place, values)
 
@@ -181,6 +181,6 @@ def test_another_teacher_sees_the_images_as_large_as_they_are(
 def test_the_recipe_stays_where_it_suits_the_data() -> None:
     assert recipe_for("fieldguide", "demo") == "demo"
     assert recipe_for("fieldguide", "tiny") == "demo"  # which has other species than were seen
-    assert recipe_for("folder:fruit", "photos") == "photos"
-    assert recipe_for("folder:fruit", "demo") == "photos"
-    assert recipe_for("folder:fruit", "../evil") == "photos"
+    assert recipe_for("folder:fruit", "quick") == "quick"
+    assert recipe_for("folder:fruit", "demo") == "quick"
+    assert recipe_for("folder:fruit", "../evil") == "quick"
