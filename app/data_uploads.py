@@ -12,7 +12,7 @@ from pathlib import Path
 from app.place import Place
 from app.wording import listed
 from dait.errors import UserError
-from dait.runs import cannot_write
+from dait.files import cannot_write
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LONGEST_STEM = 60

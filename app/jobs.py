@@ -23,15 +23,9 @@ import psutil
 from app.place import PROJECT
 from dait.config.arms import Arm
 from dait.errors import UserError
+from dait.files import write_atomically
 from dait.recipe import Recipe
-from dait.runs import (
-    WORKING_STATES,
-    RunsRoot,
-    StatusFolder,
-    StudyFolder,
-    is_alive,
-    write_atomically,
-)
+from dait.runs import WORKING_STATES, RunsRoot, StatusFolder, StudyFolder, is_alive
 
 GRACE_SECONDS = 3.0
 """How long a training may take to end on its own before it is killed."""

@@ -23,9 +23,10 @@ from dait.data.fieldguide.invented import InventedBirds
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
+from dait.files import write_atomically
 from dait.models.checkpoint import save_network
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.runs import to_json, write_atomically
+from dait.runs import to_json
 from dait.teachers.schedule import decay_groups, learning_rate
 
 HELD_OUT = 800

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from dait.arms.plan import ROLE_TITLES
 from dait.data.base import Split
+from dait.files import write_atomically
 from dait.inference import Predictions, predict_split
 from dait.models.cost import measure_cost
 from dait.models.network import Network
-from dait.runs import RunFolder, write_atomically
+from dait.runs import RunFolder
 from dait.tasks.base import Role
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")

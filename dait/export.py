@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from dait.errors import UserError
+from dait.files import whole_folder
 from dait.models.checkpoint import load_network, save_network
-from dait.runs import RunFolder, StudyFolder, whole_folder
+from dait.runs import RunFolder, StudyFolder
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json")
 RUN_FILES = ("metrics.jsonl", "result.json")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
-from dait.runs import StudyFolder, whole_folder
+from dait.files import whole_folder
+from dait.runs import StudyFolder
 
 SAME = ("recipe", "classes", "counts", "teacher")
 """What studies must agree in for their figures to be comparable; see ``_identity``."""

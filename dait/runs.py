@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -11,8 +10,7 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import psutil
 import yaml
 
 from dait.errors import UserError
+from dait.files import append, drop_torn_line, write_atomically
 
 WORKING_STATES = ("preparing", "training", "evaluating")
 STATES = (*WORKING_STATES, "queued", "finished", "failed", "stopped")
@@ -30,56 +29,6 @@ _CLOCK_SLACK_SECONDS = 2.0
 _SILENCE_SECONDS = 900.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PREFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write ``data`` (text as UTF-8) so that a reader sees the old file or the new, never a part.
-
-    The folder is made if it is missing. Raises ``UserError`` when the disk is full or the place
-    cannot be written; then what was there before is still there.
-    """
-    content = data.encode() if isinstance(data, str) else data
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        _discard(temporary)
-        raise cannot_write(path, error) from error
-    except BaseException:  # asked to stop in the middle: the temporary file must not stay
-        _discard(temporary)
-        raise
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the new name ``path`` at the end, or leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
-        filling = Path(temporary) / path.name
-        filling.mkdir()
-        yield filling
-        filling.rename(path)
-
-
-def cannot_write(path: Path, error: OSError) -> UserError:
-    """The sentence for an ``OSError`` on writing ``path``."""
-    return UserError(
-        f"Could not write {path} ({error.strerror or error}). Free some disk space or choose a "
-        "folder that can be written; what was there before is unchanged."
-    )
-
-
-def _discard(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        # Where not even the folder is there, nothing was left behind; the first error is told.
-        return
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -171,7 +120,7 @@ class StatusFolder:
     def log(self, text: str) -> None:
         """Append ``text`` to ``log.txt`` with the local time before its first line."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        _append(self.path / "log.txt", f"{stamp}  {text.rstrip()}\n")
+        append(self.path / "log.txt", f"{stamp}  {text.rstrip()}\n")
 
     def log_text(self, last_bytes: int = 64_000) -> str:
         """The end of ``log.txt``; empty if there is none."""
@@ -224,8 +173,8 @@ class RunFolder(StatusFolder):
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``; a line torn by an earlier crash is dropped."""
         path = self.path / "metrics.jsonl"
-        _drop_torn_line(path)
-        _append(path, to_json(row) + "\n")
+        drop_torn_line(path)
+        append(path, to_json(row) + "\n")
 
     def drop_metrics(self, stage: str, epoch: int) -> None:
         """Drop the rows of ``stage`` from ``epoch`` (from 1) on, which is trained again."""
@@ -429,25 +378,3 @@ def _state_of_tasks(states: list[str]) -> str:
     if any(state in WORKING_STATES for state in states):
         return "training"
     return next((state for state in ("failed", "lost", "stopped") if state in states), "queued")
-
-
-def _append(path: Path, text: str) -> None:
-    content = text.encode()
-    before = path.stat().st_size if path.exists() else 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            written = file.write(content)
-            if written != len(content):
-                file.truncate(before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def _drop_torn_line(path: Path) -> None:
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        write_atomically(path, content[: content.rfind(b"\n") + 1])

@@ -18,8 +18,9 @@ from typing import Any
 from dait.config.arms import Arm
 from dait.errors import UserError
 from dait.events import Emit, Note
+from dait.files import write_atomically
 from dait.recipe import Recipe
-from dait.runs import RunFolder, to_json, write_atomically
+from dait.runs import RunFolder, to_json
 from dait.workbench import Workbench, prepare
 
 LOG = "sweep.jsonl"

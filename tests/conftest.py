@@ -15,12 +15,13 @@ from torch import Tensor
 
 from dait.data.registry import open_dataset
 from dait.evidence.metrics import evaluate_logits
+from dait.files import write_atomically
 from dait.models.checkpoint import save_network
 from dait.models.cost import count_macs, count_parameters
 from dait.models.network import Network, build_network
 from dait.models.spec import NetworkSpec
 from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder, write_atomically
+from dait.runs import RunFolder, StudyFolder
 from dait.teachers.registry import load_teacher, prototypes_of
 
 SEEDS = (0, 1)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dait.errors import UserError
-from dait.runs import to_json, write_atomically
+from dait.files import write_atomically
+from dait.runs import to_json
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
-from dait.runs import to_json, write_atomically
+from dait.files import write_atomically
+from dait.runs import to_json
 
 if TYPE_CHECKING:
     from dait.evidence.row import NetworkRow

@@ -12,7 +12,8 @@ from dait.cli.options import add_recipe_options
 from dait.cli.resume import Planned, add_tracker_option, with_all_processes
 from dait.cli.study import add_run_options, begun, show
 from dait.errors import UserError
-from dait.runs import StudyFolder, to_json, write_atomically
+from dait.files import write_atomically
+from dait.runs import StudyFolder, to_json
 from dait.study.plan import read_plan
 from dait.study.slurm import FILE, array_script
 from dait.trackers import parse_trackers

@@ -22,7 +22,8 @@ from dait.evidence.records import (
     read_seed,
     read_study,
 )
-from dait.runs import StudyFolder, write_atomically
+from dait.files import write_atomically
+from dait.runs import StudyFolder
 
 TSNE_IMAGES = 500
 FILE = "tsne.npz"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dait.data.lock import locked
 from dait.errors import UserError
-from dait.runs import WORKING_STATES, StatusFolder, cannot_write
+from dait.files import cannot_write
+from dait.runs import WORKING_STATES, StatusFolder
 
 LOCK = ".lock"
 SHARED_LOCK = ".tasks.lock"

@@ -9,8 +9,9 @@ import numpy as np
 from torch import nn
 
 from dait.errors import UserError
+from dait.files import write_atomically
 from dait.models.cost import count_parameters
-from dait.runs import StudyFolder, write_atomically
+from dait.runs import StudyFolder
 from dait.workbench import Workbench, left_out
 
 

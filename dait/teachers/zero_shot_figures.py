@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dait.data.base import Dataset, SplitName
 from dait.data.store import cache_dir
-from dait.runs import write_atomically
+from dait.files import write_atomically
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.weights import stamp
 

@@ -20,7 +20,7 @@ from dait.config.train import TrainConfig
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Emit, Note
-from dait.runs import write_atomically
+from dait.files import write_atomically
 from dait.tasks.base import Task
 from dait.training.stage import Stage
 

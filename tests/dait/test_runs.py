@@ -11,15 +11,8 @@ import numpy as np
 import pytest
 
 from dait.errors import UserError
-from dait.runs import (
-    RunFolder,
-    RunsRoot,
-    StudyFolder,
-    effective_state,
-    is_alive,
-    runs_root,
-    write_atomically,
-)
+from dait.files import write_atomically
+from dait.runs import RunFolder, RunsRoot, StudyFolder, effective_state, is_alive, runs_root
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +31,8 @@ def test_full_disk_is_a_sentence_and_keeps_the_old_files(tmp_path: Path) -> None
 import resource, sys
 from pathlib import Path
 from dait.errors import UserError
-from dait.runs import RunFolder, write_atomically
+from dait.files import write_atomically
+from dait.runs import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 write_atomically(run.path / "a.bin", b"old")
 run.append_metrics({"epoch": 1})
@@ -261,7 +255,7 @@ def test_a_write_that_is_stopped_leaves_no_temporary_file(
         raise KeyboardInterrupt
 
     write_atomically(tmp_path / "status.json", "before")
-    monkeypatch.setattr("dait.runs.os.fsync", stop)
+    monkeypatch.setattr("dait.files.os.fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "status.json", "after")
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dait.study import whole as study_module
 from dait.config.arms import Arm
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone, ignore
 from dait.models.checkpoint import file_sha256
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
+from dait.study import whole as study_module
 from dait.study.whole import run_study
 
 ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")

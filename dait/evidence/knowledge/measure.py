@@ -40,9 +40,10 @@ from dait.evidence.records import (
     read_study,
     read_teacher,
 )
+from dait.files import write_atomically
 from dait.inference import predict_split
 from dait.models.checkpoint import file_sha256, load_network
-from dait.runs import StudyFolder, to_json, write_atomically
+from dait.runs import StudyFolder, to_json
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import device_of, embed_split, prototypes_of
 
