@@ -21,8 +21,9 @@ from dait.runs import RunFolder
 from dait.tasks.base import Role, Task
 from dait.teachers.cache.share import ALONE, Share
 from dait.training.checkpoint import StepCheckpoints
+from dait.training.devices import device
 from dait.training.loop import Stage, train_stage
-from dait.workbench import Workbench, device, teacher_views
+from dait.workbench import Workbench, teacher_views
 
 _VAL_TOP1, _COMPANIONS = "val_top1", "companions"
 """What a network's file says of its training: the figure, and the networks that belong to it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dait.data.augment import ViewPolicy
@@ -25,6 +24,7 @@ from dait.teachers.registry import (
 )
 from dait.teachers.views import TeacherViews
 from dait.teachers.zero_shot_figures import remember_zero_shot
+from dait.training.devices import device
 
 FIELD_GUIDE_ONLY = (
     *("train_per_class", "val_per_class", "test_per_class", "species"),
@@ -105,11 +105,6 @@ def left_out(data: Dataset) -> list[str]:
         lines.append(f"{len(data.problems)} files cannot be used and are left out")
     lines += [f"left out {problem.file}: {problem.reason}" for problem in data.problems]
     return lines
-
-
-def device() -> torch.device:
-    """The accelerator if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def teacher_views(

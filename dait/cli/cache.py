@@ -99,7 +99,8 @@ def _build(
     from torch import nn
 
     from dait.teachers.registry import load_teacher
-    from dait.workbench import device, open_data, teacher_views
+    from dait.training.devices import device
+    from dait.workbench import open_data, teacher_views
 
     data = open_data(recipe, emit)
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)

@@ -117,7 +117,8 @@ def _reopened(entry: Entry, emit: Emit) -> TeacherViews:
     from torch import nn
 
     from dait.teachers.registry import load_teacher
-    from dait.workbench import device, open_data, teacher_views
+    from dait.training.devices import device
+    from dait.workbench import open_data, teacher_views
 
     origin = entry.facts.get("origin")
     if not origin:

@@ -86,7 +86,7 @@ def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:
     from torch import nn
 
     from dait.teachers.registry import load_teacher
-    from dait.workbench import device
+    from dait.training.devices import device
 
     teacher = load_teacher(name, image_size, emit)
     return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher
