@@ -116,7 +116,7 @@ def test_an_upload_is_called_by_its_name_and_strangers_learn_no_path(empty_place
         (False, "'my birds.zip'"),
         (True, f"'{empty_place.uploads}/my birds.zip'"),
     ):
-        said = form_html(replace(empty_place, paths=paths), "photos", "upload:my birds.zip", "")
+        said = form_html(replace(empty_place, paths=paths), "quick", "upload:my birds.zip", "")
         assert f"--data {called} --size 128".replace("'", "&#x27;") in said
 
 
@@ -131,7 +131,7 @@ def test_values_that_will_not_do_say_nothing(
 
 
 def test_no_data_chosen_yet(empty_place: Place) -> None:
-    assert "not measured yet on any data" in form_html(empty_place, "photos", "", "")
+    assert "not measured yet on any data" in form_html(empty_place, "quick", "", "")
 
 
 def test_it_costs_no_import_of_torch(place: Place) -> None:
