@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def served(runs: Path) -> Iterator[str]:
     output = runs.parent / "app.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, str(PROJECT / "app.py")],
+            [sys.executable, "-X", "faulthandler", str(PROJECT / "app.py")],
             cwd=runs.parent,
             env=environment,
             stdout=file,
@@ -126,4 +127,7 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], outpu
                 return
         except OSError:
             time.sleep(0.2)
+    # Where it stands in every thread, written by faulthandler.
+    process.send_signal(signal.SIGABRT)
+    process.wait(timeout=20)
     pytest.fail(f"the app does not answer:\n{output.read_text()}")
