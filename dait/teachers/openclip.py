@@ -13,6 +13,10 @@ from dait.errors import UserError
 CHUNK = 256
 """Images or sentences encoded at once: bounds the memory, whatever the caller's batch."""
 
+CPU_CHUNK = 32
+"""Images encoded at once on a CPU: what they need then stays in memory the process already has,
+and near the processor. `python -m dait bench embed`: 0.87 of a bare loop's speed before, 1.0 so."""
+
 
 class OpenClipTeacher(nn.Module):
     """A ``FrozenTeacher`` (see ``dait.teachers.base``) over any OpenCLIP model.
@@ -68,7 +72,8 @@ class OpenClipTeacher(nn.Module):
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        return torch.cat([self.embed_with_gradient(part) for part in images.split(CHUNK)])
+        chunk = CHUNK if images.device.type != "cpu" else min(CHUNK, CPU_CHUNK)
+        return torch.cat([self.embed_with_gradient(part) for part in images.split(chunk)])
 
     @torch.no_grad()
     def embed_text(self, sentences: list[str]) -> Tensor:
