@@ -26,6 +26,9 @@ TELL_WHEN_LEAVING = (
     f"addEventListener('beforeunload', () => console.debug('{LEAVING}'), {{ capture: true }})"
 )
 
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Whatever proxy another test of this process made the library remember."""
+
 OpenPage = Callable[..., Any]
 """From a query string and a viewport to a page."""
 
@@ -123,7 +126,7 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], outpu
     deadline = time.monotonic() + SECONDS_TO_ANSWER
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(address, timeout=5):
+            with DIRECTLY.open(address, timeout=5):
                 return
         except OSError:
             time.sleep(0.2)

@@ -112,6 +112,8 @@ def test_weights_that_cannot_be_had_are_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    # The library remembers its first opener with its proxies: this one is for this test alone.
+    monkeypatch.setattr("urllib.request._opener", None)
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # where nothing listens
     spec = NetworkSpec(name="torchvision:mnasnet0_5", pretrained=True)
