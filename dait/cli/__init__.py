@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from dait.allocator import keep_freed_memory
 from dait.errors import Stopped, UserError
 
 STOPPED, FAILED = 130, 2
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise Stopped
 
     signal.signal(signal.SIGTERM, stop)
+    keep_freed_memory()
     try:
         words = _joined(sys.argv[1:] if arguments is None else arguments)
         args = build_parser().parse_args(words)
