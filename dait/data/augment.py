@@ -133,8 +133,12 @@ def view_batch(
     draws, jitter = Draws(indices, view, seed, len(source)), _JITTERS.get(policy.kind)
     geometry, padding = _geometry(draws, _WINDOWS[policy.kind]), _padding(policy)
     colours = colour_matrices(draws, source, jitter) if jitter else None
+    # As networks take them, and as the pixels came: the same numbers, without another copy.
     result = torch.empty(
-        (len(source), 3, *source.shape[1:3]), dtype=torch.float32, device=source.device
+        (len(source), 3, *source.shape[1:3]),
+        dtype=torch.float32,
+        device=source.device,
+        memory_format=torch.channels_last,
     )
     for start in range(0, len(source), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -145,7 +149,7 @@ def view_batch(
         if colours is None:
             result[part] = seen.div_(255.0).clamp_(0.0, 1.0)
         else:
-            recolour(seen, colours[part], out=result[part])
+            result[part] = recolour(seen, colours[part])
     if jitter:
         blur(result, draws, jitter)
     return result

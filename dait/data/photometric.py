@@ -60,8 +60,9 @@ def colour_matrices(draws: Draws, source: Tensor, jitter: Jitter) -> np.ndarray:
     return np.concatenate([matrix, offsets], axis=2).astype(np.float32)
 
 
-def recolour(pixels: Tensor, matrices: np.ndarray, out: Tensor) -> None:
-    """``(b, 3, S, S)`` in [0, 255] through the matrices into ``out``, in [0, 1]."""
+def recolour(pixels: Tensor, matrices: np.ndarray) -> Tensor:
+    """``(b, 3, S, S)`` in [0, 255] through the matrices, in [0, 1]."""
+    found = torch.empty_like(pixels)
     weights = torch.from_numpy(matrices).to(pixels.device)[..., None, None]
     red, green, blue = pixels.unbind(dim=1)
     for channel in range(3):
@@ -69,7 +70,8 @@ def recolour(pixels: Tensor, matrices: np.ndarray, out: Tensor) -> None:
         mixed += green * weights[:, channel, 1]
         mixed += blue * weights[:, channel, 2]
         mixed += weights[:, channel, 3]
-        torch.clamp(mixed, 0.0, 1.0, out=out[:, channel])
+        torch.clamp(mixed, 0.0, 1.0, out=found[:, channel])
+    return found
 
 
 def blur(views: Tensor, draws: Draws, jitter: Jitter) -> None:
