@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ def measure_train(
     recipe_name: str = "demo",
     batch: int | None = None,
     steps: int = 12,
-    rounds: int = 5,
+    rounds: int = 9,
     tell: Callable[[str, float], None] = lambda name, value: None,
 ) -> dict[str, Any]:
     """For each of ``STAGES`` the throughput of the training loop over a bare loop's.
@@ -61,9 +62,8 @@ def measure_train(
     The loop is the one that trains a run: images from a memory-mapped file, augmentation, the
     frozen teacher's kept embeddings, the run folder's events. The bare one does forward, loss,
     backward and step of the same task, on one batch that lies in memory, with as many threads.
-    After every epoch of ``steps`` steps the bare loop takes as many; of ``rounds`` epochs and of as
-    many bare ones the fastest count, since other work can only slow them down. Validation and
-    checkpoints are no part of it.
+    After every epoch of ``steps`` steps the bare loop takes as many; the ratio is the median of
+    ``rounds`` such pairs. Validation and checkpoints are no part of it.
 
     ``..._cpu`` is the same of processor time, which other work disturbs less, and in which nothing
     is won by a second thread; ``..._mib`` is the most memory that a process takes that does
@@ -206,8 +206,8 @@ def _ratios(name: str, recipe: Recipe, steps: int, rounds: int) -> dict[str, flo
         measured.run()
     loop, bare = measured.loop[1:], measured.bare[1:]
     return {
-        name: min(s.wall for s in bare) / min(s.wall for s in loop),
-        f"{name}_cpu": min(s.processor for s in bare) / min(s.processor for s in loop),
+        name: median(b.wall / s.wall for b, s in zip(bare, loop, strict=True)),
+        f"{name}_cpu": median(b.processor / s.processor for b, s in zip(bare, loop, strict=True)),
     }
 
 

@@ -32,7 +32,7 @@ def register(actions: Any) -> None:
         "--steps", type=int, default=12, metavar="N", help="of an epoch (default: 12)"
     )
     parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="epochs of each loop (default: 5)"
+        "--rounds", type=int, default=9, metavar="N", help="epochs of each loop (default: 9)"
     )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_train)
