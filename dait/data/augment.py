@@ -260,6 +260,10 @@ def _grid(geometry: np.ndarray, size: int, device: torch.device) -> Tensor:
     xs, ys = along.view(1, 1, size), along.view(1, size, 1)
     a, b, c, d, e, f = torch.from_numpy(geometry).to(device).T[:, :, None, None]
     grid = torch.empty((len(geometry), size, size, 2), dtype=torch.float32, device=device)
-    torch.add(a * xs, b * ys + c, out=grid[..., 0])
-    torch.add(d * xs, e * ys + f, out=grid[..., 1])
+    if geometry[:, [1, 3]].any():
+        torch.add(a * xs, b * ys + c, out=grid[..., 0])
+        torch.add(d * xs, e * ys + f, out=grid[..., 1])
+    else:  # nothing is rotated: the same numbers, from a row and a column of them
+        grid[..., 0] = a * xs + c
+        grid[..., 1] = e * ys + f
     return grid

@@ -14,12 +14,8 @@ import pytest
 import torch
 
 from dait.data import augment
-from dait.data.augment import (
-    ViewPolicy,
-    view_batch,
-    view_boxes,
-    view_masks,
-)
+from dait.data.augment import ViewPolicy, view_batch, view_boxes, view_masks
+from dait.data.draws import Draws
 from dait.errors import UserError
 
 RANDOM = [ViewPolicy("light"), ViewPolicy("full"), ViewPolicy("paper")]
@@ -297,3 +293,13 @@ def test_wrong_arguments_are_refused() -> None:
         view_batch(noise(2)[:, :20], [0, 1], 0, policy, SEED)
     with pytest.raises(ValueError, match="indices"):
         view_batch(noise(2), [0], 0, policy, SEED)
+
+
+def test_without_rotation_positions_are_those_of_the_affine_map() -> None:
+    still = augment._geometry(Draws(np.arange(5), 3, SEED, 5), augment._WINDOWS["light"])
+    turned = still.copy()
+    turned[0, 1] = 0.25  # one rotated view sends all of them the long way
+    found, expected = (
+        augment._grid(geometry, 33, torch.device("cpu")) for geometry in (still, turned)
+    )
+    assert torch.equal(found[1:], expected[1:]) and not torch.equal(found[0], expected[0])
