@@ -172,7 +172,7 @@ class ExploreViews:
 
 
 def _load(name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
-    from dait.evidence.comparison import shared_teacher
+    from dait.evidence.networks import shared_teacher
 
     emit(Note("Loading the frozen teacher"))
     teacher = shared_teacher(name, image_size)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
 from dait.data.base import ClassInfo
 from dait.errors import UserError
@@ -21,25 +19,21 @@ from dait.evidence.embeddings import (
     linear_cka,
     silhouette,
 )
-from dait.evidence.heatmaps import TeacherScores
+from dait.evidence.networks import teacher_scores, trained_network
 from dait.evidence.palette import arm_title
 from dait.evidence.placement import Tsne, place, write_tsne
 from dait.evidence.records import (
     INTERMEDIATE,
     VLM,
-    StudyRecord,
     intermediate_run,
     read_seed,
     read_study,
-    read_teacher,
 )
 from dait.evidence.row import Explanation, Loader, Member, NetworkRow
 from dait.evidence.single_image import SingleImages
 from dait.evidence.table import comparison_table
-from dait.models.checkpoint import LoadedNetwork, load_network
+from dait.models.checkpoint import load_network
 from dait.runs import RunFolder, StudyFolder
-from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import load_teacher
 
 __all__ = [
     "Comparison",
@@ -198,13 +192,13 @@ class Comparison(NetworkRow):
 
     def _loaders_of_members(self) -> dict[str, Loader]:
         keys = tuple(info.key for info in self._record.classes)
-        loaders: dict[str, Loader] = {VLM: partial(_teacher_scores, self._record)}
+        loaders: dict[str, Loader] = {VLM: partial(teacher_scores, self._record)}
         for run in self._record.runs[self.seed]:
-            loaders[run.folder.path.name] = partial(_student, run.folder.student, keys)
+            loaders[run.folder.path.name] = partial(trained_network, run.folder.student, keys)
         with_intermediate = intermediate_run(self._record, self.seed)
         # Without the file its cell says so: what was measured of it is still worth showing.
         own = with_intermediate or self._record.runs[self.seed][0]
-        loaders[INTERMEDIATE] = partial(_student, own.folder.intermediate, keys)
+        loaders[INTERMEDIATE] = partial(trained_network, own.folder.intermediate, keys)
         return loaders
 
 
@@ -229,7 +223,7 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
     keys = tuple(student.classes)
     if run.intermediate.is_file():
         members.append(Member(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
-        networks[INTERMEDIATE] = partial(_student, run.intermediate, keys)
+        networks[INTERMEDIATE] = partial(trained_network, run.intermediate, keys)
     arm, key = student.description.arm, path.resolve().name
     members.append(Member(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network
@@ -245,34 +239,3 @@ def _classes_around(run: Path, keys: tuple[str, ...]) -> tuple[ClassInfo, ...]:
         if tuple(row.get("key") for row in rows) == keys:
             return tuple(ClassInfo(row["key"], row["name"], row.get("group")) for row in rows)
     return tuple(ClassInfo(key, key) for key in keys)
-
-
-def _student(path: Path, keys: tuple[str, ...]) -> nn.Module:
-    loaded: LoadedNetwork = load_network(path)
-    if tuple(loaded.classes) != keys:
-        raise UserError(
-            f"{path} knows other classes than its study, or in another order; train it again."
-        )
-    return loaded.network.requires_grad_(False)
-
-
-def _teacher_scores(study: StudyRecord) -> nn.Module:
-    arrays = read_teacher(study)
-    name = study.recipe.teacher.name
-    if arrays is None:
-        raise UserError(f"There is no teacher.npz in {study.folder.path}; train the study again.")
-    teacher = shared_teacher(name, study.recipe.teacher.image_size)
-    prototypes = torch.from_numpy(arrays["prototypes"])
-    recorded = study.teacher.get("weights_hash", teacher.weights_hash)
-    if prototypes.shape[1] != teacher.dim or recorded != teacher.weights_hash:
-        raise UserError(
-            f"The teacher {name} has changed since this study was trained, so it no longer fits "
-            "the study's class prototypes; train the study again."
-        )
-    return TeacherScores(teacher, prototypes, float(arrays["logit_scale"])).eval()
-
-
-@lru_cache(maxsize=2)
-def shared_teacher(name: str, image_size: int | None) -> FrozenTeacher:
-    """``load_teacher``, kept: a large teacher should not be in memory once for each comparison."""
-    return load_teacher(name, image_size)

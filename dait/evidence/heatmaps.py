@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dait.errors import UserError
-from dait.teachers.base import FrozenTeacher
+from dait.evidence.layers import (
+    Explainable,
+    Layout,
+    layer_called,
+    layout_of,
+    no_such_layer,
+)
 
 METHODS: dict[str, str] = {
     "gradcam": "GradCAM",
@@ -44,22 +50,6 @@ FINER_RIVALS = 3
 """FinerCAM contrasts a class with this many of the most similar ones (the package's default)."""
 
 
-class Explainable(Protocol):
-    """What ``explain`` needs of an ``nn.Module``; ``dait.models.network.Network`` has it."""
-
-    def __call__(self, images: Tensor) -> Any:
-        """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` logits, or an object with ``logits``."""
-        ...
-
-    def heatmap_layer(self) -> nn.Module:
-        """The module whose output is explained."""
-        ...
-
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
-        """``(rows, columns, prefix tokens)`` of a token output, or None for a map."""
-        ...
-
-
 @dataclass(frozen=True)
 class Heatmaps:
     """Raw maps of one batch, on the CPU.
@@ -78,42 +68,6 @@ class Heatmaps:
     def empty(self) -> Tensor:
         """``(B,)`` bool: the map is zero everywhere, so the method found nothing."""
         return empty_maps(self.raw)
-
-
-class TeacherScores(nn.Module):
-    """A frozen teacher as a classifier to explain: logits = κ · embedding · prototype.
-
-    ``prototypes`` is ``(C, d)`` of unit length; ``logit_scale`` is κ, by default the teacher's
-    own (a vision-only teacher has none: it goes with the prototypes). The teacher keeps its own
-    weights: nothing is copied here.
-    """
-
-    prototypes: Tensor
-
-    def __init__(
-        self, teacher: FrozenTeacher, prototypes: Tensor, logit_scale: float | None = None
-    ) -> None:
-        super().__init__()
-        self.teacher = teacher
-        self.logit_scale = teacher.logit_scale if logit_scale is None else logit_scale
-        if not isinstance(teacher, nn.Module):
-            # Registered, so that .to(), .float() and deep copies reach the weights.
-            self.model = cast(Any, teacher).model
-        self.register_buffer("prototypes", prototypes.detach().clone(), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` zero-shot logits, with their graph."""
-        embedding = self.teacher.embed_with_gradient(images)
-        prototypes = self.prototypes.to(embedding.device, embedding.dtype)
-        return self.logit_scale * embedding @ prototypes.T
-
-    def heatmap_layer(self) -> nn.Module:
-        """The teacher's layer."""
-        return self.teacher.heatmap_layer()
-
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
-        """The teacher's grid."""
-        return self.teacher.heatmap_grid()
 
 
 def warm_up() -> None:
@@ -138,29 +92,32 @@ def explain(
     images: Tensor,
     target: Tensor | None = None,
     method: str = MAP_METHOD,
+    layer: str | None = None,
 ) -> Heatmaps:
     """Heatmaps of ``images`` ``(B, 3, H, W)`` in [0, 1] for ``target`` ``(B,)``.
 
     network: an fp32 ``Explainable`` module (``explainable_copy`` makes one), trainable or frozen.
     It is left as it was found, and calls on one network wait for each other.
     target: class indices; None explains what the network predicts for each image.
-    Raises ``UserError`` for an unknown method, a class index out of range, or outputs that are not
-    finite; ``ValueError`` for shapes that do not fit; ``TypeError`` where the network lacks a
-    method or is not fp32.
+    layer: the name of one of the library's own layers (``layer3``, ``blocks.2.norm1``); None takes
+        the network's ``heatmap_layer``.
+    All images go through one forward and one backward pass, which ends at the layer.
+    Raises ``UserError`` for an unknown method or layer, a class index out of range, or outputs that
+    are not finite; ``ValueError`` for shapes that do not fit; ``TypeError`` where the network lacks
+    a method or is not fp32.
     """
     if method not in METHODS:
         raise UserError(f"There is no heatmap method {method!r}; choose one of {_listed()}.")
     explainable, device = _checked_network(network)
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images must be (B, 3, H, W) with B > 0, not {tuple(images.shape)}")
-    layer, grid = explainable.heatmap_layer(), explainable.heatmap_grid()
-    with _lock_of(layer), _differentiable(network, device):
+    with _lock_of(network), _differentiable(network, device):
         inputs = images.detach().to(device, torch.float32).clone()
-        leaf, logits = _forward(explainable, layer, inputs)
+        leaf, logits, layout = _forward(explainable, layer, inputs)
         predicted = logits.detach().argmax(dim=1)
         chosen = predicted if target is None else _checked_target(target, logits).to(device)
         gradient = _gradient(logits, leaf, chosen, method)
-        raw = _cam_image(network, method, inputs, _as_map(leaf, grid), _as_map(gradient, grid))
+        raw = _cam_image(network, method, inputs, *_on_grid(layout, leaf, gradient))
     return Heatmaps(
         raw=torch.from_numpy(raw),
         logits=logits.detach().cpu(),
@@ -192,10 +149,11 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
-def _lock_of(layer: nn.Module) -> threading.Lock:
-    # By layer, not by wrapper: two TeacherScores may share one teacher.
+def _lock_of(network: nn.Module) -> threading.Lock:
+    # By its first part with weights, not by the wrapper: two TeacherScores may share one teacher.
+    weighted = (m for m in network.modules() if next(m.parameters(recurse=False), None) is not None)
     with _LOCKS_GUARD:
-        return _LOCKS.setdefault(layer, threading.Lock())
+        return _LOCKS.setdefault(next(weighted), threading.Lock())
 
 
 @contextmanager
@@ -215,38 +173,63 @@ def _differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
             module.training = flag
 
 
-def _forward(network: Explainable, layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """One forward pass; the layer's output as a leaf with gradient, and the logits above it."""
-    leaves: list[Tensor] = []
+def _forward(
+    network: Explainable, name: str | None, inputs: Tensor
+) -> tuple[Tensor, Tensor, Layout]:
+    """One forward pass; the layer's output as a leaf with gradient, the logits, how it lies."""
+    if name is None:
+        layer, layout = network.heatmap_layer(), Layout(network.heatmap_grid())
+        outputs, logits = _watched(network, layer, inputs)
+        if len(outputs) != 1 or not isinstance(outputs[0], Tensor):
+            raise RuntimeError(
+                f"the heatmap layer {type(layer).__name__} gave {len(outputs)} outputs in one "
+                "forward pass; it must run exactly once and give a tensor"
+            )
+    else:
+        outputs, logits, layout = _watched_by_name(network, name, inputs)
+    if not torch.isfinite(logits).all():
+        raise UserError(
+            "The network's outputs are not finite, so there is nothing to explain: its training "
+            "diverged. Train it again with a lower learning rate."
+        )
+    return outputs[0], logits, layout
+
+
+def _watched_by_name(
+    network: Explainable, name: str, inputs: Tensor
+) -> tuple[list[Any], Tensor, Layout]:
+    layer = layer_called(network, name)
+    if layer is not None:
+        outputs, logits = _watched(network, layer, inputs)
+        if len(outputs) == 1:
+            layout = layout_of(outputs[0], len(inputs), network.heatmap_grid())
+            if layout is not None:
+                return outputs, logits, layout
+    raise no_such_layer(network, name, inputs[:1])
+
+
+def _watched(network: Explainable, layer: nn.Module, inputs: Tensor) -> tuple[list[Any], Tensor]:
+    """What the layer gave, each time that it ran, as leaves of the graph; and the logits."""
+    outputs: list[Any] = []
     thread = threading.get_ident()
 
     def start_graph_here(module: nn.Module, args: Any, output: Any) -> Tensor | None:
         if threading.get_ident() != thread:
             return None  # somebody else's prediction on the same network
         if not isinstance(output, Tensor):
-            raise TypeError(f"{type(module).__name__} gives {type(output).__name__}, not a tensor")
+            outputs.append(output)
+            return None
         # A graph that starts at the layer works on frozen networks and leaves no gradient on any
         # parameter. The clone keeps the leaf whole when the next module works in place.
-        leaves.append(output.detach().requires_grad_(True))
-        return leaves[-1].clone()
+        outputs.append(output.detach().requires_grad_(True))
+        return outputs[-1].clone()
 
     handle = layer.register_forward_hook(start_graph_here)
     try:
         output = network(inputs)
     finally:
         handle.remove()
-    if len(leaves) != 1:
-        raise RuntimeError(
-            f"the heatmap layer {type(layer).__name__} ran {len(leaves)} times in one forward "
-            "pass; it must run exactly once"
-        )
-    logits = getattr(output, "logits", output)
-    if not torch.isfinite(logits).all():
-        raise UserError(
-            "The network's outputs are not finite, so there is nothing to explain: its training "
-            "diverged. Train it again with a lower learning rate."
-        )
-    return leaves[0], logits
+    return outputs, getattr(output, "logits", output)
 
 
 def _gradient(logits: Tensor, leaf: Tensor, chosen: Tensor, method: str) -> Tensor:
@@ -264,23 +247,15 @@ def _gradient(logits: Tensor, leaf: Tensor, chosen: Tensor, method: str) -> Tens
             scores.append(FinerWeightedTarget(index, rivals, alpha=1)(row))
         else:
             scores.append(ClassifierOutputTarget(index)(row))
-    (gradient,) = torch.autograd.grad(torch.stack(scores).sum(), leaf)
+    total = torch.stack(scores).sum()
+    if not total.requires_grad:
+        return torch.zeros_like(leaf)  # the answer does not hang on this layer
+    (gradient,) = torch.autograd.grad(total, leaf, materialize_grads=True)
     return gradient
 
 
-def _as_map(output: Tensor, grid: tuple[int, int, int] | None) -> np.ndarray:
-    """Tokens ``(B, prefix + rows·columns, d)`` or a map ``(B, d, h, w)`` → ``(B, d, h, w)``."""
-    if grid is None:
-        if output.ndim != 4:
-            raise ValueError(f"a map (B, d, h, w) was promised, found {tuple(output.shape)}")
-        return output.detach().cpu().numpy()
-    rows, columns, prefix = grid
-    if output.ndim != 3 or output.shape[1] != prefix + rows * columns:
-        raise ValueError(
-            f"{prefix} + {rows}·{columns} tokens were promised, found {tuple(output.shape)}"
-        )
-    patches = output.detach()[:, prefix:].unflatten(1, (rows, columns))
-    return patches.permute(0, 3, 1, 2).cpu().numpy()
+def _on_grid(layout: Layout, *outputs: Tensor) -> list[np.ndarray]:
+    return [layout.as_map(output.detach()).cpu().numpy() for output in outputs]
 
 
 def _cam_image(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from dait.data.base import ClassInfo
 from dait.data.decode import decode_picture
 from dait.errors import UserError
-from dait.evidence.heatmaps import METHODS, default_method, upsample_and_scale
+from dait.evidence.heatmaps import METHODS, Heatmaps, default_method, upsample_and_scale
 from dait.evidence.heatmaps import explain as raw_heatmaps
+from dait.evidence.teacher_scores import TeacherScores
 
 TOP = 5
 Loader = Callable[[], nn.Module]
@@ -43,7 +44,9 @@ class Explanation:
     heat: ``(S, S)`` in [0, 1], divided by its own maximum; all zero when ``empty``.
     raw: ``(h, w)`` as the method gave it, never negative.
     top: the most probable classes, (index, probability), best first.
-    target: the class that the heatmap explains.
+    target: the class that the heatmap explains; of a sentence, the class that is predicted.
+    sentence: what the heatmap explains instead of a class, else empty; ``similarity`` is then its
+        cosine with the image.
     note: why there is no heatmap (the sentence of a ``UserError``), else empty. Then ``empty`` is
         True, ``raw`` is ``(0, 0)``, and ``top`` is empty too if the network could not run at all.
     """
@@ -55,6 +58,24 @@ class Explanation:
     top: list[tuple[int, float]]
     target: int
     note: str = ""
+    sentence: str = ""
+    similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every network of a row.
+
+    method: a key of ``heatmaps.METHODS``; None takes each network's default.
+    target: the class to explain; None explains what each network itself predicts.
+    sentence: instead of a class, for the frozen teacher alone: the others know no words.
+    layer: the library's name of a layer; None takes each network's own.
+    """
+
+    method: str | None = None
+    target: int | None = None
+    sentence: str = ""
+    layer: str | None = None
 
 
 class NetworkRow:
@@ -101,25 +122,33 @@ class NetworkRow:
         return decode_picture(image, self.image_size)
 
     def explain(
-        self, image: np.ndarray, method: str | None = None, target: int | None = None
+        self,
+        image: np.ndarray,
+        method: str | None = None,
+        target: int | str | None = None,
+        layer: str | None = None,
     ) -> list[Explanation]:
         """A heatmap by every member for ``(S, S, 3)`` uint8 (see ``prepare``).
 
         method: a key of ``heatmaps.METHODS``; None takes each network's default.
-        target: the class to explain; None explains what each network itself predicts.
-        Raises ``UserError`` for an unknown method or class. A network that cannot be loaded or
-        explained says so in its own cell, and the others go on.
+        target: the class to explain, or a sentence, which only a frozen teacher that reads text
+            can look for; None explains what each network itself predicts.
+        layer: the library's name of a layer (``layer3``); None takes each network's own.
+        Raises ``UserError`` for an unknown method or class. A network that cannot be loaded, that
+        has no such layer or cannot read says so in its own cell, and the others go on.
         """
         if method is not None and method not in METHODS:
             raise UserError(
                 f"There is no heatmap method {method!r}; choose one of {', '.join(METHODS)}."
             )
-        if target is not None and not 0 <= target < len(self.classes):
+        if isinstance(target, int) and not 0 <= target < len(self.classes):
             raise UserError(
                 f"There is no class {target}: classes are numbered 0 to {len(self.classes) - 1}."
             )
+        sentence, index = (target, None) if isinstance(target, str) else ("", target)
+        question = Question(method, index, sentence, layer)
         images = self._tensor(image)
-        return [self._explain(member, images, method, target) for member in self.members]
+        return [self._explain(member, images, question) for member in self.members]
 
     def predict(self, image: np.ndarray, top: int = TOP) -> dict[str, list[tuple[int, float]]]:
         """The ``top`` most probable classes of ``(S, S, 3)`` uint8, best first, by member key.
@@ -146,7 +175,7 @@ class NetworkRow:
         if text in keys:
             return keys.index(text)
         folded = text.strip().casefold()
-        named = [i for i, info in enumerate(self.classes) if info.name.casefold() == folded]
+        named = self._called(folded)
         if len(named) == 1:
             return named[0]
         if named:
@@ -156,7 +185,28 @@ class NetworkRow:
             )
         if folded.isdecimal() and int(folded) < len(keys):
             return int(folded)
-        raise UserError(f"There is no class {text!r}. {self._near(folded)}")
+        near = self._near(folded)
+        if near:
+            raise UserError(f"There is no class {text!r}. Did you mean {' or '.join(near)}?")
+        first, rest = keys[:8], len(keys) - 8
+        more = f" and {rest} more" if rest > 0 else ""
+        raise UserError(
+            f"There is no class {text!r}. Give a key, a name, or a number from 0: "
+            f"{', '.join(first)}{more}."
+        )
+
+    def class_or_sentence(self, text: str) -> int | str:
+        """The class as ``class_index`` finds it, or ``text`` itself where it can be no class.
+
+        A sentence has several words and is near to no class. Raises ``UserError`` otherwise.
+        """
+        try:
+            return self.class_index(text)
+        except UserError:
+            folded = text.strip().casefold()
+            if len(folded.split()) < 2 or self._near(folded) or self._called(folded):
+                raise
+            return text.strip()
 
     def named(self, top: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
         """(class index, probability) pairs as ``index``, ``key``, ``name``, ``probability``."""
@@ -170,17 +220,15 @@ class NetworkRow:
             for index, probability in top
         ]
 
-    def _near(self, folded: str) -> str:
+    def _called(self, folded: str) -> list[int]:
+        return [i for i, info in enumerate(self.classes) if info.name.casefold() == folded]
+
+    def _near(self, folded: str) -> list[str]:
         known: dict[str, str] = {}
         for info in self.classes:
             known.setdefault(info.key.casefold(), info.key)
             known.setdefault(info.name.casefold(), info.name)
-        near = [known[match] for match in difflib.get_close_matches(folded, known, n=3)]
-        if near:
-            return f"Did you mean {' or '.join(near)}?"
-        first, rest = [info.key for info in self.classes[:8]], len(self.classes) - 8
-        more = f" and {rest} more" if rest > 0 else ""
-        return f"Give a key, a name, or a number from 0: {', '.join(first)}{more}."
+        return [known[match] for match in difflib.get_close_matches(folded, known, n=3)]
 
     def _network(self, key: str) -> nn.Module:
         with self._loading:
@@ -195,26 +243,46 @@ class NetworkRow:
             raise UserError(str(found))
         return found
 
-    def _explain(
-        self, member: Member, images: Tensor, method: str | None, target: int | None
-    ) -> Explanation:
+    def _explain(self, member: Member, images: Tensor, question: Question) -> Explanation:
         size = self.image_size
         try:
             network = self._network(member.key)
-            chosen = None if target is None else torch.tensor([target])
-            found = raw_heatmaps(network, images, chosen, method or default_method(network))
+            if question.sentence:
+                return self._of_sentence(member, network, images, question)
+            chosen = None if question.target is None else torch.tensor([question.target])
+            found = _maps(network, images, chosen, question)
         except UserError as error:
             top = self._top_without_heatmap(member, images)
-            named = target if target is not None else (top[0][0] if top else 0)
+            named = question.target if question.target is not None else (top[0][0] if top else 0)
             heat, raw = np.zeros((size, size), np.float32), np.zeros((0, 0), np.float32)
-            return Explanation(member, heat, raw, True, top, named, str(error))
+            return Explanation(member, heat, raw, True, top, named, str(error), question.sentence)
+        return self._cell(member, found, most_probable(found.logits[0]), int(found.target[0]))
+
+    def _of_sentence(
+        self, member: Member, network: nn.Module, images: Tensor, question: Question
+    ) -> Explanation:
+        if not isinstance(network, TeacherScores):
+            raise UserError(
+                f"{member.title} knows classes, not words: only a teacher that reads text can look "
+                f"for “{question.sentence}”."
+            )
+        count = len(self.classes)
+        found = _maps(network.asked(question.sentence), images, torch.tensor([count]), question)
+        top = most_probable(found.logits[0, :count])
+        cell = self._cell(member, found, top, top[0][0])
+        similarity = float(found.logits[0, count]) / network.logit_scale
+        return replace(cell, sentence=question.sentence, similarity=similarity)
+
+    def _cell(
+        self, member: Member, found: Heatmaps, top: list[tuple[int, float]], target: int
+    ) -> Explanation:
         return Explanation(
             member=member,
-            heat=upsample_and_scale(found.raw, size)[0].numpy(),
+            heat=upsample_and_scale(found.raw, self.image_size)[0].numpy(),
             raw=found.raw[0].numpy(),
             empty=bool(found.empty[0]),
-            top=most_probable(found.logits[0]),
-            target=int(found.target[0]),
+            top=top,
+            target=target,
         )
 
     def _top_without_heatmap(self, member: Member, images: Tensor) -> list[tuple[int, float]]:
@@ -239,6 +307,13 @@ def most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
     """``(C,)`` logits → at most ``top`` (class index, probability), best first."""
     found = logits.softmax(dim=0).topk(min(top, len(logits)))
     return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
+
+
+def _maps(
+    network: nn.Module, images: Tensor, target: Tensor | None, question: Question
+) -> Heatmaps:
+    method = question.method or default_method(network)
+    return raw_heatmaps(network, images, target, method, question.layer)
 
 
 @torch.no_grad()

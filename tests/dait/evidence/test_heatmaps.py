@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from dait.errors import UserError
 from dait.evidence.heatmaps import (
     METHODS,
-    TeacherScores,
     default_method,
     empty_maps,
     explain,
@@ -22,6 +21,7 @@ from dait.evidence.heatmaps import (
     upsample_and_scale,
     warm_up,
 )
+from dait.evidence.teacher_scores import TeacherScores
 
 SIZE = 48
 

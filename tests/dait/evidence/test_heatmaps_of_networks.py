@@ -9,11 +9,11 @@ import torch
 
 from dait.evidence.heatmaps import (
     METHODS,
-    TeacherScores,
     default_method,
     explain,
     explainable_copy,
 )
+from dait.evidence.teacher_scores import TeacherScores
 from dait.models.network import NetworkSpec, build_network
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.openclip import OpenClipTeacher
