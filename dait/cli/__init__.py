@@ -11,6 +11,7 @@ from typing import Any
 
 from dait.allocator import keep_freed_memory
 from dait.errors import Stopped, UserError
+from dait.interruption import interrupt
 
 STOPPED, FAILED = 130, 2
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for what the user can mend, 130 if stopped."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
+        interrupt()
 
     signal.signal(signal.SIGTERM, stop)
     keep_freed_memory()

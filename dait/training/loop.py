@@ -71,29 +71,33 @@ def train_stage(
     for line in (f"goes on after step {loop.step:,}",) if loop.step else task.notes:
         emit(Note(line))
 
-    while not loop.done:
-        mark = time.monotonic()
-        task.train()
-        task.begin_epoch(loop.epoch, stage.epochs)
-        with closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest, enough_memory(config):
-            for batch in rest:
-                rate = learning_rate(loop.step, batches.per_epoch, steps, config)
-                values = state.step(batch, batches.images, rate, loop.step + 1)
-                now = time.monotonic()
-                loop.count(values, batches.images, rate, now - mark)
-                mark = now
-                if state.average:
-                    state.average.update(loop.step)
-                emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
-                resume.after_step()
+    with resume.whole_steps():
+        while not loop.done:
+            mark = time.monotonic()
+            task.train()
+            task.begin_epoch(loop.epoch, stage.epochs)
+            with (
+                closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest,
+                enough_memory(config),
+            ):
+                for batch in resume.each(rest):
+                    rate = learning_rate(loop.step, batches.per_epoch, steps, config)
+                    values = state.step(batch, batches.images, rate, loop.step + 1)
+                    now = time.monotonic()
+                    loop.count(values, batches.images, rate, now - mark)
+                    mark = now
+                    if state.average:
+                        state.average.update(loop.step)
+                    emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
+                    resume.after_step()
 
-        average_statistics(share, task)
-        last = loop.epoch + 1 == stage.epochs
-        seen = _evaluate(state, batches, val, last, emit)
-        emit(_epoch_done(task, stage, loop, seen, val))
-        loop.done = last or _is_hopeless(state, emit)
-        loop.begin_next_epoch(time.monotonic() - mark)
-        resume.after_epoch()
+            average_statistics(share, task)
+            last = loop.epoch + 1 == stage.epochs
+            seen = _evaluate(state, batches, val, last, emit)
+            emit(_epoch_done(task, stage, loop, seen, val))
+            loop.done = last or _is_hopeless(state, emit)
+            loop.begin_next_epoch(time.monotonic() - mark)
+            resume.after_epoch()
 
     if state.best:
         state.best.restore(task)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
+from dait.errors import Stopped
 from dait.events import Emit
+from dait.interruption import Uncut, uncut
+from dait.tasks.base import Batch
 from dait.teachers.cache.share import Share
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint
 from dait.training.devices import from_main, same_for_all
@@ -25,6 +30,7 @@ class Resume:
     ) -> None:
         self._state, self._fingerprint, self._share = state, fingerprint, share
         self._reads, self._writes = keep, keep if share.is_main else None
+        self._uncut: Uncut | None = None
 
     def go_on(self, emit: Emit) -> None:
         """From what is kept, if anything is. Raises ``UserError`` for another training's."""
@@ -39,6 +45,34 @@ class Resume:
         if self._share.index:  # the random numbers kept are the first process's
             torch.manual_seed(torch.initial_seed() + self._state.loop.step)
 
+    @contextmanager
+    def whole_steps(self) -> Iterator[None]:
+        """A block in which a request to stop waits for the step or the validation at hand.
+
+        Not of several processes: each would end after another step, and one wait for the others.
+        """
+        if self._share.count > 1:
+            yield
+            return
+        with uncut() as self._uncut:
+            yield
+
+    def each(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches one by one. Asked to stop while one is made, which may take long, it does
+        at once, with the state kept."""
+        rest = iter(batches)
+        open_to_stop = self._uncut.open if self._uncut else nullcontext
+        while True:
+            try:
+                with open_to_stop():
+                    batch = next(rest, None)
+            except Stopped:
+                self._save()
+                raise
+            if batch is None:
+                return
+            yield batch
+
     def after_step(self) -> None:
         """Keep the state if it is time."""
         if self._writes is not None and self._writes.is_due(self._state.loop.step):
@@ -46,9 +80,12 @@ class Resume:
 
     def after_epoch(self) -> None:
         """Keep the state if it is time, or if it costs next to nothing."""
+        if self._uncut is not None and self._uncut.asked:
+            self._save()
+            raise Stopped
         if self._writes is not None and self._writes.is_cheap():
             self._save()
 
     def _save(self) -> None:
-        assert self._writes is not None
-        self._writes.save({"fingerprint": self._fingerprint, **self._state.state_dict()})
+        if self._writes is not None:
+            self._writes.save({"fingerprint": self._fingerprint, **self._state.state_dict()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
+from dait.interruption import interrupt
 from dait.tasks.base import Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.independent import IndependentTask
@@ -133,6 +135,61 @@ def test_kept_views_and_projections_too(tmp_path: Path) -> None:
     found, _ = train(direct(), PLAIN, keep)
     assert any(name.startswith("projections") for name in expected)
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def is_first_step_of_an_epoch(event: Event) -> bool:
+    return isinstance(event, StepDone) and event.step == 5
+
+
+def is_second_epochs_end(event: Event) -> bool:
+    return isinstance(event, EpochDone) and event.epoch == 1
+
+
+def is_last_epochs_end(event: Event) -> bool:
+    return isinstance(event, EpochDone) and event.epoch == STAGE.epochs - 1
+
+
+@pytest.mark.parametrize(
+    ("when", "step"),
+    [(is_first_step_of_an_epoch, 5), (is_second_epochs_end, 8), (is_last_epochs_end, 12)],
+)
+def test_asked_to_stop_it_keeps_the_step_at_hand(
+    tmp_path: Path, when: Callable[[Event], bool], step: int
+) -> None:
+    expected, _ = train(independent(), PLAIN, None)
+    keep = StepCheckpoints(tmp_path / "steps.pt", steps_between=1000)
+    keep.is_cheap = lambda: False  # type: ignore[method-assign]
+
+    def emit(event: Event) -> None:
+        if when(event):
+            interrupt()
+
+    with pytest.raises(Stopped):
+        train_stage(independent(), Colours(), PLAIN, STAGE, None, emit, keep)
+    found, events = train(independent(), PLAIN, keep)
+    assert Note(f"goes on after step {step}") in events
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_asked_to_stop_while_the_teacher_looks_it_does_not_let_it_finish(tmp_path: Path) -> None:
+    class Slow(Recorder):
+        def embed(self, images: Tensor) -> Tensor:
+            if keep.path.exists():
+                raise AssertionError("went on")
+            if looked:
+                interrupt()
+            looked.append(len(images))
+            return super().embed(images)
+
+    looked: list[int] = []
+    keep = StepCheckpoints(tmp_path / "steps.pt")
+    prototypes = F.normalize(torch.eye(2, 48), dim=1)
+    task = DirectTask(network(), "light", prototypes, 10.0, DirectConfig())
+    views = TeacherViews(Slow(), Colours(), ViewPolicy(task.views), STAGE.seed, live=True)
+    with pytest.raises(Stopped):
+        train_stage(task, Colours(), PLAIN, STAGE, views, ignore, keep)
+    state = keep.load(ignore)
+    assert state is not None and state["loop_state"]["step"] == len(looked) == 1
 
 
 def test_it_goes_on_from_the_one_before_if_the_last_is_damaged(tmp_path: Path) -> None:
