@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dait.errors import UserError
+from dait.evidence.agreement import agreement
+from dait.evidence.calibration import BINS, reliability
 
-ECE_BINS = 15
 RESAMPLES = 1000
 
 
@@ -80,17 +81,9 @@ def macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
     return float(f1_score(labels, predicted, labels=present, average="macro", zero_division=0))
 
 
-def expected_calibration_error(
-    logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS
-) -> float:
+def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """ECE with ``bins`` bins of equal width on the top-1 probability (Guo et al. 2017)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    confidence = shifted.max(axis=1) / shifted.sum(axis=1)
-    correct = logits.argmax(axis=1) == labels
-    # Right-closed bins, so that a confidence of exactly 1 falls into the last one.
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return reliability(logits, labels, bins).error
 
 
 def bootstrap_interval(
@@ -115,10 +108,8 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
     """
     from scipy.stats import binomtest
 
-    if correct_a.shape != correct_b.shape:
-        raise ValueError(f"answers of different images: {correct_a.shape} and {correct_b.shape}")
-    a, b = correct_a.astype(bool), correct_b.astype(bool)
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    found = agreement(correct_a, correct_b)
+    only_a, only_b = len(found.only_a), len(found.only_b)
     differing = only_a + only_b
     p = float(binomtest(only_a, differing, 0.5).pvalue) if differing else 1.0
     return McNemar(only_a, only_b, p)
