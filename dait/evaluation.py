@@ -6,6 +6,7 @@ import io
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,22 +46,16 @@ def measure_networks(
     ``between`` holds those of the networks that taught it, by role. Logits and pooled vectors of
     all are written to ``predictions.npz``. Raises UserError if that cannot be written.
     """
-    arrays: dict[str, np.ndarray] = {
-        "labels": np.asarray(test.labels),
-        "ids": np.asarray(test.ids),
-    }
+    answers = {role: predict_split(network, test) for role, network in networks.items()}
     figures: dict[Role, dict[str, Any]] = {}
     for role, network in networks.items():
-        answers = predict_split(network, test)
-        prefix = "" if role == "student" else f"{role}_"
-        arrays |= {f"{prefix}{name}": array for name, array in _arrays(answers).items()}
         figures[role] = {
-            **evaluate(answers.logits, test.labels, test.slices),
+            **evaluate(answers[role].logits, test.labels, test.slices),
             "network": network.spec.name,
             **_cost_figures(network, folder, role),
             "map": [network.map_channels, *network.map_size],
         }
-    _write_predictions(folder, arrays)
+    write_predictions(folder.predictions, prediction_arrays(answers, test))
     between = {
         role: {**found, "title": ROLE_TITLES[role]}
         for role, found in figures.items()
@@ -79,17 +74,25 @@ def _cost_figures(network: Network, folder: RunFolder, role: Role) -> dict[str, 
     }
 
 
-def _arrays(answers: Predictions) -> dict[str, np.ndarray]:
-    return {"logits": _half(answers.logits), "pooled": _half(answers.pooled)}
+def prediction_arrays(answers: Mapping[Role, Predictions], split: Split) -> dict[str, np.ndarray]:
+    """What ``predictions.npz`` holds, by name: ARCHITECTURE.md lists it."""
+    arrays = {"labels": np.asarray(split.labels), "ids": np.asarray(split.ids)}
+    for name, values in split.slices.items():
+        arrays[f"slice_{name}"] = np.asarray(values, dtype=str)
+    for role, found in answers.items():
+        prefix = "" if role == "student" else f"{role}_"
+        arrays |= {f"{prefix}logits": _half(found.logits), f"{prefix}pooled": _half(found.pooled)}
+    return arrays
+
+
+def write_predictions(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write ``path``, atomically. Raises UserError if that is not possible."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
 
 
 def _half(values: Tensor) -> np.ndarray:
     """As fp16, or as they are where a badly trained network gives more than fp16 can hold."""
     half = values.half()
     return (half if torch.isfinite(half).all() else values).numpy()
-
-
-def _write_predictions(folder: RunFolder, arrays: dict[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(folder.predictions, buffer.getvalue())

@@ -146,6 +146,10 @@ class RunFolder(StatusFolder):
         """The file of the network that has this role in the arm."""
         return self.path / f"{role}.safetensors"
 
+    def predictions_of(self, split: str) -> Path:
+        """The file of what the run's networks say of a split's images."""
+        return self.predictions if split == "test" else self.path / f"predictions-{split}.npz"
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folder with its ``config.yaml``; raises ``UserError`` if it holds a run."""
         # Weights without their configuration are somebody's too: nothing is ever trained over.

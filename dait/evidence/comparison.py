@@ -25,6 +25,7 @@ from dait.evidence.placement import Tsne, place, write_tsne
 from dait.evidence.records import (
     INTERMEDIATE,
     VLM,
+    classes_around,
     intermediate_run,
     read_seed,
     read_study,
@@ -227,15 +228,7 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
     arm, key = student.description.arm, path.resolve().name
     members.append(Member(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network
-    classes = _classes_around(path, keys)
+    classes = classes_around(path)
+    if tuple(info.key for info in classes) != keys:
+        classes = tuple(ClassInfo(key, key) for key in keys)
     return NetworkRow(members, classes, student.description.image_size, networks)
-
-
-def _classes_around(run: Path, keys: tuple[str, ...]) -> tuple[ClassInfo, ...]:
-    """The classes as the study around a run names them, where it is the same list."""
-    study = run.resolve().parent
-    if (study / "study.json").is_file():
-        rows = StudyFolder(study).description().get("classes", [])
-        if tuple(row.get("key") for row in rows) == keys:
-            return tuple(ClassInfo(row["key"], row["name"], row.get("group")) for row in rows)
-    return tuple(ClassInfo(key, key) for key in keys)

@@ -22,6 +22,10 @@ VLM, INTERMEDIATE = "vlm", "intermediate"
 ARM_ORDER = ("direct", "independent", "vl2lite", "kd", "takd", "dait")
 """The order of the arms in a row; others follow in the study's own."""
 
+SLICE = "slice_"
+"""What the name of an array begins with that cuts the split: the slice's own name follows."""
+_ENDS = ("logits", "pooled")
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -87,17 +91,11 @@ def read_study(folder: StudyFolder) -> StudyRecord:
         raise UserError(problem)
     description = folder.description()
     try:
-        classes = tuple(
-            ClassInfo(str(row["key"]), str(row["name"]), row.get("group"))
-            for row in description["classes"]
-        )
+        classes = _classes(folder)
         listed = [(str(row["arm"]), int(row["seed"])) for row in description["runs"]]
         recipe = parse_recipe(description["recipe"], str(folder.path / "study.json"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{folder.path / 'study.json'} is damaged ({type(error).__name__}: {error}); train "
-            "the study again."
-        ) from error
+        raise _damaged(folder, error) from error
     runs: dict[int, list[RunRecord]] = {}
     for (arm, seed), run in zip(listed, folder.runs(), strict=True):
         result = run.result()
@@ -198,20 +196,30 @@ def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, np.ndarray
     return arrays
 
 
-def _predictions(run: RunRecord, classes: int) -> dict[str, np.ndarray]:
-    path = run.folder.predictions
+def read_predictions(path: Path, classes: int | None = None) -> dict[str, np.ndarray]:
+    """``predictions.npz``, or its like of another split, by the names in ARCHITECTURE.md.
+
+    classes: how many there are; None takes the logits' word for it. Raises ``UserError`` where the
+    file is missing or damaged, or its arrays do not fit together.
+    """
     arrays = read_arrays(path, ("logits", "labels", "ids", "pooled"))
     labels, count = arrays["labels"], len(arrays["labels"])
+    classes = arrays["logits"].shape[-1] if classes is None else classes
     inside = labels.dtype.kind == "i" and count and 0 <= labels.min() <= labels.max() < classes
     _require(bool(inside), path, f"its labels are not those of {classes} classes")
-    for name in ("logits", "ids", "pooled", "intermediate_logits", "intermediate_pooled"):
-        if name in arrays:
-            shape = arrays[name].shape
+    for name, array in arrays.items():
+        shape = array.shape
+        if name.endswith("logits"):
+            _require(shape == (count, classes), path, f"{name} {shape} for {classes} classes")
+        elif name == "ids" or name.endswith("pooled") or name.startswith(SLICE):
             _require(shape[:1] == (count,), path, f"{name} {shape} for {count} images")
-            if name.endswith("logits"):
-                _require(shape == (count, classes), path, f"{name} {shape} for {classes} classes")
-    both = ("intermediate_logits" in arrays) == ("intermediate_pooled" in arrays)
-    _require(both, path, "it has half of the intermediate teacher's arrays")
+    roles = [{name.removesuffix(end) for name in arrays if name.endswith(end)} for end in _ENDS]
+    _require(roles[0] == roles[1], path, "it has half of the arrays of a network that taught")
+    return arrays
+
+
+def _predictions(run: RunRecord, classes: int) -> dict[str, np.ndarray]:
+    arrays = read_predictions(run.folder.predictions, classes)
     recorded = run.result.get(INTERMEDIATE) is not None
     _require(
         recorded or "intermediate_logits" not in arrays,
@@ -219,6 +227,34 @@ def _predictions(run: RunRecord, classes: int) -> dict[str, np.ndarray]:
         "it says nothing of the intermediate teacher",
     )
     return arrays
+
+
+def classes_around(run: Path) -> tuple[ClassInfo, ...]:
+    """The classes as the study around a run names them; empty where none does.
+
+    Raises ``UserError`` where that study is damaged.
+    """
+    study = StudyFolder(run.resolve().parent)
+    if not (study.path / "study.json").is_file() or "classes" not in study.description():
+        return ()
+    return _classes(study)
+
+
+def _classes(study: StudyFolder) -> tuple[ClassInfo, ...]:
+    try:
+        return tuple(
+            ClassInfo(str(row["key"]), str(row["name"]), row.get("group"))
+            for row in study.description()["classes"]
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(study, error) from error
+
+
+def _damaged(study: StudyFolder, error: Exception) -> UserError:
+    return UserError(
+        f"{study.path / 'study.json'} is damaged ({type(error).__name__}: {error}); train the "
+        "study again."
+    )
 
 
 def _require(fine: bool, path: Path, reason: str) -> None:
