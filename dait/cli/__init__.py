@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         data,
         explain,
         export,
+        localise,
         merge,
         networks,
         predict,
@@ -62,7 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(train, study, study_tasks, sweep, predict, explain, merge, export, data),
+        *(train, study, study_tasks, sweep),
+        *(predict, explain, localise, merge, export, data),
         *(teacher, networks, backbone, cache, bench),
     ):
         module.register(commands)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dait.evidence.localisation import localise
+from dait.evidence.localisation.scores import localise
 
 PARTS = ("bill", "wing")
 

@@ -1,0 +1,126 @@
+"""``python -m dait localise``: do the networks of a study look at the object, and at its marks?"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dait.errors import UserError
+from dait.runs import to_json
+
+if TYPE_CHECKING:
+    from dait.evidence.localisation.results import ArmDifference, ArmLocalisation, Measurement
+
+
+def register(commands: Any) -> None:
+    """Add ``localise`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "localise",
+        help="how much of their heatmaps networks put on the object",
+        description="Explains a fixed sample of the test split by every network whose weights are "
+        "in the folder, and judges the raw maps by masks or boxes: the share of the relevance on "
+        "the object and, in the Field Guide, on the parts that tell a species from its family, "
+        "each beside the share of the image that these take up; pointing game; relevance rank "
+        "accuracy; and by ROAD, whether the answer hangs on what a map marks. Averages over each "
+        "arm with 95 %% intervals, and paired differences of arms. Kept in the folder's "
+        "localisation.json and localisation.npz, and not measured twice. (What can still be read "
+        "of the habitat from a network: teacher probe --study.)",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="STUDY_OR_RUN",
+        help="the folder of a study, all its seeds, or of a run",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="gradcam, gradcam++, hirescam, layercam, eigencam or finercam (default: gradcam for "
+        "feature maps, layercam for transformers)",
+    )
+    parser.add_argument(
+        "--target",
+        choices=("true", "predicted"),
+        default="true",
+        help="the class to explain (default: the true one, the same question to every network)",
+    )
+    parser.add_argument(
+        "--images", type=int, default=500, metavar="N", help="of the test split (default: 500)"
+    )
+    parser.add_argument(
+        "--road",
+        type=int,
+        default=100,
+        metavar="N",
+        help="images to judge by ROAD, the slowest part; 0: none (default: 100)",
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, or read what was measured before, and print it."""
+    if args.images < 2:
+        raise UserError(f"--images is a number from 2, not {args.images}.")
+    if args.road < 0:
+        raise UserError(f"--road is a number from 0, not {args.road}.")
+    from dait.evidence.localisation.measure import measure
+    from dait.evidence.localisation.results import Settings
+    from dait.evidence.localisation.subjects import subjects_of
+    from dait.sinks import TerminalSink
+    from dait.workbench import open_data
+
+    settings = Settings(
+        method=args.method, target=args.target, images=args.images, road_images=args.road
+    )
+    found = {}
+    with closing(TerminalSink()) as terminal:
+        for folder in args.folders:
+            subjects = subjects_of(folder)
+            data = open_data(subjects.recipe, terminal)
+            found[str(folder)] = measurement = measure(subjects, data, settings, terminal)
+            print("\n".join(_lines(folder, measurement)))
+    if args.json:
+        print(to_json({name: m.model_dump(mode="json") for name, m in found.items()}))
+    return 0
+
+
+def _lines(folder: Path, found: Measurement) -> list[str]:
+    from dait.evidence.localisation.results import FIGURES
+
+    words = {"true": "their true class", "predicted": "what each network predicts"}
+    lines = [f"{folder}: {found.sample} test images, {words[found.settings.target]}"]
+    for name, title in FIGURES.items():
+        if not any(name in arm.estimates for arm in found.arms):
+            continue
+        area = {"mass": found.area, "part_mass": found.part_area}.get(name)
+        beside = "" if area is None else f" (share of the image: {area.value:.1%})"
+        lines.append(f"{title}{beside}")
+        lines += [f"  {_arm(arm, name)}" for arm in found.arms if name in arm.estimates]
+        lines += [f"  {_difference(d, name)}" for d in found.differences if name in d.estimates]
+    counts = [f"{arm.title} {arm.empty}" for arm in found.arms if arm.empty]
+    if counts:
+        lines.append(f"empty maps, left out: {', '.join(counts)}")
+    return lines
+
+
+def _arm(arm: ArmLocalisation, name: str) -> str:
+    estimate, seeds = arm.estimates[name], arm.by_seed[name]
+    each = [f"{value:.1%}" for value in seeds if value is not None]
+    apart = f"; seeds {', '.join(each)}" if len(each) > 1 else ""
+    return (
+        f"{arm.title:<24}{estimate.value:>7.1%}  ({estimate.low:.1%} to {estimate.high:.1%})"
+        f"  {arm.method}{apart}"
+    )
+
+
+def _difference(difference: ArmDifference, name: str) -> str:
+    from dait.evidence.palette import arm_title
+
+    estimate = difference.estimates[name]
+    pair = f"{arm_title(difference.first)} − {arm_title(difference.second)}"
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{pair}: {100 * estimate.value:+.1f} points ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,68 @@
+"""The figures of every image, kept in ``localisation.npz``: nothing is looked at twice."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dait.files import write_atomically
+
+FILE_NAME = "localisation.npz"
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class KeptFigures:
+    """Arrays by network and by what they were made of, called ``<network>/<made of>/<figure>``.
+
+    A damaged file counts as none: everything in it can be measured again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._arrays = _read(self.path)
+
+    def get(self, network: str, made_of: str) -> dict[str, np.ndarray] | None:
+        """The arrays by figure, or None."""
+        prefix = f"{network}/{made_of}/"
+        found = {
+            name.removeprefix(prefix): array
+            for name, array in self._arrays.items()
+            if name.startswith(prefix)
+        }
+        return found or None
+
+    def put(self, network: str, made_of: str, arrays: Arrays) -> None:
+        """Keep arrays and write the file. Raises ``UserError`` where it cannot be written."""
+        for figure, array in arrays.items():
+            self._arrays[f"{network}/{made_of}/{figure}"] = array
+        self._write()
+
+    def forget_all_but(self, made_of: Iterable[str]) -> None:
+        """Drop what belongs to none of these, such as the figures of weights that are gone."""
+        wanted = set(made_of)
+        kept = {n: array for n, array in self._arrays.items() if n.split("/")[1] in wanted}
+        if len(kept) < len(self._arrays):
+            self._arrays = kept
+            self._write()
+
+    def _write(self) -> None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **self._arrays)  # type: ignore[arg-type]
+        write_atomically(self.path, buffer.getvalue())
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return {}
+    return {name: array for name, array in arrays.items() if name.count("/") == 2}

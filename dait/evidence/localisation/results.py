@@ -1,0 +1,161 @@
+"""Where a study's networks look, as it is kept in ``localisation.json``.
+
+Imports nothing heavy: the app reads these files before torch is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dait.errors import UserError
+
+VERSION = 1
+"""Raised when what is measured changes: kept figures are then measured anew."""
+
+FILE_NAME = "localisation.json"
+FIGURES: dict[str, str] = {
+    "mass": "relevance on the object",
+    "part_mass": "relevance on its distinguishing parts",
+    "pointing": "pointing game",
+    "rank": "relevance rank accuracy",
+    "road": "ROAD",
+}
+"""What is averaged, and its name for people; see ``scores.Localisation`` and ``faithfulness``."""
+
+Target = Literal["true", "predicted"]
+
+
+class Record(BaseModel):
+    """A part of the file: unknown keys are errors, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(Record):
+    """A mean over ``count`` images with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int = Field(ge=1)
+
+
+class Settings(Record):
+    """What was asked.
+
+    method: a key of ``heatmaps.METHODS``, None for each network's default. target: explain the
+    images' true class or what each network predicts. images: how many of the test split, stratified
+    by class with a fixed seed; road_images: how many of these are judged by ROAD too.
+
+    The true class is the default because it is the comparable one: every network answers the same
+    question about the same image. With the predicted class, a network that is wrong explains
+    another bird than its neighbour, and the figure mixes where it looks with what it believes.
+    """
+
+    method: str | None = None
+    target: Target = "true"
+    images: int = Field(500, ge=2)
+    road_images: int = Field(100, ge=0)
+
+
+class NetworkLocalisation(Record):
+    """One network. estimates: by ``FIGURES``, without those that could not be had.
+
+    seed: None for the frozen teacher. method: the one used. made_of: names everything that the
+    figures depend on, and the arrays of ``localisation.npz``. scored, empty, unmasked: images with
+    figures, with a map that is zero everywhere, and without an object in sight.
+    """
+
+    key: str
+    role: str
+    title: str
+    seed: int | None
+    method: str
+    made_of: str
+    estimates: dict[str, Estimate]
+    scored: int
+    empty: int
+    unmasked: int
+
+
+class ArmLocalisation(Record):
+    """All seeds of an arm, or of what taught it: each image's mean over the seeds, averaged.
+
+    The interval is over images, for these very networks; ``by_seed`` has the mean of every seed in
+    the order of ``seeds``, which shows how much another training changes. seeds: empty for the
+    frozen teacher.
+    """
+
+    role: str
+    title: str
+    method: str
+    seeds: tuple[int, ...]
+    estimates: dict[str, Estimate]
+    by_seed: dict[str, tuple[float | None, ...]]
+    empty: int
+
+
+class ArmDifference(Record):
+    """``first`` less ``second``, two students' arms, on the images that both could be scored on."""
+
+    first: str
+    second: str
+    seeds: tuple[int, ...]
+    estimates: dict[str, Estimate]
+
+
+class Measurement(Record):
+    """Everything about one ``settings``.
+
+    sample: test images looked at. area, part_area: the share of the image that the object and its
+    distinguishing parts take up, which is what a map that is the same everywhere scores as
+    ``mass`` and ``part_mass``; part_area is None for data whose parts are not known.
+    """
+
+    version: int = VERSION
+    settings: Settings
+    data: str
+    image_size: int
+    sample: int
+    area: Estimate | None
+    part_area: Estimate | None
+    networks: tuple[NetworkLocalisation, ...]
+    arms: tuple[ArmLocalisation, ...]
+    differences: tuple[ArmDifference, ...]
+
+
+class _File(Record):
+    version: int
+    measurements: tuple[Measurement, ...]
+
+
+class _OnlyVersion(BaseModel):
+    version: int
+
+
+def read_localisation(folder: Path) -> tuple[Measurement, ...]:
+    """What is kept in a study's or a run's folder; the newest last, empty where there is none.
+
+    Raises ``UserError`` for a damaged file.
+    """
+    path = folder / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+        if _OnlyVersion.model_validate_json(text).version != VERSION:
+            return ()
+        return _File.model_validate_json(text).measurements
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(
+            f"{path} is damaged ({str(error).splitlines()[0]}). Delete it and measure again: "
+            f"python -m dait localise {folder}."
+        ) from error
+
+
+def written(measurements: tuple[Measurement, ...]) -> str:
+    """The text of ``localisation.json``."""
+    return _File(version=VERSION, measurements=measurements).model_dump_json(indent=1) + "\n"

@@ -1,0 +1,57 @@
+"""The test images that every network is asked about, with their objects marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from dait.data.augment import ViewPolicy, view_batch
+from dait.data.base import Dataset, Split
+from dait.evidence.embeddings import stratified_sample
+from dait.evidence.localisation.intervals import mean_interval
+from dait.evidence.localisation.objects import object_labels
+from dait.evidence.localisation.results import Estimate
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``n`` test images. indices: ``(n,)`` into the split; objects: as of ``object_labels``."""
+
+    split: Split
+    indices: np.ndarray
+    objects: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """``(n,)`` int64, the true classes."""
+        return np.asarray(self.split.labels)[self.indices]
+
+    def images(self, places: np.ndarray | range) -> Tensor:
+        """``(b, 3, S, S)`` in [0, 1]: the images at these places of the sample."""
+        chosen = self.indices[places]
+        pixels = np.array(self.split.images[chosen])
+        return view_batch(pixels, chosen, 0, ViewPolicy("original"), 0)
+
+    def some(self, count: int) -> np.ndarray:
+        """Places of at most ``count`` images of the sample, stratified by class again."""
+        return stratified_sample(self.labels, count, seed=1)
+
+    def area(self, least: int) -> Estimate | None:
+        """The share of the image that labels from ``least`` on take up, where they are seen."""
+        shares = (self.objects >= least).mean(axis=(1, 2))
+        return mean_interval(np.where(shares > 0, shares, np.nan))
+
+
+def sample_of(data: Dataset, count: int) -> Sample:
+    """At most ``count`` images of the test split, always the same ones.
+
+    Raises ``UserError`` for data that marks no objects.
+    """
+    split = data.split("test")
+    indices = stratified_sample(np.asarray(split.labels), count)
+    return Sample(split, indices, object_labels(data, split, indices))

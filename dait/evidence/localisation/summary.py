@@ -1,0 +1,86 @@
+"""From figures of every image to means and differences with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from dait.evidence.localisation.intervals import mean_interval, over_seeds
+from dait.evidence.localisation.results import (
+    FIGURES,
+    ArmDifference,
+    ArmLocalisation,
+    Estimate,
+    NetworkLocalisation,
+)
+from dait.evidence.records import INTERMEDIATE, VLM
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def estimates(arrays: Arrays) -> dict[str, Estimate]:
+    """The mean of every one of ``FIGURES`` that some image could be scored by."""
+    found = {name: mean_interval(arrays[name]) for name in FIGURES if name in arrays}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def arms(
+    networks: Sequence[NetworkLocalisation], arrays: Mapping[str, Arrays]
+) -> tuple[ArmLocalisation, ...]:
+    """Every role's networks together; ``arrays`` goes by the network's key."""
+    rows = []
+    for role, own in _by_role(networks).items():
+        merged = _merged([arrays[network.key] for network in own])
+        rows.append(
+            ArmLocalisation(
+                role=role,
+                title=own[0].title,
+                method=own[0].method,
+                seeds=tuple(network.seed for network in own if network.seed is not None),
+                estimates=estimates(merged),
+                by_seed={
+                    name: tuple(_value(network.estimates.get(name)) for network in own)
+                    for name in merged
+                },
+                empty=sum(network.empty for network in own),
+            )
+        )
+    return tuple(rows)
+
+
+def differences(
+    networks: Sequence[NetworkLocalisation], arrays: Mapping[str, Arrays]
+) -> tuple[ArmDifference, ...]:
+    """Every two arms of students on the same images, over the seeds that both have."""
+    students = {r: own for r, own in _by_role(networks).items() if r not in (VLM, INTERMEDIATE)}
+    found = []
+    for second, first in combinations(students, 2):
+        by_seed = [{network.seed: network.key for network in students[r]} for r in (first, second)]
+        seeds = sorted(seed for seed in by_seed[0] if seed is not None and seed in by_seed[1])
+        if seeds:
+            one, other = (_merged([arrays[keys[seed]] for seed in seeds]) for keys in by_seed)
+            paired = {name: one[name] - other[name] for name in one if name in other}
+            found.append(
+                ArmDifference(
+                    first=first, second=second, seeds=tuple(seeds), estimates=estimates(paired)
+                )
+            )
+    return tuple(found)
+
+
+def _merged(runs: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    names = [name for name in FIGURES if all(name in run for run in runs)]
+    return {name: over_seeds([run[name] for run in runs]) for name in names}
+
+
+def _by_role(networks: Sequence[NetworkLocalisation]) -> dict[str, list[NetworkLocalisation]]:
+    found: dict[str, list[NetworkLocalisation]] = {}
+    for network in networks:
+        found.setdefault(network.role, []).append(network)
+    return found
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
