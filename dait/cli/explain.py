@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from dait.evidence.row import Explanation, NetworkRow
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PREDICTED, TRUE = "predicted", "true"
+
+MAPS = (
+    "also write raw maps: an array (h, w) for every network, called as in the output (vlm, "
+    "intermediate, dait-s0; with its folder's name or number before it where several folders are "
+    "given), never negative and not scaled; a network without a map is left out; and image, "
+    "(S, S, 3), as the first network saw it"
+)
 
 
 class Cell(NamedTuple):
@@ -49,7 +57,11 @@ def register(commands: Any) -> None:
         metavar="RUN_OR_STUDY",
         help="the folder of a finished study (all its networks), or of a run",
     )
-    parser.add_argument("--image", type=Path, required=True, metavar="FILE", help="the photograph")
+    picture = parser.add_mutually_exclusive_group(required=True)
+    picture.add_argument("--image", type=Path, metavar="FILE", help="the photograph")
+    picture.add_argument(
+        "--index", type=int, metavar="N", help="instead: a test image of the study, from 0"
+    )
     parser.add_argument(
         "--method",
         metavar="NAME",
@@ -58,16 +70,23 @@ def register(commands: Any) -> None:
     )
     parser.add_argument(
         "--target",
+        default=PREDICTED,
         metavar="CLASS",
-        help="the class to explain: key, name or number (default: what each network predicts)",
+        help="what to explain: predicted (by each network itself; the default), true (with "
+        "--index), a class by its key, name or number, or a sentence, which only a teacher that "
+        "reads text can look for",
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="the layer to explain, as the network's library calls it, say layer3 (default: each "
+        "network's last one that is a map); a wrong name is answered with the right ones",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="which seed of a study")
     parser.add_argument(
         "--out", type=Path, default=Path("row.png"), help="the picture (default: %(default)s)"
     )
-    parser.add_argument(
-        "--npz", type=Path, metavar="FILE", help="also write every network's raw, unscaled map"
-    )
+    parser.add_argument("--npz", type=Path, metavar="FILE", help=MAPS)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -79,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     cells = _cells(args)
     if all(cell.found.note for cell in cells):
         raise UserError(cells[0].found.note)
-    write_atomically(args.out, _encoded(_picture(cells, args.target is not None), args.out))
+    write_atomically(args.out, _encoded(_picture(cells, args.target != PREDICTED), args.out))
     if args.npz is not None:
         write_atomically(args.npz, _packed(cells))
     facts = [_facts(cell) for cell in cells]
@@ -87,21 +106,22 @@ def run(args: argparse.Namespace) -> int:
         print(f"{fact['network']:<24}{_words(fact)}")
     print(f"Written: {args.out}" + (f" and {args.npz}" if args.npz is not None else ""))
     if args.json:
-        line = {"image": args.image, "out": args.out, "npz": args.npz, "networks": facts}
+        asked = {"image": args.image, "index": args.index, "method": args.method}
+        asked |= {"target": args.target, "layer": args.layer}
+        line = {**asked, "out": args.out, "npz": args.npz, "networks": facts}
         print(to_json(line))
     return 0
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
-    from dait.data.decode import decode_image
     from dait.evidence.comparison import open_row
 
     cells = []
     for folder in args.folders:
         row = open_row(folder, args.seed)
-        image = decode_image(args.image, row.image_size)
-        target = row.class_index(args.target) if args.target is not None else None
-        for found in row.explain(image, args.method, target):
+        image, truth = _image(args, folder, row)
+        target = _target(args.target, row, truth)
+        for found in row.explain(image, args.method, target, args.layer):
             # Two studies may both hold a dait-s0: with several folders each name says which.
             several = len(args.folders) > 1 and folder.resolve().name != found.member.key
             prefix = f"{folder.resolve().name}/" if several else ""
@@ -112,11 +132,41 @@ def _cells(args: argparse.Namespace) -> list[Cell]:
     return [cell._replace(name=f"{number}/{cell.name}") for number, cell in enumerate(cells, 1)]
 
 
+def _image(
+    args: argparse.Namespace, folder: Path, row: NetworkRow
+) -> tuple[np.ndarray, int | None]:
+    """What the row looks at, and its true class where that is known."""
+    from dait.data.decode import decode_image
+    from dait.evidence.comparison import Comparison
+
+    if args.index is None:
+        return decode_image(args.image, row.image_size), None
+    if not isinstance(row, Comparison):
+        raise UserError(
+            f"--index is a test image of a study, and {folder} is a run. Give its study, or a "
+            "photograph with --image."
+        )
+    return row.test_image(args.index)
+
+
+def _target(asked: str, row: NetworkRow, truth: int | None) -> int | str | None:
+    if asked == PREDICTED:
+        return None
+    if asked != TRUE:
+        return row.class_or_sentence(asked)
+    if truth is None:
+        raise UserError(
+            "Which class a photograph shows is not known here: --target true goes with --index, a "
+            "test image. Or name the class."
+        )
+    return truth
+
+
 def _picture(cells: list[Cell], one_target: bool) -> Image.Image:
     from dait.evidence.overlay import heatmap_row, overlay
 
     first = cells[0]
-    asked = f"heatmaps of {first.row.classes[first.found.target].name}" if one_target else ""
+    asked = f"heatmaps of {_explained(_facts(first))}" if one_target else ""
     entries = [("Image", asked, first.image)]
     for cell in cells:
         title = cell.found.member.title
@@ -129,13 +179,16 @@ def _picture(cells: list[Cell], one_target: bool) -> Image.Image:
 
 def _facts(cell: Cell) -> dict[str, Any]:
     found, info = cell.found, cell.row.classes[cell.found.target]
+    target = {"index": found.target, "key": info.key, "name": info.name}
     return {
         "network": cell.name,
         "folder": cell.folder,
         "role": found.member.role,
         "title": found.member.title,
         "top": cell.row.named(found.top),
-        "target": {"index": found.target, "key": info.key, "name": info.name},
+        "target": None if found.sentence else target,
+        "sentence": found.sentence,
+        "similarity": found.similarity,
         "map": list(found.raw.shape),
         "maximum": float(found.raw.max(initial=0.0)),
         "empty": found.empty,
@@ -145,10 +198,15 @@ def _facts(cell: Cell) -> dict[str, Any]:
 
 def _words(fact: Mapping[str, Any]) -> str:
     """What the network says, and what its heatmap explains where that is something else."""
-    target = fact["target"]
-    if not fact["top"] or fact["note"] or target["index"] == fact["top"][0]["index"]:
+    if not fact["top"] or fact["note"]:
         return _verdict(fact)
-    return f"{_verdict(fact)}; heatmap of {target['name']}"
+    if not fact["sentence"] and fact["target"]["index"] == fact["top"][0]["index"]:
+        return _verdict(fact)
+    return f"{_verdict(fact)}; heatmap of {_explained(fact)}"
+
+
+def _explained(fact: Mapping[str, Any]) -> str:
+    return f"“{fact['sentence']}”" if fact["sentence"] else str(fact["target"]["name"])
 
 
 def _verdict(fact: Mapping[str, Any]) -> str:
@@ -156,6 +214,8 @@ def _verdict(fact: Mapping[str, Any]) -> str:
         return str(fact["note"])
     best = fact["top"][0]
     says = f"{best['name']} {best['probability']:.0%}"
+    if fact["similarity"] is not None:
+        says = f"similarity {fact['similarity']:.2f}"
     if fact["note"]:
         return f"{says}; {fact['note']}"
     return f"{says}; the heatmap is empty" if fact["empty"] else says
