@@ -42,7 +42,8 @@ class Prompts:
     """
 
     templates: tuple[str, ...] = ()
-    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # A dictionary has no hash, and prompts need one: a page's state is hashed to see its changes.
+    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if len(self.templates) > MOST_TEMPLATES:

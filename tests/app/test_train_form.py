@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio.utils import deep_hash
 
 from app.place import SPACE_LIMITS, Place
 from app.train_form import (
@@ -184,3 +185,9 @@ def test_the_recipe_stays_where_it_suits_the_data() -> None:
     assert recipe_for("folder:fruit", "quick") == "quick"
     assert recipe_for("folder:fruit", "demo") == "quick"
     assert recipe_for("folder:fruit", "../evil") == "quick"
+
+
+def test_the_page_can_see_whether_what_is_handed_over_has_changed() -> None:
+    written = Prompts(("a {}",), {"owl": ("a round head",)})
+    states = [Handed("photos.zip", 48, "a-teacher", written), Handed("photos.zip", 64, "", written)]
+    assert deep_hash(states[0]) != deep_hash(states[1])
