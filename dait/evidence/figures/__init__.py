@@ -9,8 +9,11 @@ share two arguments: ``dark`` is True or False on a page whose theme is known an
 from dait.evidence.figures.attributes import attribute_bars
 from dait.evidence.figures.bars import accuracy_bars, slices_bars
 from dait.evidence.figures.bubble import bubble, bubble_rows
+from dait.evidence.figures.confusion import confusion_panels
 from dait.evidence.figures.counts import counts_bars
 from dait.evidence.figures.curves import learning_curves
+from dait.evidence.figures.gains import gain_bars
+from dait.evidence.figures.reliability import reliability_panels
 from dait.evidence.figures.similarity import similarity_panels
 from dait.evidence.figures.tsne import tsne_panels
 
@@ -19,8 +22,11 @@ __all__ = [
     "attribute_bars",
     "bubble",
     "bubble_rows",
+    "confusion_panels",
     "counts_bars",
+    "gain_bars",
     "learning_curves",
+    "reliability_panels",
     "similarity_panels",
     "slices_bars",
     "tsne_panels",
