@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         bench,
         cache,
         data,
+        evaluate,
         explain,
         export,
         localise,
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         *(train, study, study_tasks, sweep),
-        *(predict, explain, localise, merge, export, data),
+        *(evaluate, predict, explain, localise, merge, export, data),
         *(teacher, networks, backbone, cache, bench),
     ):
         module.register(commands)

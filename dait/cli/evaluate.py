@@ -1,0 +1,179 @@
+"""``python -m dait evaluate``: the figures of runs on a split, alone and against one another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dait.data.base import SPLITS
+from dait.errors import UserError
+from dait.files import write_atomically
+from dait.runs import to_json
+
+if TYPE_CHECKING:
+    from dait.evidence.run_figures import Evaluated
+
+SHOWN = 5
+"""Pairs and classes that are printed; the JSON has all."""
+
+
+def register(commands: Any) -> None:
+    """Add ``evaluate`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "evaluate",
+        help="measure runs on a split: accuracy, calibration, confusions, tests between arms",
+        description="Prints the figures of a run on a split. Of several runs, also means over "
+        "seeds, McNemar's test between arms on the same images, and gains class by class. What the "
+        "networks say is kept in the run's folder (predictions.npz, predictions-val.npz, ...), so "
+        "that nothing is computed twice. A study's run that cannot be evaluated is told and left "
+        "out.",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the folder of a run, or of a study (all its runs)",
+    )
+    parser.add_argument("--split", default="test", choices=SPLITS, help="default: %(default)s")
+    parser.add_argument(
+        "--against",
+        metavar="ARM",
+        help="the arm that gains are counted from (default: direct, where it is there)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the JSON")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
+    from dait.evidence.run_figures import details_as_json, run_as_json
+
+    found, left_out, alone = _evaluated(args)
+    if alone:
+        if args.against is not None:
+            raise UserError("--against compares arms, and there is one run only; name others too.")
+        (one,) = found
+        line: dict[str, Any] = {**run_as_json(one), **details_as_json(one)}
+        _print_run(line)
+    else:
+        line = _together(found, left_out, args)
+        _print_arms(line)
+    if args.out is not None:
+        write_atomically(args.out, to_json(line, indent=1) + "\n")
+        print(f"Written: {args.out}")
+    if args.json:
+        print(to_json(line))
+    return 0
+
+
+def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
+    """The runs, those that are left out and why, and whether one run alone was asked for."""
+    from dait.evidence.run_figures import evaluate_run, runs_in
+    from dait.sinks import TerminalSink
+
+    found: list[Evaluated] = []
+    left_out: list[dict[str, str]] = []
+    seen: set[Path] = set()
+    with closing(TerminalSink()) as terminal:
+        for folder in args.folders:
+            for one in runs_in(folder):
+                if one.path.resolve() in seen:
+                    continue
+                seen.add(one.path.resolve())
+                try:
+                    found.append(evaluate_run(one, args.split, terminal))
+                except UserError as error:
+                    if one.path == folder:  # asked for by name
+                        raise
+                    left_out.append({"run": str(one.path), "reason": str(error)})
+                    print(f"dait: without {one.path.name}: {error}", file=sys.stderr)
+    if not found:
+        raise UserError(f"None of the {len(seen)} runs can be evaluated on the {args.split} split.")
+    return found, left_out, len(seen) == 1
+
+
+def _together(
+    found: list[Evaluated], left_out: list[dict[str, str]], args: argparse.Namespace
+) -> dict[str, Any]:
+    from dait.evidence.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
+    from dait.evidence.run_figures import run_as_json
+
+    groups = by_arm(found)
+    name = args.against
+    if name is None and len(groups) > 1 and DIRECT in [group.name for group in groups]:
+        name = DIRECT
+    against = None if name is None else arm_named(groups, name)
+    return {
+        "split": args.split,
+        "runs": [run_as_json(one) for one in found],
+        **arms_as_json(groups, against),
+        "left_out": left_out,
+    }
+
+
+def _print_run(line: Mapping[str, Any]) -> None:
+    low, high = line["top1_interval"] or (None, None)
+    interval = "" if low is None else f" (95% interval {low:.1%} to {high:.1%})"
+    print(
+        f"{line['run']}: {line['arm']}, seed {line['seed']}, {line['n']:,} {line['split']} images"
+    )
+    print(f"  {'top-1':<16}{line['top1']:.1%}{interval}")
+    for name, title in _TITLES.items():
+        if line[name] is not None:
+            print(f"  {title:<16}{line[name]:.1%}")
+    for role, own in line["between"].items():
+        print(f"  {f'top-1 of its {role}':<16}  {own['top1']:.1%}")
+    for name, values in line["slices"].items():
+        print(f"  by {name}: " + ", ".join(f"{value} {top1:.1%}" for value, top1 in values.items()))
+    if line["missing"]:
+        print(f"  {line['missing']}")
+    for pair in (line["confused"] or [])[:SHOWN]:
+        print(
+            f"  {pair['label']['name']} taken for {pair['predicted']['name']}: {pair['count']} "
+            f"({pair['share']:.0%}), say {', '.join(pair['examples'][:3])}"
+        )
+
+
+_TITLES = {
+    "top5": "top-5",
+    "mean_per_class": "mean per class",
+    "macro_f1": "macro-F1",
+    "ece": "ECE",
+}
+
+
+def _print_arms(line: Mapping[str, Any]) -> None:
+    runs = line["runs"]
+    print(f"{len(runs)} runs on {runs[0]['n']:,} {line['split']} images")
+    for name, own in line["arms"].items():
+        figures = [
+            f"{title} {_spread(own[key])}"
+            for key, title in {"top1": "top-1", **_TITLES}.items()
+            if own[key] is not None
+        ]
+        seeds = ", ".join(map(str, own["seeds"]))
+        print(f"  {name:<14}{', '.join(figures)} (seed {seeds})")
+    for test in line["mcnemar"]:
+        print(
+            f"  {test['a']} over {test['b']}, seed {test['seed']}: "
+            f"{100 * test['gain']:+.1f} points, {test['only_a']} against {test['only_b']} images, "
+            f"McNemar p = {test['p']:.2g}"
+        )
+    gains = line["gains"]
+    for name, own in gains["arms"].items() if gains is not None else ():
+        rows = sorted(own["per_class"] or [], key=lambda row: -row["gain"])
+        for title, part in (("most", rows[:SHOWN]), ("least", rows[: -SHOWN - 1 : -1])):
+            if part:
+                told = ", ".join(f"{row['name']} {100 * row['gain']:+.1f}" for row in part)
+                print(f"  {name} over {gains['against']}, gains {title}: {told}")
+
+
+def _spread(value: Mapping[str, float | None]) -> str:
+    sd = value["sd"]
+    return f"{value['mean']:.1%}" + ("" if sd is None else f" ± {100 * sd:.1f}")
