@@ -62,7 +62,10 @@ def run_sweep(
     """
     recipes = [recipe.changed(setting) for setting in settings]
     rows = _begin(out, recipe)
-    for setting, changed in zip(settings, recipes, strict=True):
+    for number, (setting, changed) in enumerate(zip(settings, recipes, strict=True)):
+        if changed in recipes[:number]:
+            emit(Note(f"{setting}: the same recipe as one before, not run again"))
+            continue
         bench: Workbench | None = None
         for arm, seed in itertools.product(arms, seeds):
             if any(_is(row, setting, arm, seed) for row in rows):

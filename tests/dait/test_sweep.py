@@ -74,6 +74,14 @@ def test_what_is_there_is_not_run_again(recipe: Recipe, tmp_path: Path) -> None:
     assert len(done) == 1 and "seed 8" in done[0]
 
 
+def test_a_value_that_the_recipe_has_already_is_not_run_again(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    settings = one_factor_at_a_time({"direct.logit_weight": [recipe.direct.logit_weight]})
+    rows = run_sweep(recipe, settings, ["independent"], [7], tmp_path, ignore)
+    assert [row["setting"] for row in rows] == [{}]
+
+
 def test_a_sweep_of_another_recipe_and_an_impossible_setting_are_refused(
     recipe: Recipe, tmp_path: Path
 ) -> None:
