@@ -13,19 +13,21 @@ from dait.evidence.palette import RunLook, run_look
 NAME = "gains"
 HEIGHT = 380
 NAMES_PIXELS = 90
-MOST_NAMES = 42
+MOST_NAMES, MOST_NAMES_NARROW = 42, 14
 """With more classes than this the axis carries no names; the hover text does."""
 
 Row = Mapping[str, Any]
 
 
-def gain_bars(rows: Sequence[Row], arm: str, against: str, dark: bool | None = None) -> go.Figure:
+def gain_bars(
+    rows: Sequence[Row], arm: str, against: str, columns: int = 2, dark: bool | None = None
+) -> go.Figure:
     """The gain in accuracy on each class, in the colour of the arm that is ahead on it.
 
     rows: of ``dait.evidence.arm_figures.gain_rows``: ``index``, ``name``, ``n``, ``ours``,
     ``theirs``, ``gain`` (fractions), and ``sd`` over the seeds, drawn as a whisker, or None. arm,
-    against: an arm or a run folder's name. A dashed line marks the mean over the classes. A bar's
-    ``customdata`` is [class index, images].
+    against: an arm or a run folder's name. columns: 1 on a narrow screen, where fewer names fit. A
+    dashed line marks the mean over the classes. A bar's ``customdata`` is [class index, images].
     """
     if not rows:
         return empty_figure(NAME, "There is no seed of which both arms' answers are known.", dark)
@@ -42,7 +44,7 @@ def gain_bars(rows: Sequence[Row], arm: str, against: str, dark: bool | None = N
         name=f"mean over the classes {_points(mean)}",
         showlegend=True,
     )
-    named = len(ordered) <= MOST_NAMES
+    named = len(ordered) <= (MOST_NAMES if columns > 1 else MOST_NAMES_NARROW)
     figure.update_xaxes(
         tickvals=list(range(len(ordered))) if named else [],
         ticktext=[text(row["name"]) for row in ordered] if named else [],
@@ -54,7 +56,7 @@ def gain_bars(rows: Sequence[Row], arm: str, against: str, dark: bool | None = N
     figure.update_layout(bargap=0.2 if named else 0, showlegend=True)
     height = HEIGHT + (NAMES_PIXELS if named else 0)
     finish(figure, NAME, height, dark)
-    legend_below(figure, 3, height)
+    legend_below(figure, 3, height, columns)
     figure.update_xaxes(showgrid=False)
     figure.update_layout(margin={"t": 16})
     return figure

@@ -145,6 +145,8 @@ def test_gains_of_one_seed_have_no_whisker_and_many_classes_no_names() -> None:
     figure = gain_bars(rows, "dait", "direct")
     assert figure.data[0].error_y.visible is False and "±" not in figure.data[0].hovertext[0]
     assert figure.layout.xaxis.title.text == "60 classes" and not figure.layout.xaxis.ticktext
+    wide, narrow = (gain_bars(rows[:20], "dait", "direct", columns=columns) for columns in (2, 1))
+    assert len(wide.layout.xaxis.ticktext) == 20 and not narrow.layout.xaxis.ticktext
 
 
 def test_a_reliability_bar_ends_at_the_accuracy_and_the_gap_at_the_confidence() -> None:
