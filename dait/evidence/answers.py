@@ -146,7 +146,7 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
             )
     _tell_of_other_images(run, data, emit)
     rows = data.split(split)
-    emit(Note(f"{run.path.name}: {len(networks)} networks look at {len(rows)} {split} images"))
+    emit(Note(f"{run.path.name}: its networks look at {len(rows):,} {split} images"))
     answers = {
         role: predict_split(loaded.network.to(device()), rows) for role, loaded in networks.items()
     }
