@@ -75,6 +75,52 @@ def test_the_target_is_a_key_a_name_or_a_number(
     assert f"Did you mean {info.key}" in capsys.readouterr().err
 
 
+def test_a_sentence_is_explained_by_the_teacher_that_reads(
+    tiny_study: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--image", str(photo), "--out", str(tmp_path / "row.png"), "--json"]
+    arguments += ["--target", "a bird with a red crown", "--npz", str(tmp_path / "maps.npz")]
+    assert main(["explain", str(tiny_study), *arguments]) == 0
+    vlm, *others = last_line(capsys)["networks"]
+    assert vlm["sentence"] == "a bird with a red crown" and -1 <= vlm["similarity"] <= 1
+    assert vlm["target"] is None and vlm["note"] == ""
+    assert all("knows classes, not words" in network["note"] for network in others)
+    with np.load(tmp_path / "maps.npz") as file:
+        assert set(file.files) == {"image", "vlm"}
+    assert main(["explain", str(tiny_study / "dait-s0"), *arguments]) == 2
+    assert "only a teacher that reads text can look for" in capsys.readouterr().err
+
+
+def test_a_test_image_is_explained_by_its_true_class(
+    tiny_study: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison = Comparison(StudyFolder(tiny_study))
+    image, label = comparison.test_image(3)
+    arguments = ["explain", str(tiny_study), "--out", str(tmp_path / "row.png"), "--json"]
+    maps = ["--npz", str(tmp_path / "maps.npz")]
+    assert main([*arguments, "--index", "3", "--target", "true", *maps]) == 0
+    networks = last_line(capsys)["networks"]
+    assert {network["target"]["key"] for network in networks} == {comparison.classes[label].key}
+    with np.load(tmp_path / "maps.npz") as file:
+        np.testing.assert_array_equal(file["image"], image)
+    assert main([*arguments, "--image", str(photo), "--target", "true"]) == 2
+    assert "--target true goes with --index" in capsys.readouterr().err
+    assert main(["explain", str(tiny_study / "dait-s0"), "--index", "3"]) == 2
+    assert "--index is a test image of a study" in capsys.readouterr().err
+
+
+def test_the_layer_is_chosen_by_name(
+    tiny_study: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["explain", str(tiny_study / "dait-s0"), "--image", str(photo)]
+    run += ["--out", str(tmp_path / "row.png"), "--json"]
+    assert main([*run, "--layer", "layer1"]) == 0
+    assert [network["map"] for network in last_line(capsys)["networks"]] == [[12, 12]] * 2
+    assert main([*run, "--layer", "layr1"]) == 2
+    error = capsys.readouterr().err
+    assert "Did you mean layer1" in error and "layer2, layer3, layer4" in error
+
+
 def test_runs_of_several_studies_stand_side_by_side(
     tiny_study: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
