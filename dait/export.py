@@ -13,7 +13,7 @@ from dait.files import whole_folder
 from dait.models.checkpoint import load_network, save_network
 from dait.runs import RunFolder, StudyFolder
 
-STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json")
+STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
 RUN_FILES = ("metrics.jsonl", "result.json")
 
 

@@ -24,7 +24,7 @@ def register(commands: Any) -> None:
         "the object and, in the Field Guide, on the parts that tell a species from its family, "
         "each beside the share of the image that these take up; pointing game; relevance rank "
         "accuracy; and by ROAD, whether the answer hangs on what a map marks. Averages over each "
-        "arm with 95 %% intervals, and paired differences of arms. Kept in the folder's "
+        "arm with 95 % intervals, and paired differences of arms. Kept in the folder's "
         "localisation.json and localisation.npz, and not measured twice. (What can still be read "
         "of the habitat from a network: teacher probe --study.)",
     )

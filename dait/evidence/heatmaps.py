@@ -1,9 +1,10 @@
 """Where a network looks: the Grad-CAM family, as raw maps.
 
 The methods are those of the ``grad-cam`` package: its classes turn activations and gradients into
-a map. What the package does around that is done here instead, because it scales every map to
-[0, 1] twice (the magnitude is lost), leaves gradients on the parameters, never restores the
-training mode, fails on frozen networks and under ``no_grad``, and mixes up concurrent calls.
+a map (but see ``_principal``). What the package does around that is done here instead, because it
+scales every map to [0, 1] twice (the magnitude is lost), leaves gradients on the parameters, never
+restores the training mode, fails on frozen networks and under ``no_grad``, and mixes up concurrent
+calls.
 """
 
 from __future__ import annotations
@@ -265,17 +266,30 @@ def _cam_image(
     activations: np.ndarray,
     gradients: np.ndarray,
 ) -> np.ndarray:
-    """``(B, h, w)`` float32: the package's own map, rectified and not scaled."""
-    # No target layers: the package then sets no hooks, only its formula is used.
-    cam = _method_class(method)(network, [])
-    image = np.asarray(cam.get_cam_image(inputs, None, None, activations, gradients, False))
+    """``(B, h, w)`` float32: the method's own map, rectified and not scaled."""
     if method == "eigencam":
-        # A principal component has no sign; the larger excursion is taken as the object (our
-        # choice, after Seg-Eigen-CAM, Chung and Ying 2025).
-        flat = image.reshape(len(image), -1)
-        flipped = np.abs(flat.min(axis=1)) > np.abs(flat.max(axis=1))
-        image = np.where(flipped[:, None, None], -image, image)
+        image = _principal(activations)
+    else:
+        # No target layers: the package then sets no hooks, only its formula is used.
+        cam = _method_class(method)(network, [])
+        image = np.asarray(cam.get_cam_image(inputs, None, None, activations, gradients, False))
     return np.maximum(image, 0).astype(np.float32)
+
+
+def _principal(activations: np.ndarray) -> np.ndarray:
+    """``(B, d, h, w)`` → ``(B, h, w)``: every position on the channels' first principal component.
+
+    EigenCAM without the package, which asks for all singular vectors: of an early layer, gigabytes.
+    A component has no sign; the larger excursion is taken as the object (our choice, after
+    Seg-Eigen-CAM, Chung and Ying 2025).
+    """
+    positions = activations.reshape(*activations.shape[:2], -1).transpose(0, 2, 1)
+    centred = positions - positions.mean(axis=1, keepdims=True)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    found = left[:, :, 0] * values[:, :1]
+    flipped = np.abs(found.min(axis=1)) > np.abs(found.max(axis=1))
+    signed = np.where(flipped[:, None], -found, found)
+    return signed.reshape(len(activations), *activations.shape[2:])
 
 
 @lru_cache

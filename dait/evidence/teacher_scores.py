@@ -31,11 +31,6 @@ class TeacherScores(nn.Module):
             self.model = cast(Any, teacher).model
         self.register_buffer("prototypes", prototypes.detach().clone(), persistent=False)
 
-    @property
-    def reads_text(self) -> bool:
-        """Whether sentences can be asked for."""
-        return self.teacher.reads_text
-
     def asked(self, sentence: str) -> TeacherScores:
         """The same teacher with a sentence as one more class, the last.
 

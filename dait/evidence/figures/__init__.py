@@ -13,6 +13,7 @@ from dait.evidence.figures.confusion import confusion_panels
 from dait.evidence.figures.counts import counts_bars
 from dait.evidence.figures.curves import learning_curves
 from dait.evidence.figures.gains import gain_bars
+from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.figures.reliability import reliability_panels
 from dait.evidence.figures.similarity import similarity_panels
 from dait.evidence.figures.tsne import tsne_panels
@@ -26,6 +27,7 @@ __all__ = [
     "counts_bars",
     "gain_bars",
     "learning_curves",
+    "localisation_bars",
     "reliability_panels",
     "similarity_panels",
     "slices_bars",

@@ -115,7 +115,6 @@ class Measurement(Record):
     ``mass`` and ``part_mass``; part_area is None for data whose parts are not known.
     """
 
-    version: int = VERSION
     settings: Settings
     data: str
     image_size: int
