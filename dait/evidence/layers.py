@@ -22,8 +22,8 @@ Grid = tuple[int, int, int]
 """Rows, columns, and the tokens before those of the patches."""
 
 _MOST_PREFIX = 8  # class, distillation and register tokens
-_MOST_NAMED = 30
-_INSIDE = ("teacher", "network", "model", "visual")
+_MOST_NAMED = 20
+_INSIDE = ("teacher", "network", "model", "visual", "trunk")
 """Attributes that lead from a wrapper to the library's own network, in this order."""
 
 
@@ -108,7 +108,7 @@ def layer_names(network: Explainable, images: Tensor) -> tuple[str, ...]:
     watched = [
         module.register_forward_hook(watch(name))
         for name, module in root.named_modules()
-        if name and not _inside_attention(name)
+        if name and not isinstance(module, nn.Identity) and not _inside_attention(name)
     ]
     try:
         network(images)
@@ -124,11 +124,11 @@ def no_such_layer(network: Explainable, name: str, images: Tensor) -> UserError:
     near = difflib.get_close_matches(name, known, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     # The outer ones come first: they are those that people know.
-    listed, rest = known[:_MOST_NAMED], len(known) - _MOST_NAMED
-    more = f", and {rest} inside these" if rest > 0 else ""
+    listed, others = known[:_MOST_NAMED], known[_MOST_NAMED:]
+    inside = f", or one of {len(others)} inside these, such as {others[-1]}" if others else ""
     return UserError(
         f"‘{name}’ is no layer of this {type(_root(network)).__name__} that gives one map an "
-        f"image.{hint} Choose one of {', '.join(listed)}{more}."
+        f"image.{hint} Choose one of {', '.join(listed)}{inside}."
     )
 
 

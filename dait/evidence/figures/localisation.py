@@ -21,7 +21,7 @@ from dait.evidence.localisation.results import ArmLocalisation, Estimate, Measur
 from dait.evidence.palette import arm_colour
 
 NAME = "localisation"
-_PANEL, _GAP = 260, 110
+_PANEL, _GAP = 240, 100
 _TITLES = {"mass": "Relevance on the object", "part_mass": "Relevance on its distinguishing parts"}
 
 
@@ -50,8 +50,9 @@ def localisation_bars(
         if area is not None:
             _add_area(grid, (row, column), [_wrapped(arm.title) for arm in arms], area, ink(dark))
     grid.figure.update_yaxes(percent_axis())
+    grid.figure.update_xaxes(tickangle=0, tickfont={"size": 11})
     grid.figure.update_layout(showlegend=False, bargap=0.35)
-    height = grid.rows * _PANEL + (grid.rows - 1) * _GAP + 130
+    height = grid.rows * _PANEL + (grid.rows - 1) * _GAP + 110
     return finish(grid.figure, NAME, height, dark)
 
 
@@ -114,4 +115,4 @@ def _add_area(
 
 
 def _wrapped(title: str) -> str:
-    return "<br>".join(text(line) for line in wrap(title, 14)) or " "
+    return "<br>".join(text(line) for line in wrap(title, 12)) or " "
