@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         backbone,
         bench,
         cache,
+        compare,
         data,
         evaluate,
         explain,
@@ -65,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         *(train, study, study_tasks, sweep),
-        *(evaluate, predict, explain, localise, merge, export, data),
+        *(evaluate, compare, predict, explain, localise, merge, export, data),
         *(teacher, networks, backbone, cache, bench),
     ):
         module.register(commands)

@@ -1,0 +1,65 @@
+"""``python -m dait compare``: a report on studies and runs, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dait.errors import UserError
+from dait.files import write_atomically
+from dait.runs import to_json
+
+
+def register(commands: Any) -> None:
+    """Add ``compare`` to the commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "compare",
+        help="a report on studies and runs: one self-contained page",
+        description="Writes one page with everything that is known of studies and runs: accuracy "
+        "with intervals and tests, gains by class, confusions, reliability, heatmaps, "
+        "localisation, t-SNE, similarities, costs, learning curves, recipes and commands. It needs "
+        "no network and no other file. What is kept in the folders is read, the rest is computed "
+        "once and kept; what cannot be had costs a sentence.",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="STUDY_OR_RUN",
+        help="the folder of a study, or of a run",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="test images to explain under every network of a study (default: 8)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="ARM",
+        help="the arm that gains are counted from (default: direct, where it is there)",
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the report and write it. Raises ``UserError`` where there is nothing to report."""
+    if args.images is not None and args.images < 1:
+        raise UserError(f"--images is a number from 1, not {args.images}.")
+    from dait.evidence.report.whole import IMAGES, make_report
+    from dait.sinks import TerminalSink
+
+    started = time.perf_counter()
+    with closing(TerminalSink()) as terminal:
+        report = make_report(args.folders, args.against, args.images or IMAGES, terminal)
+    write_atomically(args.out, report.html)
+    seconds = time.perf_counter() - started
+    print(f"Written: {args.out} ({len(report.html) / 1e6:.1f} MB, {seconds:.0f} s)")
+    if args.json:
+        print(to_json({"out": str(args.out), "seconds": seconds, **report.figures}))
+    return 0

@@ -1,0 +1,272 @@
+"""The tables: every network's accuracy, what it gains, and whether chance could have done it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from dait.evidence import figures
+from dait.evidence.arm_figures import ArmRuns, arms_as_json, over_seeds, paired_tests
+from dait.evidence.palette import arm_title
+from dait.evidence.report.material import Material, TestSet, any_run
+from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.wording import (
+    count,
+    gain,
+    interval,
+    listed,
+    p_value,
+    points,
+    share,
+    spread,
+)
+
+_FIGURES = {
+    "top1": "Top-1",
+    "top5": "Top-5",
+    "mean_per_class": "Per class",
+    "macro_f1": "Macro-F1",
+    "ece": "ECE",
+}
+
+
+def write(material: Material) -> Sheet:
+    """Tables of every test set; over several of them students × arms; a sweep of teachers."""
+    sheet = Sheet("accuracy", "Accuracy")
+    students = {student_of(group) for test in material.tests for group in test.groups}
+    if len(material.tests) > 1 or len(students) > 1:
+        _across(sheet, material)
+    for test in material.tests:
+        if len(material.tests) > 1:
+            sheet.heading(test.title)
+        _accuracies(sheet, test, material)
+        _bars(sheet, test, material)
+        _tests(sheet, test)
+        _sweep(sheet, test)
+    return sheet
+
+
+def gains_of(test: TestSet, group: ArmRuns) -> Mapping[str, Any] | None:
+    """``seeds``, ``top1``, ``per_class`` of a group over its base, as ``evaluate`` gives them."""
+    base = test.bases.get(group.name)
+    if base is None:
+        return None
+    found: Mapping[str, Any] = arms_as_json([group, base], base)["gains"]["arms"][group.name]
+    return found
+
+
+def student_of(group: ArmRuns) -> str:
+    """The student's name and size, ``resnet10t, 0.32 M``."""
+    run = any_run(group).run
+    name = str(run.config()["student"]["name"])
+    parameters = (run.result() or {}).get("parameters")
+    return name if parameters is None else f"{name}, {count(parameters)}"
+
+
+def in_short(test: TestSet) -> list[str]:
+    """A sentence for every arm that has something to be counted from."""
+    sentences = []
+    p = {(row["a"], row["b"], row["seed"]): row["p"] for row in paired_tests(test.groups)}
+    for group in test.groups:
+        found, base = gains_of(test, group), test.bases.get(group.name)
+        if found is None or base is None or found["top1"] is None:
+            continue
+        values = [
+            p_value(p.get((group.name, base.name, seed), p.get((base.name, group.name, seed))))
+            for seed in found["per_class_seeds"]
+        ]
+        tested = f" (McNemar p = {listed(values)})" if values else ""
+        sentences.append(
+            f"{test.title_of(group)}: {spread(over_seeds(group)['top1'])}, "
+            f"{gain(found['top1'])} points to {test.title_of(base)} over "
+            f"{_seeds(found['seeds'])}{tested}."
+        )
+    return sentences
+
+
+def teacher_rows(test: TestSet, material: Material) -> list[dict[str, Any]]:
+    """The networks that taught, of the studies whose runs are in a test set: rows of
+    ``Comparison.table()``, with the study's title where there are several."""
+    folders = {run.run.path.resolve().parent for g in test.groups for run in g.runs.values()}
+    parts = [part for part in material.studies if part.folder.resolve() in folders]
+    arms = {group.arm for group in test.groups}
+    return [
+        {**row, "title": row["title"] if len(parts) == 1 else f"{part.title}: {row['title']}"}
+        for part in parts
+        for row in part.comparison.table()
+        if row["role"] not in arms
+    ]
+
+
+def _accuracies(sheet: Sheet, test: TestSet, material: Material) -> None:
+    teachers = teacher_rows(test, material)
+    rows: list[list[Cell]] = [_teacher_cells(row) for row in teachers]
+    rows += [_group_cells(test, group) for group in test.groups]
+    n = any_run(test.groups[0]).figures["n"]
+    names = ["Network", "Top-1", "Gain, points", *list(_FIGURES.values())[1:]]
+    sheet.table(
+        f"{test.title}: {n:,} test images. Mean ± standard deviation over the seeds, below it the "
+        "95 % bootstrap interval over images of one seed. Gain: top-1 less that of the arm named "
+        "below it, seed by seed. ECE: expected calibration error, 15 bins; lower is better.",
+        names,
+        rows,
+        [row["role"] for row in teachers] + [group.arm for group in test.groups],
+    )
+    unpaired = [test.title_of(g) for g in test.groups if g.name not in test.bases]
+    if len(unpaired) > 1:
+        sheet.miss(
+            f"No gain is given for {listed(unpaired)}: a gain is counted from an arm of the same "
+            "student on the same data, and there is none, or several that cannot be told apart, "
+            "or this is that arm itself."
+        )
+
+
+def _teacher_cells(row: Mapping[str, Any]) -> list[Cell]:
+    top1 = {"mean": row["top1"], "sd": row["sd"]}
+    rest: list[Cell] = [share(row.get(name)) for name in list(_FIGURES)[1:]]
+    return [row["title"], (spread(top1), interval(row["interval"])), "–", *rest]
+
+
+def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:
+    found, first = over_seeds(group), any_run(group)
+    gains, base = gains_of(test, group), test.bases.get(group.name)
+    bounds = interval(first.figures["top1_interval"])
+    told = f"{bounds}, seed {first.seed}" if bounds and len(group.runs) > 1 else bounds
+    gained: Cell = "–"
+    if gains is not None and base is not None:
+        gained = (gain(gains["top1"]), f"to {test.title_of(base)}")
+    rest: list[Cell] = [spread(found[name]) for name in list(_FIGURES)[1:]]
+    title = (test.title_of(group), f"{student_of(group)}; {_seeds(found['seeds'])}")
+    return [title, (spread(found["top1"]), told), gained, *rest]
+
+
+def _bars(sheet: Sheet, test: TestSet, material: Material) -> None:
+    teachers = teacher_rows(test, material)
+    rows = [
+        {"arm": row["role"], "title": row["title"], "top1": row["top1"]}
+        for row in teachers
+        if row["role"] != "vlm"
+    ]
+    rows += [
+        {**run.figures, "arm": group.arm, "title": test.title_of(group), "seed": seed}
+        for group in test.groups
+        for seed, run in group.runs.items()
+    ]
+    references = {row["title"]: row["top1"] for row in teachers if row["role"] == "vlm"}
+    told = ", ".join(
+        f"{test.title_of(group)} {spread(over_seeds(group)['top1'])}" for group in test.groups
+    )
+    sheet.figure(
+        figures.accuracy_bars(rows, references, dark=False),
+        f"Bars of test top-1: {told}.",
+        "Test top-1. A whisker is the standard deviation over the seeds, a dash one seed; with one "
+        "seed it is the 95 % interval over images. A teacher's bar is its mean. Whiskers that "
+        "overlap do not mean that two arms are alike: the paired tests below are sharper.",
+    )
+
+
+def _tests(sheet: Sheet, test: TestSet) -> None:
+    by_name = {group.name: test.title_of(group) for group in test.groups}
+    rows: list[list[Cell]] = [
+        [
+            f"{by_name[row['a']]} less {by_name[row['b']]}",
+            str(row["seed"]),
+            points(row["gain"]),
+            f"{row['only_a']:,}",
+            f"{row['only_b']:,}",
+            p_value(row["p"]),
+        ]
+        for row in paired_tests(test.groups)
+    ]
+    if not rows:
+        if len(test.groups) > 1:
+            sheet.miss("No two arms have answers to single images of one seed, so none is tested.")
+        return
+    sheet.table(
+        "McNemar's exact test of every pair on the same test images, seed by seed. It says whether "
+        "these two networks differ, not whether two trainings would again; p is not corrected for "
+        "the number of pairs.",
+        ["Pair", "Seed", "Difference, points", "Only the first right", "Only the second", "p"],
+        rows,
+    )
+    silent = sorted({s for group in test.groups for s in group.runs if s not in group.answering})
+    if silent:
+        sheet.miss(
+            f"Of seed {listed([str(seed) for seed in silent])} only figures are kept, no answers "
+            "to single images: it counts in the means and not in the tests, confusions and gains "
+            "class by class."
+        )
+
+
+def _across(sheet: Sheet, material: Material) -> None:
+    arms = list(dict.fromkeys(g.arm for test in material.tests for g in test.groups))
+    rows: list[list[Cell]] = []
+    for test in material.tests:
+        for student in dict.fromkeys(student_of(group) for group in test.groups):
+            own = [group for group in test.groups if student_of(group) == student]
+            cells: list[Cell] = [_across_cell(test, [g for g in own if g.arm == a]) for a in arms]
+            rows.append([(test.title, student), *cells])
+    sheet.table(
+        "Students, arms and data sets: test top-1, mean ± standard deviation over the seeds, and "
+        "under it the gain in points. Rows are not to be compared with one another: they differ "
+        "in data, student or both.",
+        ["Data and student", *[arm_title(arm) for arm in arms]],
+        rows,
+    )
+    lacking = [
+        f"{test.title}, {listed([arm_title(a) for a in missing])}"
+        for test in material.tests
+        if (missing := [a for a in arms if a not in {g.arm for g in test.groups}])
+    ]
+    if lacking:
+        sheet.miss(f"Not trained, and so left empty: {'; '.join(lacking)}.")
+
+
+def _across_cell(test: TestSet, groups: Sequence[ArmRuns]) -> Cell:
+    if not groups:
+        return "–"
+    top = "; ".join(spread(over_seeds(group)["top1"]) for group in groups)
+    gained = [gains_of(test, group) for group in groups]
+    return top, "; ".join(gain(found["top1"]) for found in gained if found is not None)
+
+
+def _sweep(sheet: Sheet, test: TestSet) -> None:
+    """The paper's Fig. 5: intermediate teachers beside a dashed line of the direct baseline."""
+    for student in dict.fromkeys(student_of(group) for group in test.groups):
+        own = [g for g in test.groups if g.arm == "dait" and student_of(g) == student]
+        titles = _by_teacher(own)
+        bases = [base for group in own if (base := test.bases.get(group.name)) is not None]
+        if len(titles) < 2 or not bases:
+            continue
+        rows = [
+            {"arm": "dait", "title": title, "top1": run.figures["top1"], "seed": seed}
+            for title, group in titles.items()
+            for seed, run in group.runs.items()
+        ]
+        # One student, data set and arm in several studies: their mean is the line.
+        value = mean(over_seeds(base)["top1"]["mean"] for base in bases)
+        references = {arm_title(bases[0].arm): value}
+        told = ", ".join(f"{t} {spread(over_seeds(g)['top1'])}" for t, g in titles.items())
+        sheet.figure(
+            figures.accuracy_bars(rows, references, dark=False),
+            f"Bars of DAIT's test top-1 by intermediate teacher: {told}.",
+            f"DAIT with different intermediate teachers, student {student}. The dashed line is "
+            f"{arm_title(bases[0].arm)} with the same student. Whatever else differs between these "
+            "recipes is in their difference too.",
+        )
+
+
+def _by_teacher(groups: Sequence[ArmRuns]) -> dict[str, ArmRuns]:
+    """The groups by their intermediate teacher's name and size; of two alike the first."""
+    found: dict[str, ArmRuns] = {}
+    for group in groups:
+        run = any_run(group).run
+        size = ((run.result() or {}).get("intermediate") or {}).get("parameters")
+        name = str(run.config()["intermediate"]["name"])
+        found.setdefault(name if size is None else f"{name}, {count(size)}", group)
+    return found
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {listed([str(seed) for seed in seeds])}"

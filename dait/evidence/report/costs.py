@@ -1,0 +1,117 @@
+"""What an accuracy costs to run, and how the trainings went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from dait.evidence import figures
+from dait.evidence.arm_figures import ArmRuns
+from dait.evidence.report.accuracy import student_of
+from dait.evidence.report.material import Material, TestSet, any_run
+from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.wording import UNKNOWN, count, share, three_digits
+
+
+def write_costs(material: Material) -> Sheet:
+    """The bubble chart and a table of costs, test set by test set."""
+    sheet = Sheet("costs", "Cost")
+    for test in material.tests:
+        if len(material.tests) > 1:
+            sheet.heading(test.title)
+        _costs(sheet, test)
+    return sheet
+
+
+def write_curves(material: Material) -> Sheet:
+    """Learning curves, test set by test set and student by student."""
+    sheet = Sheet("curves", "Learning curves")
+    for test in material.tests:
+        if len(material.tests) > 1:
+            sheet.heading(test.title)
+        for student in dict.fromkeys(student_of(group) for group in test.groups):
+            _curves(sheet, test, student)
+    return sheet
+
+
+def _costs(sheet: Sheet, test: TestSet) -> None:
+    results = [
+        result
+        for group in test.groups
+        for run in group.runs.values()
+        if (result := run.run.result()) is not None
+    ]
+    rows = figures.bubble_rows(results)
+    told = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
+    sheet.figure(
+        figures.bubble(rows, dark=False),
+        f"Bubbles of parameters against test top-1, area by latency. {told}.",
+        "Parameters against test top-1, a bubble for every run; its area is the median latency of "
+        "a single image on the processor that measured it, a diamond with a ring is an "
+        "intermediate teacher, which is not needed after training. Latencies of different machines "
+        "are not to be compared.",
+    )
+    cells: list[list[Cell]] = [
+        [
+            (test.title_of(group), student_of(group)),
+            count(result.get("parameters")),
+            count(result.get("macs")),
+            _number(result.get("latency_ms"), 1, "ms"),
+            _number(result.get("file_bytes"), 1e-6, "MB"),
+            " × ".join(str(side) for side in result.get("map") or ()) or UNKNOWN,
+            _number(result.get("seconds"), 1 / 60, "min"),
+        ]
+        for group in test.groups
+        for result in (_result(group),)
+    ]
+    sheet.table(
+        "Costs of the student of one seed, and how long its training took with all that taught it.",
+        [
+            *("Arm", "Parameters", "Multiply-adds", "Latency, batch 1", "File"),
+            *("Last map", "Training"),
+        ],
+        cells,
+        [group.arm for group in test.groups],
+    )
+
+
+def _curves(sheet: Sheet, test: TestSet, student: str) -> None:
+    runs = {
+        _curve_name(test, group, seed): run.run.metrics()
+        for group in test.groups
+        if student_of(group) == student
+        for seed, run in group.runs.items()
+    }
+    if not any(runs.values()):
+        sheet.miss(f"No learning curves are kept of the runs of {student}.")
+        return
+    last = ", ".join(
+        f"{name} {share(rows[-1].get('val_top1'))}" for name, rows in runs.items() if rows
+    )
+    sheet.panels(
+        partial(figures.learning_curves, runs),
+        f"Learning curves of {student}; validation top-1 after the last epoch: {last}.",
+        f"Student {student}: top-1 on the validation split and training loss by epoch; a dashed "
+        "line trains another network on the way to the student. Losses of different arms have "
+        "different terms: their heights are not to be compared.",
+    )
+
+
+def _curve_name(test: TestSet, group: ArmRuns, seed: int) -> str:
+    return f"{test.key_of(group)}-s{seed}"
+
+
+def _result(group: ArmRuns) -> Mapping[str, Any]:
+    return any_run(group).run.result() or {}
+
+
+def _cost_words(result: Mapping[str, Any]) -> str:
+    return (
+        f"{count(result.get('parameters'))} parameters, "
+        f"{_number(result.get('latency_ms'), 1, 'ms')}"
+    )
+
+
+def _number(value: float | None, scale: float, unit: str) -> str:
+    return UNKNOWN if value is None else f"{three_digits(scale * value)}\u00a0{unit}"

@@ -1,0 +1,137 @@
+"""What the networks make of the images: t-SNE maps, similarities, figures of the features."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from dait.errors import UserError
+from dait.evidence import figures
+from dait.evidence.comparison import Comparison
+from dait.evidence.embeddings import sample_similarity, stratified_sample
+from dait.evidence.records import read_seed, read_study
+from dait.evidence.report.material import Material, groups_of
+from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.wording import listed, plain, share
+
+SAMPLES = 60
+"""Images whose similarities are drawn one by one: more are too small to point at."""
+
+_COLUMNS = {
+    "intra": "Within classes",
+    "inter": "Across",
+    "gap": "Gap",
+    "knn": "k-NN",
+    "silhouette": "Silhouette",
+    "cka_vlm": "CKA with VLM",
+    "cka_intermediate": "CKA with T",
+}
+
+
+def write(material: Material) -> Sheet:
+    """The features of every study's networks."""
+    sheet = Sheet("features", "What the networks make of the images")
+    if not material.studies:
+        sheet.miss("Maps of features are shown of whole studies, and none was given.")
+    for part in material.studies:
+        if len(material.studies) > 1:
+            sheet.heading(part.title)
+        _table(sheet, part.comparison)
+        _plane(sheet, part.comparison)
+        _classes(sheet, part.comparison)
+        _samples(sheet, part.comparison)
+    return sheet
+
+
+def _table(sheet: Sheet, comparison: Comparison) -> None:
+    rows = comparison.representation()
+    body: list[list[Cell]] = [
+        [
+            row["title"],
+            *[share(row[key]) if key == "knn" else plain(row[key]) for key in _COLUMNS],
+        ]
+        for row in rows
+    ]
+    sheet.table(
+        f"Features on all {len(comparison.labels):,} test images, seed {comparison.seed}: mean "
+        "cosine of pairs within and across classes and the gap between them; k-NN accuracy (k = 5, "
+        "leave one out); silhouette by cosine distance; linear CKA with the teachers' features, "
+        "which is biased upwards where images are few.",
+        ["Network", *_COLUMNS.values()],
+        body,
+        [row["role"] for row in rows],
+    )
+
+
+def _plane(sheet: Sheet, comparison: Comparison) -> None:
+    try:
+        placed = comparison.tsne()
+    except UserError as error:
+        sheet.miss(f"No t-SNE maps: {error}")
+        return
+    roles = _roles(comparison)
+    sheet.panels(
+        partial(
+            figures.tsne_panels,
+            {roles[key]: xy for key, xy in placed.coordinates.items()},
+            placed.labels,
+            [info.name for info in comparison.classes],
+            groups_of(comparison.classes),
+            [comparison.ids[index] for index in placed.indices],
+        ),
+        f"t-SNE maps of {len(placed.indices):,} test images by {_titles(comparison)}.",
+        f"t-SNE of the features of {len(placed.indices):,} test images, the same in every panel, "
+        "one perplexity and seed. Points that lie together are neighbours in the features; "
+        "distances between clusters, their sizes and the axes mean nothing.",
+    )
+
+
+def _classes(sheet: Sheet, comparison: Comparison) -> None:
+    roles = _roles(comparison)
+    sheet.panels(
+        partial(
+            figures.similarity_panels,
+            {roles[key]: matrix for key, matrix in comparison.similarity().items()},
+            [info.name for info in comparison.classes],
+            groups_of(comparison.classes),
+        ),
+        f"Class-similarity matrices of {_titles(comparison)} on one colour scale.",
+        "Cosine between the classes' mean features, one order and one colour scale. Squares along "
+        "the diagonal are groups whose classes look alike to the network. Networks differ in how "
+        "far apart they put everything: compare patterns, not single values.",
+    )
+
+
+def _samples(sheet: Sheet, comparison: Comparison) -> None:
+    seed = read_seed(read_study(comparison.study), comparison.seed)
+    groups = groups_of(comparison.classes)
+    indices = stratified_sample(seed.labels, SAMPLES)
+    labels = seed.labels[indices]
+    # By class here; the figure puts the classes of a group together.
+    indices = indices[np.argsort(labels, kind="stable")]
+    names = [
+        f"{comparison.classes[label].name}, image {index}"
+        for index, label in zip(indices, seed.labels[indices], strict=True)
+    ]
+    roles = _roles(comparison)
+    own = None if groups is None else [groups[label] for label in seed.labels[indices]]
+    sheet.panels(
+        partial(
+            figures.similarity_panels,
+            {roles[key]: sample_similarity(seed.features[key][indices]) for key in roles},
+            names,
+            own,
+        ),
+        f"Similarity matrices of {len(indices)} test images by {_titles(comparison)}.",
+        f"Cosine between the features of {len(indices)} single test images, stratified by class "
+        "with a fixed seed and sorted by group and class, on one scale. Hover names the images.",
+    )
+
+
+def _roles(comparison: Comparison) -> dict[str, str]:
+    return {member.key: member.role for member in comparison.members}
+
+
+def _titles(comparison: Comparison) -> str:
+    return listed([member.title for member in comparison.members])

@@ -1,0 +1,99 @@
+"""Where the networks look, as figures over many images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from dait.evidence import figures
+from dait.evidence.localisation.results import FIGURES, Estimate, Measurement
+from dait.evidence.palette import arm_title
+from dait.evidence.report.material import Material
+from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.wording import interval, points, share
+
+_TARGETS = {"true": "the true class", "predicted": "the class that each network predicts"}
+
+
+def write(material: Material) -> Sheet:
+    """Shares of relevance on the object and its parts, by study or run."""
+    sheet = Sheet("localisation", "Where the networks look: figures")
+    for title, found in material.localised.items():
+        if len(material.folders) > 1:
+            sheet.heading(title)
+        _of_one(sheet, found)
+    for title in material.folders:
+        if title not in material.localised:
+            reasons = [row.reason for row in material.left_out if row.what.startswith(f"{title},")]
+            sheet.miss(f"{title}: not measured. {' '.join(reasons)}")
+    return sheet
+
+
+def _of_one(sheet: Sheet, found: Measurement) -> None:
+    told = ", ".join(
+        f"{arm.title} {share(arm.estimates['mass'].value)}"
+        for arm in found.arms
+        if "mass" in arm.estimates
+    )
+    area = "" if found.area is None else f"; the object covers {share(found.area.value)}"
+    sheet.panels(
+        partial(figures.localisation_bars, found),
+        f"Bars of the share of a heatmap's relevance that lies on the object: {told}{area}.",
+        f"Share of the raw heatmap's relevance on the object, and on the parts that tell it from "
+        f"its relatives where these are known; {found.sample:,} test images, heatmaps of "
+        f"{_TARGETS[found.settings.target]}. The dashed line is the object's share of the image, "
+        "which a map that is the same everywhere scores. Looking at the object does not make an "
+        "answer right, and a coarse map spills over the object's edge.",
+    )
+    names = [name for name in FIGURES if any(name in arm.estimates for arm in found.arms)]
+    rows: list[list[Cell]] = [
+        [(arm.title, arm.method), *[_cell(arm.estimates.get(name)) for name in names]]
+        for arm in found.arms
+    ]
+    heads = [_head(name, found) for name in names]
+    sheet.table(
+        "Means over images (of the seeds' means), with 95 % bootstrap intervals over images.",
+        ["Network", *heads],
+        rows,
+        [arm.role for arm in found.arms],
+    )
+    _differences(sheet, found, names)
+    empty = [f"{arm.title} {arm.empty}" for arm in found.arms if arm.empty]
+    if empty:
+        sheet.miss(f"Maps that are zero everywhere, counted and not scored: {', '.join(empty)}.")
+
+
+def _differences(sheet: Sheet, found: Measurement, names: Sequence[str]) -> None:
+    rows: list[list[Cell]] = [
+        [
+            f"{arm_title(row.first)} less {arm_title(row.second)}",
+            *[_difference(row.estimates.get(name)) for name in names],
+        ]
+        for row in found.differences
+    ]
+    if rows:
+        sheet.table(
+            "Differences of two arms on the same images, in percentage points, with 95 % "
+            "intervals: one that does not hold 0 is more than the choice of images. How much "
+            "another training would change is not in it.",
+            ["Pair", *[FIGURES[name].capitalize() for name in names]],
+            rows,
+        )
+
+
+def _head(name: str, found: Measurement) -> str:
+    area = {"mass": found.area, "part_mass": found.part_area}.get(name)
+    title = "ROAD" if name == "road" else FIGURES[name].capitalize()
+    return title if area is None else f"{title} (area {share(area.value)})"
+
+
+def _cell(estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return "–"
+    return share(estimate.value), interval((estimate.low, estimate.high))
+
+
+def _difference(estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return "–"
+    return points(estimate.value), f"{points(estimate.low)} to {points(estimate.high)}"

@@ -1,0 +1,203 @@
+"""Where the accuracy comes from: gains by class, confusions, confidence, parts of the split."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from dait.errors import UserError
+from dait.evidence import figures
+from dait.evidence.answers import Answers
+from dait.evidence.arm_figures import ArmRuns, over_seeds
+from dait.evidence.calibration import reliability
+from dait.evidence.confusion import ConfusedPair, confusion_matrix, most_confused
+from dait.evidence.report.accuracy import gains_of
+from dait.evidence.report.material import Material, TestSet, groups_of, recipe_of
+from dait.evidence.report.sheet import Picture, Sheet
+from dait.evidence.report.wording import listed, points, share
+from dait.evidence.run_figures import Evaluated
+from dait.evidence.single_image import SingleImages
+
+PAIRS, EXAMPLES = 5, 4
+
+
+def write_classes(material: Material) -> Sheet:
+    """What every arm gains class by class, and accuracy on parts of the split."""
+    sheet = Sheet("classes", "Class by class, and by kind of image")
+    for test in material.tests:
+        if len(material.tests) > 1:
+            sheet.heading(test.title)
+        for group in test.groups:
+            _gains(sheet, test, group)
+        _slices(sheet, test)
+    return sheet
+
+
+def write_confusions(material: Material) -> Sheet:
+    """Confusion matrices, the most confused pairs with their images, reliability diagrams."""
+    sheet = Sheet("confusions", "Confusions and confidence")
+    for test in material.tests:
+        if len(material.tests) > 1:
+            sheet.heading(test.title)
+        seed, answers = _of_one_seed(test)
+        if not answers:
+            sheet.miss(
+                "Of these runs only figures are kept, no answers to single images, so confusions "
+                "and reliability are not known."
+            )
+            continue
+        _confusion(sheet, test, seed, answers)
+        _pairs(sheet, test, seed, answers)
+        _reliability(sheet, test, seed, answers)
+    return sheet
+
+
+def _gains(sheet: Sheet, test: TestSet, group: ArmRuns) -> None:
+    found, base = gains_of(test, group), test.bases.get(group.name)
+    if found is None or base is None:
+        return
+    rows = found["per_class"]
+    ours, theirs = test.title_of(group), test.title_of(base)
+    if not rows:
+        sheet.miss(f"{ours} and {theirs} have no seed with answers to single images in common.")
+        return
+    ordered = sorted(rows, key=lambda row: -row["gain"])
+    ahead = sum(row["gain"] > 0 for row in rows)
+    behind = sum(row["gain"] < 0 for row in rows)
+    seeds = listed([str(seed) for seed in found["per_class_seeds"]])
+    images = sum(row["n"] for row in rows) / len(rows)
+    sheet.panels(
+        partial(figures.gain_bars, rows, group.arm, base.arm),
+        f"Bars of {ours}'s gain over {theirs} in each of {len(rows)} classes, from "
+        f"{points(ordered[0]['gain'])} points on {ordered[0]['name']} to "
+        f"{points(ordered[-1]['gain'])} on {ordered[-1]['name']}; ahead on {ahead}, behind on "
+        f"{behind}.",
+        f"{ours} less {theirs}, class by class, from the most to the least; seed {seeds}. A class "
+        f"has {images:.0f} test images on average: a single image moves its bar by "
+        f"{100 / images:.0f} points, so single classes prove nothing, the shape might.",
+    )
+
+
+def _slices(sheet: Sheet, test: TestSet) -> None:
+    tables = {test.key_of(group): over_seeds(group)["slices"] for group in test.groups}
+    names = list(dict.fromkeys(name for own in tables.values() for name in own))
+    if not names:
+        sheet.miss(f"The test split of {test.title} is not cut into kinds of images.")
+    for name in names:
+        own = {arm: table.get(name, {}) for arm, table in tables.items()}
+        told = "; ".join(
+            f"{arm}: " + ", ".join(f"{value} {share(top1)}" for value, top1 in table.items())
+            for arm, table in own.items()
+        )
+        sheet.figure(
+            figures.slices_bars(own, name, dark=False),
+            f"Bars of test top-1 by {name}. {told}.",
+            f"Test top-1 by {name}, means over the seeds. The parts differ in size and in which "
+            "classes they hold; the bars have no whiskers because a seed's slices are not "
+            "independent of one another.",
+        )
+
+
+def _of_one_seed(test: TestSet) -> tuple[int, dict[str, Evaluated]]:
+    """The seed that most groups have answers of, the lowest of these, and their runs by name."""
+    seeds = sorted({seed for group in test.groups for seed in group.answering})
+    if not seeds:
+        return 0, {}
+    seed = max(seeds, key=lambda s: (sum(s in group.answering for group in test.groups), -s))
+    return seed, {g.name: g.answering[seed] for g in test.groups if seed in g.answering}
+
+
+def _answers(run: Evaluated) -> Answers:
+    assert run.answers is not None  # of the runs that answer
+    return run.answers
+
+
+def _keys(test: TestSet, runs: dict[str, Evaluated]) -> dict[str, Evaluated]:
+    """The runs by what figures call their group."""
+    return {test.key_of(group): runs[group.name] for group in test.groups if group.name in runs}
+
+
+def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+    one = next(iter(runs.values()))
+    names, families = [info.name for info in one.classes], groups_of(one.classes)
+    matrices = {
+        key: confusion_matrix(_answers(run).predicted, _answers(run).labels, len(names))
+        for key, run in _keys(test, runs).items()
+    }
+    sheet.panels(
+        partial(figures.confusion_panels, matrices, names, families),
+        f"Confusion matrices of {listed([test.title_of(g) for g in test.groups])}, "
+        f"{len(names)} classes.",
+        f"Confusions of seed {seed}: rows are what is shown, columns what it is taken for, colour "
+        "the share of the row. Classes of a group stand together, so blocks beside the diagonal "
+        "are mistakes within a group. Counts of single cells are small.",
+    )
+
+
+def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+    focus = test.focus
+    if focus is None or focus.name not in runs:
+        return
+    run = runs[focus.name]
+    pairs = most_confused(_answers(run).logits["student"], _answers(run).labels, PAIRS, EXAMPLES)
+    if not pairs:
+        sheet.say(f"{test.title_of(focus)} confuses no two classes.")
+        return
+    rows = []
+    for pair in pairs:
+        label, taken = run.classes[pair.label].name, run.classes[pair.predicted].name
+        counts = [
+            str(_count(runs[group.name], pair)) for group in test.groups if group.name in runs
+        ]
+        rows.append([f"{label} taken for {taken}", share(pair.share, 0), *counts])
+    sheet.table(
+        f"What {test.title_of(focus)} (seed {seed}) confuses most, and how many images of that "
+        "class every arm takes for the same other one.",
+        [
+            *("Pair", f"Share of the class, {test.title_of(focus)}"),
+            *(test.title_of(group) for group in test.groups if group.name in runs),
+        ],
+        rows,
+    )
+    source = SingleImages(recipe_of(run.run).data)
+    for pair in pairs:
+        cells, problem = _examples(source, run, pair)
+        if problem:
+            sheet.miss(f"No pictures of these confusions: {problem}")
+            return
+        label, taken = run.classes[pair.label].name, run.classes[pair.predicted].name
+        sheet.pictures(f"{label}, taken for {taken} by {test.title_of(focus)}", cells)
+
+
+def _count(run: Evaluated, pair: ConfusedPair) -> int:
+    found = _answers(run)
+    return int(((found.labels == pair.label) & (found.predicted == pair.predicted)).sum())
+
+
+def _examples(
+    source: SingleImages, run: Evaluated, pair: ConfusedPair
+) -> tuple[list[Picture], str]:
+    """The images of a pair, or why they cannot be shown."""
+    label = run.classes[pair.label].name
+    cells = []
+    try:
+        for index in pair.examples:
+            image = source.image(index, _answers(run).ids[index])
+            cells.append(Picture(image, f"Test image {index}: {label}", f"test image {index}", ()))
+    except UserError as error:
+        return [], str(error)
+    return cells, ""
+
+
+def _reliability(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+    found = {
+        key: reliability(_answers(run).logits["student"], _answers(run).labels)
+        for key, run in _keys(test, runs).items()
+    }
+    told = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())
+    sheet.panels(
+        partial(figures.reliability_panels, found),
+        f"Reliability diagrams; expected calibration error {told}.",
+        f"Seed {seed}. A bar's top is how often answers of that confidence are right, the hatched "
+        "part the gap to the confidence itself. Empty bins had no answers. A calibrated network "
+        "need not be a good one.",
+    )

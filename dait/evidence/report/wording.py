@@ -1,0 +1,83 @@
+"""Numbers as the report's tables and sentences say them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+UNKNOWN = "–"
+_LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+Spread = Mapping[str, float | None]
+"""``mean``, and ``sd`` over the seeds (None for one seed)."""
+
+
+def escape(value: object) -> str:
+    """Text from a file, safe inside HTML and inside an attribute."""
+    return html.escape(str(value), quote=True)
+
+
+def share(fraction: float | None, digits: int = 1) -> str:
+    """0.4237 → ``42.4 %`` that is not broken over lines; None → a dash."""
+    return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f}\u00a0%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of two fractions in percentage points, with its sign: ``+3.2``."""
+    if difference is None:
+        return UNKNOWN
+    rounded = f"{100 * difference:+.1f}"
+    return "±0.0" if float(rounded) == 0 else rounded.replace("-", "−")
+
+
+def spread(value: Spread | None) -> str:
+    """``31.2 % ± 3.2``; without the deviation where there is one seed."""
+    if value is None:
+        return UNKNOWN
+    return share(value["mean"]) + _deviation(value)
+
+
+def gain(value: Spread | None) -> str:
+    """``+3.2 ± 1.0``, in percentage points."""
+    return UNKNOWN if value is None else points(value["mean"]) + _deviation(value)
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """``28.1 to 34.0 %``; empty where it is not known."""
+    return "" if not bounds else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}\u00a0%"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as papers write it."""
+    if p is None:
+        return UNKNOWN
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def plain(value: float | None) -> str:
+    """Three decimals and a true minus; NaN is not known."""
+    return UNKNOWN if value is None or value != value else f"{value:.3f}".replace("-", "−")
+
+
+def count(number: float | None) -> str:
+    """1234567 → ``1.23 M``: three significant digits."""
+    if number is None:
+        return UNKNOWN
+    for size, letter in _LARGE:
+        if number >= size:
+            return f"{three_digits(number / size)}\u00a0{letter}"
+    return f"{number:g}"
+
+
+def three_digits(value: float) -> str:
+    """123.4 → ``123``, 1.234 → ``1.23``."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
+
+
+def _deviation(value: Spread) -> str:
+    return "" if value["sd"] is None else f"\u00a0±\u00a0{100 * value['sd']:.1f}"
