@@ -34,6 +34,7 @@ from app.data_views import (
 )
 from app.jobs import Jobs
 from app.notice import HIDDEN_NOTICE, notice
+from app.order import RECIPE_FILE
 from app.place import Place
 from dait.errors import UserError
 
@@ -172,10 +173,11 @@ class _Tab:
             return notice(str(error)), number
 
     def _require_unused(self, value: object) -> None:
-        study, path = self.jobs.running(), self.readings.sources.resolve(value)
-        recipe = study.path / "recipe.yaml" if study is not None else None
-        if recipe is not None and recipe.is_file() and path in recipe.read_text(encoding="utf-8"):
-            raise UserError("A training works with this data. Wait until it has finished.")
+        path = self.readings.sources.resolve(value)
+        for study in [*self.jobs.working(), *self.jobs.waiting()]:
+            recipe = study.path / RECIPE_FILE
+            if recipe.is_file() and path in recipe.read_text(encoding="utf-8"):
+                raise UserError("A training works with this data. Wait until it has finished.")
 
     def _choices(self, value: object) -> Update:
         """The list anew with ``value`` chosen; nothing is chosen where it is gone."""

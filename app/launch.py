@@ -31,6 +31,7 @@ def serve(block: bool = True) -> str:
 
     from app.compare_tab import PHOTO_ID
     from app.data_layout import UPLOAD_ID
+    from app.jobs import Jobs
     from app.page import build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
@@ -40,7 +41,8 @@ def serve(block: bool = True) -> str:
     place = read_place()
     limits = {PHOTO_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
-    page = build_page(place)
+    jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
+    page = build_page(place, jobs)
     page.queue(max_size=QUEUE_LENGTH)
     try:
         _, address, _ = page.launch(
@@ -63,6 +65,7 @@ def serve(block: bool = True) -> str:
     except OSError as error:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
     print(f"DAIT Studio is at {address} (Ctrl+C ends it; trainings go on)", flush=True)
+    jobs.keep_going()
     threading.Thread(target=warm_up, daemon=True).start()
     if block:
         page.block_thread()

@@ -33,9 +33,9 @@ CACHE_SECONDS = 3600
 """Uploads older than this are deleted, looked for as often."""
 
 
-def build_page(place: Place) -> gr.Blocks:
+def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
     """The whole page; it trains nothing, draws nothing and loads no network."""
-    jobs, views = Jobs(place.runs), CompareViews(place)
+    views = CompareViews(place)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as page:

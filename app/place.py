@@ -12,6 +12,7 @@ from dait.runs import RunsRoot, runs_root
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
+MOST_AT_ONCE = 64
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -19,21 +20,27 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Limits:
     """What one visitor may start and send.
 
-    archive_bytes: of one uploaded data set; archives: uploaded data sets that are kept at once.
+    waiting: studies in the queue; archive_bytes: of one uploaded data set; archives: uploaded data
+    sets that are kept at once; tidy: whether every visitor may rename and delete studies, and take
+    those of others out of the queue.
     """
 
     epochs: int = 2000
     seeds: int = 5
+    waiting: int = 50
     archive_bytes: int = 2 * 2**30
     archives: int = 50
+    tidy: bool = True
     note: str = ""
 
 
 SPACE_LIMITS = Limits(
     epochs=5,
     seeds=1,
+    waiting=3,
     archive_bytes=200 * 2**20,
     archives=5,
+    tidy=False,
     note="This public Space trains one study at a time, at most 5 epochs and one seed, and any "
     "visitor may stop it. "
     "Duplicate this Space for real work.",
@@ -46,7 +53,8 @@ class Place:
 
     runs: studies that are started here; shipped: studies that come along, only read;
     data: the folders of photographs that the form offers, by their names;
-    paths: whether a visitor may name any path of this machine, being its user.
+    paths: whether a visitor may name any path of this machine, being its user;
+    at_once: trainings that run at the same time.
     """
 
     runs: RunsRoot
@@ -56,6 +64,7 @@ class Place:
     host: str = "127.0.0.1"
     port: int | None = None
     paths: bool = False
+    at_once: int = 1
 
     @property
     def uploads(self) -> Path:
@@ -67,8 +76,8 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     """The place that the environment describes.
 
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
-    subfolders are data sets) and ``SPACE_ID`` (set on a Hugging Face Space). Raises ``UserError``
-    for a folder or a port that cannot be used.
+    subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time) and ``SPACE_ID`` (set on a
+    Hugging Face Space). Raises ``UserError`` for a folder, a port or a number that cannot be used.
     """
     values = os.environ if environment is None else environment
     on_space = bool(values.get("SPACE_ID"))
@@ -80,6 +89,7 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
         host=host,
         port=_port(values.get("GRADIO_SERVER_PORT")),
         paths=not on_space and host in LOOPBACK,
+        at_once=_at_once(values.get("DAIT_JOBS")),
     )
 
 
@@ -88,6 +98,14 @@ def _port(text: str | None) -> int | None:
         return None
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"GRADIO_SERVER_PORT is {text!r}; give a number from 1 to 65535.")
+    return int(text)
+
+
+def _at_once(text: str | None) -> int:
+    if not text:
+        return 1
+    if not text.isdecimal() or not 0 < int(text) <= MOST_AT_ONCE:
+        raise UserError(f"DAIT_JOBS is {text!r}; give a number from 1 to {MOST_AT_ONCE}.")
     return int(text)
 
 

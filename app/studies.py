@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 
 from app.place import Place
+from app.ticket import process_of, read_ticket, state_of
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs import RunFolder, StudyFolder
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One study in a list. ``top1`` maps arms to the mean test top-1 over their seeds."""
+    """One study in a list.
+
+    started: Unix seconds at which its training began or went on; waiting_since: at which it was put
+    into the queue, if it waits there; place: in the queue, from 1; 0 if it does not wait.
+    at_work: whether a process of this machine trains it; asked: what was asked of that process.
+    progress: 0 to 1; top1: mean test top-1 by arm, over the seeds that have finished.
+    """
 
     id: str
     title: str
     state: str
     shipped: bool
-    started: float | None
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
+    started: float | None = None
+    arms: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
     message: str = ""
+    waiting_since: float | None = None
+    place: int = 0
+    at_work: bool = False
+    asked: str = ""
+    progress: float = 0.0
+    top1: dict[str, float] = field(default_factory=dict)
 
 
 def open_study(place: Place, study_id: object) -> StudyFolder:
@@ -39,8 +54,15 @@ def open_study(place: Place, study_id: object) -> StudyFolder:
 
 
 def own_studies(place: Place) -> list[Entry]:
-    """The studies trained here, newest first, whatever their state."""
-    return [entry_of(study, shipped=False) for study in place.runs.studies()]
+    """The studies trained here: what trains, what waits in its order, then the newest first."""
+    entries = [entry_of(study, shipped=False) for study in place.runs.studies()]
+    line = [entry for entry in entries if entry.waiting_since is not None]
+    line.sort(key=lambda entry: (entry.waiting_since, entry.id))
+    return [
+        *(entry for entry in entries if entry.at_work),
+        *(replace(entry, place=number) for number, entry in enumerate(line, start=1)),
+        *(entry for entry in entries if not entry.at_work and entry.waiting_since is None),
+    ]
 
 
 def finished_studies(place: Place) -> list[Entry]:
@@ -56,29 +78,94 @@ def finished_studies(place: Place) -> list[Entry]:
 
 def entry_of(study: StudyFolder, shipped: bool) -> Entry:
     """What a list shows of a study; a damaged one is listed with its state ``damaged``."""
-    state, status, description = study.state(), {}, {}
+    name, state = study.path.name, state_of(study)
     try:
-        status = study.status()
-        if (study.path / "study.json").exists():
-            description = study.description()
+        status, ticket, process = study.status(), read_ticket(study), process_of(study)
+        described = _description(study.path)
+        results = [_result(run) for run in described.runs]
     except UserError as error:
-        return Entry(study.path.name, study.path.name, "damaged", shipped, None, (), (), str(error))
-    started = status.get("started")
+        return Entry(name, name, "damaged", shipped, message=str(error))
+    # Until the trainer has described the study, only the page that started it knows its title.
+    titles = (ticket.name, described.title, status.get("title"), described.name, name)
     return Entry(
-        id=study.path.name,
-        title=_title(study, description, status),
+        id=name,
+        title=next(str(title) for title in titles if title),
         state=state,
         shipped=shipped,
-        started=float(started) if isinstance(started, (int, float)) else None,
-        arms=tuple(str(arm) for arm in description.get("arms") or status.get("arms") or ()),
-        seeds=tuple(int(seed) for seed in description.get("seeds") or status.get("seeds") or ()),
+        started=_number(status.get("started")),
+        arms=described.arms or tuple(str(arm) for arm in status.get("arms") or ()),
+        seeds=described.seeds or tuple(int(seed) for seed in status.get("seeds") or ()),
         message=str(status.get("message") or ""),
+        waiting_since=ticket.waiting_since if state == "queued" else None,
+        at_work=process is not None,
+        asked=ticket.asked if process is not None and process[0] == ticket.pid else "",
+        progress=_number(status.get("progress")) or 0.0,
+        top1=_means([result for result in results if result is not None]),
     )
 
 
-def _title(study: StudyFolder, description: dict[str, Any], status: dict[str, Any]) -> str:
-    recipe = description.get("recipe")
-    titles = [recipe.get("title"), recipe.get("name")] if isinstance(recipe, dict) else []
-    # Until the trainer has described the study, only the page that started it knows its title.
-    titles += [status.get("title"), description.get("name"), study.path.name]
-    return next(str(title) for title in titles if title)
+@dataclass(frozen=True)
+class _Described:
+    """What ``study.json`` says that a list shows."""
+
+    title: str = ""
+    name: str = ""
+    arms: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    runs: tuple[Path, ...] = ()
+
+
+def _description(folder: Path) -> _Described:
+    changed = _changed(folder / "study.json")
+    return _Described() if changed is None else _read_description(folder, changed)
+
+
+def _result(run: Path) -> tuple[str, float] | None:
+    changed = _changed(run / "result.json")
+    return None if changed is None else _read_result(run, changed)
+
+
+# Lists are made anew at every poll: what has not changed since is not read again.
+@lru_cache(maxsize=1000)
+def _read_description(folder: Path, changed: int) -> _Described:
+    study = StudyFolder(folder)
+    told = study.description()
+    recipe = told["recipe"] if isinstance(told.get("recipe"), dict) else {}
+    try:
+        return _Described(
+            title=str(recipe.get("title") or recipe.get("name") or ""),
+            name=str(told.get("name") or ""),
+            arms=tuple(str(arm) for arm in told.get("arms") or ()),
+            seeds=tuple(int(seed) for seed in told.get("seeds") or ()),
+            runs=tuple(run.path for run in study.runs()),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'study.json'} is damaged ({error!r}).") from error
+
+
+@lru_cache(maxsize=10_000)
+def _read_result(run: Path, changed: int) -> tuple[str, float]:
+    result = RunFolder(run).result() or {}
+    try:
+        return str(result["arm"]), float(result["top1"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run / 'result.json'} is damaged ({error!r}).") from error
+
+
+def _changed(file: Path) -> int | None:
+    """When a file was written last, in nanoseconds; None where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _means(results: Sequence[tuple[str, float]]) -> dict[str, float]:
+    by_arm: dict[str, list[float]] = {}
+    for arm, top1 in results:
+        by_arm.setdefault(arm, []).append(top1)
+    return {arm: sum(found) / len(found) for arm, found in by_arm.items()}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.studies import Entry
 from app.wording import (
     UNKNOWN,
     count,
     escape,
     megabytes,
     milliseconds,
-    moment,
     p_value,
     percent,
     points,
-    state_word,
 )
-from dait.evidence.palette import arm_colour, arm_title
+from dait.evidence.palette import arm_colour
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str]
@@ -47,24 +44,6 @@ def representation_table(rows: Sequence[Row], caption: str) -> str:
         for row in rows
     ]
     return table_html(caption, "Network", names, body)
-
-
-def studies_table(entries: Sequence[Entry]) -> str:
-    """Earlier studies with their states, as they were given."""
-    names = ("State", "Arms", "Seeds", "Started")
-    body = []
-    for entry in entries:
-        state = (
-            f'<span class="ds-state {escape(entry.state)}">{escape(state_word(entry.state))}</span>'
-        )
-        cells = [
-            (state, ""),
-            (escape(", ".join(arm_title(arm) for arm in entry.arms)) or UNKNOWN, ""),
-            (escape(", ".join(str(seed) for seed in entry.seeds)) or UNKNOWN, ""),
-            (escape(moment(entry.started)), ""),
-        ]
-        body.append((f"{escape(entry.title)}<small>{escape(entry.id)}</small>", cells))
-    return table_html("Studies trained here, newest first.", "Study", names, body)
 
 
 def _network(row: Row) -> str:

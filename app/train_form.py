@@ -7,8 +7,8 @@ from typing import Any
 
 from app.data_prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
 from app.data_sources import FIELD_GUIDE, Sources
-from app.jobs import Order
 from app.network_facts import at_a_stride_it_takes, offered_network
+from app.order import Order
 from app.place import Place
 from app.wording import listed
 from dait.config.arms import ARMS, Arm

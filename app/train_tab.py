@@ -12,12 +12,13 @@ from app.compare_tab import CompareTab
 from app.data_sources import Sources
 from app.jobs import Jobs
 from app.network_box import NetworkBox, network_box, wire_network_box
-from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.notice import HIDDEN_NOTICE, notice, notice_box, section
+from app.order import order_of
 from app.place import Place
-from app.plot import WIDE, panel_columns, plot_box
-from app.studies import own_studies
-from app.tables import studies_table
+from app.run_actions import require
+from app.runs_panel import RunsPanel, wire_runs_panel
 from app.teacher_box import teacher_box
+from app.train_again import form_for
 from app.train_form import (
     AS_IN_RECIPE,
     FormValues,
@@ -28,7 +29,6 @@ from app.train_form import (
     recipe_for,
     teachers,
 )
-from app.watch import NOTHING_YET, card, curves, fingerprint, is_running, log_html
 from app.wording import escape
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES
 from dait.errors import UserError
@@ -36,17 +36,8 @@ from dait.evidence.palette import arm_title
 from dait.recipe import load_recipe
 from dait.runs import StudyFolder
 
-POLL_SECONDS = 2.0
-
 # Private handlers can still be called directly: ids and values are checked inside.
-POLL: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-}
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-WIDTH = "() => window.innerWidth"
-NO_STUDIES = '<div class="ds-empty">Studies that you train appear here.</div>'
 
 
 @dataclass(frozen=True)
@@ -108,39 +99,41 @@ class TrainTab:
             HIDDEN_NOTICE,
         ]
 
-
-@dataclass(frozen=True)
-class _Live:
-    card: gr.HTML
-    stop: gr.Button
-    see: gr.Button
-    curves: gr.HTML
-    log: gr.HTML
-    studies: gr.HTML
-    seen: gr.State
-    width: gr.Number
-
     @property
-    def outputs(self) -> list[Any]:
-        return [self.card, self.stop, self.see, self.curves, self.log, self.studies, self.seen]
+    def again_outputs(self) -> list[Any]:
+        """What ``again`` changes."""
+        form = self.form
+        return [*form.values, form.expected, form.handed_words, form.notice]
+
+    def again(self, study: StudyFolder) -> list[Any]:
+        """The form that orders the study once more. Raises ``UserError`` where that is unknown."""
+        values, differs = form_for(self.place, order_of(study))
+        data = gr.update(choices=data_choices(self.place, values.data), value=values.data)
+        filled = [data if name == "data" else value for name, value in vars(values).items()]
+        said = "The form is filled in as this study was started."
+        return [
+            *filled,
+            _expected(values.recipe),
+            notice(f"{said} {differs}".strip(), calm=True),
+            HIDDEN_NOTICE,
+        ]
 
 
 def build_train_tab(
     page: gr.Blocks, place: Place, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
 ) -> TrainTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it to the page's load and a timer."""
+    panel = RunsPanel(place, jobs)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             form = _layout_form(place)
         with gr.Column(scale=3, min_width=320):
-            state, stop, see, lines, log = _layout_live()
-    section("Earlier studies", "Finished ones can be chosen in the Compare tab.")
-    width = gr.Number(WIDE, visible=False)
-    studies = framed(NO_STUDIES, "studies")
-    live = _Live(state, stop, see, lines, log, studies, gr.State(""), width)
-    _wire_form(place, jobs, form, live)
-    _wire_live(page, place, jobs, live, tabs, compare)
-    return TrainTab(place, form)
+            panel.lay_out_card()
+    panel.lay_out_list()
+    tab = TrainTab(place, form)
+    _wire_form(tab, jobs, panel)
+    wire_runs_panel(panel, page, tabs, compare)
+    return tab
 
 
 def _layout_form(place: Place) -> _Form:
@@ -204,30 +197,28 @@ def _layout_form(place: Place) -> _Form:
     )
 
 
-def _layout_live() -> tuple[Any, ...]:
-    section("Now", "A training goes on when this page is closed.")
-    state = gr.HTML(NOTHING_YET, elem_id="live", apply_default_css=False)
-    with gr.Row():
-        stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
-        see = gr.Button("See it in Compare", visible=False, variant="primary", elem_id="see")
-    lines = plot_box("Learning curves of the runs so far", 390, visible=False, elem_id="curves")
-    with gr.Accordion("Log", open=False, elem_id="log-fold"):
-        log = gr.HTML("", elem_id="log", apply_default_css=False)
-    return state, stop, see, lines, log
+def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
+    place, form = tab.place, tab.form
+    looking = panel.inputs
 
-
-def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
-    def start(width: float, *values: Any) -> list[Any]:
+    def start(*values: Any) -> dict[Any, Any]:
+        looks, filled = values[: len(looking)], values[len(looking) :]
         try:
-            order = read_form(place, FormValues(*values))
-            jobs.start(order)
+            study = jobs.start(read_form(place, FormValues(*filled)))
         except UserError as error:
-            return [notice(str(error).strip()), *[gr.skip() for _ in live.outputs]]
-        return [HIDDEN_NOTICE, *_snapshot(place, jobs, "", width)]
+            return {form.notice: notice(str(error).strip())}
+        return {form.notice: HIDDEN_NOTICE} | panel.started(study, *looks)
 
-    inputs = [live.width, *form.values]
-    outputs = [form.notice, *live.outputs]
-    form.start.click(start, inputs, outputs, **PRESS)
+    def again(shown: object) -> list[Any]:
+        try:
+            return tab.again(require(place, shown, "again"))
+        except UserError as error:
+            kept = [gr.skip() for _ in tab.again_outputs[:-1]]
+            return [*kept, notice(str(error))]
+
+    outputs = [form.notice, *panel.outputs]
+    form.start.click(start, [*looking, *form.values], outputs, show_progress_on=panel.card, **PRESS)
+    panel.buttons["again"].click(again, panel.shown, tab.again_outputs, **PRESS)
     wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
     # What the Data tab handed over holds for its own data.
     form.data.input(
@@ -247,73 +238,6 @@ def _wire_form(place: Place, jobs: Jobs, form: _Form, live: _Live) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-
-
-def _wire_live(
-    page: gr.Blocks, place: Place, jobs: Jobs, live: _Live, tabs: gr.Tabs, compare: CompareTab
-) -> None:
-    def poll(seen: str, width: float) -> list[Any]:
-        return _snapshot(place, jobs, seen, width)
-
-    def arrive(width: float) -> list[Any]:
-        return [*_snapshot(place, jobs, "", width), width]
-
-    def stop(width: float) -> list[Any]:
-        study = jobs.running()
-        if study is not None:
-            try:
-                jobs.stop(study.path.name)
-            except UserError as error:
-                gr.Warning(str(error))  # it ended in the moment between, which is no fault
-        return _snapshot(place, jobs, "", width)
-
-    def see() -> list[Any]:
-        shown = _shown(place, jobs)
-        chosen = shown.path.name if shown is not None else None
-        return [gr.update(selected="compare"), compare.refreshed(chosen)]
-
-    gr.Timer(POLL_SECONDS).tick(poll, [live.seen, live.width], live.outputs, **POLL)
-    # A load event belongs to the page, so a refresh and a second tab begin with the truth.
-    page.load(arrive, live.width, [*live.outputs, live.width], js=WIDTH, **POLL)
-    live.stop.click(stop, live.width, live.outputs, **PRESS)
-    live.see.click(see, None, [tabs, compare.study], **PRESS)
-
-
-def _shown(place: Place, jobs: Jobs) -> StudyFolder | None:
-    """The study that runs, else the newest one trained here."""
-    running = jobs.running()
-    if running is not None:
-        return running
-    return next(iter(place.runs.studies()), None)
-
-
-def _snapshot(place: Place, jobs: Jobs, seen: str, width: float) -> list[Any]:
-    """Everything live, in the order of ``_Live.outputs``; what has not changed is left alone."""
-    study = _shown(place, jobs)
-    if study is None:
-        stop = gr.update(interactive=False)
-        return [NOTHING_YET, stop, gr.update(visible=False), _figure(None), "", NO_STUDIES, ""]
-    try:
-        now = fingerprint(study)
-        state, figure, log = card(study), gr.skip(), gr.skip()
-        if now != seen:
-            figure, log = _figure(curves(study, min(2, panel_columns(width)))), log_html(study)
-    except UserError as error:
-        now, state, figure, log = "damaged", notice(str(error)), _figure(None), ""
-    finished = study.state() == "finished"
-    return [
-        state,
-        gr.update(interactive=is_running(study)),
-        gr.update(visible=finished),
-        figure,
-        log,
-        studies_table(own_studies(place)),
-        now,
-    ]
-
-
-def _figure(value: str | None) -> Any:
-    return gr.update(value=value, visible=value is not None)
 
 
 def _expected(name: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.jobs import is_active, output_tail
 from app.plot import figure_json
-from app.studies import Entry, entry_of
-from app.wording import duration, escape, percent, state_word
+from app.studies import Entry
+from app.trainer import output_tail
+from app.wording import duration, escape, ordinal, percent, state_word
 from dait.evidence import figures
 from dait.evidence.palette import arm_title
 from dait.runs import StudyFolder
 
 LOG_BYTES = 12_000
+LAST_LINES = 6
 STAGES = {
     "intermediate teacher": "the intermediate teacher learns from the frozen teacher",
     "classifier": "the classifier that will teach learns from the labels",
@@ -27,22 +28,31 @@ NOTHING_YET = (
 )
 
 
-def card(study: StudyFolder) -> str:
+def card(study: StudyFolder, entry: Entry) -> str:
     """The state of a study as HTML: what it is, where it is, how long it will take."""
-    entry = entry_of(study, shipped=False)
     if entry.state == "damaged":
         return _framed(entry, f"<p>{escape(entry.message)}</p>")
-    status = study.status()
+    if entry.state == "queued":
+        return _framed(entry, _queued(entry))
     lines = {
-        "queued": _queued,
         "preparing": _working,
         "training": _working,
         "evaluating": _working,
         "finished": _finished,
+        "paused": _paused,
         "stopped": _stopped,
         "lost": _lost,
-    }.get(entry.state, _failed)(study, status)
+    }.get(entry.state, _failed)(study, study.status())
     return _framed(entry, lines)
+
+
+def state_words(entry: Entry) -> str:
+    """``Training``, ``Queued, 2nd``, and what it is about to be."""
+    if entry.at_work and entry.asked:
+        return "Pausing" if entry.asked == "pause" else "Cancelling"
+    if entry.state == "queued" and entry.at_work:
+        return "Starting"
+    return state_word(entry.state) + (f", {ordinal(entry.place)}" if entry.place else "")
 
 
 def curves(study: StudyFolder, columns: int = 2) -> str | None:
@@ -72,15 +82,23 @@ def fingerprint(study: StudyFolder) -> str:
 def _framed(entry: Entry, lines: str) -> str:
     state = escape(entry.state)
     return (
-        f'<div class="ds-card ds-watch" role="status" data-state="{state}">'
-        f'<h3>{escape(entry.title)} <span class="ds-state {state}">'
-        f"{escape(state_word(entry.state))}</span></h3>"
+        f'<div class="ds-card ds-watch" data-state="{state}">'
+        f'<h3>{escape(entry.title)} <span class="ds-state {state}" role="status">'
+        f"{escape(state_words(entry))}</span></h3>"
         f'<p class="ds-hint">{escape(entry.id)}</p>{lines}</div>'
     )
 
 
-def _queued(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    return f"<p>Waiting for the trainer to start.</p>{_bar(status)}"
+def _queued(entry: Entry) -> str:
+    if entry.at_work:
+        words = "The trainer starts: it says a word in some seconds."
+    elif entry.place > 1:
+        words = f"In the queue, {ordinal(entry.place)}: {entry.place - 1} before it."
+    elif entry.place:
+        words = "In the queue, 1st: it begins when the training before it has ended."
+    else:
+        words = "Its runs are trained by tasks of their own, which have not begun."
+    return f"<p>{escape(words)}</p>{_bar({'progress': entry.progress})}"
 
 
 def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
@@ -103,25 +121,36 @@ def _finished(study: StudyFolder, status: Mapping[str, Any]) -> str:
         if result is not None:
             seed = f", seed {result['seed']}" if len(study.runs()) > 1 else ""
             lines.append(f"{arm_title(result['arm'])}{seed}: {percent(result['top1'])}")
-    took = duration((status.get("updated") or 0) - (status.get("started") or 0))
+    took = duration(study.seconds_spent())
     return f"<p>{escape(' · '.join(lines))}</p><p class='ds-hint'>Trained in {escape(took)}.</p>"
 
 
+def _paused(study: StudyFolder, status: Mapping[str, Any]) -> str:
+    return f"<p>Paused. {_reached(status)} Resume it, and it goes on from its last step.</p>"
+
+
 def _stopped(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    return f"<p>Stopped on request. {_reached(status)}</p>"
+    message = str(status.get("message") or "Stopped on request").rstrip(".")
+    return f"<p>{escape(message)}. {_reached(status)}</p>"
 
 
 def _lost(study: StudyFolder, status: Mapping[str, Any]) -> str:
     return (
-        "<p>The process that trained this is gone without having said why: the machine was "
-        f"restarted, or memory ran out. {_reached(status)} Start it again.</p>"
+        '<div class="ds-notice">The process that trained this is gone without having said why: '
+        f"the machine was restarted, or memory ran out. {_reached(status)} Resume it, and it goes "
+        f"on from what was kept.</div>{_last_lines(study)}"
     )
 
 
 def _failed(study: StudyFolder, status: Mapping[str, Any]) -> str:
     sentence = escape(status.get("message") or "It failed without saying why.")
-    tail = escape("\n".join((study.log_text(4000) or output_tail(study)).splitlines()[-6:]))
-    return f'<div class="ds-notice">{sentence}</div><pre class="ds-log">{tail}</pre>'
+    return f'<div class="ds-notice">{sentence}</div>{_last_lines(study)}'
+
+
+def _last_lines(study: StudyFolder) -> str:
+    text = output_tail(study) or study.log_text(4000)
+    tail = escape("\n".join(text.splitlines()[-LAST_LINES:]))
+    return f'<pre class="ds-log" tabindex="0">{tail}</pre>' if tail else ""
 
 
 def _reached(status: Mapping[str, Any]) -> str:
@@ -145,8 +174,3 @@ def _bar(status: Mapping[str, Any]) -> str:
         f'aria-valuemax="100" aria-valuenow="{100 * share:.0f}">'
         f'<div style="width: {100 * share:.1f}%"></div></div><p>{escape(text)}</p>'
     )
-
-
-def is_running(study: StudyFolder | None) -> bool:
-    """Whether Stop would do something."""
-    return study is not None and is_active(study)

@@ -12,12 +12,14 @@ STATES: dict[str, str] = {
     "evaluating": "Evaluating",
     "finished": "Finished",
     "failed": "Failed",
+    "paused": "Paused",
     "stopped": "Stopped",
     "lost": "Lost",
     "damaged": "Damaged",
 }
 UNKNOWN = "–"
 
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -89,6 +91,12 @@ def moment(unix_seconds: float | None) -> str:
     if unix_seconds is None:
         return UNKNOWN
     return time.strftime("%d %b %Y, %H:%M", time.localtime(unix_seconds))
+
+
+def ordinal(number: int) -> str:
+    """1 → ``1st``, 12 → ``12th``, 23 → ``23rd``."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else _ENDINGS.get(number % 10, 'th')}"
 
 
 def listed(words: list[str]) -> str:

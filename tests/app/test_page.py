@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app.jobs import Jobs
 from app.page import build_page
 from app.place import PROJECT, SPACE_LIMITS, Place, read_place
 from app.plot import panel_columns, plotly_script
@@ -20,11 +21,13 @@ HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotli
 def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
+        "from app.jobs import Jobs\n"
         "from app.page import build_page\n"
         "from app.place import Place\n"
         "from app.theme import studio_css, studio_theme\n"
         "from dait.runs import RunsRoot\n"
-        f"build_page(Place(RunsRoot({str(tmp_path)!r})))\n"
+        f"place = Place(RunsRoot({str(tmp_path)!r}))\n"
+        "build_page(place, Jobs(place.runs))\n"
         "studio_css(), studio_theme()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -35,13 +38,13 @@ def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_no_handler_is_a_public_endpoint(empty_place: Place) -> None:
-    handlers = build_page(empty_place).config["dependencies"]
+    handlers = build_page(empty_place, Jobs(empty_place.runs)).config["dependencies"]
     assert len(handlers) > 10
     assert {handler["api_visibility"] for handler in handlers} == {"private"}
 
 
 def test_polls_wait_for_nobody(empty_place: Place) -> None:
-    page = build_page(empty_place)
+    page = build_page(empty_place, Jobs(empty_place.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
     assert len(ticks) == 3
     for tick in ticks:
@@ -68,6 +71,7 @@ def test_a_space_is_served_to_everybody_and_bounded(
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
     at_home = read_place({})
     assert (at_home.host, at_home.port, at_home.limits.note) == ("127.0.0.1", None, "")
+    assert (at_home.at_once, read_place({"DAIT_JOBS": "3"}).at_once) == (1, 3)
     space = read_place({"SPACE_ID": "someone/studio", "GRADIO_SERVER_PORT": "7861"})
     assert (space.host, space.port, space.limits) == ("0.0.0.0", 7861, SPACE_LIMITS)
 
@@ -83,7 +87,13 @@ def test_data_folders_are_those_below_the_named_one(
 
 
 @pytest.mark.parametrize(
-    "environment", [{"GRADIO_SERVER_PORT": "door"}, {"DAIT_DATA": "/nonexistent/folder"}]
+    "environment",
+    [
+        {"GRADIO_SERVER_PORT": "door"},
+        {"DAIT_DATA": "/nonexistent/folder"},
+        {"DAIT_JOBS": "0"},
+        {"DAIT_JOBS": "many"},
+    ],
 )
 def test_a_setting_that_will_not_do_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]

@@ -114,19 +114,17 @@ def test_a_file_that_is_too_heavy_is_refused_before_it_is_sent(
     assert page.locator("#upload").get_by_text("heavy.jpg").count() == 0
 
 
-def test_stop_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
+def test_cancel_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
     page, other = open_page(), open_page()
     go_to(page, "Train")
     go_to(other, "Train")
     start_tiny(page, 200)
     wait_for_state(page, "queued", "preparing", "training")
     wait_for_state(other, "queued", "preparing", "training")
-    other.locator("#start").click()
-    other.locator("#train-notice", has_text="One training runs at a time").wait_for()
-    other.locator("#stop").click()
+    other.locator("#run-cancel").click()
     wait_for_state(other, "stopped")
     wait_for_state(page, "stopped")
-    assert page.locator("#stop").is_disabled()
+    page.wait_for_selector("#run-cancel:disabled")
 
 
 def test_the_teachers_own_accuracy_stands_beside_the_choice(open_page: OpenPage) -> None:
@@ -160,7 +158,7 @@ def test_train_refresh_and_compare(open_page: OpenPage) -> None:
     wait_for_state(page, "finished", timeout=TO_TRAIN)
     page.locator("#curves .main-svg").first.wait_for()
     assert "Smoke test" in page.locator("#studies").inner_text()
-    page.locator("#see").click()
+    page.locator("#run-compare").click()
     page.locator("#table caption", has_text="6 classes").wait_for(timeout=TO_LOAD)
     assert "Smoke test" in page.locator("#study input").input_value()
     page.wait_for_selector(CARDS, timeout=TO_LOAD)

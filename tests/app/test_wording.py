@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from app.wording import count, duration, escape, listed, megabytes, p_value, percent, points
+from app.wording import (
+    count,
+    duration,
+    escape,
+    listed,
+    megabytes,
+    ordinal,
+    p_value,
+    percent,
+    points,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +44,8 @@ def test_figures() -> None:
 def test_names() -> None:
     assert listed(["a"]) == "a" and listed(["a", "b", "c"]) == "a, b and c"
     assert escape('<b a="1">') == "&lt;b a=&quot;1&quot;&gt;"
+
+
+def test_places_in_a_line() -> None:
+    said = [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 22, 111)]
+    assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "111th"]

@@ -1,0 +1,53 @@
+"""What is to be trained: checked values, and the command line that trains them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dait.config.arms import ARMS, Arm
+from dait.errors import UserError
+from dait.recipe import Recipe, load_recipe, parse_recipe
+from dait.runs import StudyFolder
+
+RECIPE_FILE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A study to train: nothing in it that came from the page as it was."""
+
+    recipe: Recipe
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+
+
+Command = Callable[[Path, Order], list[str]]
+
+
+def study_command(folder: Path, order: Order) -> list[str]:
+    """The command line that trains ``order`` into ``folder``, or goes on with what is there."""
+    words = [sys.executable, "-m", "dait", "study"]
+    if (folder / "study.json").exists():
+        return [*words, "--resume", str(folder)]
+    return [
+        *(*words, str(folder / RECIPE_FILE), "--out", str(folder)),
+        *("--arms", ",".join(order.arms)),
+        *("--seeds", ",".join(str(seed) for seed in order.seeds)),
+    ]
+
+
+def order_of(study: StudyFolder) -> Order:
+    """What a study trains, as it was ordered. Raises ``UserError`` where that cannot be read."""
+    if (study.path / "study.json").exists():
+        told = study.description()
+        recipe = parse_recipe(told.get("recipe"), str(study.path / "study.json"))
+    else:
+        told, recipe = study.status(), load_recipe(str(study.path / RECIPE_FILE))
+    arms = tuple(arm for arm in ARMS if arm in (told.get("arms") or ()))
+    seeds = tuple(int(seed) for seed in told.get("seeds") or ())
+    if not arms or not seeds:
+        raise UserError(f"{study.path.name} does not say which arms and seeds it trains.")
+    return Order(recipe, arms, seeds)

@@ -1,0 +1,96 @@
+"""Processes and all that they have started: found, and ended for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+import psutil
+
+from dait.runs import is_alive
+
+GRACE_SECONDS = 3.0
+"""How long a process may take to end on its own before it is killed."""
+
+MARK = "DAIT_TURN"
+"""The variable that tells of a trainer which turn in the queue it was started for."""
+
+_WAIT_SECONDS = 0.05
+
+
+def marked(mark: str) -> int | None:
+    """The leader of a group of processes that was started with ``mark``, if one is there."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and _leads(process) and lives(process):
+                return process.pid
+        except (OSError, psutil.Error):
+            continue  # gone, or not ours to look at
+    return None
+
+
+def ask_to_end(pid: int, started: float) -> None:
+    """SIGTERM to ``pid`` alone, which ends its own children once its work is safe."""
+    if is_alive(pid, started):
+        _signal([psutil.Process(pid)], signal.SIGTERM)
+
+
+def end_group(pid: int, started: float) -> None:
+    """SIGTERM to the process group of ``pid``, SIGKILL to what is left of it after a while.
+
+    Back once nothing of it runs.
+    """
+    if not is_alive(pid, started):
+        return
+    members = _family(pid)
+    _signal(members, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(lives(member) for member in members) and time.monotonic() < deadline:
+        time.sleep(_WAIT_SECONDS)
+    # Asked for again: a process may have started another one meanwhile.
+    members |= _family(pid)
+    _signal(members, signal.SIGKILL)
+    while any(lives(member) for member in members):
+        time.sleep(_WAIT_SECONDS)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether the process runs; one that has ended and was not reaped does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _leads(process: psutil.Process) -> bool:
+    return os.getpgid(process.pid) == process.pid
+
+
+def _family(pid: int) -> set[psutil.Process]:
+    """The process, its descendants, and its group if it leads one.
+
+    A process that was started by hand from a shell is in a group with others, not all ours to end.
+    """
+    found = set()
+    try:
+        leader = psutil.Process(pid)
+        found |= {leader, *leader.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        pass  # its group may live on
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == pid:
+                found.add(process)
+        except (OSError, psutil.Error):
+            continue  # gone, or not ours to look at
+    return found
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)  # psutil checks that the number was not given away anew
+        except psutil.NoSuchProcess:
+            continue  # it ended by itself meanwhile, which is what was wanted

@@ -1,0 +1,293 @@
+"""The trainings as they are, whoever looks and whenever: one of them closely, all in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from app.compare_tab import CompareTab
+from app.jobs import LONGEST_NAME, Jobs
+from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.place import Place
+from app.plot import WIDE, panel_columns, plot_box
+from app.run_actions import LABELS, Action, allowed, require
+from app.run_list import NO_STUDIES, PICK, runs_html
+from app.studies import Entry, entry_of, own_studies
+from app.watch import NOTHING_YET, card, curves, fingerprint, log_html
+from dait.errors import UserError
+from dait.runs import StudyFolder
+
+POLL_SECONDS = 2.0
+ROWS = 30
+"""Studies in the list before older ones are asked for; as many come with every press."""
+
+# Private handlers can still be called directly: ids and values are checked inside.
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+}
+WIDTH = "() => window.innerWidth"
+TO_THE_CARD = "() => document.querySelector('#live')?.scrollIntoView({ block: 'nearest' })"
+TO_THE_NAME = "() => setTimeout(() => document.querySelector('#name textarea')?.select(), 150)"
+
+DIRECT: tuple[Action, ...] = ("pause", "resume", "cancel", "retry", "delete")
+"""What is done with a press and nothing else."""
+
+Update = dict[Any, Any]
+"""What changes on the page, by component."""
+Part = tuple[Any, str, Callable[[], Any]]
+"""A component, a mark that tells whether it has changed, and what makes its value."""
+
+
+class Chosen:
+    """The study that a visitor looks at; empty: whichever trains, or the newest.
+
+    Changed in place, so that a poll that was under way during a choice sees it.
+    """
+
+    def __init__(self) -> None:
+        self.study = ""
+
+
+class RunsPanel:
+    """The handlers of one page's panel; what a visitor sees lives in the page alone."""
+
+    def __init__(self, place: Place, jobs: Jobs) -> None:
+        self.place, self.jobs = place, jobs
+
+    def lay_out_card(self) -> None:
+        """The study that is looked at, and what can be done with it."""
+        section("Training", "It goes on when this page is closed.")
+        self.card = gr.HTML(NOTHING_YET, elem_id="live", apply_default_css=False)
+        self.notice = notice_box("run-notice")
+        with gr.Row(elem_classes="ds-actions"):
+            self.buttons: dict[Action, gr.Button] = {
+                action: gr.Button(
+                    label,
+                    size="sm",
+                    min_width=90,
+                    interactive=False,
+                    variant="primary" if action == "compare" else "secondary",
+                    elem_id=f"run-{action}",
+                )
+                for action, label in LABELS.items()
+            }
+        with gr.Row(visible=False, equal_height=True, elem_id="renaming") as self.renaming:
+            self.name = gr.Textbox(
+                label="New name",
+                max_lines=1,
+                max_length=LONGEST_NAME,
+                scale=3,
+                min_width=200,
+                elem_id="name",
+            )
+            self.save = gr.Button("Save the name", scale=1, min_width=120, elem_id="name-save")
+            self.keep = gr.Button("Keep the old one", scale=1, min_width=120, elem_id="name-keep")
+        self.curves = plot_box(
+            "Learning curves of the runs so far", 390, visible=False, elem_id="curves"
+        )
+        with gr.Accordion("Log", open=False, elem_id="log-fold"):
+            self.log = gr.HTML("", elem_id="log", apply_default_css=False)
+
+    def lay_out_list(self) -> None:
+        """All studies, and the way back for a deleted one."""
+        section(
+            "Runs",
+            "What trains, what waits for it, and every study before. Retry trains the same from "
+            "the beginning; Resume goes on where it was.",
+        )
+        self.undo = gr.Button("", visible=False, size="sm", elem_id="run-undo")
+        self.list = framed(NO_STUDIES, "studies", js_on_load=PICK)
+        self.more = gr.Button("Show older ones", visible=False, size="sm", elem_id="run-more")
+        self.chosen, self.shown = gr.State(Chosen()), gr.State("")
+        self.rows, self.seen = gr.State(ROWS), gr.State({})
+        self.width = gr.Number(WIDE, visible=False)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What ``look`` needs to know."""
+        return [self.chosen, self.rows, self.seen, self.width]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that a look or a press may change."""
+        return [
+            *(self.card, self.notice, *self.buttons.values(), self.renaming, self.name),
+            *(self.curves, self.log, self.undo, self.list, self.more, self.shown, self.rows),
+            self.seen,
+        ]
+
+    def look(self, chosen: Chosen, rows: int, seen: dict[str, Any], width: object) -> Update:
+        """Everything as it is now; what this page shows already is left alone."""
+        while True:
+            study = chosen.study
+            found = self._looked(study, rows, seen, width)
+            if chosen.study == study:
+                return found
+
+    def started(self, study_id: str, chosen: Chosen, *looking: Any) -> Update:
+        """Show a study that was just put into the queue."""
+        chosen.study = study_id
+        return {self.notice: HIDDEN_NOTICE} | self.look(chosen, *looking)
+
+    def press(self, action: Action, shown: object, chosen: Chosen, *looking: Any) -> Update:
+        """Do something with the study that the page shows."""
+        try:
+            study = require(self.place, shown, action)
+            told = self._do(action, study, chosen)
+        except UserError as error:
+            told = notice(str(error))
+        closed = {self.notice: told, self.renaming: gr.update(visible=False)}
+        return closed | self.look(chosen, *looking)
+
+    def pick(
+        self, shown: str, chosen: Chosen, rows: int, seen: Any, width: Any, event: gr.EventData
+    ) -> Update:
+        """Look at another study of the list."""
+        chosen.study = str(getattr(event, "study", ""))
+        found = self.look(chosen, rows, seen, width)
+        if chosen.study == shown:
+            return found
+        return found | {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
+
+    def open_renaming(self, shown: object) -> Update:
+        """Ask for a name, beginning with the present one."""
+        try:
+            study = require(self.place, shown, "rename")
+        except UserError as error:
+            return {self.notice: notice(str(error))}
+        title = entry_of(study, shipped=False).title
+        return {self.renaming: gr.update(visible=True), self.name: title}
+
+    def rename(self, name: object, shown: object, *looking: Any) -> Update:
+        """Give the study that the page shows its new name."""
+        try:
+            study = require(self.place, shown, "rename")
+            self.jobs.rename(study.path.name, name)
+        except UserError as error:
+            return {self.notice: notice(str(error))}
+        closed = {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
+        return closed | self.look(*looking)
+
+    def bring_back(self, chosen: Chosen, *looking: Any) -> Update:
+        """Undo the last deletion."""
+        try:
+            if not self.place.limits.tidy:
+                raise UserError(
+                    f"Nothing is deleted or brought back here. {self.place.limits.note}"
+                )
+            chosen.study = self.jobs.undo()
+        except UserError as error:
+            return {self.notice: notice(str(error))} | self.look(chosen, *looking)
+        return {self.notice: HIDDEN_NOTICE} | self.look(chosen, *looking)
+
+    def _do(self, action: Action, study: StudyFolder, chosen: Chosen) -> str:
+        jobs, name = self.jobs, study.path.name
+        if action == "retry":
+            chosen.study = jobs.retry(name)
+        elif action == "delete":
+            title = entry_of(study, shipped=False).title
+            jobs.delete(name)
+            chosen.study = ""
+            return notice(f"‘{title}’ is deleted. For a day it can be brought back.", calm=True)
+        elif action in ("pause", "resume", "cancel"):
+            chosen.study = name  # stay with it, whatever the queue begins meanwhile
+            {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[action](name)
+        return HIDDEN_NOTICE
+
+    def _looked(self, chosen: str, rows: int, seen: dict[str, Any], width: object) -> Update:
+        entries = own_studies(self.place)
+        entry = _shown(entries, chosen)
+        shown = entry.id if entry else ""
+        can = allowed(self.place, entry) if entry else frozenset[Action]()
+        parts = [
+            _part(self.list, runs_html(entries, shown, rows)),
+            _part(self.more, gr.update(visible=len(entries) > rows)),
+            _part(self.undo, self._undo()),
+            *(_part(b, gr.update(interactive=action in can)) for action, b in self.buttons.items()),
+            *(self._closely(entry, width) if entry else self._nothing()),
+        ]
+        found = {part: make() for part, mark, make in parts if seen.get(part.elem_id) != mark}
+        marks = {part.elem_id: mark for part, mark, _ in parts}
+        return found | {self.shown: shown, self.seen: marks}
+
+    def _closely(self, entry: Entry, width: object) -> list[Part]:
+        study = StudyFolder(self.place.runs.resolve(entry.id))
+        try:
+            mark = fingerprint(study)
+            columns = min(2, panel_columns(width))
+            return [
+                _part(self.card, card(study, entry)),
+                (self.curves, mark, lambda: _figure(curves(study, columns))),
+                (self.log, mark, lambda: log_html(study)),
+            ]
+        except UserError as error:  # damaged between two looks
+            return [_part(self.card, notice(str(error))), *self._nothing()[1:]]
+
+    def _nothing(self) -> list[Part]:
+        return [
+            _part(self.card, NOTHING_YET),
+            _part(self.curves, _figure(None)),
+            _part(self.log, ""),
+        ]
+
+    def _undo(self) -> Any:
+        deleted = self.jobs.trash.latest() if self.place.limits.tidy else None
+        if deleted is None:
+            return gr.update(visible=False)
+        title = entry_of(deleted, shipped=False).title
+        return gr.update(value=f"Undo: bring back ‘{title}’", visible=True)
+
+
+def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: CompareTab) -> None:
+    """Let the panel look at every poll, and do what is pressed."""
+
+    def see(shown: object) -> list[Any]:
+        try:
+            study = require(panel.place, shown, "compare")
+        except UserError as error:
+            return [gr.skip(), gr.skip(), notice(str(error))]
+        return [gr.update(selected="compare"), compare.refreshed(study.path.name), HIDDEN_NOTICE]
+
+    looking, outputs, shown = panel.inputs, panel.outputs, panel.shown
+    gr.Timer(POLL_SECONDS).tick(panel.look, looking, outputs, **QUIET)
+    # A load event belongs to the page, so a refresh and a second tab begin with the truth.
+    page.load(
+        lambda width: [width, {}], panel.width, [panel.width, panel.seen], js=WIDTH, **QUIET
+    ).then(panel.look, looking, outputs, **QUIET)
+    panel.list.click(panel.pick, [shown, *looking], outputs, **QUIET).then(
+        None, None, None, js=TO_THE_CARD, api_visibility="private"
+    )
+    for action in DIRECT:
+        panel.buttons[action].click(
+            partial(panel.press, action), [shown, *looking], outputs, **QUIET
+        )
+    panel.buttons["compare"].click(see, shown, [tabs, compare.study, panel.notice], **QUIET)
+    panel.buttons["rename"].click(panel.open_renaming, shown, outputs, **QUIET).then(
+        None, None, None, js=TO_THE_NAME, api_visibility="private"
+    )
+    named = [panel.name, shown, *looking]
+    gr.on([panel.save.click, panel.name.submit], panel.rename, named, outputs, **QUIET)
+    panel.keep.click(lambda: gr.update(visible=False), None, panel.renaming, **QUIET)
+    panel.undo.click(panel.bring_back, looking, outputs, **QUIET)
+    panel.more.click(lambda rows: rows + ROWS, panel.rows, panel.rows, **QUIET).then(
+        panel.look, looking, outputs, **QUIET
+    )
+
+
+def _shown(entries: list[Entry], chosen: str) -> Entry | None:
+    """The chosen study, else one that trains, else the newest."""
+    found = [entry for entry in entries if entry.id == chosen]
+    return next(iter(found or entries), None)
+
+
+def _part(component: Any, value: Any) -> Part:
+    return component, str(value), lambda: value
+
+
+def _figure(value: str | None) -> Any:
+    return gr.update(value=value, visible=value is not None)

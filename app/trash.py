@@ -1,0 +1,67 @@
+"""Deleted studies: kept for a day inside the runs folder, so that a deletion can be undone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from dait.errors import UserError
+from dait.files import cannot_write
+from dait.runs import RunsRoot, StudyFolder
+
+FOLDER = ".trash"
+KEPT_SECONDS = 24 * 3600.0
+
+
+class Trash:
+    """The trash of one runs folder. A folder's time in it counts from its own last change."""
+
+    def __init__(self, runs: RunsRoot) -> None:
+        self.runs = runs
+        self.path = runs.path / FOLDER
+
+    def put(self, study: StudyFolder) -> None:
+        """Move a study into the trash. Raises ``UserError`` where that is not possible."""
+        try:
+            self.path.mkdir(exist_ok=True)
+            # Before the move: an old folder would be emptied at once.
+            os.utime(study.path, ns=(time.time_ns(),) * 2)
+            study.path.rename(self.path / study.path.name)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def latest(self) -> StudyFolder | None:
+        """What was deleted last, None where the trash is empty."""
+        return next(iter(self._contents()), None)
+
+    def restore(self) -> StudyFolder:
+        """Bring back what was deleted last. Raises ``UserError`` where there is nothing."""
+        study = self.latest()
+        if study is None:
+            raise UserError("The trash is empty: what was deleted a day ago is gone.")
+        back = self.runs.resolve(study.path.name)
+        try:
+            study.path.rename(back)
+        except OSError as error:
+            raise cannot_write(back, error) from error
+        return StudyFolder(back)
+
+    def empty(self) -> None:
+        """Remove for good what has been here for longer than a day."""
+        for study in self._contents():
+            if time.time() - study.path.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(study.path)
+
+    def _contents(self) -> list[StudyFolder]:
+        """Last deleted first."""
+        if not self.path.is_dir():
+            return []
+        times: dict[Path, float] = {}
+        for folder in self.path.iterdir():
+            try:
+                times[folder] = folder.stat().st_mtime
+            except FileNotFoundError:
+                continue  # brought back this moment, by another visitor
+        return [StudyFolder(folder) for folder in sorted(times, key=lambda f: -times[f])]
