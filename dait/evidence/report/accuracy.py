@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from dait.evidence import figures
@@ -18,7 +18,7 @@ from dait.evidence.report.wording import (
     listed,
     p_value,
     points,
-    share,
+    seeds,
     spread,
 )
 
@@ -65,22 +65,27 @@ def student_of(group: ArmRuns) -> str:
 
 
 def in_short(test: TestSet) -> list[str]:
-    """A sentence for every arm that has something to be counted from."""
-    sentences = []
-    p = {(row["a"], row["b"], row["seed"]): row["p"] for row in paired_tests(test.groups)}
+    """A sentence for every arm that has something to be counted from, after what that is."""
+    tests = {(row["a"], row["b"], row["seed"]): row["p"] for row in paired_tests(test.groups)}
+    sentences = [
+        f"{test.title_of(group)}: {spread(over_seeds(group)['top1'])} test top-1."
+        for group in test.groups
+        if group in test.bases.values()
+    ]
     for group in test.groups:
         found, base = gains_of(test, group), test.bases.get(group.name)
         if found is None or base is None or found["top1"] is None:
             continue
+        names = (group.name, base.name)
         values = [
-            p_value(p.get((group.name, base.name, seed), p.get((base.name, group.name, seed))))
+            f"{p_value(tests.get((*names, seed), tests.get((*names[::-1], seed))))} (seed {seed})"
             for seed in found["per_class_seeds"]
         ]
-        tested = f" (McNemar p = {listed(values)})" if values else ""
+        tested = f"; McNemar p = {listed(values)}" if values else ""
         sentences.append(
             f"{test.title_of(group)}: {spread(over_seeds(group)['top1'])}, "
-            f"{gain(found['top1'])} points to {test.title_of(base)} over "
-            f"{_seeds(found['seeds'])}{tested}."
+            f"{gain(found['top1'])} points against {test.title_of(base)} over "
+            f"{seeds(found['seeds'])}{tested}."
         )
     return sentences
 
@@ -101,14 +106,15 @@ def teacher_rows(test: TestSet, material: Material) -> list[dict[str, Any]]:
 
 def _accuracies(sheet: Sheet, test: TestSet, material: Material) -> None:
     teachers = teacher_rows(test, material)
-    rows: list[list[Cell]] = [_teacher_cells(row) for row in teachers]
+    rows: list[list[Cell]] = [_teacher_cells(test, row) for row in teachers]
     rows += [_group_cells(test, group) for group in test.groups]
     n = any_run(test.groups[0]).figures["n"]
     names = ["Network", "Top-1", "Gain, points", *list(_FIGURES.values())[1:]]
     sheet.table(
         f"{test.title}: {n:,} test images. Mean ± standard deviation over the seeds, below it the "
         "95 % bootstrap interval over images of one seed. Gain: top-1 less that of the arm named "
-        "below it, seed by seed. ECE: expected calibration error, 15 bins; lower is better.",
+        "below it, seed by seed. ECE: expected calibration error, 15 bins; lower is better. A "
+        "dash: not known, or nothing to count from.",
         names,
         rows,
         [row["role"] for row in teachers] + [group.arm for group in test.groups],
@@ -122,9 +128,20 @@ def _accuracies(sheet: Sheet, test: TestSet, material: Material) -> None:
         )
 
 
-def _teacher_cells(row: Mapping[str, Any]) -> list[Cell]:
+def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
+    taught = [
+        own
+        for group in test.groups
+        for run in group.runs.values()
+        if (own := run.figures["between"].get(row["role"])) is not None
+    ]
+    rest: list[Cell] = []
+    for name in list(_FIGURES)[1:]:
+        values = [own[name] for own in taught if own.get(name) is not None] or [row.get(name)]
+        known = [value for value in values if value is not None]
+        sd = stdev(known) if len(known) > 1 else None
+        rest.append(spread({"mean": mean(known), "sd": sd}) if known else "–")
     top1 = {"mean": row["top1"], "sd": row["sd"]}
-    rest: list[Cell] = [share(row.get(name)) for name in list(_FIGURES)[1:]]
     return [row["title"], (spread(top1), interval(row["interval"])), "–", *rest]
 
 
@@ -137,7 +154,7 @@ def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:
     if gains is not None and base is not None:
         gained = (gain(gains["top1"]), f"to {test.title_of(base)}")
     rest: list[Cell] = [spread(found[name]) for name in list(_FIGURES)[1:]]
-    title = (test.title_of(group), f"{student_of(group)}; {_seeds(found['seeds'])}")
+    title = (test.title_of(group), f"{student_of(group)}; {seeds(found['seeds'])}")
     return [title, (spread(found["top1"]), told), gained, *rest]
 
 
@@ -193,9 +210,8 @@ def _tests(sheet: Sheet, test: TestSet) -> None:
     silent = sorted({s for group in test.groups for s in group.runs if s not in group.answering})
     if silent:
         sheet.miss(
-            f"Of seed {listed([str(seed) for seed in silent])} only figures are kept, no answers "
-            "to single images: it counts in the means and not in the tests, confusions and gains "
-            "class by class."
+            f"Of {seeds(silent)} only figures are kept, no answers to single images: they count in "
+            "the means and not in the tests, confusions and gains class by class."
         )
 
 
@@ -266,7 +282,3 @@ def _by_teacher(groups: Sequence[ArmRuns]) -> dict[str, ArmRuns]:
         name = str(run.config()["intermediate"]["name"])
         found.setdefault(name if size is None else f"{name}, {count(size)}", group)
     return found
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {listed([str(seed) for seed in seeds])}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.answers import Answers
@@ -13,7 +15,7 @@ from dait.evidence.confusion import ConfusedPair, confusion_matrix, most_confuse
 from dait.evidence.report.accuracy import gains_of
 from dait.evidence.report.material import Material, TestSet, groups_of, recipe_of
 from dait.evidence.report.sheet import Picture, Sheet
-from dait.evidence.report.wording import listed, points, share
+from dait.evidence.report.wording import listed, points, seeds, share
 from dait.evidence.run_figures import Evaluated
 from dait.evidence.single_image import SingleImages
 
@@ -63,7 +65,6 @@ def _gains(sheet: Sheet, test: TestSet, group: ArmRuns) -> None:
     ordered = sorted(rows, key=lambda row: -row["gain"])
     ahead = sum(row["gain"] > 0 for row in rows)
     behind = sum(row["gain"] < 0 for row in rows)
-    seeds = listed([str(seed) for seed in found["per_class_seeds"]])
     images = sum(row["n"] for row in rows) / len(rows)
     sheet.panels(
         partial(figures.gain_bars, rows, group.arm, base.arm),
@@ -71,9 +72,10 @@ def _gains(sheet: Sheet, test: TestSet, group: ArmRuns) -> None:
         f"{points(ordered[0]['gain'])} points on {ordered[0]['name']} to "
         f"{points(ordered[-1]['gain'])} on {ordered[-1]['name']}; ahead on {ahead}, behind on "
         f"{behind}.",
-        f"{ours} less {theirs}, class by class, from the most to the least; seed {seeds}. A class "
-        f"has {images:.0f} test images on average: a single image moves its bar by "
-        f"{100 / images:.0f} points, so single classes prove nothing, the shape might.",
+        f"{ours} less {theirs}, class by class, from the most to the least; "
+        f"{seeds(found['per_class_seeds'])}. A class has {images:.0f} test images on average: a "
+        f"single image moves its bar by {100 / images:.0f} points, so single classes prove "
+        "nothing, the shape might.",
     )
 
 
@@ -91,18 +93,17 @@ def _slices(sheet: Sheet, test: TestSet) -> None:
         sheet.figure(
             figures.slices_bars(own, name, dark=False),
             f"Bars of test top-1 by {name}. {told}.",
-            f"Test top-1 by {name}, means over the seeds. The parts differ in size and in which "
-            "classes they hold; the bars have no whiskers because a seed's slices are not "
-            "independent of one another.",
+            f"Test top-1 by {name}, means over the seeds. The parts differ in size and in the "
+            "classes they hold: compare arms within a part rather than parts with one another.",
         )
 
 
 def _of_one_seed(test: TestSet) -> tuple[int, dict[str, Evaluated]]:
     """The seed that most groups have answers of, the lowest of these, and their runs by name."""
-    seeds = sorted({seed for group in test.groups for seed in group.answering})
-    if not seeds:
+    known = sorted({seed for group in test.groups for seed in group.answering})
+    if not known:
         return 0, {}
-    seed = max(seeds, key=lambda s: (sum(s in group.answering for group in test.groups), -s))
+    seed = max(known, key=lambda s: (sum(s in group.answering for group in test.groups), -s))
     return seed, {g.name: g.answering[seed] for g in test.groups if seed in g.answering}
 
 
@@ -165,7 +166,9 @@ def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -
             sheet.miss(f"No pictures of these confusions: {problem}")
             return
         label, taken = run.classes[pair.label].name, run.classes[pair.predicted].name
-        sheet.pictures(f"{label}, taken for {taken} by {test.title_of(focus)}", cells)
+        sheet.pictures(
+            f"{label}, taken for {taken} by {test.title_of(focus)}; last, a true {taken}", cells
+        )
 
 
 def _count(run: Evaluated, pair: ConfusedPair) -> int:
@@ -176,13 +179,17 @@ def _count(run: Evaluated, pair: ConfusedPair) -> int:
 def _examples(
     source: SingleImages, run: Evaluated, pair: ConfusedPair
 ) -> tuple[list[Picture], str]:
-    """The images of a pair, or why they cannot be shown."""
+    """The images of a pair and one of the class they are taken for, or why there are none."""
     label = run.classes[pair.label].name
     cells = []
     try:
         for index in pair.examples:
             image = source.image(index, _answers(run).ids[index])
-            cells.append(Picture(image, f"Test image {index}: {label}", f"test image {index}", ()))
+            cells.append(Picture(image, f"Test image {index}: {label}", label, (f"image {index}",)))
+        index = int(np.argmax(_answers(run).labels == pair.predicted))
+        taken = run.classes[pair.predicted].name
+        image = source.image(index, _answers(run).ids[index])
+        cells.append(Picture(image, f"Test image {index}: {taken}", taken, (f"image {index}",)))
     except UserError as error:
         return [], str(error)
     return cells, ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from dait.evidence.report.material import Material, recipe_of
 from dait.evidence.report.sheet import Sheet
-from dait.evidence.report.wording import listed
+from dait.evidence.report.wording import listed, seeds
 from dait.runs import RunFolder, StudyFolder
 
 
@@ -39,10 +39,10 @@ def _study(sheet: Sheet, study: StudyFolder) -> None:
     recipe = recipe_of(first)
     teacher, data = described.get("teacher") or {}, described.get("data") or {}
     arms = list(dict.fromkeys(str(row["arm"]) for row in described["runs"]))
-    seeds = sorted({int(row["seed"]) for row in described["runs"]})
+    numbers = sorted({int(row["seed"]) for row in described["runs"]})
     facts = [
         f"Recipe {recipe.name}{f': {recipe.title}' if recipe.title else ''}.",
-        f"Arms {listed(arms)}; seeds {listed(list(map(str, seeds)))}.",
+        f"Arms {listed(arms)}; {seeds(numbers)}.",
         f"Student {recipe.student.name}, intermediate teacher {recipe.intermediate.name}, frozen "
         f"teacher {recipe.teacher.name}{_hash(teacher.get('weights_hash'))}.",
         _data_sentence(recipe.data.source, data),
@@ -50,10 +50,10 @@ def _study(sheet: Sheet, study: StudyFolder) -> None:
     ]
     sheet.items(facts)
     out = f"runs/{recipe.name}"
-    numbers = ",".join(map(str, seeds))
+    given = ",".join(map(str, numbers))
     sheet.say("Save the recipe below as recipe.yaml, then:")
     sheet.code(
-        f"python -m dait study recipe.yaml --arms {','.join(arms)} --seeds {numbers} --out {out}\n"
+        f"python -m dait study recipe.yaml --arms {','.join(arms)} --seeds {given} --out {out}\n"
         f"python -m dait localise {out}\n"
         f"python -m dait compare {out} --out report.html"
     )

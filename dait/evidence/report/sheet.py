@@ -97,6 +97,8 @@ class Sheet:
 
         alt: what it shows, for who cannot see it; caption: what it shows and what it does not.
         """
+        if not shown.layout.annotations:  # a title would need the room
+            shown.update_layout(margin={"t": 16})
         self._add(shown, None, alt, caption)
 
     def panels(self, draw: Callable[..., go.Figure], alt: str, caption: str) -> None:

@@ -79,5 +79,10 @@ def listed(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
 
 
+def seeds(numbers: Sequence[int]) -> str:
+    """``seed 0``, ``seeds 0, 1 and 2``."""
+    return f"seed{'s' if len(numbers) > 1 else ''} {listed([str(number) for number in numbers])}"
+
+
 def _deviation(value: Spread) -> str:
     return "" if value["sd"] is None else f"\u00a0±\u00a0{100 * value['sd']:.1f}"
