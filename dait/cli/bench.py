@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from dait.cli import bench_cache, bench_explain, bench_train
+from dait.cli import bench_cache, bench_explain, bench_report, bench_train
 from dait.errors import UserError
 
 
@@ -50,6 +50,7 @@ def register(commands: Any) -> None:
     bench_cache.register(actions)
     bench_train.register(actions)
     bench_explain.register(actions)
+    bench_report.register(actions)
 
 
 def run_demo(args: argparse.Namespace) -> int:
