@@ -121,7 +121,8 @@ class Jobs:
             write_ticket(study, asked="cancel", pid=process[0], started=process[1])
         end_group(*process)
         with self._held():
-            settle(study, "stopped", CANCELLED)
+            if read_ticket(study).asked == "cancel":  # and was not resumed meanwhile
+                settle(study, "stopped", CANCELLED)
         self.turn()
 
     def retry(self, study_id: str) -> str:

@@ -33,8 +33,9 @@ def marked(mark: str) -> int | None:
 
 def ask_to_end(pid: int, started: float) -> None:
     """SIGTERM to ``pid`` alone, which ends its own children once its work is safe."""
-    if is_alive(pid, started):
-        _signal([psutil.Process(pid)], signal.SIGTERM)
+    leader = _leader(pid, started)
+    if leader is not None:
+        _signal([leader], signal.SIGTERM)
 
 
 def end_group(pid: int, started: float) -> None:
@@ -42,15 +43,16 @@ def end_group(pid: int, started: float) -> None:
 
     Back once nothing of it runs.
     """
-    if not is_alive(pid, started):
+    leader = _leader(pid, started)
+    if leader is None:
         return
-    members = _family(pid)
+    members = _family(leader)
     _signal(members, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     while any(lives(member) for member in members) and time.monotonic() < deadline:
         time.sleep(_WAIT_SECONDS)
     # Asked for again: a process may have started another one meanwhile.
-    members |= _family(pid)
+    members |= _family(leader)
     _signal(members, signal.SIGKILL)
     while any(lives(member) for member in members):
         time.sleep(_WAIT_SECONDS)
@@ -68,20 +70,27 @@ def _leads(process: psutil.Process) -> bool:
     return os.getpgid(process.pid) == process.pid
 
 
-def _family(pid: int) -> set[psutil.Process]:
+def _leader(pid: int, started: float) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid) if is_alive(pid, started) else None
+    except psutil.NoSuchProcess:
+        return None  # it ended between the two
+
+
+def _family(leader: psutil.Process) -> set[psutil.Process]:
     """The process, its descendants, and its group if it leads one.
 
     A process that was started by hand from a shell is in a group with others, not all ours to end.
     """
-    found = set()
+    found = {leader}
     try:
-        leader = psutil.Process(pid)
-        found |= {leader, *leader.children(recursive=True)}
+        found |= set(leader.children(recursive=True))
     except psutil.NoSuchProcess:
-        pass  # its group may live on
+        if psutil.pid_exists(leader.pid):
+            return found  # its number was given away, which says that nothing of its group is left
     for process in psutil.process_iter():
         try:
-            if os.getpgid(process.pid) == pid:
+            if os.getpgid(process.pid) == leader.pid:
                 found.add(process)
         except (OSError, psutil.Error):
             continue  # gone, or not ours to look at
