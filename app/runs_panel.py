@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +29,7 @@ QUIET: dict[str, Any] = {
     "concurrency_limit": None,
     "show_progress": "hidden",
 }
-WIDTH = "() => window.innerWidth"
+WITH_WIDTH = "(visitor, _) => [visitor, window.innerWidth]"
 TO_THE_CARD = "() => document.querySelector('#live')?.scrollIntoView({ block: 'nearest' })"
 TO_THE_NAME = "() => setTimeout(() => document.querySelector('#name textarea')?.select(), 150)"
 
@@ -39,18 +38,22 @@ DIRECT: tuple[Action, ...] = ("pause", "resume", "cancel", "retry", "delete")
 
 Update = dict[Any, Any]
 """What changes on the page, by component."""
-Part = tuple[Any, str, Callable[[], Any]]
-"""A component, a mark that tells whether it has changed, and what makes its value."""
+Part = tuple[Any, str, Any]
+"""A component, a mark that tells whether it has changed, and its value."""
 
 
-class Chosen:
-    """The study that a visitor looks at; empty: whichever trains, or the newest.
+class Visitor:
+    """What one open page looks at, and what it shows already.
 
-    Changed in place, so that a poll that was under way during a choice sees it.
+    study: the one that was chosen; empty: what trains, or is next, or is the newest. rows: of the
+    list. marks: of the parts that the page has, by which a part that has not changed is known.
+    Changed in place, so that a look that was under way meanwhile sees it.
     """
 
     def __init__(self) -> None:
         self.study = ""
+        self.rows = ROWS
+        self.marks: dict[Any, str] = {}
 
 
 class RunsPanel:
@@ -103,54 +106,64 @@ class RunsPanel:
         self.undo = gr.Button("", visible=False, size="sm", elem_id="run-undo")
         self.list = framed(NO_STUDIES, "studies", js_on_load=PICK)
         self.more = gr.Button("Show older ones", visible=False, size="sm", elem_id="run-more")
-        self.chosen, self.shown = gr.State(Chosen()), gr.State("")
-        self.rows, self.seen = gr.State(ROWS), gr.State({})
+        self.visitor, self.shown = gr.State(Visitor()), gr.State("")
         self.width = gr.Number(WIDE, visible=False)
 
     @property
     def inputs(self) -> list[Any]:
         """What ``look`` needs to know."""
-        return [self.chosen, self.rows, self.seen, self.width]
+        return [self.visitor, self.width]
 
     @property
     def outputs(self) -> list[Any]:
         """All that a look or a press may change."""
         return [
             *(self.card, self.notice, *self.buttons.values(), self.renaming, self.name),
-            *(self.curves, self.log, self.undo, self.list, self.more, self.shown, self.rows),
-            self.seen,
+            *(self.curves, self.log, self.undo, self.list, self.more, self.shown),
         ]
 
-    def look(self, chosen: Chosen, rows: int, seen: dict[str, Any], width: object) -> Update:
+    def look(self, visitor: Visitor, width: object) -> Update:
         """Everything as it is now; what this page shows already is left alone."""
         while True:
-            study = chosen.study
-            found = self._looked(study, rows, seen, width)
-            if chosen.study == study:
-                return found
+            study, marks = visitor.study, visitor.marks
+            shown, parts = self._looked(visitor, width)
+            # What another look has sent meanwhile is not what these parts were compared with.
+            if visitor.study == study and visitor.marks is marks:
+                break
+        visitor.marks = {part.elem_id: mark for part, mark, _ in parts}
+        changed = {part: value for part, mark, value in parts if marks.get(part.elem_id) != mark}
+        return changed | {self.shown: shown}
 
-    def started(self, study_id: str, chosen: Chosen, *looking: Any) -> Update:
+    def arrive(self, visitor: Visitor, width: object) -> Update:
+        """Everything, for a page that shows nothing yet."""
+        visitor.marks = {}
+        return {self.width: width} | self.look(visitor, width)
+
+    def see_more(self, visitor: Visitor, width: object) -> Update:
+        """Older studies in the list too."""
+        visitor.rows += ROWS
+        return self.look(visitor, width)
+
+    def started(self, study_id: str, visitor: Visitor, width: object) -> Update:
         """Show a study that was just put into the queue."""
-        chosen.study = study_id
-        return {self.notice: HIDDEN_NOTICE} | self.look(chosen, *looking)
+        visitor.study = study_id
+        return {self.notice: HIDDEN_NOTICE} | self.look(visitor, width)
 
-    def press(self, action: Action, shown: object, chosen: Chosen, *looking: Any) -> Update:
+    def press(self, action: Action, shown: object, visitor: Visitor, width: object) -> Update:
         """Do something with the study that the page shows."""
         try:
             study = require(self.place, shown, action)
-            told = self._do(action, study, chosen)
+            told = self._do(action, study, visitor)
         except UserError as error:
             told = notice(str(error))
         closed = {self.notice: told, self.renaming: gr.update(visible=False)}
-        return closed | self.look(chosen, *looking)
+        return closed | self.look(visitor, width)
 
-    def pick(
-        self, shown: str, chosen: Chosen, rows: int, seen: Any, width: Any, event: gr.EventData
-    ) -> Update:
+    def pick(self, shown: str, visitor: Visitor, width: object, event: gr.EventData) -> Update:
         """Look at another study of the list."""
-        chosen.study = str(getattr(event, "study", ""))
-        found = self.look(chosen, rows, seen, width)
-        if chosen.study == shown:
+        visitor.study = str(getattr(event, "study", ""))
+        found = self.look(visitor, width)
+        if visitor.study == shown:
             return found
         return found | {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
 
@@ -163,7 +176,7 @@ class RunsPanel:
         title = entry_of(study, shipped=False).title
         return {self.renaming: gr.update(visible=True), self.name: title}
 
-    def rename(self, name: object, shown: object, *looking: Any) -> Update:
+    def rename(self, name: object, shown: object, visitor: Visitor, width: object) -> Update:
         """Give the study that the page shows its new name."""
         try:
             study = require(self.place, shown, "rename")
@@ -171,66 +184,63 @@ class RunsPanel:
         except UserError as error:
             return {self.notice: notice(str(error))}
         closed = {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
-        return closed | self.look(*looking)
+        return closed | self.look(visitor, width)
 
-    def bring_back(self, chosen: Chosen, *looking: Any) -> Update:
+    def bring_back(self, visitor: Visitor, width: object) -> Update:
         """Undo the last deletion."""
         try:
             if not self.place.limits.tidy:
                 raise UserError(
                     f"Nothing is deleted or brought back here. {self.place.limits.note}"
                 )
-            chosen.study = self.jobs.undo()
+            visitor.study = self.jobs.undo()
         except UserError as error:
-            return {self.notice: notice(str(error))} | self.look(chosen, *looking)
-        return {self.notice: HIDDEN_NOTICE} | self.look(chosen, *looking)
+            return {self.notice: notice(str(error))} | self.look(visitor, width)
+        return {self.notice: HIDDEN_NOTICE} | self.look(visitor, width)
 
-    def _do(self, action: Action, study: StudyFolder, chosen: Chosen) -> str:
+    def _do(self, action: Action, study: StudyFolder, visitor: Visitor) -> str:
         jobs, name = self.jobs, study.path.name
         if action == "retry":
-            chosen.study = jobs.retry(name)
+            visitor.study = jobs.retry(name)
         elif action == "delete":
             title = entry_of(study, shipped=False).title
             jobs.delete(name)
-            chosen.study = ""
+            visitor.study = ""
             return notice(f"‘{title}’ is deleted. For a day it can be brought back.", calm=True)
         elif action in ("pause", "resume", "cancel"):
-            chosen.study = name  # stay with it, whatever the queue begins meanwhile
+            visitor.study = name  # stay with it, whatever the queue begins meanwhile
             {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[action](name)
         return HIDDEN_NOTICE
 
-    def _looked(self, chosen: str, rows: int, seen: dict[str, Any], width: object) -> Update:
+    def _looked(self, visitor: Visitor, width: object) -> tuple[str, list[Part]]:
+        """The study that is shown closely, and all parts of the page."""
         entries = own_studies(self.place)
-        entry = _shown(entries, chosen)
+        entry = next((e for e in entries if e.id == visitor.study), next(iter(entries), None))
         shown = entry.id if entry else ""
         can = allowed(self.place, entry) if entry else frozenset[Action]()
-        parts = [
-            _part(self.list, runs_html(entries, shown, rows)),
-            _part(self.more, gr.update(visible=len(entries) > rows)),
+        return shown, [
+            _part(self.list, runs_html(entries, shown, visitor.rows)),
+            _part(self.more, gr.update(visible=len(entries) > visitor.rows)),
             _part(self.undo, self._undo()),
             *(_part(b, gr.update(interactive=action in can)) for action, b in self.buttons.items()),
-            *(self._closely(entry, width) if entry else self._nothing()),
+            *(self._closely(entry, visitor, width) if entry else self._nothing(NOTHING_YET)),
         ]
-        found = {part: make() for part, mark, make in parts if seen.get(part.elem_id) != mark}
-        marks = {part.elem_id: mark for part, mark, _ in parts}
-        return found | {self.shown: shown, self.seen: marks}
 
-    def _closely(self, entry: Entry, width: object) -> list[Part]:
+    def _closely(self, entry: Entry, visitor: Visitor, width: object) -> list[Part]:
         study = StudyFolder(self.place.runs.resolve(entry.id))
         try:
-            mark = fingerprint(study)
-            columns = min(2, panel_columns(width))
-            return [
-                _part(self.card, card(study, entry)),
-                (self.curves, mark, lambda: _figure(curves(study, columns))),
-                (self.log, mark, lambda: log_html(study)),
-            ]
-        except UserError as error:  # damaged between two looks
-            return [_part(self.card, notice(str(error))), *self._nothing()[1:]]
+            mark, figure, log = fingerprint(study), None, None
+            if visitor.marks.get(self.curves.elem_id) != mark:  # else neither is read
+                figure = _figure(curves(study, min(2, panel_columns(width))))
+                log = log_html(study)
+            shown = card(study, entry)
+        except UserError as error:
+            return self._nothing(notice(str(error)))
+        return [_part(self.card, shown), (self.curves, mark, figure), (self.log, mark, log)]
 
-    def _nothing(self) -> list[Part]:
+    def _nothing(self, instead: str) -> list[Part]:
         return [
-            _part(self.card, NOTHING_YET),
+            _part(self.card, instead),
             _part(self.curves, _figure(None)),
             _part(self.log, ""),
         ]
@@ -256,9 +266,7 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: C
     looking, outputs, shown = panel.inputs, panel.outputs, panel.shown
     gr.Timer(POLL_SECONDS).tick(panel.look, looking, outputs, **QUIET)
     # A load event belongs to the page, so a refresh and a second tab begin with the truth.
-    page.load(
-        lambda width: [width, {}], panel.width, [panel.width, panel.seen], js=WIDTH, **QUIET
-    ).then(panel.look, looking, outputs, **QUIET)
+    page.load(panel.arrive, looking, [panel.width, *outputs], js=WITH_WIDTH, **QUIET)
     panel.list.click(panel.pick, [shown, *looking], outputs, **QUIET).then(
         None, None, None, js=TO_THE_CARD, api_visibility="private"
     )
@@ -274,19 +282,11 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: C
     gr.on([panel.save.click, panel.name.submit], panel.rename, named, outputs, **QUIET)
     panel.keep.click(lambda: gr.update(visible=False), None, panel.renaming, **QUIET)
     panel.undo.click(panel.bring_back, looking, outputs, **QUIET)
-    panel.more.click(lambda rows: rows + ROWS, panel.rows, panel.rows, **QUIET).then(
-        panel.look, looking, outputs, **QUIET
-    )
-
-
-def _shown(entries: list[Entry], chosen: str) -> Entry | None:
-    """The chosen study, else one that trains, else the newest."""
-    found = [entry for entry in entries if entry.id == chosen]
-    return next(iter(found or entries), None)
+    panel.more.click(panel.see_more, looking, outputs, **QUIET)
 
 
 def _part(component: Any, value: Any) -> Part:
-    return component, str(value), lambda: value
+    return component, str(value), value
 
 
 def _figure(value: str | None) -> Any:

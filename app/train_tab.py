@@ -16,7 +16,7 @@ from app.notice import HIDDEN_NOTICE, notice, notice_box, section
 from app.order import order_of
 from app.place import Place
 from app.run_actions import require
-from app.runs_panel import RunsPanel, wire_runs_panel
+from app.runs_panel import RunsPanel, Visitor, wire_runs_panel
 from app.teacher_box import teacher_box
 from app.train_again import form_for
 from app.train_form import (
@@ -199,15 +199,13 @@ def _layout_form(place: Place) -> _Form:
 
 def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
     place, form = tab.place, tab.form
-    looking = panel.inputs
 
-    def start(*values: Any) -> dict[Any, Any]:
-        looks, filled = values[: len(looking)], values[len(looking) :]
+    def start(visitor: Visitor, width: object, *values: Any) -> dict[Any, Any]:
         try:
-            study = jobs.start(read_form(place, FormValues(*filled)))
+            study = jobs.start(read_form(place, FormValues(*values)))
         except UserError as error:
             return {form.notice: notice(str(error).strip())}
-        return {form.notice: HIDDEN_NOTICE} | panel.started(study, *looks)
+        return {form.notice: HIDDEN_NOTICE} | panel.started(study, visitor, width)
 
     def again(shown: object) -> list[Any]:
         try:
@@ -217,7 +215,9 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
             return [*kept, notice(str(error))]
 
     outputs = [form.notice, *panel.outputs]
-    form.start.click(start, [*looking, *form.values], outputs, show_progress_on=panel.card, **PRESS)
+    form.start.click(
+        start, [*panel.inputs, *form.values], outputs, show_progress_on=panel.card, **PRESS
+    )
     panel.buttons["again"].click(again, panel.shown, tab.again_outputs, **PRESS)
     wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
     # What the Data tab handed over holds for its own data.
