@@ -142,7 +142,9 @@ def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
         sd = stdev(known) if len(known) > 1 else None
         rest.append(spread({"mean": mean(known), "sd": sd}) if known else "–")
     top1 = {"mean": row["top1"], "sd": row["sd"]}
-    return [row["title"], (spread(top1), interval(row["interval"])), "–", *rest]
+    bounds = interval(row["interval"])
+    told = f"{bounds}, one seed" if bounds and row["sd"] is not None else bounds
+    return [row["title"], (spread(top1), told), "–", *rest]
 
 
 def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:

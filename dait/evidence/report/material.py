@@ -6,7 +6,7 @@ Nothing is computed that is kept: answers, t-SNE maps and localisation are read 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,11 @@ class StudyPart:
 
 @dataclass(frozen=True)
 class Material:
-    """Everything that the sections are written from. ``folders`` go by the titles of what was
-    given; localised: those titles to where networks look."""
+    """Everything that the sections are written from.
+
+    folders: what was given, by its title; localised: those titles to where networks look; images
+    and against: as they were asked for.
+    """
 
     folders: Mapping[str, Path]
     tests: tuple[TestSet, ...]
@@ -88,7 +91,7 @@ class Material:
     localised: Mapping[str, Measurement]
     left_out: tuple[LeftOut, ...]
     images: int
-    emit: Emit = field(default=ignore, repr=False)
+    against: str | None
 
 
 def gather(
@@ -117,7 +120,7 @@ def gather(
         except UserError as error:
             left_out.append(LeftOut(f"{title}, its networks side by side", str(error)))
     localised = _localised(named, left_out, emit)
-    return Material(named, tests, tuple(studies), localised, tuple(left_out), images, emit)
+    return Material(named, tests, tuple(studies), localised, tuple(left_out), images, against)
 
 
 def recipe_of(run: RunFolder) -> Recipe:

@@ -24,7 +24,11 @@ def write(material: Material) -> Sheet:
         else:
             _run(sheet, RunFolder(folder))
     sheet.heading("This report")
-    sheet.code(f"python -m dait compare {_words(material.folders)} --out report.html --json")
+    against = "" if material.against is None else f" --against {shlex.quote(material.against)}"
+    sheet.code(
+        f"python -m dait compare {_words(material.folders)} --images {material.images}{against} "
+        "--out report.html"
+    )
     sheet.heading("Left out")
     if material.left_out:
         sheet.items([f"{row.what}: {row.reason}" for row in material.left_out])

@@ -5,7 +5,7 @@
   const COLOURS = JSON.parse(document.getElementById("theme-colours").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 700px)");
-  const PRINTED_WIDTH = 680;
+  const PRINTED = { width: 680, size: 10 }; // pixels of a sheet of A4, and of letters that fit
   const CONFIG = { responsive: true, displaylogo: false, scrollZoom: false };
   let printing = false;
 
@@ -16,7 +16,13 @@
       for (const [light, other] of COLOURS) text = text.replaceAll(light, other);
     }
     const found = JSON.parse(text);
-    if (printing) found.layout.width = PRINTED_WIDTH;
+    if (printing) {
+      found.layout.width = PRINTED.width;
+      found.layout.font.size = PRINTED.size;
+      for (const title of found.layout.annotations || []) {
+        title.font = { ...title.font, size: PRINTED.size };
+      }
+    }
     if (narrow.matches && !printing) found.layout.dragmode = false;
     return found;
   }

@@ -69,17 +69,24 @@ def make_report(
 
 def _in_short(material: Material) -> Sheet:
     sheet = Sheet("in-short", "In short")
-    sentences = []
-    for test in material.tests:
-        own = accuracy.in_short(test)
-        sentences += own if len(material.tests) == 1 else [f"{test.title}. {s}" for s in own]
-    if sentences:
-        sheet.items(sentences)
-    else:
+    several = len(material.tests) > 1
+    if several:
         sheet.say(
-            "No arm here has another of the same student on the same data to be counted from: the "
-            "figures of each are below."
+            f"These runs learned from {len(material.tests)} different data sets, or from different "
+            "parts of one. Arms are compared and tested within each; over all of them there is the "
+            "first table only."
         )
+    for test in material.tests:
+        if several:
+            sheet.heading(test.title)
+        sentences = accuracy.in_short(test)
+        if sentences:
+            sheet.items(sentences)
+        else:
+            sheet.say(
+                "No arm here has another of the same student on the same data to be counted from: "
+                "the figures of each are below."
+            )
     if material.left_out:
         things = "One thing is" if len(material.left_out) == 1 else "Some things are"
         sheet.miss(f"{things} left out; the last section says which and why.")
