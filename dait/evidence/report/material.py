@@ -59,9 +59,13 @@ class TestSet:
         return ranked[0] if ranked else None
 
     def title_of(self, group: ArmRuns) -> str:
-        """``DAIT``, with its study in front where several groups are of this arm."""
+        """``DAIT``, with its study in front where several groups are of this arm; all differ."""
         title = arm_title(group.arm)
-        return title if group.name == group.arm else f"{group.name.rpartition('/')[0]}: {title}"
+        if group.name == group.arm:
+            return title
+        study, _, own = group.name.rpartition("/")
+        # Of two studies of one name the second's arms end in a number.
+        return f"{study}: {title}{own.removeprefix(group.arm)}"
 
     def key_of(self, group: ArmRuns) -> str:
         """What figures call it: the arm, which has a colour, where that says enough."""

@@ -106,6 +106,14 @@ def test_studies_are_compared_as_far_as_they_can_be(study: Path, tmp_path: Path)
     assert "resnet14t" in html
 
 
+def test_two_studies_of_one_name_are_told_apart(study: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(study, tmp_path / study.name))
+    (test,) = gather([study, again]).tests
+    titles = [test.title_of(group) for group in test.groups]
+    assert len(set(titles)) == len(titles) == 6
+    assert {"study: DAIT", "study: DAIT (2)"} < set(titles)
+
+
 def test_what_a_user_can_mend_is_a_sentence(study: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither"):
         make_report([tmp_path])
