@@ -79,7 +79,7 @@ class RunsPanel:
                 )
                 for action, label in LABELS.items()
             }
-        with gr.Row(visible=False, equal_height=True, elem_id="renaming") as self.renaming:
+        with gr.Row(visible=False, elem_id="renaming") as self.renaming:
             self.name = gr.Textbox(
                 label="New name",
                 max_lines=1,
@@ -88,8 +88,8 @@ class RunsPanel:
                 min_width=200,
                 elem_id="name",
             )
-            self.save = gr.Button("Save the name", scale=1, min_width=120, elem_id="name-save")
-            self.keep = gr.Button("Keep the old one", scale=1, min_width=120, elem_id="name-keep")
+            self.save = gr.Button("Save", size="sm", min_width=90, elem_id="name-save")
+            self.keep = gr.Button("Keep the old", size="sm", min_width=90, elem_id="name-keep")
         self.curves = plot_box(
             "Learning curves of the runs so far", 390, visible=False, elem_id="curves"
         )
