@@ -32,6 +32,7 @@ def serve(block: bool = True) -> str:
     from app.compare_tab import PHOTO_ID
     from app.data_layout import UPLOAD_ID
     from app.jobs import Jobs
+    from app.open_stream import WORKERS
     from app.page import build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
@@ -57,6 +58,7 @@ def serve(block: bool = True) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
+            max_threads=WORKERS,
             share=False,
             footer_links=["gradio", "settings"],
             show_error=False,

@@ -16,6 +16,7 @@ from app.data_tab import DataTab, build_data_tab
 from app.explore_tab import build_explore_tab
 from app.jobs import Jobs
 from app.notice import notice
+from app.open_stream import hold_streams
 from app.place import Place
 from app.teacher_box import wire_teacher_box
 from app.train_form import Handed, data_choices, require_fit
@@ -61,6 +62,7 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
+        hold_streams(page)
         page.load(
             compare.refreshed,
             None,
