@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews
+from app.libraries import light
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.picked import Pick, Picked
 from app.plot import WIDE, panel_columns, plot_box
@@ -79,6 +80,7 @@ class CompareTab:
             return [gr.skip(), turns + 1, WAITING]
         return [self.refreshed(str(study)), gr.skip(), WAITING]
 
+    @light
     def refreshed(self, chosen: str | None = None) -> Any:
         """The list of studies anew, with ``chosen`` (or the first) selected."""
         choices = self.views.choices()
@@ -86,6 +88,7 @@ class CompareTab:
         first = ids[0] if ids else None
         return gr.update(choices=choices, value=chosen if chosen in ids else first)
 
+    @light
     def kept(self, current: str | None) -> Any:
         """The list of studies anew, leaving the selection alone where there is one."""
         return gr.update(choices=self.views.choices()) if current else self.refreshed()

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def serve(block: bool = True) -> str:
-    """Build and launch the page, and warm up behind it; gives its address.
+    """Build and launch the page, and import the libraries behind it; gives its address.
 
     Raises ``UserError`` for a folder or port that cannot be used.
     """
@@ -32,6 +32,7 @@ def serve(block: bool = True) -> str:
     from app.compare_tab import PHOTO_ID
     from app.data_layout import UPLOAD_ID
     from app.jobs import Jobs
+    from app.libraries import hold_back, import_libraries
     from app.open_stream import WORKERS
     from app.page import build_page
     from app.place import read_place
@@ -44,6 +45,7 @@ def serve(block: bool = True) -> str:
     gr.set_static_paths([plotly_script()])
     jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
     page = build_page(place, jobs)
+    hold_back(page)
     page.queue(max_size=QUEUE_LENGTH)
     try:
         _, address, _ = page.launch(
@@ -68,15 +70,7 @@ def serve(block: bool = True) -> str:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
     print(f"DAIT Studio is at {address} (Ctrl+C ends it; trainings go on)", flush=True)
     jobs.keep_going()
-    threading.Thread(target=warm_up, daemon=True).start()
+    threading.Thread(target=import_libraries, daemon=True).start()
     if block:
         page.block_thread()
     return address
-
-
-def warm_up() -> None:
-    """Import what the first comparison needs, while nobody waits for it."""
-    import dait.evidence.comparison  # noqa: F401
-    from dait.evidence.heatmaps import warm_up as warm_up_heatmaps
-
-    warm_up_heatmaps()
