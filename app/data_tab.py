@@ -138,7 +138,7 @@ class _Tab:
     def receive(self, sent: str | None, size: object) -> Update:
         """An archive has arrived."""
         if sent is None:
-            return {}
+            return {self.choice.notice: gr.skip()}  # Gradio takes no empty dict
         try:
             value = self.readings.keep_upload(sent, Path(sent).name)
         except UserError as error:

@@ -129,7 +129,9 @@ def _wire(panel: gr.Tab, parts: _Parts, compare: CompareViews, views: ExploreVie
 
     def first(study: str | None, text: str) -> Update:
         """The answer to the example that a study begins with."""
-        return _answered(parts, views, study, text, {parts.matches: ""}) if text else {}
+        if not text:
+            return {parts.told: gr.skip()}  # Gradio takes no empty dict
+        return _answered(parts, views, study, text, {parts.matches: ""})
 
     def pick(study: str | None, examples: list[str], event: gr.EventData) -> Update:
         index = getattr(event, "index", None)
