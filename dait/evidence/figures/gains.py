@@ -27,7 +27,8 @@ def gain_bars(
     rows: of ``dait.evidence.arm_figures.gain_rows``: ``index``, ``name``, ``n``, ``ours``,
     ``theirs``, ``gain`` (fractions), and ``sd`` over the seeds, drawn as a whisker, or None. arm,
     against: an arm or a run folder's name. columns: 1 on a narrow screen, where fewer names fit. A
-    dashed line marks the mean over the classes. A bar's ``customdata`` is [class index, images].
+    dashed line marks the mean over the classes. A bar's ``customdata`` is [class index, images,
+    name, ours, theirs].
     """
     if not rows:
         return empty_figure(NAME, "There is no seed of which both arms' answers are known.", dark)
@@ -84,7 +85,10 @@ def _add_bars(
             "width": 2,
             "visible": any(row.get("sd") for row in own),
         },
-        customdata=[[int(row["index"]), int(row["n"])] for row in own],
+        customdata=[
+            [int(row["index"]), int(row["n"]), text(row["name"]), row["ours"], row["theirs"]]
+            for row in own
+        ],
         hovertext=[_hover(row, looks) for row in own],
         hovertemplate="%{hovertext}<extra></extra>",
     )

@@ -27,7 +27,8 @@ def similarity_panels(
 
     class_names: ``(C,)``; groups: ``(C,)`` coarse groups; classes of a group are put together,
     groups in their order of appearance, with a line between two groups. The scale runs from the
-    smallest similarity in any panel to 1, the same for all; NaN stays empty.
+    smallest similarity in any panel to 1, the same for all; NaN stays empty. A cell's
+    ``customdata`` is [name of the row's class, of the column's, their indices].
     Raises ``ValueError`` where the shapes do not fit.
     """
     count = len(class_names)
@@ -41,10 +42,14 @@ def similarity_panels(
         [arm_title(arm) for arm in matrices], columns, GAP, PANEL_HEIGHT
     )
     names = [text(class_names[index]) for index in order]
+    cells_of = [
+        [[one, other, order[y], order[x]] for x, other in enumerate(names)]
+        for y, one in enumerate(names)
+    ]
     for (row, column), matrix in zip(cells, matrices.values(), strict=True):
         figure.add_heatmap(
             z=np.round(np.asarray(matrix, dtype=np.float64)[np.ix_(order, order)], 4),
-            customdata=[[[one, other] for other in names] for one in names],
+            customdata=cells_of,
             coloraxis="coloraxis",
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{z:.3f}<extra></extra>",
             row=row,

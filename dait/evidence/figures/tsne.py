@@ -34,18 +34,20 @@ def tsne_panels(
     ids: Sequence[str] | None = None,
     columns: int = 3,
     dark: bool | None = None,
+    indices: Sequence[int] | None = None,
 ) -> go.Figure:
     """One scatter panel per arm from ``(N, 2)`` coordinates of the same N images.
 
     labels: ``(N,)``; class_names: ``(C,)``; groups: ``(C,)`` coarse groups, which share a hue and
     become the legend; ids: ``(N,)`` image names for hover and clicks (``customdata`` is [image
-    index, id, class name]). Every map fills its panel, alike in both directions: a t-SNE map has no
+    index, id, class name]); indices: ``(N,)`` image indices where they are not 0 to N - 1 (a sample
+    of a split). Every map fills its panel, alike in both directions: a t-SNE map has no
     units and its size says nothing, so axes are unlabelled.
     Raises ``ValueError`` where the counts differ.
     """
     wrong = {arm: len(xy) for arm, xy in coordinates.items() if len(xy) != len(labels)}
-    if wrong or (ids is not None and len(ids) != len(labels)):
-        raise ValueError(f"points {wrong} and ids do not fit {len(labels)} labels")
+    if wrong or any(own is not None and len(own) != len(labels) for own in (ids, indices)):
+        raise ValueError(f"points {wrong}, ids or indices do not fit {len(labels)} labels")
     if not coordinates or not len(labels):
         return empty_figure(NAME, "There are no embeddings to show yet.", dark)
     figure, cells, rows, columns = panels(
@@ -54,6 +56,7 @@ def tsne_panels(
     sets = _legend_sets(np.asarray(labels), class_names, groups)
     looks = class_looks(len(class_names), groups)
     scatter = go.Scatter if len(coordinates) * len(labels) <= MOST_SVG_POINTS else go.Scattergl
+    numbers = range(len(labels)) if indices is None else indices
     names = ids if ids is not None else [f"image {index}" for index in range(len(labels))]
     for (row, column), placed in zip(cells, coordinates.values(), strict=True):
         xy = placed / max(float(np.abs(placed).max()), 1e-12)
@@ -73,7 +76,7 @@ def tsne_panels(
                         "opacity": 0.8,
                     },
                     customdata=[
-                        [int(index), text(names[index]), text(class_names[labels[index]])]
+                        [int(numbers[index]), text(names[index]), text(class_names[labels[index]])]
                         for index in members
                     ],
                     hovertemplate="%{customdata[2]}<br>%{customdata[1]}<extra></extra>",

@@ -128,7 +128,8 @@ def test_bars_go_from_the_most_to_the_least_in_the_colour_of_who_is_ahead() -> N
     assert list(theirs.x) == [3] and list(theirs.y) == [-0.1]
     assert ours.marker.color == ARM_COLOURS["dait"]
     assert theirs.marker.color == ARM_COLOURS["direct"]
-    assert [list(cell) for cell in ours.customdata] == [[1, 25], [3, 25], [2, 25]]
+    assert [list(cell)[:2] for cell in ours.customdata] == [[1, 25], [3, 25], [2, 25]]
+    assert list(ours.customdata[0])[2:] == ["&lt;i&gt;1&lt;/i&gt;", 0.7, 0.5]
     assert ours.name == "DAIT is ahead" and theirs.name == "Direct distillation, seed 0 is ahead"
     assert ours.hovertext[0] == (
         "&lt;i&gt;1&lt;/i&gt;: +20.0 points ± 2.0 (sd over seeds)<br>DAIT 70.0 %"
