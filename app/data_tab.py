@@ -34,7 +34,6 @@ from app.data_views import (
 )
 from app.jobs import Jobs
 from app.notice import HIDDEN_NOTICE, notice
-from app.order import RECIPE_FILE
 from app.place import Place
 from dait.errors import UserError
 
@@ -173,11 +172,11 @@ class _Tab:
             return notice(str(error)), number
 
     def _require_unused(self, value: object) -> None:
-        path = self.readings.sources.resolve(value)
-        for study in [*self.jobs.working(), *self.jobs.waiting()]:
-            recipe = study.path / RECIPE_FILE
-            if recipe.is_file() and path in recipe.read_text(encoding="utf-8"):
-                raise UserError("A training works with this data. Wait until it has finished.")
+        if self.jobs.needing(self.readings.sources.resolve(value)):
+            raise UserError(
+                "A training works with this data, waits for it or is paused. Wait until it has "
+                "finished, or delete it first."
+            )
 
     def _choices(self, value: object) -> Update:
         """The list anew with ``value`` chosen; nothing is chosen where it is gone."""

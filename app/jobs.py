@@ -56,6 +56,15 @@ class Jobs:
         studies = [study for study in self.runs.studies() if is_waiting(study)]
         return sorted(studies, key=lambda s: (read_ticket(s).waiting_since or 0.0, s.path.name))
 
+    def needing(self, source: str) -> list[StudyFolder]:
+        """The studies that train on this data source, wait for their turn, or are paused."""
+        return [
+            study
+            for study in self.runs.studies()
+            if (process_of(study) is not None or state_of(study) in ("queued", "paused"))
+            and _source(study) == source
+        ]
+
     def start(self, order: Order, name: str = "") -> str:
         """Put a training into the queue, which may begin it at once, and give its id.
 
@@ -223,3 +232,10 @@ class Jobs:
             if study.path.is_dir() and read_ticket(study).pid == process.pid:
                 settle_after(study, code)
         self.turn()
+
+
+def _source(study: StudyFolder) -> str | None:
+    try:
+        return order_of(study).recipe.data.source
+    except UserError:
+        return None  # deleted meanwhile, or not from here

@@ -321,7 +321,12 @@ def _born(study: StudyFolder) -> float:
         started = study.status().get("started")
     except UserError:
         started = None
-    return float(started) if isinstance(started, (int, float)) else study.path.stat().st_mtime
+    if isinstance(started, (int, float)):
+        return float(started)
+    try:
+        return study.path.stat().st_mtime
+    except FileNotFoundError:  # deleted since it was listed
+        return 0.0
 
 
 def runs_root() -> RunsRoot:

@@ -307,3 +307,19 @@ def test_a_damaged_ticket_is_said_and_blocks_nobody(root: Path) -> None:
     jobs_of(root, OBEDIENT).turn()
     wait_for(trains(fine))
     jobs.delete(damaged.path.name)
+
+
+def test_data_is_needed_until_nobody_can_go_on_with_it(root: Path) -> None:
+    jobs = jobs_of(root, OBEDIENT)
+    source = ORDER.recipe.data.source
+    assert jobs.needing(source) == []
+    first, second = begun(jobs, 2)
+    wait_for(trains(first))
+    assert {study.path for study in jobs.needing(source)} == {first.path, second.path}
+    assert jobs.needing(source + "2") == []
+    jobs.cancel(second.path.name)
+    jobs.pause(first.path.name)
+    wait_for(lambda: state_of(first) == "paused")
+    assert [study.path for study in jobs.needing(source)] == [first.path]
+    jobs.delete(first.path.name)
+    assert jobs.needing(source) == []
