@@ -73,7 +73,8 @@ class StudyRecord:
 class SeedRecord:
     """The test split as the networks of one seed saw it; dictionaries go by member key.
 
-    labels: ``(N,)`` int64; ids: N image names; logits: ``(N, C)``, features: ``(N, d)``, float32.
+    labels: ``(N,)`` int64; ids: N image names; logits: ``(N, C)``, features: ``(N, d)``, float32;
+    slices: names to ``(N,)`` strings, none where an older version kept none.
     """
 
     seed: int
@@ -82,6 +83,7 @@ class SeedRecord:
     ids: tuple[str, ...]
     logits: Mapping[str, np.ndarray]
     features: Mapping[str, np.ndarray]
+    slices: Mapping[str, np.ndarray]
 
 
 def read_study(folder: StudyFolder) -> StudyRecord:
@@ -150,7 +152,12 @@ def read_seed(study: StudyRecord, seed: int) -> SeedRecord:
         members.append(Member(key, run.arm, arm_title(run.arm)))
         logits[key], features[key] = found[key]["logits"], found[key]["pooled"]
     labels, ids = first["labels"].astype(np.int64), tuple(first["ids"].tolist())
-    return SeedRecord(seed, tuple(members), labels, ids, logits, features)
+    slices = {
+        name.removeprefix(SLICE): values.astype(str)
+        for name, values in first.items()
+        if name.startswith(SLICE)
+    }
+    return SeedRecord(seed, tuple(members), labels, ids, logits, features, slices)
 
 
 def intermediate_run(study: StudyRecord, seed: int) -> RunRecord | None:

@@ -148,6 +148,17 @@ def light(options: FieldGuideOptions, split: SplitName, index: int) -> LightName
     return light_of(_subject(options, split, index).rng)
 
 
+def slices_undrawn(options: FieldGuideOptions, split: SplitName) -> dict[str, np.ndarray]:
+    """The slices of ``split`` that are known without drawing it, ``(N,)`` strings each."""
+    subjects = [_subject(options, split, index) for index in range(len(shown(options, split)))]
+    at_home = [subject.habitat == home_habitat(subject.label) for subject in subjects]
+    return {
+        "habitat": np.asarray([subject.habitat for subject in subjects]),
+        "background": np.where(at_home, "familiar", "unfamiliar"),
+        "light": np.asarray([light_of(subject.rng) for subject in subjects]),
+    }
+
+
 @dataclass(frozen=True)
 class _Subject:
     """What an image is to show, and the state that it is drawn from."""

@@ -160,9 +160,9 @@ def _plain(figure: go.Figure) -> Iterator[Row]:
 
 def _whisker(trace: Any, at: int, of: str) -> Row:
     error = getattr(trace, "error_y", None)
-    above = _values(error.array) if error is not None else []
-    if not above or error.visible is False:
+    if error is None or error.visible is False or not _values(error.array):
         return {}
+    above = _values(error.array)
     below = _values(error.arrayminus) or above
     return {f"{of} less": below[at], f"{of} more": above[at]}
 
