@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from typing import NamedTuple
-
 import numpy as np
 import pytest
-import timm
 import torch
+from explainable_networks import SIZE, TinyNetwork, TinyTeacher, TinyVit
 from torch import Tensor, nn
 
 from dait.errors import UserError
@@ -22,87 +19,6 @@ from dait.evidence.heatmaps import (
     warm_up,
 )
 from dait.evidence.teacher_scores import TeacherScores
-
-SIZE = 48
-
-
-class Output(NamedTuple):
-    map: Tensor
-    pooled: Tensor
-    logits: Tensor
-
-
-class TinyNetwork(nn.Module):
-    """A convolutional classifier with the interface of the project's networks."""
-
-    def __init__(self, classes: int = 5) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=4, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 16, 3, stride=2, padding=1),
-            nn.BatchNorm2d(16),
-        )
-        self.activation = nn.ReLU(inplace=True)
-        self.head = nn.Linear(16, classes)
-
-    def forward(self, images: Tensor) -> Output:
-        features = self.activation(self.features(images * 2 - 1))
-        pooled = features.mean(dim=(2, 3))
-        return Output(features, pooled, self.head(pooled))
-
-    def heatmap_layer(self) -> nn.Module:
-        return self.features[-1]
-
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
-        return None
-
-
-class TinyVit(nn.Module):
-    """A timm vision transformer with the same interface."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = timm.create_model(
-            "test_vit", pretrained=False, num_classes=5, img_size=(48, 64), patch_size=16
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.body(images)
-
-    def heatmap_layer(self) -> nn.Module:
-        return self.body.blocks[-1].norm1
-
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
-        rows, columns = self.body.patch_embed.grid_size
-        return rows, columns, self.body.num_prefix_tokens
-
-
-class TinyTeacher:
-    """A frozen teacher that is not itself a module: its network is its ``model``."""
-
-    name, dim, image_size, reads_text, weights_hash = "tiny", 16, SIZE, False, "0"
-    logit_scale = 10.0
-
-    def __init__(self) -> None:
-        self.model = TinyNetwork().eval().requires_grad_(False)
-
-    def embed_with_gradient(self, images: Tensor) -> Tensor:
-        return nn.functional.normalize(self.model(images).pooled, dim=1)
-
-    def embed(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return self.embed_with_gradient(images)
-
-    def embed_text(self, sentences: list[str]) -> Tensor:
-        raise UserError("this teacher reads no text")
-
-    def heatmap_layer(self) -> nn.Module:
-        return self.model.features[-1]
-
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
-        return None
 
 
 @pytest.fixture
@@ -253,84 +169,6 @@ def test_the_copy_is_fp32_frozen_and_apart(images: Tensor) -> None:
 def test_half_precision_asks_for_the_copy(network: TinyNetwork, images: Tensor) -> None:
     with pytest.raises(TypeError, match="use explainable_copy"):
         explain(network.to(torch.bfloat16), images)
-
-
-def test_threads_on_one_network_do_not_mix(network: TinyNetwork) -> None:
-    generator = torch.Generator().manual_seed(2)
-    batches = [torch.rand(2, 3, SIZE, SIZE, generator=generator) for _ in range(24)]
-    expected = [explain(network, batch).raw for batch in batches]
-    found: dict[int, Tensor] = {}
-
-    def work(start: int) -> None:
-        for index in range(start, len(batches), 4):
-            found[index] = explain(network, batches[index]).raw
-
-    threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == len(batches)
-    for index, raw in enumerate(expected):
-        torch.testing.assert_close(found[index], raw)
-
-
-class Gated(TinyNetwork):
-    """Holds the thread named "first" at the start of its forward pass until it may go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered, self.go = threading.Event(), threading.Event()
-        self.others = 0
-
-    def forward(self, images: Tensor) -> Output:
-        if threading.current_thread().name == "first":
-            self.entered.set()
-            assert self.go.wait(20)
-        else:
-            self.others += 1
-        return super().forward(images)
-
-
-def test_a_prediction_meanwhile_disturbs_nobody(images: Tensor) -> None:
-    torch.manual_seed(0)
-    network = Gated().eval()
-    expected, logits = explain(network, images), network(images).logits
-    found: list[Tensor] = []
-    first = threading.Thread(
-        name="first", target=lambda: found.append(explain(network, images).raw)
-    )
-    first.start()
-    assert network.entered.wait(20)
-    meanwhile = network(images).logits
-    network.go.set()
-    first.join()
-    torch.testing.assert_close(meanwhile, logits)
-    assert meanwhile.grad_fn is not None
-    torch.testing.assert_close(found[0], expected.raw)
-
-
-def test_a_second_explanation_waits_for_the_first(images: Tensor) -> None:
-    torch.manual_seed(0)
-    network = Gated().train()  # whoever comes second must not record the first one's eval mode
-    done: list[str] = []
-
-    def work() -> None:
-        explain(network, images)
-        done.append(threading.current_thread().name)
-
-    first = threading.Thread(name="first", target=work)
-    second = threading.Thread(name="second", target=work)
-    first.start()
-    assert network.entered.wait(20)
-    second.start()
-    second.join(timeout=0.3)
-    assert second.is_alive() and network.others == 0
-    network.go.set()
-    first.join()
-    second.join()
-    assert sorted(done) == ["first", "second"]
-    assert network.training and network.features.training
 
 
 @pytest.mark.parametrize("index", [-1, 5, 99])
