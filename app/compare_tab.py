@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews
-from app.libraries import light
+from app.libraries import first_view_is_out, light
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.picked import Pick, Picked
 from app.plot import WIDE, panel_columns, plot_box
@@ -119,13 +119,13 @@ class _Parts:
 
 def build_compare_tab(views: CompareViews) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
-    parts = _layout()
+    parts = _layout(views.first_table() or WAITING)
     _wire_study(parts, views)
     _wire_row(parts, views)
     return CompareTab(parts.study, views, parts.picked, parts.turns, parts.row)
 
 
-def _layout() -> _Parts:
+def _layout(first_table: str) -> _Parts:
     with gr.Row(equal_height=True):
         study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
         seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False)
@@ -136,7 +136,7 @@ def _layout() -> _Parts:
         "Every student was trained on the same images, with the same seeds and schedule. DAIT "
         "trains its intermediate teacher besides.",
     )
-    table = framed(WAITING, "table")
+    table = framed(first_table, "table")
     with gr.Row():
         with gr.Column(min_width=320):
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
@@ -197,6 +197,7 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
     row = (_row_handler(views), _row_inputs(parts), [parts.row_notice, parts.row])
 
     # A study that cannot be opened must not stand above the figures of the one before it.
+    @light
     @_told(KEPT, KEPT, "", "", "")
     def overview(study: str | None, seed: int | None) -> list[Any]:
         if study is None:
@@ -213,6 +214,7 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
         slices = gr.update(value=found.slices, visible=found.slices is not None)
         return [HIDDEN_NOTICE, seeds, target, found.table, found.bars, slices]
 
+    @light
     @_told("")
     def samples(study: str | None, seed: int | None, picked: Picked) -> list[Any]:
         if study is None:
@@ -220,25 +222,34 @@ def _wire_study(parts: _Parts, views: CompareViews) -> None:
         gallery, first = picked.made(study, lambda pick: views.gallery(study, seed, pick))
         if picked.of(study) is None:
             picked.put(study, ("test", first))
+        # Asked for once the table is there; what comes next needs the libraries.
+        first_view_is_out()
         return [HIDDEN_NOTICE, gallery]
 
-    @_told("", "", "")
+    @light
+    @_told("", "")
     def space(study: str | None, seed: int | None, width: float) -> list[Any]:
         if study is None:
-            return [HIDDEN_NOTICE, "", "", ""]
+            return [HIDDEN_NOTICE, "", ""]
         columns = panel_columns(width)
         plane = views.plane(study, seed, columns)
-        similarity = views.similarity(study, seed, columns)
-        return [HIDDEN_NOTICE, plane, similarity, views.representation(study, seed)]
+        return [HIDDEN_NOTICE, plane, views.similarity(study, seed, columns)]
+
+    @_told("")
+    def features(study: str | None, seed: int | None) -> list[Any]:
+        return [HIDDEN_NOTICE, views.representation(study, seed) if study else ""]
 
     head = [parts.notice, parts.seed, parts.target, parts.table, parts.bars, parts.slices]
-    figures = [parts.notice, parts.plane, parts.similarity, parts.representation]
+    figures = [parts.notice, parts.plane, parts.similarity]
+    figures_of_features = [parts.notice, parts.representation]
     # Another study starts with its own first seed, whatever seed the former one showed.
     for event, seed in ((parts.study.change, gr.State(None)), (parts.seed.input, parts.seed)):
         event(overview, [parts.study, seed], head, **QUIET).then(
             samples, sampled, gallery, **QUIET
         ).then(*row, **QUIET)
-        event(space, [parts.study, seed, parts.width], figures, js=WITH_WIDTH, **QUIET)
+        event(space, [parts.study, seed, parts.width], figures, js=WITH_WIDTH, **QUIET).then(
+            features, [parts.study, seed], figures_of_features, **QUIET
+        )
     parts.turns.change(samples, sampled, gallery, **QUIET).then(*row, **QUIET)
 
 

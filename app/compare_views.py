@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.comparisons import Comparisons, Opened
+from app.data_sources import FIELD_GUIDE
 from app.heatmap_row import Picture, gallery_html, row_html
-from app.picked import Pick
+from app.libraries import import_libraries
+from app.picked import Pick, Picks
 from app.place import Place
 from app.plot import figure_json
-from app.studies import Entry, finished_studies
+from app.studies import Entry, finished_studies, open_study
 from app.tables import comparison_table, representation_table
 from app.uploads import read_photo
 from app.wording import listed, moment
 from dait.errors import UserError
 from dait.evidence import figures
-
-if TYPE_CHECKING:
-    from dait.evidence.comparison import Comparison
+from dait.evidence.comparison import Comparison
+from dait.evidence.row import Question
 
 GALLERY_IMAGES = 32
+QUICKLY_READ_BYTES = 16 * 2**20
 SHOWN_PIXELS = 448
 """Side of an uploaded photograph as it is shown; the networks see a smaller copy."""
 
@@ -40,6 +42,7 @@ METHODS: dict[str, str] = {
     "finercam": "FinerCAM (against similar)",
 }
 PREDICTED = -1
+LONGEST_LAYER = 200
 SLICES = ("background", "habitat")
 """Slices by their names in ``result.json``, the one to show first."""
 
@@ -67,12 +70,30 @@ class CompareViews:
         """(label, id) of every finished study, the one to show first at the top."""
         return [(_label(entry), entry.id) for entry in finished_studies(self.place)]
 
+    def first_table(self) -> str:
+        """The table of the study that is shown first, for the page to come with.
+
+        Empty where there is none, or where reading it would hold up the start; what is wrong with
+        a damaged one is said when it is opened.
+        """
+        entry = next(iter(finished_studies(self.place)), None)
+        if entry is None:
+            return ""
+        try:
+            folder = open_study(self.place, entry.id).path
+            files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
+            if sum(file.stat().st_size for file in files if file.is_file()) > QUICKLY_READ_BYTES:
+                return ""
+            return _table(self.comparisons.get(entry.id).comparison)
+        except UserError:
+            return ""
+
     def overview(self, study_id: object, seed: int | None) -> Overview:
         """Table, accuracy bars and, where the results have them, accuracy by slice."""
         comparison = self.comparisons.get(study_id, seed).comparison
         results = comparison.results()
         return Overview(
-            table=comparison_table(comparison.table(), _caption(comparison, results)),
+            table=_table(comparison),
             bars=accuracy_figure(comparison.table(), results),
             slices=slices_figure(results),
             seeds=tuple(comparison.seeds),
@@ -81,32 +102,60 @@ class CompareViews:
         )
 
     def gallery(
-        self, study_id: object, seed: int | None, pick: Pick | None = None
+        self, study_id: object, seed: int | None, picks: Picks = ()
     ) -> tuple[str, int]:
         """Sample images as HTML, and the index of the one that is shown where nothing is picked."""
         opened = self.comparisons.get(study_id, seed)
         comparison = opened.comparison
+        if comparison.recipe.data.source != FIELD_GUIDE:
+            import_libraries()  # what reads some sources of photographs needs them
         images = [
             (index, image, comparison.classes[label].name)
             for index, image, label in opened.samples(GALLERY_IMAGES)
         ]
         first = images[0][0]
-        kind, value = pick or ("test", first)
-        return gallery_html(images, value if kind == "test" else None), first
+        pressed = {value for kind, value in picks or (("test", first),) if kind == "test"}
+        return gallery_html(images, pressed), first
 
-    def row(
-        self, study_id: object, seed: int | None, pick: Pick, method: object, target: object
-    ) -> str:
-        """The row of heatmaps of a picked image."""
+    def rows(self, study_id: object, seed: int | None, picks: Picks, *asked: object) -> str:
+        """The rows of heatmaps of the picked images.
+
+        asked: as far as there is more to say than the default, the method, the name of a layer
+        (empty for each network's own), the class, and a sentence for networks that read.
+        """
         opened = self.comparisons.get(study_id, seed)
         classes = opened.comparison.classes
-        picture = _picture(opened, pick)
-        found = opened.row(picture.seen, _method(method), _target(target, len(classes)))
-        return row_html(picture, found, classes)
+        question = _question(len(classes), *asked)
+        rows = []
+        for place, pick in enumerate(picks):
+            picture = _picture(opened, pick)
+            found = opened.row(picture.seen, question)
+            rows.append(row_html(picture, found, classes, place if len(picks) > 1 else None))
+        return "".join(rows)
+
+    def facts(self, study_id: object, seed: int | None) -> tuple[Comparison, list[str]]:
+        """What can be chosen: the comparison of a study, and the names of its classes."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        return comparison, [info.name for info in comparison.classes]
+
+    def layers(self, study_id: object, seed: int | None) -> list[tuple[str, str]]:
+        """(label, name) of every layer that a heatmap can be read at, the outer ones first."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        known = comparison.layers()
+        names = dict.fromkeys(name for own in known.values() for name in own)
+        titles = {member.key: member.title for member in comparison.members}
+        found = []
+        for name in sorted(names, key=lambda name: name.count(".")):
+            having = [titles[key] for key, own in known.items() if name in own]
+            whose = "" if len(having) == len(known) else f" ({listed(having)})"
+            found.append((f"{name}{whose}", name))
+        return found
 
     def plane(self, study_id: object, seed: int | None, columns: int) -> str:
         """t-SNE panels as a figure's JSON, ``columns`` of them side by side."""
         comparison = self.comparisons.get(study_id, seed).comparison
+        if not comparison.is_placed():
+            import_libraries()
         placed, roles = comparison.tsne(), _roles(comparison)
         figure = figures.tsne_panels(
             {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
@@ -115,6 +164,7 @@ class CompareViews:
             _groups(comparison),
             [comparison.ids[index] for index in placed.indices],
             columns=columns,
+            indices=placed.indices.tolist(),
         )
         return figure_json(figure)
 
@@ -185,7 +235,22 @@ def _picture(opened: Opened, pick: Pick) -> Picture:
     if not isinstance(value, int):
         raise UserError("Choose one of the sample images, or upload a photograph.")
     image, label = comparison.test_image(value)
-    return Picture(image, image, label, f"Test image {value}")
+    return Picture(image, image, label, f"Test image {value}", value)
+
+
+def _question(
+    classes: int,
+    method: object = AUTOMATIC,
+    layer: object = "",
+    target: object = PREDICTED,
+    sentence: object = "",
+) -> Question:
+    if layer and (not isinstance(layer, str) or len(layer) > LONGEST_LAYER):
+        raise UserError("There is no such layer; choose one from the list.")
+    from dait.evidence.search import check_query
+
+    said = check_query(sentence) if str(sentence or "").strip() else ""
+    return Question(_method(method), _target(target, classes), said, str(layer or "") or None)
 
 
 def _method(value: object) -> str | None:
@@ -215,6 +280,10 @@ def _label(entry: Entry) -> str:
     if entry.shipped:
         return f"{entry.title} (comes along)"
     return f"{entry.title} ({moment(entry.started)})"
+
+
+def _table(comparison: Comparison) -> str:
+    return comparison_table(comparison.table(), _caption(comparison, comparison.results()))
 
 
 def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:

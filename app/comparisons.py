@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from app.place import Place
 from app.studies import open_study
-
-if TYPE_CHECKING:
-    from dait.evidence.comparison import Comparison, Explanation
+from dait.evidence.comparison import Comparison, Explanation
+from dait.evidence.records import VLM
+from dait.evidence.row import Question
 
 KEPT_COMPARISONS = 3
 """A comparison holds five small networks and a teacher; more would be felt in memory."""
 KEPT_ROWS = 64
+KEPT_IMAGES = 600
 
 
 class Opened:
@@ -25,8 +26,8 @@ class Opened:
 
     def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
-        self._rows: OrderedDict[tuple[str, str | None, int | None], list[Explanation]]
-        self._rows = OrderedDict()
+        self._rows: OrderedDict[tuple[str, Question], list[Explanation]] = OrderedDict()
+        self._images: OrderedDict[int, np.ndarray] = OrderedDict()
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
         self._lock = threading.Lock()
 
@@ -41,17 +42,38 @@ class Opened:
                 self._samples = [(index, *self.comparison.test_image(index)) for index in chosen]
             return self._samples
 
-    def row(self, image: np.ndarray, method: str | None, target: int | None) -> list[Explanation]:
-        """``Comparison.explain``, remembered. One at a time: Grad-CAM shares the networks."""
-        key = (hashlib.sha256(image.tobytes()).hexdigest(), method, target)
+    def image(self, index: int) -> np.ndarray:
+        """A test image, ``(S, S, 3)`` uint8; the last ones that were drawn or decoded are kept."""
+        if index not in self._images:
+            self._images[index] = self.comparison.test_image(index)[0]
+            while len(self._images) > KEPT_IMAGES:
+                self._images.popitem(last=False)
+        return self._images[index]
+
+    def row(self, image: np.ndarray, question: Question) -> list[Explanation]:
+        """``Comparison.explain``, remembered. One at a time: Grad-CAM shares the networks.
+
+        A sentence is for the networks that read; the others explain the class all the same.
+        """
+        key = (hashlib.sha256(image.tobytes()).hexdigest(), question)
         with self._lock:
             if key in self._rows:
                 self._rows.move_to_end(key)
             else:
-                self._rows[key] = self.comparison.explain(image, method, target)
+                self._rows[key] = self._explain(image, question)
                 if len(self._rows) > KEPT_ROWS:
                     self._rows.popitem(last=False)
             return self._rows[key]
+
+    def _explain(self, image: np.ndarray, asked: Question) -> list[Explanation]:
+        of_class = self.comparison.explain(image, asked.method, asked.target, asked.layer)
+        if not asked.sentence:
+            return of_class
+        of_words = self.comparison.explain(image, asked.method, asked.sentence, asked.layer)
+        return [
+            words if words.member.role == VLM else own
+            for own, words in zip(of_class, of_words, strict=True)
+        ]
 
 
 class Comparisons:
@@ -72,8 +94,6 @@ class Comparisons:
         key = (str(folder.path), folder.status().get("updated"), seed)
         with self._lock:
             if key not in self._open:
-                from dait.evidence.comparison import Comparison
-
                 self._open[key] = Opened(Comparison(folder, seed))
             self._open.move_to_end(key)
             while len(self._open) > KEPT_COMPARISONS:

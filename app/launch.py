@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 
 from dait.errors import UserError
 
@@ -29,16 +28,17 @@ def serve(block: bool = True) -> str:
     """
     import gradio as gr
 
-    from app.compare_tab import PHOTO_ID
+    from app.row_box import PHOTO_ID
     from app.data_layout import UPLOAD_ID
     from app.jobs import Jobs
-    from app.libraries import hold_back, import_libraries
+    from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
     from app.page import build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
     from app.theme import studio_css, studio_theme
     from app.uploads import MAX_BYTES, limits_head
+    from app.view_link import links_head
 
     place = read_place()
     limits = {PHOTO_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
@@ -46,6 +46,7 @@ def serve(block: bool = True) -> str:
     jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
     page = build_page(place, jobs)
     hold_back(page)
+    let_the_first_view_pass()
     page.queue(max_size=QUEUE_LENGTH)
     try:
         _, address, _ = page.launch(
@@ -54,7 +55,7 @@ def serve(block: bool = True) -> str:
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
-            head=plot_head() + limits_head(limits),
+            head=plot_head() + links_head() + limits_head(limits),
             max_file_size=max(limits.values()),
             enable_monitoring=False,
             ssr_mode=False,
@@ -70,7 +71,7 @@ def serve(block: bool = True) -> str:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
     print(f"DAIT Studio is at {address} (Ctrl+C ends it; trainings go on)", flush=True)
     jobs.keep_going()
-    threading.Thread(target=import_libraries, daemon=True).start()
+    import_behind_the_page()
     if block:
         page.block_thread()
     return address

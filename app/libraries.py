@@ -3,6 +3,9 @@
 Two threads that import SciPy or PyTorch at once can each find the other's half of a package that
 imports itself in a circle; Python then leaves it broken until the server is restarted. So no
 handler of the page runs before the libraries are there, but for those marked ``light``.
+
+The import keeps Python busy for many seconds, so it gives way to the first visitor: it begins once
+a page has its first view, or after ``PATIENCE_SECONDS``.
 """
 
 from __future__ import annotations
@@ -44,8 +47,13 @@ HEAVY = (
 )
 """What the handlers import when they first need it."""
 
+PATIENCE_SECONDS = 10.0
+"""How long the import waits for a first visitor."""
+
 _LOCK = threading.Lock()
 _here = threading.Event()
+_their_turn = threading.Event()
+_their_turn.set()
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -59,6 +67,30 @@ def import_libraries() -> None:
             for name in HEAVY:
                 importlib.import_module(name)
             _here.set()
+
+
+def let_the_first_view_pass() -> None:
+    """From now on handlers that need the libraries wait for ``first_view_is_out`` too.
+
+    Call it before the page is served, and ``import_behind_the_page`` afterwards.
+    """
+    _their_turn.clear()
+
+
+def first_view_is_out() -> None:
+    """A visitor sees the first view: what takes longer may begin."""
+    _their_turn.set()
+
+
+def import_behind_the_page() -> None:
+    """Import the libraries in a thread, when it is their turn."""
+
+    def wait_and_import() -> None:
+        _their_turn.wait(PATIENCE_SECONDS)
+        _their_turn.set()
+        import_libraries()
+
+    threading.Thread(target=wait_and_import, name="libraries", daemon=True).start()
 
 
 def light(handler: Handler) -> Handler:
@@ -84,14 +116,19 @@ def _held_back(handler: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(handler)
         def generating(*values: Any, **named: Any) -> Iterator[Any]:
-            import_libraries()
+            _in_their_turn()
             yield from handler(*values, **named)
 
         return generating
 
     @functools.wraps(handler)
     def answering(*values: Any, **named: Any) -> Any:
-        import_libraries()
+        _in_their_turn()
         return handler(*values, **named)
 
     return answering
+
+
+def _in_their_turn() -> None:
+    _their_turn.wait()
+    import_libraries()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,12 @@ from dait.evidence.embeddings import (
     linear_cka,
     silhouette,
 )
-from dait.evidence.networks import teacher_scores, trained_network
 from dait.evidence.palette import arm_title
-from dait.evidence.placement import Tsne, place, write_tsne
+from dait.evidence.placement import Tsne, is_placed, place, write_tsne
 from dait.evidence.records import (
     INTERMEDIATE,
     VLM,
+    StudyRecord,
     classes_around,
     intermediate_run,
     read_seed,
@@ -32,9 +32,12 @@ from dait.evidence.records import (
 )
 from dait.evidence.row import Explanation, Loader, Member, NetworkRow
 from dait.evidence.single_image import SingleImages
+from dait.evidence.slices import test_slices
 from dait.evidence.table import comparison_table
-from dait.models.checkpoint import load_network
 from dait.runs import RunFolder, StudyFolder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "Comparison",
@@ -46,7 +49,7 @@ __all__ = [
     "write_tsne",
 ]
 
-FIGURES = ("table", "tsne", "similarity", "representation")
+FIGURES = ("table", "tsne", "similarity", "representation", "slices")
 
 T = TypeVar("T")
 
@@ -105,6 +108,20 @@ class Comparison(NetworkRow):
         """The N names of the test images."""
         return self._here.ids
 
+    @property
+    def logits(self) -> Mapping[str, np.ndarray]:
+        """``(N, C)`` float32 of the test split, by member key."""
+        return self._here.logits
+
+    @property
+    def features(self) -> Mapping[str, np.ndarray]:
+        """``(N, d)`` float32 of the test split, by member key."""
+        return self._here.features
+
+    def slices(self) -> Mapping[str, np.ndarray]:
+        """Names to ``(N,)`` strings that cut the test split; none where nothing is known of it."""
+        return self._once("slices", lambda: test_slices(self._record, self._here))
+
     def results(self) -> list[dict[str, Any]]:
         """``result.json`` of every finished run of every seed, for the figures."""
         return [dict(run.result) for runs in self._record.runs.values() for run in runs]
@@ -141,6 +158,10 @@ class Comparison(NetworkRow):
         Else it takes seconds a network. Raises ``UserError`` with fewer than 5 test images.
         """
         return self._once("tsne", lambda: place(self._record, self._here))
+
+    def is_placed(self) -> bool:
+        """Whether ``tsne`` has nothing to compute."""
+        return "tsne" in self._kept or is_placed(self._record, self._here)
 
     def similarity(self) -> dict[str, np.ndarray]:
         """``(C, C)`` cosines between the classes' mean features, by member key."""
@@ -193,14 +214,26 @@ class Comparison(NetworkRow):
 
     def _loaders_of_members(self) -> dict[str, Loader]:
         keys = tuple(info.key for info in self._record.classes)
-        loaders: dict[str, Loader] = {VLM: partial(teacher_scores, self._record)}
+        loaders: dict[str, Loader] = {VLM: partial(_teacher, self._record)}
         for run in self._record.runs[self.seed]:
-            loaders[run.folder.path.name] = partial(trained_network, run.folder.student, keys)
+            loaders[run.folder.path.name] = partial(_trained, run.folder.student, keys)
         with_intermediate = intermediate_run(self._record, self.seed)
         # Without the file its cell says so: what was measured of it is still worth showing.
         own = with_intermediate or self._record.runs[self.seed][0]
-        loaders[INTERMEDIATE] = partial(trained_network, own.folder.intermediate, keys)
+        loaders[INTERMEDIATE] = partial(_trained, own.folder.intermediate, keys)
         return loaders
+
+
+def _teacher(study: StudyRecord) -> nn.Module:
+    from dait.evidence.networks import teacher_scores
+
+    return teacher_scores(study)
+
+
+def _trained(path: Path, keys: tuple[str, ...]) -> nn.Module:
+    from dait.evidence.networks import trained_network
+
+    return trained_network(path, keys)
 
 
 def open_row(path: Path, seed: int | None = None) -> NetworkRow:
@@ -218,13 +251,15 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
             f"{path} should be the folder of a study (with study.json) or of a run (with "
             f"student.safetensors); it is {found}."
         )
+    from dait.models.checkpoint import load_network
+
     student = load_network(run.student)
     networks: dict[str, Loader] = {}
     members: list[Member] = []
     keys = tuple(student.classes)
     if run.intermediate.is_file():
         members.append(Member(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
-        networks[INTERMEDIATE] = partial(trained_network, run.intermediate, keys)
+        networks[INTERMEDIATE] = partial(_trained, run.intermediate, keys)
     arm, key = student.description.arm, path.resolve().name
     members.append(Member(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network

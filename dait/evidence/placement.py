@@ -70,10 +70,10 @@ def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
     images.
     """
     path = study.folder.path / FILE
-    names = {member.key: _name(study, seed.seed, member.key) for member in seed.members}
+    names = _names(study, seed)
     indices = stratified_sample(seed.labels, TSNE_IMAGES)
     kept = _read(path, len(seed.labels))
-    if kept is None or any(name not in kept for name in names.values()):
+    if kept is None or not kept.keys() >= set(names.values()):
         maps = tsne({names[key]: rows[indices] for key, rows in seed.features.items()})
         if kept is not None and np.array_equal(kept["indices"], indices):
             maps = {**{name: xy for name, xy in kept.items() if name != "indices"}, **maps}
@@ -84,6 +84,16 @@ def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
     indices = kept["indices"]
     coordinates = {key: kept[name] for key, name in names.items()}
     return Tsne(indices, seed.labels[indices], coordinates)
+
+
+def is_placed(study: StudyRecord, seed: SeedRecord) -> bool:
+    """Whether ``place`` finds the maps of this seed in ``tsne.npz`` and computes none."""
+    kept = _read(study.folder.path / FILE, len(seed.labels))
+    return kept is not None and kept.keys() >= set(_names(study, seed).values())
+
+
+def _names(study: StudyRecord, seed: SeedRecord) -> dict[str, str]:
+    return {member.key: _name(study, seed.seed, member.key) for member in seed.members}
 
 
 def _name(study: StudyRecord, seed: int, key: str) -> str:

@@ -1,4 +1,8 @@
-"""Several networks looking at the same image: what each one sees, and where."""
+"""Several networks looking at the same image: what each one sees, and where.
+
+What needs no network (a study's figures, its test images) is shown before PyTorch is there, so
+it is imported where networks run.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,23 @@ import difflib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from dait.data.base import ClassInfo
 from dait.data.decode import decode_picture
 from dait.errors import UserError
-from dait.evidence.heatmaps import METHODS, Heatmaps, default_method, upsample_and_scale
-from dait.evidence.heatmaps import explain as raw_heatmaps
-from dait.evidence.teacher_scores import TeacherScores
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from dait.evidence.heatmaps import Heatmaps
+    from dait.evidence.layers import Explainable
 
 TOP = 5
-Loader = Callable[[], nn.Module]
+Loader: TypeAlias = "Callable[[], nn.Module]"
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,8 @@ class NetworkRow:
         Raises ``UserError`` for an unknown method or class. A network that cannot be loaded, that
         has no such layer or cannot read says so in its own cell, and the others go on.
         """
+        from dait.evidence.heatmaps import METHODS
+
         if method is not None and method not in METHODS:
             raise UserError(
                 f"There is no heatmap method {method!r}; choose one of {', '.join(METHODS)}."
@@ -149,6 +156,19 @@ class NetworkRow:
         question = Question(method, index, sentence, layer)
         images = self._tensor(image)
         return [self._explain(member, images, question) for member in self.members]
+
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """The names that ``explain`` takes as a layer, by member key; none of a network that
+        cannot be loaded. It loads every network and asks it once."""
+        from dait.evidence.layers import layer_names
+
+        failures = self.load()
+        images = self._tensor(np.zeros((self.image_size, self.image_size, 3), np.uint8))
+        return {
+            member.key: layer_names(cast("Explainable", self._network(member.key)), images)
+            for member in self.members
+            if member.key not in failures
+        }
 
     def predict(self, image: np.ndarray, top: int = TOP) -> dict[str, list[tuple[int, float]]]:
         """The ``top`` most probable classes of ``(S, S, 3)`` uint8, best first, by member key.
@@ -244,6 +264,8 @@ class NetworkRow:
         return found
 
     def _explain(self, member: Member, images: Tensor, question: Question) -> Explanation:
+        import torch
+
         size = self.image_size
         try:
             network = self._network(member.key)
@@ -261,6 +283,10 @@ class NetworkRow:
     def _of_sentence(
         self, member: Member, network: nn.Module, images: Tensor, question: Question
     ) -> Explanation:
+        import torch
+
+        from dait.evidence.teacher_scores import TeacherScores
+
         if not isinstance(network, TeacherScores):
             raise UserError(
                 f"{member.title} knows classes, not words: only a teacher that reads text can look "
@@ -276,6 +302,8 @@ class NetworkRow:
     def _cell(
         self, member: Member, found: Heatmaps, top: list[tuple[int, float]], target: int
     ) -> Explanation:
+        from dait.evidence.heatmaps import upsample_and_scale
+
         return Explanation(
             member=member,
             heat=upsample_and_scale(found.raw, self.image_size)[0].numpy(),
@@ -294,6 +322,8 @@ class NetworkRow:
 
     def _tensor(self, image: np.ndarray) -> Tensor:
         """``(S, S, 3)`` uint8 → ``(1, 3, S, S)`` float in [0, 1]."""
+        import torch
+
         size = self.image_size
         if image.dtype != np.uint8 or image.shape != (size, size, 3):
             raise ValueError(
@@ -312,13 +342,17 @@ def most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
 def _maps(
     network: nn.Module, images: Tensor, target: Tensor | None, question: Question
 ) -> Heatmaps:
+    from dait.evidence.heatmaps import default_method, explain
+
     method = question.method or default_method(network)
-    return raw_heatmaps(network, images, target, method, question.layer)
+    return explain(network, images, target, method, question.layer)
 
 
-@torch.no_grad()
 def _logits(network: nn.Module, images: Tensor, member: Member) -> Tensor:
-    output = network(images)
+    import torch
+
+    with torch.no_grad():
+        output = network(images)
     logits: Tensor = getattr(output, "logits", output)[0].float().cpu()
     if not torch.isfinite(logits).all():
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import compare_views
 from app.compare_views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.place import Place
 from app.studies import finished_studies
@@ -34,6 +35,17 @@ def test_the_overview_has_a_row_for_every_network(place: Place, study_id: str) -
     bars = json.loads(view.bars)
     assert len([trace for trace in bars["data"] if trace["type"] == "bar"]) == ROW_MEMBERS - 1
     assert view.slices is None
+
+
+def test_the_page_comes_with_the_table_of_what_is_shown_first(
+    place: Place, study_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = CompareViews(place)
+    assert views.first_table() == views.overview(study_id, None).table
+    monkeypatch.setattr(compare_views, "QUICKLY_READ_BYTES", 1000)
+    assert views.first_table() == ""
+    shutil.rmtree(place.runs.path / study_id)
+    assert CompareViews(place).first_table() == ""
 
 
 def test_accuracy_on_backgrounds_is_shown_where_it_was_measured(

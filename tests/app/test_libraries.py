@@ -99,5 +99,34 @@ def test_all_handlers_of_the_page_are_held_back_but_a_few(empty_place: Place) ->
     hold_back(page)
     held = [block_function.fn for block_function in page.fns.values()]
     same = [before for before, after in zip(handlers, held, strict=True) if before is after]
-    names = sorted(handler.__name__ for handler in same if handler is not None)
-    assert names == ["hold", "kept", "refreshed"]
+    names = sorted({handler.__name__ for handler in same if handler is not None})
+    assert names == ["hold", "kept", "overview", "refreshed", "samples", "space"]
+
+
+def test_they_give_way_to_the_first_view(
+    imports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "_their_turn", threading.Event())
+    answered = threading.Event()
+    with gr.Blocks() as page:
+        page.load(answered.set, None, None)
+    libraries.hold_back(page)
+    libraries.let_the_first_view_pass()
+    libraries.import_behind_the_page()
+    (handler,) = [block_function.fn for block_function in page.fns.values()]
+    assert handler is not None
+    waiting = threading.Thread(target=handler)
+    waiting.start()
+    assert imports == [] and not answered.is_set()
+    libraries.first_view_is_out()
+    waiting.join()
+    assert answered.is_set() and imports == list(libraries.HEAVY)
+
+
+def test_nobody_needs_to_come_for_them(imports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "_their_turn", threading.Event())
+    monkeypatch.setattr(libraries, "PATIENCE_SECONDS", 0.01)
+    libraries.let_the_first_view_pass()
+    libraries.import_behind_the_page()
+    assert libraries._here.wait(60)
+    assert imports == list(libraries.HEAVY)

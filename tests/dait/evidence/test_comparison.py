@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,21 @@ def test_members_classes_and_seeds(comparison: Comparison) -> None:
     assert (comparison.seeds, comparison.seed) == ((0, 1), 0)
     assert comparison.recipe.student.name == "resnet10t"
     assert len(comparison.labels) == len(comparison.ids) == 12
+
+
+def test_figures_and_test_images_need_no_heavy_library(tiny_study: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dait.evidence.comparison import Comparison\n"
+        "from dait.runs import StudyFolder\n"
+        f"comparison = Comparison(StudyFolder(Path({str(tiny_study)!r})))\n"
+        "comparison.table(), comparison.results(), comparison.similarity()\n"
+        "comparison.test_image(0), comparison.is_placed()\n"
+        "print([name for name in ('torch', 'scipy', 'sklearn', 'timm') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_another_seed_has_its_own_runs(tiny_study: Path) -> None:

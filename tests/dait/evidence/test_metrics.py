@@ -89,6 +89,29 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(a, a).p == 1.0
 
 
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (0, 1), (3, 3), (4, 17), (260, 190)])
+def test_mcnemar_is_the_binomial_test_of_scipy(only_a: int, only_b: int) -> None:
+    from scipy.stats import binomtest
+
+    a = np.repeat([True, False, True, False], [only_a, only_b, 5, 5])
+    b = np.repeat([False, True, True, False], [only_a, only_b, 5, 5])
+    differing = only_a + only_b
+    wanted = binomtest(only_a, differing).pvalue if differing else 1.0
+    assert mcnemar(a, b) == (only_a, only_b, pytest.approx(wanted, rel=1e-9))
+
+
+def test_recall_and_f1_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score, recall_score
+
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.choice([0, 2, 3], 40), rng.integers(0, 6, 40)
+    present = np.unique(labels)
+    recall = recall_score(labels, predicted, labels=present, average="macro")
+    f1 = f1_score(labels, predicted, labels=present, average="macro", zero_division=0)
+    assert mean_per_class(predicted, labels) == pytest.approx(recall)
+    assert macro_f1(predicted, labels) == pytest.approx(f1)
+
+
 def test_mcnemar_needs_the_same_images() -> None:
     with pytest.raises(ValueError, match="different images"):
         mcnemar(np.ones(3, dtype=bool), np.ones(4, dtype=bool))
