@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from dait.bench.serving import PROJECT, serve
 from dait.errors import UserError
 
-PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = PROJECT / "assets" / "runs" / "demo"
-START_LIMIT_SECONDS = 120
 MEBIBYTE = 1 << 20
 
 
 def measure_app() -> dict[str, float]:
     """Seconds from ``python app.py`` to its first answer, and its memory then and after warm-up."""
-    with tempfile.TemporaryDirectory() as folder, _app(Path(folder)) as (process, port):
-        seconds = _seconds_to_answer(process, port)
-        at_once = _memory(process.pid)
+    script = PROJECT / "app.py"
+    with tempfile.TemporaryDirectory() as folder, serve(script, Path(folder)) as served:
+        at_once = _memory(served.process.pid)
         time.sleep(30)  # the page imports what it needs in the background
         return {
-            "app_answers_s": seconds,
+            "app_answers_s": served.seconds,
             "app_memory_mib": at_once,
-            "app_memory_warm_mib": _memory(process.pid),
+            "app_memory_warm_mib": _memory(served.process.pid),
         }
 
 
@@ -82,41 +76,6 @@ def measure_study(recipe: str = "demo", epochs: int | None = None) -> dict[str, 
             tail = log.read().decode(errors="replace")[-500:]
             raise UserError(f"The study ended with code {process.returncode}: {tail}")
         return {"study_s": seconds, "study_peak_mib": peak}
-
-
-@contextmanager
-def _app(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    environment = os.environ | {
-        "GRADIO_SERVER_PORT": str(port),
-        "DAIT_RUNS": str(folder / "runs"),
-        "DAIT_CACHE": str(folder / "cache"),
-    }
-    log = (folder / "app.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "app.py")], env=environment, stdout=log, stderr=log
-    )
-    try:
-        yield process, port
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
-
-
-def _seconds_to_answer(process: subprocess.Popen[bytes], port: int) -> float:
-    start = time.perf_counter()
-    while time.perf_counter() - start < START_LIMIT_SECONDS:
-        if process.poll() is not None:
-            raise UserError(f"`python app.py` ended with code {process.returncode}; run it alone.")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
-                return time.perf_counter() - start
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    raise UserError(f"`python app.py` did not answer within {START_LIMIT_SECONDS} seconds.")
 
 
 def _memory(pid: int) -> float:

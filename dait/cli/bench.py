@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from dait.cli import bench_cache, bench_explain, bench_report, bench_train
+from dait.cli import bench_app, bench_cache, bench_explain, bench_report, bench_train
 from dait.errors import UserError
 
 
@@ -47,6 +47,7 @@ def register(commands: Any) -> None:
     data.add_argument("--json", action="store_true", help="end with one line of JSON")
     data.set_defaults(run=run_data)
 
+    bench_app.register(actions)
     bench_cache.register(actions)
     bench_train.register(actions)
     bench_explain.register(actions)
