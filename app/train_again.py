@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from app.data_sources import PATH, Sources
 from app.order import Order
 from app.place import Place
+from app.train_command import NAMES
 from app.train_form import (
     AS_IN_RECIPE,
+    LOADED,
     FormValues,
     Handed,
+    Loaded,
     network_choices,
     read_form,
     recipe_for,
@@ -21,9 +25,6 @@ from dait.errors import UserError
 from dait.recipe import load_recipe, recipe_names
 from dait.study.plan import differences
 
-NAMES = ("name", "title", "expected")
-"""What a recipe is called changes nothing of what is trained."""
-
 
 def form_for(place: Place, order: Order) -> tuple[FormValues, str]:
     """The values of the form that come nearest to ``order``, and what differs in a sentence.
@@ -31,17 +32,43 @@ def form_for(place: Place, order: Order) -> tuple[FormValues, str]:
     The sentence is empty where starting the form trains the same.
     """
     values = _nearest(place, order)
+    return values, _differs(place, values, order)
+
+
+def _differs(place: Place, values: FormValues, order: Order) -> str:
+    """In a sentence; empty where these values make this order."""
     try:
         found = read_form(place, values)
     except UserError as error:
-        return values, str(error)
+        return str(error)
     mine, theirs = found.recipe.model_dump(), order.recipe.model_dump()
     changed = [key for key in differences(theirs, mine) if key not in NAMES]
     changed += ["arms"] if found.arms != order.arms else []
     changed += ["seeds"] if found.seeds != order.seeds else []
     if not changed:
-        return values, ""
-    return values, f"The form cannot say all of it: {listed(changed)} would be as in the recipe."
+        return ""
+    return f"The form cannot say all of it: {listed(changed)} would be as in the recipe."
+
+
+def form_with(place: Place, order: Order, called: str) -> tuple[FormValues, str]:
+    """``form_for``; what the form cannot say, the user of this machine has in a loaded recipe.
+
+    called: what the recipe is called then.
+    """
+    values, differs = form_for(place, order)
+    if not differs or not place.paths:
+        return values, differs
+    whole = replace(
+        values,
+        recipe=LOADED,
+        data=AS_IN_RECIPE,
+        student=AS_IN_RECIPE,
+        intermediate=AS_IN_RECIPE,
+        teacher=AS_IN_RECIPE,
+        handed=None,
+        loaded=Loaded(called, order.recipe.to_yaml()),
+    )
+    return whole, _differs(place, whole, order)
 
 
 def _nearest(place: Place, order: Order) -> FormValues:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from app.data_prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
@@ -15,10 +16,12 @@ from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
 from dait.models.catalogue import CURATED
 from dait.models.spec import NetworkSpec
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
+from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_from_text, recipe_names
 from dait.teachers.prompts import Prompts, reads_prompts
 
 AS_IN_RECIPE = ""
+LOADED = "loaded"
+"""The recipe's value where it is a file that the visitor has loaded."""
 LARGEST_FIRST_SEED = 2**31 - 10
 FIRST_RECIPE = "demo"
 RECIPE_FOR_PHOTOGRAPHS = "quick"
@@ -45,6 +48,14 @@ class Handed:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A recipe of the visitor's own, which says more than the form: its file's name and YAML."""
+
+    called: str
+    text: str
+
+
+@dataclass(frozen=True)
 class FormValues:
     """The form as it came from the page: nothing in it is checked."""
 
@@ -58,12 +69,26 @@ class FormValues:
     intermediate: Any
     teacher: Any = AS_IN_RECIPE
     handed: Any = None
+    loaded: Any = None
 
 
-def recipe_choices() -> list[tuple[str, str]]:
-    """(title, name) of the recipes that come along, ``FIRST_RECIPE`` first."""
+def recipe_choices(loaded: Loaded | None = None) -> list[tuple[str, str]]:
+    """(title, name) of the recipes that come along, ``FIRST_RECIPE`` first, and the loaded one."""
     names = sorted(recipe_names(), key=lambda name: (name != FIRST_RECIPE, name))
-    return [(load_recipe(name).title or name, name) for name in names]
+    own = [] if loaded is None else [(f"{loaded.called} (loaded)", LOADED)]
+    return [*own, *((load_recipe(name).title or name, name) for name in names)]
+
+
+def chosen_recipe(place: Place, name: object, loaded: object) -> Recipe:
+    """The recipe that the form begins with. Raises ``UserError`` for a name that is none.
+
+    A loaded one may say what no field of the form bounds, so strangers cannot train it.
+    """
+    if name == LOADED and isinstance(loaded, Loaded) and place.paths:
+        return recipe_from_text(loaded.text, loaded.called)
+    if name not in recipe_names():
+        raise UserError(f"Choose a recipe: {listed(recipe_names())}.")
+    return load_recipe(str(name))
 
 
 def data_choices(place: Place, chosen: object = None) -> list[tuple[str, str]]:
@@ -100,9 +125,7 @@ def network_choices() -> list[tuple[str, str]]:
 
 def read_form(place: Place, values: FormValues) -> Order:
     """The order that the values make. Raises ``UserError`` for the first one that will not do."""
-    if values.recipe not in recipe_names():
-        raise UserError(f"Choose a recipe: {listed(recipe_names())}.")
-    recipe = load_recipe(values.recipe)
+    recipe = chosen_recipe(place, values.recipe, values.loaded)
     epochs = _whole(values.epochs, "Epochs", 1, place.limits.epochs, place.limits.note)
     changes: dict[str, Any] = {"train.epochs": epochs}
     if recipe.dait.stage1_epochs is not None:
@@ -114,7 +137,8 @@ def read_form(place: Place, values: FormValues) -> Order:
     for role, name in (("student", values.student), ("intermediate", values.intermediate)):
         if name != AS_IN_RECIPE and name is not None:
             known = offered_network(place, name)
-            changes[role] = _network(known, getattr(recipe, role), size).model_dump()
+            stride = getattr(recipe, role).output_stride
+            changes[role] = _network(known, stride, size).model_dump()
     return Order(recipe.changed(changes), _arms(values.arms), _seeds(place, values))
 
 
@@ -178,11 +202,13 @@ def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
     return int(number)
 
 
-def _network(name: str, usual: NetworkSpec, size: int) -> NetworkSpec:
+# The form is read with every change of it; building a network takes up to seconds.
+@lru_cache(maxsize=100)
+def _network(name: str, stride: int, size: int) -> NetworkSpec:
     """The chosen network at the recipe's stride, or at its own where it cannot be dilated."""
     from dait.models.network import build_network
 
     spec, _ = at_a_stride_it_takes(
-        name, usual.output_stride, lambda spec: build_network(spec, num_classes=2, image_size=size)
+        name, stride, lambda spec: build_network(spec, num_classes=2, image_size=size)
     )
     return spec

@@ -18,22 +18,26 @@ from app.place import Place
 from app.run_actions import require
 from app.runs_panel import RunsPanel, Visitor, wire_runs_panel
 from app.teacher_box import teacher_box
-from app.train_again import form_for
+from app.train_again import form_with
+from app.train_estimate import EstimateBox, estimate_box, wire_estimate_box
 from app.train_form import (
     AS_IN_RECIPE,
+    LOADED,
     FormValues,
     Handed,
+    chosen_recipe,
     data_choices,
     read_form,
     recipe_choices,
     recipe_for,
     teachers,
 )
+from app.train_recipe import RecipeBox, preview, recipe_box, wire_recipe_box
 from app.wording import escape
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES
 from dait.errors import UserError
 from dait.evidence.palette import arm_title
-from dait.recipe import load_recipe
+from dait.recipe import Recipe, load_recipe
 from dait.runs import StudyFolder
 
 # Private handlers can still be called directly: ids and values are checked inside.
@@ -56,13 +60,16 @@ class _Form:
     handed: gr.State
     handed_words: gr.HTML
     known: gr.HTML
+    loaded: gr.State
+    file: RecipeBox
+    cost: EstimateBox
 
     @property
     def values(self) -> list[Any]:
         """The inputs in the order of ``FormValues``."""
         return [
             *(self.recipe, self.data, self.arms, self.seed_count, self.first_seed),
-            *(self.epochs, *self.networks.choices, self.teacher, self.handed),
+            *(self.epochs, *self.networks.choices, self.teacher, self.handed, self.loaded),
         ]
 
 
@@ -84,14 +91,14 @@ class TrainTab:
 
     def take(self, handed: Handed, current: object) -> list[Any]:
         """The form for what the Data tab hands over; ``current`` is the recipe chosen so far."""
-        recipe = recipe_for(handed.data, current)
+        recipe = LOADED if current == LOADED else recipe_for(handed.data, current)
         choices = data_choices(self.place, handed.data)
         title = Sources(self.place).title(handed.data) or handed.data
         kept = recipe == current
         return [
             gr.skip() if kept else recipe,
-            gr.skip() if kept else _expected(recipe),
-            gr.skip() if kept else _epochs(self.place, recipe),
+            gr.skip() if kept else _expected(load_recipe(recipe)),
+            gr.skip() if kept else _epochs(self.place, load_recipe(recipe)),
             gr.update(choices=choices, value=handed.data),
             handed.teacher,
             handed,
@@ -100,23 +107,29 @@ class TrainTab:
         ]
 
     @property
-    def again_outputs(self) -> list[Any]:
-        """What ``again`` changes."""
+    def filled_outputs(self) -> list[Any]:
+        """What ``filled`` changes."""
         form = self.form
         return [*form.values, form.expected, form.handed_words, form.notice]
 
-    def again(self, study: StudyFolder) -> list[Any]:
-        """The form that orders the study once more. Raises ``UserError`` where that is unknown."""
-        values, differs = form_for(self.place, order_of(study))
-        data = gr.update(choices=data_choices(self.place, values.data), value=values.data)
-        filled = [data if name == "data" else value for name, value in vars(values).items()]
-        said = "The form is filled in as this study was started."
+    def filled(self, values: FormValues, said: str) -> list[Any]:
+        """The form with these values, and a sentence about them."""
+        recipe = chosen_recipe(self.place, values.recipe, values.loaded)
+        changed = vars(values) | {
+            "recipe": gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
+            "data": gr.update(choices=data_choices(self.place, values.data), value=values.data),
+        }
         return [
-            *filled,
-            _expected(values.recipe),
-            notice(f"{said} {differs}".strip(), calm=True),
+            *changed.values(),
+            _expected(recipe),
+            notice(said.strip(), calm=True),
             HIDDEN_NOTICE,
         ]
+
+    def again(self, study: StudyFolder) -> list[Any]:
+        """The form that orders the study once more. Raises ``UserError`` where that is unknown."""
+        values, differs = form_with(self.place, order_of(study), study.path.name)
+        return self.filled(values, f"The form is filled in as this study was started. {differs}")
 
 
 def build_train_tab(
@@ -138,6 +151,7 @@ def build_train_tab(
 
 def _layout_form(place: Place) -> _Form:
     recipes = recipe_choices()
+    first = load_recipe(recipes[0][1])
     section(
         "Train",
         "Every student learns from the same images, for the same number of epochs; an arm with a "
@@ -146,7 +160,7 @@ def _layout_form(place: Place) -> _Form:
     if place.limits.note:
         gr.HTML(notice(place.limits.note, calm=True), apply_default_css=False)
     recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
-    expected = gr.HTML(_expected(recipes[0][1]), elem_id="expected", apply_default_css=False)
+    expected = gr.HTML(_expected(first), elem_id="expected", apply_default_css=False)
     data = gr.Dropdown(
         data_choices(place),
         value=AS_IN_RECIPE,
@@ -172,7 +186,7 @@ def _layout_form(place: Place) -> _Form:
     limits = place.limits
     with gr.Row():
         epochs = gr.Number(
-            _epochs(place, recipes[0][1]),
+            _epochs(place, first),
             label="Epochs",
             precision=0,
             min_width=100,
@@ -191,9 +205,12 @@ def _layout_form(place: Place) -> _Form:
         first_seed = gr.Number(0, label="First seed", precision=0)
     start = gr.Button("Start training", variant="primary", elem_id="start")
     told = notice_box("train-notice")
+    usual = FormValues(first.name, "", list(DEFAULT_ARMS), 1, 0, _epochs(place, first), "", "")
+    cost = estimate_box()
+    file = recipe_box(preview(place, usual))
     return _Form(
         *(recipe, data, arms, seeds, first_seed, epochs, networks, start, told, expected),
-        *(teacher, gr.State(None), handed_words, known),
+        *(teacher, gr.State(None), handed_words, known, gr.State(None), file, cost),
     )
 
 
@@ -211,15 +228,17 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
         try:
             return tab.again(require(place, shown, "again"))
         except UserError as error:
-            kept = [gr.skip() for _ in tab.again_outputs[:-1]]
+            kept = [gr.skip() for _ in tab.filled_outputs[:-1]]
             return [*kept, notice(str(error))]
 
     outputs = [form.notice, *panel.outputs]
     form.start.click(
         start, [*panel.inputs, *form.values], outputs, show_progress_on=panel.card, **PRESS
     )
-    panel.buttons["again"].click(again, panel.shown, tab.again_outputs, **PRESS)
+    panel.buttons["again"].click(again, panel.shown, tab.filled_outputs, **PRESS)
     wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
+    wire_recipe_box(form.file, place, form.values, tab.filled_outputs, tab.filled)
+    wire_estimate_box(form.cost, place, form.values, lambda: len(jobs.working()))
     # What the Data tab handed over holds for its own data.
     form.data.input(
         lambda: (None, HIDDEN_NOTICE),
@@ -229,19 +248,19 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
         show_progress="hidden",
     )
     # In the browser: an answer from here could come after the visitor has typed other epochs.
-    known = {name: [_expected(name), _epochs(place, name)] for _, name in recipe_choices()}
+    recipes = {name: load_recipe(name) for _, name in recipe_choices()}
+    known = {name: [_expected(own), _epochs(place, own)] for name, own in recipes.items()}
     form.recipe.input(
         None,
-        form.recipe,
+        [form.recipe, form.expected, form.epochs],
         [form.expected, form.epochs],
-        js=f"name => ({json.dumps(known)})[name]",
+        js=f"(name, ...now) => ({json.dumps(known)})[name] ?? now",
         api_visibility="private",
         show_progress="hidden",
     )
 
 
-def _expected(name: str) -> str:
-    recipe = load_recipe(name)
+def _expected(recipe: Recipe) -> str:
     parts = [
         recipe.expected,
         f"Images of {recipe.data.size} px; student {recipe.student.name}, intermediate teacher "
@@ -251,5 +270,5 @@ def _expected(name: str) -> str:
     return f'<p class="ds-hint">{text}</p>'
 
 
-def _epochs(place: Place, name: str) -> int:
-    return min(load_recipe(name).train.epochs, place.limits.epochs)
+def _epochs(place: Place, recipe: Recipe) -> int:
+    return min(recipe.train.epochs, place.limits.epochs)

@@ -22,6 +22,9 @@ from dait.models.spec import NetworkSpec
 OWN_FOLDER = "PATH-OF-YOUR-FOLDER"
 """What a recipe for anybody's photographs has for a source, until they name their folder."""
 
+LONGEST_TEXT = 500_000
+"""Characters of a recipe that somebody sent; descriptions of many classes are long."""
+
 
 class Recipe(Section):
     """Everything that defines a study except its arms, seeds and place."""
@@ -85,6 +88,35 @@ def load_recipe(name_or_path: str) -> Recipe:
     what differs from that one. A network (``student``, ``intermediate``) is replaced as a whole.
     """
     return parse_recipe(_read(name_or_path, ()), name_or_path)
+
+
+def recipe_from_text(text: str, where: str) -> Recipe:
+    """A recipe in YAML that somebody sent, called ``where``. Raises UserError.
+
+    As ``load_recipe``, but no file is read for it: it extends only recipes that come along. YAML's
+    aliases are refused: a few lines of them stand for gigabytes.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise UserError(
+            f"{where} has {len(text):,} characters; a recipe has at most {LONGEST_TEXT:,}."
+        )
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise UserError(f"{where} repeats parts by YAML's aliases (*name). Write them out.")
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{where} is not valid YAML: {error}") from None
+    except (RecursionError, ValueError) as error:  # thousands of brackets; the 31st of February
+        raise UserError(f"{where} is not valid YAML ({error}).") from None
+    if isinstance(raw, dict) and "extends" in raw:
+        base = raw.pop("extends")
+        if base not in recipe_names():
+            raise UserError(
+                f"{where} extends {str(base)[:80]!r}, which is no recipe that comes along. Known: "
+                f"{', '.join(recipe_names())}."
+            )
+        raw = _merged(_read(base, ()), raw)
+    return parse_recipe(raw, where)
 
 
 def recipe_names() -> list[str]:

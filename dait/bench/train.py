@@ -229,11 +229,14 @@ def _peak(name: str, recipe: Recipe, threads: int) -> float:
         _Measured(name, recipe, 2, 1, Path(folder)).run(with_bare=False)
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / MEBIBYTE
-    return _high_water_mib()
+    return high_water_mib()
 
 
-def _high_water_mib() -> float:
-    """Linux counts the memory of whoever started a process in its ``ru_maxrss``, not in this."""
+def high_water_mib() -> float:
+    """The most memory that this process alone has had, in MiB.
+
+    Linux counts the memory of whoever started a process in its ``ru_maxrss``, not in this.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():

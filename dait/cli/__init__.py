@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         cache,
         compare,
         data,
+        estimate,
         evaluate,
         explain,
         export,
@@ -65,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(train, study, study_tasks, sweep),
+        *(train, study, study_tasks, estimate, sweep),
         *(evaluate, compare, predict, explain, localise, merge, export, data),
         *(teacher, networks, backbone, cache, bench),
     ):

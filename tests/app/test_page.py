@@ -46,12 +46,12 @@ def test_no_handler_is_a_public_endpoint(empty_place: Place) -> None:
 def test_polls_wait_for_nobody(empty_place: Place) -> None:
     page = build_page(empty_place, Jobs(empty_place.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
-    assert len(ticks) == 3
+    assert len(ticks) == 4
     for tick in ticks:
         assert tick.concurrency_limit is None and tick.show_progress == "hidden"
     # Those of the Data tab and of the networks run only while something is being read or measured.
     timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
-    assert sorted(timer.active for timer in timers) == [False, False, False, True]
+    assert sorted(timer.active for timer in timers) == [False, False, False, False, True]
 
 
 def test_the_plotting_library_is_the_installed_one() -> None:
