@@ -101,9 +101,7 @@ class CompareViews:
             classes=tuple(info.name for info in comparison.classes),
         )
 
-    def gallery(
-        self, study_id: object, seed: int | None, picks: Picks = ()
-    ) -> tuple[str, int]:
+    def gallery(self, study_id: object, seed: int | None, picks: Picks = ()) -> tuple[str, int]:
         """Sample images as HTML, and the index of the one that is shown where nothing is picked."""
         opened = self.comparisons.get(study_id, seed)
         comparison = opened.comparison

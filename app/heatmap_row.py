@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,32 +25,47 @@ class Picture:
     """What is explained.
 
     seen: ``(S, S, 3)`` uint8, what the networks get; shown: ``(D, D, 3)`` uint8 for people, the
-    same square; truth: its class where that is known.
+    same square; truth: its class where that is known; index: of a test image.
     """
 
     seen: np.ndarray
     shown: np.ndarray
     truth: int | None
     name: str
+    index: int | None = None
 
 
 def row_html(
-    picture: Picture, explanations: Sequence[Explanation], classes: Sequence[ClassInfo]
+    picture: Picture,
+    explanations: Sequence[Explanation],
+    classes: Sequence[ClassInfo],
+    removable: int | None = None,
 ) -> str:
-    """One card a network: the picture under its heatmap, what it answers, whether that is right."""
+    """One card a network: the picture under its heatmap, what it answers, whether that is right.
+
+    removable: the row's place among several, where it has a button to remove it.
+    """
     photograph = picture_address(picture.shown)
     cells = [_cell(picture, photograph, found, classes) for found in explanations]
     truth = "" if picture.truth is None else f" It is a <b>{_name(classes, picture.truth)}</b>."
     kind = "upload" if picture.truth is None else "test"
-    head = f'<p class="ds-hint" data-kind="{kind}">{escape(picture.name)}.{truth}</p>'
+    number = "" if picture.index is None else f' data-image="{picture.index}"'
+    hint = f'<p class="ds-hint" data-kind="{kind}"{number}>{escape(picture.name)}.{truth}</p>'
+    remove = (
+        ""
+        if removable is None
+        else f'<button type="button" data-remove="{removable}" '
+        f'aria-label="Remove {escape(picture.name)}">Remove</button>'
+    )
+    head = f'<div class="ds-row-head">{hint}{remove}</div>'
     return head + f'<div class="ds-row">{"".join(cells)}</div>'
 
 
-def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], picked: int | None) -> str:
-    """Buttons with ``(index, (S, S, 3) uint8, class name)``; ``picked`` is marked as pressed."""
+def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], picked: Collection[int]) -> str:
+    """Buttons with ``(index, (S, S, 3) uint8, class name)``; those ``picked`` are pressed."""
     buttons = [
         f'<button type="button" data-index="{index}" '
-        f'aria-pressed="{"true" if index == picked else "false"}" '
+        f'aria-pressed="{"true" if index in picked else "false"}" '
         f'aria-label="Test image {index}: {escape(name)}">'
         f'<img src="{picture_address(image)}" alt="">'
         f"<span>{escape(name)}</span></button>"
@@ -104,8 +119,11 @@ def _answer(picture: Picture, found: Explanation, classes: Sequence[ClassInfo]) 
 def _why(found: Explanation, classes: Sequence[ClassInfo]) -> str:
     if found.note:
         return f'<p class="ds-why">{escape(found.note)}</p>'
+    if found.sentence and not found.empty:
+        cosine = "" if found.similarity is None else f" Cosine {found.similarity:.3f}."
+        return f'<p class="ds-why">Heatmap for “{escape(found.sentence)}”.{cosine}</p>'
     if found.empty:
-        target = _name(classes, found.target)
+        target = f"“{escape(found.sentence)}”" if found.sentence else _name(classes, found.target)
         return (
             f'<p class="ds-why">The map was empty: nothing here speaks for {target}. Try another '
             "method or class.</p>"

@@ -1,4 +1,4 @@
-"""The page: a header and five tabs."""
+"""The page: a header, six tabs, and the endpoints for programs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.about_tab import build_about_tab
+from app.api import build_api
 from app.compare_tab import build_compare_tab
 from app.compare_views import CompareViews
 from app.data_prompt_box import prompts_of
@@ -18,6 +19,7 @@ from app.jobs import Jobs
 from app.notice import notice
 from app.open_stream import hold_streams
 from app.place import Place
+from app.predict_tab import build_predict_tab
 from app.teacher_box import wire_teacher_box
 from app.train_form import Handed, data_choices, require_fit
 from app.train_tab import TrainTab, build_train_tab
@@ -44,6 +46,8 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views)
+            with gr.Tab("Predict", id="predict") as predict_panel:
+                build_predict_tab(predict_panel, compare)
             with gr.Tab("Explore", id="explore") as explore_panel:
                 build_explore_tab(explore_panel, tabs, compare)
             with gr.Tab("Data", id="data") as data_panel:
@@ -62,10 +66,11 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
+        build_api(place, jobs, views)
         hold_streams(page)
         page.load(
-            compare.refreshed,
-            None,
+            compare.opened,
+            compare.arrival,
             compare.study,
             api_visibility="private",
             show_progress="hidden",

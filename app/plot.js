@@ -20,7 +20,7 @@ window.daitPlot = (() => {
     return "#" + [r, g, b].map((part) => Math.round(part).toString(16).padStart(2, "0")).join("");
   }
 
-  return (element, props, watch) => {
+  return (element, props, watch, trigger) => {
     const box = element.querySelector(".plot-box");
     let drawn = null;
 
@@ -38,8 +38,11 @@ window.daitPlot = (() => {
       if (drawn === json + ink) return;
       const figure = JSON.parse(json.replace(UNKNOWN_INK, ink));
       box.style.minHeight = `${figure.layout.height}px`;
-      await library.react(box, figure.data, figure.layout, CONFIG);
+      const first = drawn === null;
       drawn = json + ink;
+      await library.react(box, figure.data, figure.layout, CONFIG);
+      if (first) window.daitLinks.follow(box, trigger);
+      else window.daitLinks.drawn(box);
     }
 
     function resize() {

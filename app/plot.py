@@ -46,19 +46,22 @@ def plot_head() -> str:
     return f"<script>{script.replace('PLOTLY_ADDRESS', escape(address))}</script>"
 
 
-def plot_box(alt: str, height: int, **settings: Any) -> gr.HTML:
+def plot_box(alt: str, height: int, marks: str = "", **settings: Any) -> gr.HTML:
     """An empty place for a figure. ``alt``: what it shows, for people who cannot see it.
 
     height: pixels that are kept free until the first figure comes, so that nothing jumps. Its
-    value is a figure's JSON (``figure_json``), or None.
+    value is a figure's JSON (``figure_json``), or None. marks: ``cells`` or ``points`` that can be
+    pressed: then ``select`` has ``panel``, the trace's number, and ``data``, the mark's own; of
+    points ``focus`` has the ``index`` of the one whose picture is wanted (see ``linked.js``).
     """
     return gr.HTML(
         value=None,
         html_template=(
-            f'<div class="plot-box" role="img" aria-label="{escape(alt)}" '
-            f'style="min-height: {height}px"></div>'
+            f'<div class="plot-frame"><div class="plot-box" role="img" aria-label="{escape(alt)}" '
+            f'data-marks="{escape(marks)}" style="min-height: {height}px"></div>'
+            '<div class="ds-rings" aria-hidden="true"></div></div>'
         ),
-        js_on_load="window.daitPlot(element, props, watch);",
+        js_on_load="window.daitPlot(element, props, watch, trigger);",
         apply_default_css=False,
         **settings,
     )

@@ -18,6 +18,7 @@ from app.place import Place
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence import heatmaps
+from dait.evidence.row import Question
 from dait.runs import RunsRoot, StudyFolder
 
 ROW_MEMBERS = 5
@@ -62,7 +63,7 @@ def test_accuracy_on_backgrounds_is_shown_where_it_was_measured(
 def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> None:
     views = CompareViews(place)
     gallery, first = views.gallery(study_id, None)
-    row = views.row(study_id, None, ("test", first), AUTOMATIC, PREDICTED)
+    row = views.rows(study_id, None, (("test", first),))
     assert gallery.count("<button") == 12 and gallery.count('aria-pressed="true"') == 1
     assert row.count("<figure") == ROW_MEMBERS
     assert row.count('class="heat"') + row.count("map was empty") == ROW_MEMBERS
@@ -72,12 +73,13 @@ def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> No
 def test_the_gallery_marks_what_is_picked(place: Place, study_id: str) -> None:
     views = CompareViews(place)
     _, first = views.gallery(study_id, None)
-    for pick, marked in (
-        (None, [str(first)]),
-        (("test", first + 1), [str(first + 1)]),
-        (("upload", "mine.jpg"), []),
+    for picks, marked in (
+        ((), [str(first)]),
+        ((("test", first + 1),), [str(first + 1)]),
+        ((("upload", "mine.jpg"),), []),
+        ((("test", first), ("test", first + 1)), [str(first), str(first + 1)]),
     ):
-        gallery, _ = views.gallery(study_id, None, pick)
+        gallery, _ = views.gallery(study_id, None, picks)
         assert re.findall(r'data-index="(\d+)" aria-pressed="true"', gallery) == marked
 
 
@@ -97,7 +99,7 @@ def test_a_photograph_gives_a_row_without_right_and_wrong(
     noise = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.jpg")
     pick = ("upload", str(tmp_path / "photo.jpg"))
-    row = CompareViews(place).row(study_id, 1, pick, "layercam", 2)
+    row = CompareViews(place).rows(study_id, 1, (pick,), "layercam", "", 2)
     assert row.count("<figure") == ROW_MEMBERS
     assert "right</span>" not in row and "wrong</span>" not in row
 
@@ -106,10 +108,41 @@ def test_a_row_is_made_once(place: Place, study_id: str) -> None:
     views = CompareViews(place)
     opened = views.comparisons.get(study_id)
     image, _ = opened.comparison.test_image(0)
-    first = opened.row(image, None, None)
-    assert opened.row(image.copy(), None, None) is first
-    assert opened.row(image, "layercam", None) is not first
+    first = opened.row(image, Question())
+    assert opened.row(image.copy(), Question()) is first
+    assert opened.row(image, Question("layercam")) is not first
     assert views.comparisons.get(study_id) is opened
+
+
+def test_several_images_stand_below_each_other(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    picks = (("test", 1), ("test", 5))
+    rows = views.rows(study_id, None, picks)
+    assert rows.count("<figure") == 2 * ROW_MEMBERS
+    assert re.findall(r'data-image="(\d+)"', rows) == ["1", "5"]
+    assert re.findall(r'data-remove="(\d+)"', rows) == ["0", "1"]
+    assert "data-remove" not in views.rows(study_id, None, picks[:1])
+
+
+def test_a_sentence_is_for_the_network_that_reads(place: Place, study_id: str) -> None:
+    rows = CompareViews(place).rows(
+        study_id, None, (("test", 0),), "hirescam", "", PREDICTED, " a red  bird "
+    )
+    assert rows.count("“a red bird”") == 1 and "knows classes, not words" not in rows
+    with pytest.raises(UserError, match="has no word"):
+        CompareViews(place).rows(study_id, None, (("test", 0),), AUTOMATIC, "", PREDICTED, "?!")
+
+
+def test_layers_are_named_from_the_outside_in(place: Place, study_id: str) -> None:
+    views = CompareViews(place)
+    layers = {name: label for label, name in views.layers(study_id, None)}
+    depths = [name.count(".") for name in layers]
+    assert "layer4" in layers and depths == sorted(depths) and len(layers) > 10
+    assert "DAIT" in layers["layer4"] and "Vision-language" not in layers["layer4"]
+    rows = views.rows(study_id, None, (("test", 0),), AUTOMATIC, "layer3")
+    assert rows.count("<figure") == ROW_MEMBERS and rows.count("no layer of this") == 1
+    with pytest.raises(UserError, match="no such layer"):
+        views.rows(study_id, None, (("test", 0),), AUTOMATIC, "x" * 999)
 
 
 def test_the_plane_and_the_matrices_have_a_panel_for_every_network(
@@ -146,7 +179,7 @@ def test_what_a_browser_makes_up_is_refused(
     place: Place, study_id: str, pick: tuple[str, object], method: str, target: object
 ) -> None:
     with pytest.raises(UserError):
-        CompareViews(place).row(study_id, None, pick, method, target)
+        CompareViews(place).rows(study_id, None, (pick,), method, "", target)
 
 
 def test_an_unfinished_study_is_not_offered(place: Place, study_id: str) -> None:
