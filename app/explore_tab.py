@@ -53,6 +53,8 @@ class _Parts:
     told: gr.HTML
     matches: gr.HTML
     about: gr.HTML
+    piped: gr.Column
+    pipeline: gr.HTML
     attributes: gr.Column
     bars: gr.HTML
     table: gr.HTML
@@ -96,6 +98,13 @@ def _layout() -> _Parts:
     )
     section("What it knows without training", "")
     about = framed("", "teacher-figures")
+    with gr.Column(visible=False) as piped:
+        section(
+            "The pipeline",
+            "Who taught whom, by which losses and how strongly they weighed, with the shapes and "
+            "parameters of every network.",
+        )
+        pipeline = framed("", "pipeline")
     with gr.Column(visible=False) as attributes:
         section(
             "Attributes, named by words alone",
@@ -115,7 +124,7 @@ def _layout() -> _Parts:
         readings = framed("", "readings")
     return _Parts(
         *(study, width, top, query, search, chips, gr.State(()), told, matches, about),
-        *(attributes, bars, table, readable, readings),
+        *(piped, pipeline, attributes, bars, table, readable, readings),
     )
 
 
@@ -142,7 +151,8 @@ def _wire(panel: gr.Tab, parts: _Parts, compare: CompareViews, views: ExploreVie
     answered = [parts.told, parts.matches]
     shown = [
         *(parts.notice, parts.query, parts.search, parts.chips, parts.examples, *answered),
-        *(parts.about, parts.attributes, parts.bars, parts.table, parts.readable, parts.readings),
+        *(parts.about, parts.piped, parts.pipeline, parts.attributes, parts.bars, parts.table),
+        *(parts.readable, parts.readings),
     ]
     hidden: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
     panel.select(partial(arrived, compare), parts.study, [parts.study, parts.matches], **hidden)
@@ -202,6 +212,8 @@ def _shown(parts: _Parts, views: ExploreViews, study: str | None, columns: int) 
         parts.told: HIDDEN_NOTICE,
         parts.matches: LOADING if reads else SILENT,
         parts.about: found.about,
+        parts.piped: gr.update(visible=True),
+        parts.pipeline: found.pipeline,
         parts.attributes: gr.update(visible=found.bars is not None),
         parts.bars: found.bars,
         parts.table: found.attributes,
@@ -218,6 +230,7 @@ def _closed(parts: _Parts) -> Update:
         parts.chips: "",
         parts.told: HIDDEN_NOTICE,
         parts.about: "",
+        parts.piped: gr.update(visible=False),
         parts.attributes: gr.update(visible=False),
         parts.readable: gr.update(visible=False),
     }

@@ -23,6 +23,8 @@ from app.explore_html import (
     tiles_html,
 )
 from app.pictures import picture_address
+from app.pipeline import pipeline_html
+from app.pipeline_facts import pipeline_of_study
 from app.place import Place
 from app.plot import figure_json
 from app.studies import open_study
@@ -58,6 +60,7 @@ class Figures:
     what was not measured. ``why_silent``: why its teacher cannot be asked, or empty."""
 
     about: str
+    pipeline: str
     bars: str | None
     attributes: str
     readings: str
@@ -92,13 +95,15 @@ class ExploreViews:
         examples = _examples(description)
         why = "" if teacher.get("reads_text", True) else _silent(str(teacher.get("name")))
         others = others_html(self.place, description["recipe"])
+        pipeline = pipeline_html(pipeline_of_study(folder, self.place.paths))
         if found is None:
             about = brief_html(teacher, self._command(folder)) + others
-            return Figures(about, None, "", "", examples, why)
+            return Figures(about, pipeline, None, "", "", examples, why)
         drawn = found.attributes is not None
         bars = figure_json(figures.attribute_bars(found.attributes, columns=columns))
         return Figures(
             about=tiles_html(found.teacher, found) + others,
+            pipeline=pipeline,
             bars=bars if drawn else None,
             attributes=attributes_table(found) if drawn else "",
             readings=readings_table(found),

@@ -14,6 +14,7 @@ from app.jobs import Jobs
 from app.network_box import NetworkBox, network_box, wire_network_box
 from app.notice import HIDDEN_NOTICE, notice, notice_box, section
 from app.order import order_of
+from app.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.place import Place
 from app.run_actions import require
 from app.runs_panel import RunsPanel, Visitor, wire_runs_panel
@@ -63,6 +64,7 @@ class _Form:
     loaded: gr.State
     file: RecipeBox
     cost: EstimateBox
+    pipeline: PipelineBox
 
     @property
     def values(self) -> list[Any]:
@@ -203,6 +205,7 @@ def _layout_form(place: Place) -> _Form:
     with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
         networks = network_box(place, fold)
         first_seed = gr.Number(0, label="First seed", precision=0)
+    pipeline = pipeline_box()
     start = gr.Button("Start training", variant="primary", elem_id="start")
     told = notice_box("train-notice")
     usual = FormValues(first.name, "", list(DEFAULT_ARMS), 1, 0, _epochs(place, first), "", "")
@@ -210,7 +213,7 @@ def _layout_form(place: Place) -> _Form:
     file = recipe_box(preview(place, usual))
     return _Form(
         *(recipe, data, arms, seeds, first_seed, epochs, networks, start, told, expected),
-        *(teacher, gr.State(None), handed_words, known, gr.State(None), file, cost),
+        *(teacher, gr.State(None), handed_words, known, gr.State(None), file, cost, pipeline),
     )
 
 
@@ -238,6 +241,7 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
     panel.buttons["again"].click(again, panel.shown, tab.filled_outputs, **PRESS)
     wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
     wire_recipe_box(form.file, place, form.values, tab.filled_outputs, tab.filled)
+    wire_pipeline_box(form.pipeline, place, form.values)
     wire_estimate_box(form.cost, place, form.values, lambda: len(jobs.working()))
     # What the Data tab handed over holds for its own data.
     form.data.input(
