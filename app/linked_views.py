@@ -65,19 +65,19 @@ class LinkedViews:
         """What a visitor looks for. Raises ``UserError`` for what the study has not."""
         comparison = self.comparisons.get(study, seed).comparison
         keys = {member.role: member.key for member in comparison.members}
-        named = [
-            tuple(_known(keys, role, "network") for role in _listed(roles))
-            for roles in (right, wrong)
-        ]
+        right_keys, wrong_keys = (
+            tuple(_key_of(keys, role) for role in _listed(roles)) for roles in (right, wrong)
+        )
         chosen = None
         if label not in (None, ANY):
             chosen = _place(label, len(comparison.classes))
         cut = None
         if part:
             name, _, value = str(part).partition("=")
-            _known(dict(self.parts(study, seed)), str(part), "part", among="values")
+            if value not in comparison.slices().get(name, ()):
+                raise UserError("There is no such part of the split here; choose one of the list.")
             cut = (name, value)
-        return Wanted(*named, chosen, cut)
+        return Wanted(right_keys, wrong_keys, chosen, cut)
 
     def matches(
         self, study: object, seed: int | None, wanted: Wanted, picks: Picks
@@ -224,16 +224,14 @@ def _by_group(comparison: Comparison) -> bool:
 
 
 def _member(comparison: Comparison, role: object) -> tuple[str, str]:
-    found = {member.role: (member.key, member.title) for member in comparison.members}
-    if role not in found:
+    key = _key_of({member.role: member.key for member in comparison.members}, role)
+    return key, next(member.title for member in comparison.members if member.key == key)
+
+
+def _key_of(keys: dict[str, str], role: object) -> str:
+    if role not in keys:
         raise UserError("There is no such network here; choose one from the list.")
-    return found[str(role)]
-
-
-def _known(known: dict[str, Any], value: object, what: str, among: str = "keys") -> Any:
-    if value not in (known if among == "keys" else known.values()):
-        raise UserError(f"There is no such {what} in this study; choose one from the list.")
-    return known.get(str(value))
+    return keys[str(role)]
 
 
 def _listed(values: object) -> Sequence[Any]:

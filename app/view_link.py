@@ -125,10 +125,10 @@ def fitting(view: View, facts: Facts) -> tuple[View, list[str]]:
     missing = [str(index) for index in view.images if index not in images]
     if missing:
         problems.append(f"test image {listed(missing)}")
-    roles = {
-        name: tuple(keep(f"network {name}", role, "", facts.roles.__contains__) for role in named)
-        for name, named in (("right", view.right), ("wrong", view.wrong))
-    }
+    right, wrong = (
+        tuple(filter(None, (keep("network", role, "", facts.roles.__contains__) for role in named)))
+        for named in (view.right, view.wrong)
+    )
     fits = replace(
         view,
         seed=keep("seed", view.seed, None, facts.seeds.__contains__),
@@ -138,7 +138,8 @@ def fitting(view: View, facts: Facts) -> tuple[View, list[str]]:
         label=keep("class", view.label, None, range(facts.classes).__contains__),
         part=keep("part", view.part, "", facts.parts.__contains__),
         opacity=keep("opacity", view.opacity, OPACITY, lambda value: 0 <= value <= 1),
-        **{name: tuple(filter(None, named)) for name, named in roles.items()},
+        right=right,
+        wrong=wrong,
     )
     return fits, problems
 
