@@ -42,6 +42,7 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as page:
+        build_api(place, jobs, views)  # first: the names are given out in turn
         gr.HTML(HEAD, apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
@@ -66,7 +67,6 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
-        build_api(place, jobs, views)
         hold_streams(page)
         page.load(
             compare.opened,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top < 1:
         raise UserError(f"--top is a number of classes, at least 1, not {args.top}.")
     from dait.evidence.comparison import open_row
+    from dait.evidence.predictions import predictions_csv
 
     row = open_row(args.folder, args.seed)
     for key, sentence in row.load().items():
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         for network in image["networks"]:
             print(f"  {network['network']:<20}{_words(network['top'])}")
     if args.csv is not None:
-        write_atomically(args.csv, _table(seen))
+        write_atomically(args.csv, predictions_csv(seen))
         print(f"Written: {args.csv}")
     if args.json:
         print(to_json({"folder": args.folder, "images": seen, "problems": problems}))
@@ -77,8 +76,8 @@ def _predict(
     from tqdm import tqdm
 
     from dait.data.decode import BadImage, decode_image
+    from dait.evidence.predictions import predicted_networks
 
-    titles = {member.key: member for member in row.members}
     seen: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
     hidden = len(files) < MANY or not sys.stderr.isatty()
@@ -91,16 +90,7 @@ def _predict(
             problems.append({"image": file, "reason": error.reason})
             tqdm.write(f"dait: {error}", file=sys.stderr)
             continue
-        networks = [
-            {
-                "network": key,
-                "role": titles[key].role,
-                "title": titles[key].title,
-                "top": row.named(found),
-            }
-            for key, found in row.predict(image, top).items()
-        ]
-        seen.append({"image": file, "networks": networks})
+        seen.append({"image": file, "networks": predicted_networks(row, image, top)})
     if not seen:
         raise UserError(f"None of the {len(files)} photographs can be read.")
     return seen, problems
@@ -108,26 +98,3 @@ def _predict(
 
 def _words(top: list[Mapping[str, Any]]) -> str:
     return ", ".join(f"{found['name']} {found['probability']:.1%}" for found in top)
-
-
-def _table(seen: list[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["image", "network", "rank", "class", "name", "probability"])
-    writer.writerows(_lines(seen))
-    return buffer.getvalue()
-
-
-def _lines(seen: list[dict[str, Any]]) -> Iterator[list[Any]]:
-    for image in seen:
-        for network in image["networks"]:
-            for rank, found in enumerate(network["top"], 1):
-                probability = f"{found['probability']:.6f}"
-                yield [
-                    image["image"],
-                    network["network"],
-                    rank,
-                    found["key"],
-                    found["name"],
-                    probability,
-                ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app.api import NAMES
 from app.jobs import Jobs
 from app.page import build_page
 from app.place import PROJECT, SPACE_LIMITS, Place, read_place
@@ -37,10 +38,15 @@ def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_no_handler_is_a_public_endpoint(empty_place: Place) -> None:
-    handlers = build_page(empty_place, Jobs(empty_place.runs)).config["dependencies"]
-    assert len(handlers) > 10
-    assert {handler["api_visibility"] for handler in handlers} == {"private"}
+def test_exactly_these_are_public(empty_place: Place) -> None:
+    page = build_page(empty_place, Jobs(empty_place.runs))
+    handlers = page.config["dependencies"]
+    public = [handler for handler in handlers if handler["api_visibility"] == "public"]
+    assert sorted(handler["api_name"] for handler in public) == sorted(NAMES)
+    assert {handler["api_visibility"] for handler in handlers} == {"public", "private"}
+    told = page.get_api_info()["named_endpoints"]
+    assert sorted(told) == sorted(f"/{name}" for name in NAMES)
+    assert all(endpoint["description"] for endpoint in told.values())
 
 
 def test_polls_wait_for_nobody(empty_place: Place) -> None:
