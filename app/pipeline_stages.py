@@ -114,6 +114,7 @@ def _handed(config: DaitConfig) -> dict[str, float]:
         "feature maps, cosine place by place": config.spatial_weight,
         "pooled vectors, cosine": config.pooled_weight,
         _soft("its logits", config.temperature): config.logit_weight,
+        _soft("its answers through the class texts", config.temperature): config.text_weight,
     }
 
 

@@ -15,6 +15,7 @@ from dait.evaluation import measure_networks, versions
 from dait.events import Emit, Note, StageKept
 from dait.models.checkpoint import LoadedNetwork, load_network, save_network, save_tensors
 from dait.models.network import Network, NetworkSpec, build_network
+from dait.models.tensors import load_tensors
 from dait.progress import StagePlan
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder
@@ -120,7 +121,7 @@ def _train_stages(
         if folder.weights(stage.role).exists():
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
-            task = _task(bench, arm, stage, seed, networks)
+            task = _task(bench, arm, stage, seed, networks, folder)
             found = _train(bench, task, place, emit, steps)
             if share.is_main:
                 _save(bench, arm, stage, task, found, folder)
@@ -136,14 +137,21 @@ def _train_stages(
 
 
 def _task(
-    bench: Workbench, arm: Arm, stage: TrainingStage, seed: int, networks: dict[Role, Network]
+    bench: Workbench,
+    arm: Arm,
+    stage: TrainingStage,
+    seed: int,
+    networks: dict[Role, Network],
+    folder: RunFolder,
 ) -> Task:
     def fresh(role: Role, spec: NetworkSpec) -> Network:
         return new_network(bench, spec, seed, role)
 
     network = fresh(stage.role, stage.network)
     vectors, scale = bench.prototypes.vectors, bench.prototypes.logit_scale
-    around = Surroundings(bench.recipe, vectors, scale, networks, fresh)
+    files = {role: folder.projections(role) for role in networks}
+    kept = {role: load_tensors(file) for role, file in files.items() if file.exists()}
+    around = Surroundings(bench.recipe, vectors, scale, networks, fresh, kept)
     task = plan_of(arm).task(stage.role, network, around)
     task.stage = stage.title
     return task
@@ -164,7 +172,7 @@ def _save(
     """Write what a stage made; its own network last, which says that the stage is over."""
     tensors = dict(task.projections.state_dict())
     if tensors:
-        save_tensors(folder.checkpoints / f"projections-{stage.role}.safetensors", tensors)
+        save_tensors(folder.projections(stage.role), tensors)
     for role, network in task.companions.items():
         said = arm if role == "student" else role
         save_network(folder.weights(role), network, bench.class_keys, arm=said)

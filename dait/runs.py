@@ -142,6 +142,10 @@ class RunFolder(StatusFolder):
         self.predictions = self.path / "predictions.npz"
         self.checkpoints = self.path / "checkpoints"
 
+    def projections(self, role: str) -> Path:
+        """What a stage used to train this network and is no part of it."""
+        return self.checkpoints / f"projections-{role}.safetensors"
+
     def weights(self, role: str) -> Path:
         """The file of the network that has this role in the arm."""
         return self.path / f"{role}.safetensors"

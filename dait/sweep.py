@@ -26,7 +26,14 @@ from dait.workbench import Workbench, prepare
 LOG = "sweep.jsonl"
 
 OTHER_ARMS = ("direct", "vl2lite", "kd", "takd")
-STAGE_TWO = ("spatial_weight", "pooled_weight", "logit_weight", "views", "stage1_epochs")
+STAGE_TWO = (
+    "spatial_weight",
+    "pooled_weight",
+    "logit_weight",
+    "text_weight",
+    "views",
+    "stage1_epochs",
+)
 """What the intermediate teacher of DAIT does not depend on."""
 
 Setting = dict[str, Any]
@@ -107,9 +114,14 @@ def _run(
     if kept is not None and kept.exists():
         folder.create({**bench.recipe.model_dump(), "arm": arm, "seed": seed})
         shutil.copy(kept, folder.intermediate)
+        if _beside(kept).exists():
+            folder.checkpoints.mkdir()
+            shutil.copy(_beside(kept), folder.projections("intermediate"))
     result = run_arm(bench, arm, seed, folder, emit, resume=True)
     if kept is not None and not kept.exists():
         kept.parent.mkdir(exist_ok=True)
+        if folder.projections("intermediate").exists():
+            folder.projections("intermediate").rename(_beside(kept))
         folder.intermediate.rename(kept)
     shutil.rmtree(folder.path)
     between = result["between"]
@@ -124,6 +136,11 @@ def _run(
     }
     emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
     return row
+
+
+def _beside(kept: Path) -> Path:
+    """Where the projections of an intermediate teacher are kept."""
+    return kept.with_suffix(".projections.safetensors")
 
 
 def _intermediate_of(recipe: Recipe, seed: int, out: Path) -> Path | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dait.arms.plan import Surroundings, TrainingStage
 from dait.config.arms import Arm
+from dait.errors import UserError
 from dait.models.network import Network
 from dait.recipe import Recipe
-from dait.tasks.adapt import AdaptTask
-from dait.tasks.base import Role, Task
+from dait.tasks.adapt import TO_VLM, AdaptTask
+from dait.tasks.base import Role, Task, projection
 from dait.tasks.distil import DistilTask
 from dait.tasks.joint import JointTask
+from dait.tasks.texts import TextHead
 
 
 class Dait:
@@ -34,13 +36,28 @@ class Dait:
             return _adapt(network, around)
         if config.teacher == "first":
             intermediate = around.trained["intermediate"]
-            return DistilTask(network, config.views, intermediate, config, smoothing)
+            texts = _text_head(intermediate, around) if config.text_weight else None
+            return DistilTask(network, config.views, intermediate, config, smoothing, texts)
         intermediate = around.new_network("intermediate", recipe.intermediate)
         if config.teacher == "joint":
             return JointTask(network, recipe.views.kind, _adapt(intermediate, around), smoothing)
         task = DistilTask(network, config.views, intermediate, config, smoothing)
         task.companions = {"intermediate": intermediate}
         return task
+
+
+def _text_head(intermediate: Network, around: Surroundings) -> TextHead:
+    """With the projection that stage 1 has left."""
+    kept = around.projections.get("intermediate")
+    if kept is None:
+        raise UserError(
+            "dait.text_weight hands on what the intermediate teacher says through the class texts, "
+            "but checkpoints/projections-intermediate.safetensors of this run is missing. Put it "
+            "back, or train the run anew."
+        )
+    place = projection(intermediate.pooled_width, around.prototypes.shape[1])
+    place.load_state_dict({key: kept[f"{TO_VLM}.{key}"] for key in ("weight", "bias")})
+    return TextHead(place, around.prototypes, around.logit_scale)
 
 
 def _adapt(network: Network, around: Surroundings) -> AdaptTask:

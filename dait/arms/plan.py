@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -51,7 +51,8 @@ class Surroundings:
     """What a stage's task may use besides the network in training.
 
     prototypes: ``(C, d)`` of the frozen teacher, with its ``logit_scale`` κ; trained: the networks
-    of the stages before; new_network: a network with the initial weights that belong to a role.
+    of the stages before; new_network: a network with the initial weights that belong to a role;
+    projections: what those stages used to train them and is no part of them, by name.
     """
 
     recipe: Recipe
@@ -59,6 +60,7 @@ class Surroundings:
     logit_scale: float
     trained: Mapping[Role, Network]
     new_network: Callable[[Role, NetworkSpec], Network]
+    projections: Mapping[Role, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 class ArmPlan(Protocol):

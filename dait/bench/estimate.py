@@ -156,15 +156,17 @@ class _Probe:
 
     def arm(self, arm: Arm) -> list[_StageCost]:
         plan, before = plan_of(arm), dict[Role, Network]()
+        kept = dict[Role, dict[str, Any]]()
         prototypes = F.normalize(torch.randn(self.shapes.classes, self.dim), dim=1)
         found = []
         for stage in plan.stages(self.recipe):
             network = self._new(stage.role, stage.network)
-            around = Surroundings(self.recipe, prototypes, self.scale, before, self._new)
+            around = Surroundings(self.recipe, prototypes, self.scale, before, self._new, kept)
             task = plan.task(stage.role, network, around).to(device())
             task.stage = stage.title
             found.append(self._stage(stage, task))
             before[stage.role] = network
+            kept[stage.role] = task.projections.state_dict()
         return found
 
     def _new(self, role: Role, spec: NetworkSpec) -> Network:

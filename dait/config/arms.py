@@ -145,6 +145,9 @@ class DaitConfig(Section):
     spatial_weight: float = Field(5.0, ge=0, le=1000, description="λ, stage 2, feature maps")
     pooled_weight: float = Field(0.0, ge=0, le=1000, description="μ, stage 2, pooled vectors")
     logit_weight: float = Field(0.0, ge=0, le=1000, description="ν, stage 2, teacher's logits")
+    text_weight: float = Field(
+        0.0, ge=0, le=1000, description="ξ, stage 2, teacher's answers through the class texts"
+    )
     views: ViewKind = Field("light", description="Augmentation of stage 2")
 
     @model_validator(mode="after")
@@ -155,6 +158,13 @@ class DaitConfig(Section):
                 f"logit_weight is {self.logit_weight:g} with a classification_weight of 0: the "
                 "intermediate teacher's own head never learns, so its logits would teach noise. "
                 "Set logit_weight to 0, or classification_weight above 0."
+            )
+        aligned = self.representation_weight or self.semantic_weight
+        if self.text_weight and not (aligned and self.teacher == "first"):
+            raise ValueError(
+                f"text_weight is {self.text_weight:g}, but only an intermediate teacher that has "
+                "learned first, with a representation_weight or a semantic_weight, has a place "
+                "among the class texts. Set text_weight to 0, or one of these above 0."
             )
         return self
 

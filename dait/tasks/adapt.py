@@ -16,6 +16,10 @@ UNTRAINED_HEAD = (
 )
 
 
+TO_VLM = "intermediate_to_vlm"
+"""``P_T``, by its name among the projections."""
+
+
 class AdaptTask(Task):
     """``L_1 = γ · L_cls + α · L_rep + β · L_sem`` on augmented views that the frozen teacher sees.
 
@@ -45,9 +49,7 @@ class AdaptTask(Task):
         self.register_buffer("prototypes", prototypes, persistent=False)
         self.needs_vlm = bool(config.representation_weight or config.semantic_weight)
         if self.needs_vlm:
-            self.projections["intermediate_to_vlm"] = projection(
-                network.pooled_width, prototypes.shape[1]
-            )
+            self.projections[TO_VLM] = projection(network.pooled_width, prototypes.shape[1])
         if not config.classification_weight:
             self.notes = (UNTRAINED_HEAD,)
 
@@ -67,7 +69,7 @@ class AdaptTask(Task):
             return parts
         if batch.vlm is None:
             raise ValueError("stage 1 of DAIT needs the frozen teacher's embeddings")
-        projected = self.projections["intermediate_to_vlm"](output.pooled)
+        projected = self.projections[TO_VLM](output.pooled)
         if config.representation_weight:
             parts["representation"] = cosine_distance(projected, batch.vlm)
         if config.semantic_weight:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dait.config.arms import DaitConfig
 from dait.data.base import ViewKind
-from dait.losses import classification, cosine_distance, distillation, spatial_distance
+from dait.losses import (
+    classification,
+    cosine_distance,
+    distillation,
+    spatial_distance,
+    zero_shot_logits,
+)
 from dait.models.network import Network, NetworkOutput
 from dait.tasks.base import Batch, TaskOutput, TaughtTask, projection, weighted_sum
+from dait.tasks.texts import TextHead
+
+HANDED_ON = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight"}
+"""The weights of what the teacher is asked for."""
 
 
 class DistilTask(TaughtTask):
-    """``L_2 = CE + λ · L_spa (+ μ · L_pool) (+ ν · τ² KL to T's logits)``; both see the same view.
+    """``L_2 = CE + λ·L_spa (+ μ·L_pool) (+ ν·τ² KL to T's logits) (+ ξ·L_text)``; the same view.
 
     From the paper: what the teacher makes of the image is handed on by features. Our choice, the
     form: ``L_spa`` is the mean over positions of ``1 − cos(R_S(resize(M_S)), M_T)`` with ``R_S`` a
-    1×1 convolution; ``L_pool = 1 − cos(Q_S p_S, p_T)``. Parts that weigh nothing are not computed
-    and have no adapter; where none is left the teacher is not asked.
+    1×1 convolution; ``L_pool = 1 − cos(Q_S p_S, p_T)``;
+    ``L_text = τ² KL(κ·norm(P_T p_T)·wᵀ/τ ‖ κ·norm(P_S p_S)·wᵀ/τ)``: the student's pooled vector
+    has to find the place among the class texts that stage 1 has given the teacher's. Unlike
+    the teacher's own head this answer was learned from the frozen teacher, not from the labels, and
+    so says more than the label of an image that was learned by heart. Parts that weigh nothing are
+    not computed and have no adapter; where none is left the teacher is not asked.
+
+    texts: the intermediate teacher's, with the projection of stage 1; needed for ``L_text``.
     """
 
     stage = "student"
@@ -30,16 +48,31 @@ class DistilTask(TaughtTask):
         intermediate: Network,
         config: DaitConfig,
         label_smoothing: float = 0.0,
+        texts: TextHead | None = None,
     ) -> None:
         super().__init__(network, views, intermediate)
+        if config.text_weight and texts is None:
+            raise ValueError("a text_weight needs the intermediate teacher's text head")
         self.config = config
         self.label_smoothing = label_smoothing
         self.projections.update(adapters(network, intermediate, config))
+        # In a tuple, as the teacher: it is never trained and never saved.
+        self._texts: tuple[TextHead, ...] = ()
+        if texts is not None:
+            self._texts = (texts.eval().requires_grad_(False),)
+        if config.text_weight and texts is not None:
+            width, inside = network.pooled_width, texts.prototypes.shape[1]
+            self.projections["student_to_vlm"] = projection(width, inside)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        for texts in self._texts:  # they move to a device with the task
+            texts._apply(fn)
+        return super()._apply(fn, recurse)
 
     def forward(self, batch: Batch) -> TaskOutput:
         config = self.config
         taught = None
-        if config.spatial_weight or config.pooled_weight or config.logit_weight:
+        if any(config.model_dump(include=HANDED_ON).values()):
             with torch.no_grad():
                 taught = self.teacher(batch.images)
         output = self.network(batch.images)
@@ -48,7 +81,15 @@ class DistilTask(TaughtTask):
         }
         if taught is not None:
             parts |= handed_on(output, taught, self.projections, config)
+            if config.text_weight:
+                parts["texts"] = self._by_texts(output, taught)
         return TaskOutput(stage_2_loss(parts, config), output.logits, parts)
+
+    def _by_texts(self, output: NetworkOutput, taught: NetworkOutput) -> Tensor:
+        texts = self._texts[0]
+        projected = self.projections["student_to_vlm"](output.pooled)
+        own = zero_shot_logits(projected, texts.prototypes, texts.logit_scale)
+        return distillation(own, texts(taught.pooled), self.config.temperature)
 
 
 def adapters(network: Network, intermediate: Network, config: DaitConfig) -> dict[str, nn.Module]:
@@ -82,5 +123,6 @@ def stage_2_loss(parts: dict[str, Tensor], config: DaitConfig) -> Tensor:
         "spatial": config.spatial_weight,
         "pooled": config.pooled_weight,
         "logits": config.logit_weight,
+        "texts": config.text_weight,
     }
     return weighted_sum(parts, weights)

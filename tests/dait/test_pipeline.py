@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,28 @@ def test_a_dait_run_keeps_its_parts_apart(bench: Workbench, tmp_path: Path) -> N
     assert [e.stage for e in epochs] == ["intermediate teacher"] * 2 + ["student"] * 2
     assert result["intermediate"]["val_top1"] == epochs[1].val_top1
     assert result["val_top1"] == epochs[3].val_top1
+
+
+def test_the_place_among_the_class_texts_reaches_stage_2_after_a_resume_too(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    recipe = bench.recipe.changed({"dait.text_weight": 2})
+    told = replace(bench, recipe=recipe)
+    run, again = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "again")
+    for folder in (run, again):
+        run_arm(told, "dait", 0, folder, ignore)
+    for file in (again.student, again.path / "result.json"):
+        file.unlink()
+    kept = again.projections("intermediate").read_bytes()
+    again.projections("intermediate").unlink()
+    with pytest.raises(UserError, match="projections-intermediate"):
+        run_arm(told, "dait", 0, again, ignore, resume=True)
+    again.projections("intermediate").write_bytes(kept)
+    run_arm(told, "dait", 0, again, ignore, resume=True)
+    first, second = (load_network(folder.student).network.state_dict() for folder in (run, again))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    taught = load_tensors(run.projections("student"))
+    assert "student_to_vlm.weight" in taught
 
 
 def test_predictions_in_the_folder_are_those_of_the_saved_networks(

@@ -57,7 +57,8 @@ def test_settings_are_measured_on_validation_and_written_down(
     assert [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()] == rows
     assert "test" not in read
     # Another weight in stage 2 leaves the intermediate teacher as it is.
-    assert len(list((tmp_path / "intermediate").iterdir())) == 1
+    kept = sorted((tmp_path / "intermediate").iterdir())  # with its projections
+    assert len(kept) == 2 and kept[0].name.endswith(".projections.safetensors")
     assert rows[1]["intermediate_top1"] == rows[3]["intermediate_top1"]
     # 6 species with 4 validation images each: a share of 24.
     assert all((row["top1"] * 24) % 1 == pytest.approx(0, abs=1e-6) for row in rows)

@@ -50,6 +50,19 @@ def test_logits_of_a_head_that_never_learns_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"dait.teacher": "joint"},
+        {"dait.teacher": "random"},
+        {"dait.representation_weight": 0, "dait.semantic_weight": 0},
+    ],
+)
+def test_class_texts_are_handed_on_only_by_who_has_learned_them(otherwise: dict[str, Any]) -> None:
+    assert Recipe().changed({"dait.text_weight": 2}).dait.text_weight == 2
+    assert "text_weight is 2" in fault_of({"dait.text_weight": 2, **otherwise})
+
+
+@pytest.mark.parametrize(
     ("key", "low", "high"),
     [
         ("direct.classification_weight", -0.1, 1001),

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny_parts import SCALE, batch, network, prototypes
+from torch import nn
 
 from dait.config.arms import DaitConfig, DirectConfig
 from dait.losses import cosine_distance, distillation, spatial_distance, zero_shot_logits
@@ -17,6 +18,7 @@ from dait.tasks.base import Batch, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.distil import DistilTask
 from dait.tasks.independent import IndependentTask
+from dait.tasks.texts import TextHead
 
 
 def independent(**config: Any) -> Task:
@@ -33,14 +35,16 @@ def adapt(**config: Any) -> Task:
 
 def distil(**config: Any) -> DistilTask:
     teacher = network(width=16, seed=7)
-    return DistilTask(network(), "light", teacher, DaitConfig(**config))
+    torch.manual_seed(8)
+    texts = TextHead(nn.Linear(teacher.pooled_width, prototypes().shape[1]), prototypes(), SCALE)
+    return DistilTask(network(), "light", teacher, DaitConfig(**config), texts=texts)
 
 
 ALL: list[Callable[..., Task]] = [
     independent,
     direct,
     adapt,
-    lambda: distil(pooled_weight=1, logit_weight=1),
+    lambda: distil(pooled_weight=1, logit_weight=1, text_weight=1),
 ]
 
 
@@ -102,6 +106,7 @@ PARTS_OF_STAGE_2 = {
     "spatial_weight": ("spatial", "map_adapter"),
     "pooled_weight": ("pooled", "pooled"),
     "logit_weight": ("logits", None),
+    "text_weight": ("texts", "student_to_vlm"),
 }
 
 
@@ -197,8 +202,9 @@ def test_prototypes_and_embeddings_are_not_trained(make: Callable[..., Task]) ->
 
 
 def test_the_intermediate_teacher_stays_as_it_is() -> None:
-    task = distil(pooled_weight=1, logit_weight=1)
-    teacher = task.teacher
+    task = distil(pooled_weight=1, logit_weight=1, text_weight=1)
+    (texts,) = task._texts
+    teacher = nn.ModuleList([task.teacher, texts]).eval()
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     optimizer = torch.optim.SGD(task.trainable(), lr=0.1)
     for _ in range(2):
@@ -213,12 +219,28 @@ def test_the_intermediate_teacher_stays_as_it_is() -> None:
 
 
 def test_the_intermediate_teacher_is_no_part_of_what_is_saved_but_moves_along() -> None:
-    task = distil()
-    own = {id(parameter) for parameter in task.teacher.parameters()}
+    task = distil(text_weight=1)
+    (texts,) = task._texts
+    own = {id(parameter) for part in (task.teacher, texts) for parameter in part.parameters()}
     assert not own & {id(parameter) for parameter in task.parameters()}
     assert not any("intermediate" in key for key in task.state_dict())
     task.to(torch.float64)
-    assert next(task.teacher.parameters()).dtype == torch.float64
+    assert {next(part.parameters()).dtype for part in (task.teacher, texts)} == {torch.float64}
+    assert texts.prototypes.dtype == torch.float64
+
+
+def test_the_place_among_the_class_texts_is_handed_on() -> None:
+    task, data = distil(spatial_weight=0, text_weight=3, temperature=2), batch()
+    output, seen = task(data), task.network(data.images)
+    (texts,) = task._texts
+    place = texts.projection(task.teacher(data.images).pooled)
+    taught = SCALE * F.normalize(place, dim=1) @ prototypes().T
+    own = SCALE * F.normalize(task.projections["student_to_vlm"](seen.pooled), dim=1)
+    expected = distillation(own @ prototypes().T, taught, 2)
+    torch.testing.assert_close(output.parts["texts"], expected)
+    torch.testing.assert_close(output.loss, output.parts["classification"] + 3 * expected)
+    with pytest.raises(ValueError, match="text head"):
+        DistilTask(network(), "light", network(width=16), DaitConfig(text_weight=1))
 
 
 @pytest.mark.parametrize("make", ALL)
