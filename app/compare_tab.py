@@ -101,9 +101,16 @@ class CompareTab:
         return gr.update(choices=choices, value=chosen if chosen in ids else first)
 
     @light
-    def kept(self, current: str | None) -> Any:
-        """The list of studies anew, leaving the selection alone where there is one."""
-        return gr.update(choices=self.views.choices()) if current else self.refreshed()
+    def kept(self, current: str | None, arrival: Arrival | None = None) -> Any:
+        """The list of studies anew, leaving the selection alone where there is one.
+
+        arrival: of a page that may not have been opened yet: then its link says what is shown.
+        """
+        if current:
+            return gr.update(choices=self.views.choices())
+        if arrival is None:
+            return self.refreshed()
+        return gr.skip() if arrival.study is None else self.refreshed(arrival.study)
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,6 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
         settled = len(box.settled) + len(filters.settled) + len(parts.linked.settled)
         if study is None:
             return [HIDDEN_NOTICE, *[gr.skip()] * settled]
-        problems = arrival.problems
         view = arrival.take(study)
         comparison, names = views.facts(study, seed)
         networks = linked.networks(study, seed)
@@ -224,7 +230,7 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
         view, unfit = fitting(view, facts)
         if view.images:
             picked.put(study, *(("test", index) for index in view.images))
-        wrong = complaint([*problems, *unfit])
+        wrong = complaint([*arrival.problems, *unfit])
         return [
             notice(wrong) if wrong else HIDDEN_NOTICE,
             *box.settle(view, names),

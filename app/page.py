@@ -77,7 +77,7 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
         )
         compare_panel.select(
             compare.kept,
-            compare.study,
+            [compare.study, compare.arrival],
             compare.study,
             api_visibility="private",
             show_progress="hidden",

@@ -19,6 +19,7 @@ from app.uploads import read_photo
 from dait.data.decode import BadImage
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison, Explanation, Member
+from dait.evidence.row import Question
 
 MOST_PHOTOS = 200
 """At once: every network looks at every one of them, while the visitor waits."""
@@ -115,7 +116,8 @@ class PredictViews:
         except BadImage as error:
             raise UserError(f"{path.name} {error.reason}.") from error
         failures = comparison.load()
-        explanations = opened.row(seen, method, target)  # the first passes of all, so not timed
+        # The first passes of all, so not timed.
+        explanations = opened.row(seen, Question(method, target))
         networks = predicted_networks(comparison, seen, passes=PASSES)
         return Explained(
             Picture(seen, shown, None, path.name),

@@ -21,7 +21,7 @@ from dait.errors import UserError
 COLUMNS = 3
 """Panels side by side in a saved figure."""
 FORMATS = (("HTML page", "html"), ("CSV table", "csv"), ("PNG picture", "png"), ("SVG", "svg"))
-PRESS_LINK = "() => document.querySelector('#saved-figure a, #saved-figure button')?.click()"
+PRESS_LINK = "() => document.querySelector('#saved-figure')?.click()"
 
 Draw = Callable[..., str | None]
 

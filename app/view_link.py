@@ -155,7 +155,7 @@ def complaint(problems: Sequence[str]) -> str:
 
 
 class Arrival:
-    """The view that a visitor came for, until its study is shown; changed in place."""
+    """The view that a visitor came for, until another study is opened; changed in place."""
 
     def __init__(self) -> None:
         self._view: View | None = None
@@ -169,11 +169,19 @@ class Arrival:
         """The view to open a study with."""
         return self._view if self._view is not None and self._view.study == study else View(study)
 
+    @property
+    def study(self) -> str | None:
+        """The study of the view; None before the page is opened, empty where there is none."""
+        return None if self._view is None else self._view.study
+
     def take(self, study: str) -> View:
-        """The same, once: whoever opens the study again begins with the default."""
-        view = self.look(study)
-        self._view, self.problems = None, ()
-        return view
+        """``look``; whoever has opened another study in between begins with the default.
+
+        One study may be opened twice where a page comes with a link: it says so each time.
+        """
+        if study != self.study:
+            self.put(View(study))
+        return self.look(study)
 
 
 def _short(raw: object) -> str:

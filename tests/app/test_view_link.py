@@ -61,8 +61,12 @@ def test_an_opacity_that_is_no_number_is_refused() -> None:
 def test_a_visitor_arrives_once() -> None:
     arrival = Arrival()
     assert arrival.look("demo") == View("demo")
-    arrival.put(FULL)
+    assert arrival.study is None
+    arrival.put(FULL, ["seed “x”"])
+    assert arrival.study == FULL.study
     assert arrival.look("other") == View("other")
     assert arrival.look(FULL.study) == FULL
-    assert arrival.take(FULL.study) == FULL
+    assert arrival.take(FULL.study) == FULL and arrival.take(FULL.study) == FULL
+    assert arrival.problems == ("seed “x”",)
+    assert arrival.take("other") == View("other") and arrival.problems == ()
     assert arrival.take(FULL.study) == View(FULL.study)
