@@ -8,14 +8,15 @@ from typing import Any
 import gradio as gr
 
 from app.compare_tab import CompareTab
+from app.curves_box import Chosen, CurvesBox, Part
 from app.jobs import LONGEST_NAME, Jobs
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
-from app.plot import WIDE, panel_columns, plot_box
+from app.plot import WIDE
 from app.run_actions import LABELS, Action, allowed, require
 from app.run_list import NO_STUDIES, PICK, runs_html
 from app.studies import Entry, entry_of, own_studies
-from app.watch import NOTHING_YET, card, curves, fingerprint, log_html
+from app.watch import NOTHING_YET, card, log_html, log_mark
 from dait.errors import UserError
 from dait.runs import StudyFolder
 
@@ -38,21 +39,21 @@ DIRECT: tuple[Action, ...] = ("pause", "resume", "cancel", "retry", "delete")
 
 Update = dict[Any, Any]
 """What changes on the page, by component."""
-Part = tuple[Any, str, Any]
-"""A component, a mark that tells whether it has changed, and its value."""
 
 
 class Visitor:
     """What one open page looks at, and what it shows already.
 
     study: the one that was chosen; empty: what trains, or is next, or is the newest. rows: of the
-    list. marks: of the parts that the page has, by which a part that has not changed is known.
-    Changed in place, so that a look that was under way meanwhile sees it.
+    list. curves: which, and of which others. marks: of the parts that the page has, by which a part
+    that has not changed is known. Changed in place, so that a look that was under way meanwhile
+    sees it.
     """
 
     def __init__(self) -> None:
         self.study = ""
         self.rows = ROWS
+        self.curves = Chosen()
         self.marks: dict[Any, str] = {}
 
 
@@ -61,6 +62,7 @@ class RunsPanel:
 
     def __init__(self, place: Place, jobs: Jobs) -> None:
         self.place, self.jobs = place, jobs
+        self.box = CurvesBox(place)
 
     def lay_out_card(self) -> None:
         """The study that is looked at, and what can be done with it."""
@@ -90,9 +92,8 @@ class RunsPanel:
             )
             self.save = gr.Button("Save", size="sm", min_width=90, elem_id="name-save")
             self.keep = gr.Button("Keep the old", size="sm", min_width=90, elem_id="name-keep")
-        self.curves = plot_box(
-            "Learning curves of the runs so far", 390, visible=False, elem_id="curves"
-        )
+        self.box.lay_out()
+        self.curves = self.box.plot
         with gr.Accordion("Log", open=False, elem_id="log-fold"):
             self.log = gr.HTML("", elem_id="log", apply_default_css=False)
 
@@ -119,7 +120,7 @@ class RunsPanel:
         """All that a look or a press may change."""
         return [
             *(self.card, self.notice, *self.buttons.values(), self.renaming, self.name),
-            *(self.curves, self.log, self.undo, self.list, self.more, self.shown),
+            *(*self.box.outputs, self.log, self.undo, self.list, self.more, self.shown),
         ]
 
     def look(self, visitor: Visitor, width: object) -> Update:
@@ -138,6 +139,13 @@ class RunsPanel:
         """Everything, for a page that shows nothing yet."""
         visitor.marks = {}
         return {self.width: width} | self.look(visitor, width)
+
+    def choose_curves(
+        self, show: object, beside: object, visitor: Visitor, width: object
+    ) -> Update:
+        """Other curves, or those of other studies too."""
+        visitor.curves.choose(show, beside)
+        return self.look(visitor, width)
 
     def see_more(self, visitor: Visitor, width: object) -> Update:
         """Older studies in the list too."""
@@ -223,27 +231,31 @@ class RunsPanel:
             _part(self.more, gr.update(visible=len(entries) > visitor.rows)),
             _part(self.undo, self._undo()),
             *(_part(b, gr.update(interactive=action in can)) for action, b in self.buttons.items()),
-            *(self._closely(entry, visitor, width) if entry else self._nothing(NOTHING_YET)),
+            *(
+                self._closely(entry, entries, visitor, width)
+                if entry
+                else self._nothing(NOTHING_YET)
+            ),
         ]
 
-    def _closely(self, entry: Entry, visitor: Visitor, width: object) -> list[Part]:
-        study = StudyFolder(self.place.runs.resolve(entry.id))
+    def _closely(
+        self, entry: Entry, entries: list[Entry], visitor: Visitor, width: object
+    ) -> list[Part]:
+        study, marks = StudyFolder(self.place.runs.resolve(entry.id)), visitor.marks
         try:
-            mark, figure, log = fingerprint(study), None, None
-            if visitor.marks.get(self.curves.elem_id) != mark:  # else neither is read
-                figure = _figure(curves(study, min(2, panel_columns(width))))
+            mark, log = log_mark(study), None
+            if marks.get(self.log.elem_id) != mark:  # else it is not read
                 log = log_html(study)
+            drawn = self.box.look(
+                study, entries, visitor.curves, width, marks.get(self.curves.elem_id)
+            )
             shown = card(study, entry)
         except UserError as error:
             return self._nothing(notice(str(error)))
-        return [_part(self.card, shown), (self.curves, mark, figure), (self.log, mark, log)]
+        return [_part(self.card, shown), *drawn, (self.log, mark, log)]
 
     def _nothing(self, instead: str) -> list[Part]:
-        return [
-            _part(self.card, instead),
-            _part(self.curves, _figure(None)),
-            _part(self.log, ""),
-        ]
+        return [_part(self.card, instead), *self.box.nothing(), _part(self.log, "")]
 
     def _undo(self) -> Any:
         deleted = self.jobs.trash.latest() if self.place.limits.tidy else None
@@ -281,13 +293,12 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: C
     named = [panel.name, shown, *looking]
     gr.on([panel.save.click, panel.name.submit], panel.rename, named, outputs, **QUIET)
     panel.keep.click(lambda: gr.update(visible=False), None, panel.renaming, **QUIET)
+    chosen = [panel.box.show, panel.box.beside]
+    for choice in chosen:
+        choice.change(panel.choose_curves, [*chosen, *looking], outputs, **QUIET)
     panel.undo.click(panel.bring_back, looking, outputs, **QUIET)
     panel.more.click(panel.see_more, looking, outputs, **QUIET)
 
 
 def _part(component: Any, value: Any) -> Part:
     return component, str(value), value
-
-
-def _figure(value: str | None) -> Any:
-    return gr.update(value=value, visible=value is not None)

@@ -156,8 +156,8 @@ class EstimateBox:
 
 
 def estimate_box() -> EstimateBox:
-    """Lay the place of the answer out; the button is rendered by whoever lays out the row."""
-    ask = gr.Button("Estimate the cost", size="sm", min_width=120, elem_id="estimate", render=False)
+    """Lay the button out, and the place of the answer under it."""
+    ask = gr.Button("Estimate time, disk and memory", size="sm", elem_id="estimate")
     told = notice_box("estimate-notice")
     found = gr.HTML("", elem_id="estimated", apply_default_css=False)
     asked = gr.State(Asked(), delete_callback=lambda asked: asked.forget())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.plot import figure_json
@@ -55,14 +55,31 @@ def state_words(entry: Entry) -> str:
     return state_word(entry.state) + (f", {ordinal(entry.place)}" if entry.place else "")
 
 
-def curves(study: StudyFolder, columns: int = 2) -> str | None:
-    """Learning curves of all runs so far as a figure's JSON; None before the first epoch."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    if (study.path / "study.json").exists():
-        runs = {run.path.name: run.metrics() for run in study.runs()}
-    if not any(runs.values()):
+def curves(
+    studies: Mapping[str, StudyFolder], show: str = "accuracy", columns: int = 2
+) -> str | None:
+    """Learning curves of all runs so far as a figure's JSON; None before the first epoch.
+
+    studies: by their titles, the first one the study that is looked at. show: as of
+    ``figures.study_curves``. Raises ``UserError`` where one of them is damaged.
+    """
+    found = {title: _metrics(study) for title, study in studies.items()}
+    if not any(next(iter(found.values())).values()):
         return None
-    return figure_json(figures.learning_curves(runs, columns=columns))
+    kinds: Mapping[str, figures.Show] = {"parts": "parts", "speed": "speed"}
+    shown = kinds.get(show, "accuracy")
+    return figure_json(figures.study_curves(found, shown, columns))
+
+
+def _metrics(study: StudyFolder) -> dict[str, list[dict[str, Any]]]:
+    if not (study.path / "study.json").exists():
+        return {}
+    return {run.path.name: run.metrics() for run in study.runs()}
+
+
+def curves_mark(studies: Sequence[StudyFolder], show: str) -> str:
+    """Changes whenever a curve of ``curves`` does."""
+    return f"{show} {[(study.path.name, _sizes(study, '*/metrics.jsonl')) for study in studies]}"
 
 
 def log_html(study: StudyFolder) -> str:
@@ -71,12 +88,13 @@ def log_html(study: StudyFolder) -> str:
     return f'<pre class="ds-log" tabindex="0">{escape(text or "The log is empty so far.")}</pre>'
 
 
-def fingerprint(study: StudyFolder) -> str:
-    """Changes whenever a curve or the log does: a poll that finds the same sends nothing."""
-    logs = [study.path / "log.txt", study.path / "output.txt"]
-    files = [*logs, *sorted(study.path.glob("*/metrics.jsonl"))]
-    sizes = [file.stat().st_size for file in files if file.exists()]
-    return f"{study.path.name} {study.state()} {sizes}"
+def log_mark(study: StudyFolder) -> str:
+    """Changes whenever ``log_html`` does: a poll that finds the same sends nothing."""
+    return f"{study.path.name} {_sizes(study, '*.txt')}"
+
+
+def _sizes(study: StudyFolder, pattern: str) -> list[int]:
+    return [file.stat().st_size for file in sorted(study.path.glob(pattern))]
 
 
 def _framed(entry: Entry, lines: str) -> str:

@@ -42,7 +42,7 @@ def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, place: Pl
     assert enabled(first, panel) == {"compare", "again", "rename", "delete"}
     assert panel.look(visitor, WIDTH) == {panel.shown: study.path.name}
     study.log("a line more")
-    assert set(panel.look(visitor, WIDTH)) == {panel.shown, panel.curves, panel.log}
+    assert set(panel.look(visitor, WIDTH)) == {panel.shown, panel.log}
     assert panel.card in panel.arrive(visitor, WIDTH)
 
 

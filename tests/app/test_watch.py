@@ -13,7 +13,7 @@ from app.place import Place
 from app.run_list import runs_html
 from app.studies import entry_of, own_studies
 from app.ticket import write_ticket
-from app.watch import card, curves, fingerprint, log_html
+from app.watch import card, curves, curves_mark, log_html, log_mark
 from app.wording import percent
 from dait.runs import StudyFolder
 
@@ -148,13 +148,21 @@ def test_a_damaged_study_is_listed_and_said(study: StudyFolder) -> None:
 
 
 def test_curves_come_with_the_first_epoch(study: StudyFolder) -> None:
-    before = fingerprint(study)
-    assert curves(study) is None
+    before = curves_mark([study], "accuracy")
+    assert curves({"mine": study}) is None
     row = {"stage": "student", "epoch": 1, "epochs": 2, "loss": 1.5, "val_top1": 0.25}
     study.run("direct", 0).append_metrics(row)
-    figure = json.loads(curves(study) or "")
+    figure = json.loads(curves({"mine": study}) or "")
     assert any(trace["name"].startswith("Direct distillation") for trace in figure["data"])
-    assert fingerprint(study) != before
+    assert curves_mark([study], "accuracy") != before
+    assert curves_mark([study], "speed") != curves_mark([study], "accuracy")
+
+
+def test_the_log_is_read_when_it_has_grown(study: StudyFolder) -> None:
+    before = log_mark(study)
+    assert log_mark(study) == before
+    study.log("a line")
+    assert log_mark(study) != before
 
 
 def test_names_from_files_stay_text(study: StudyFolder) -> None:

@@ -11,7 +11,7 @@ from dait.evidence.figures.bars import accuracy_bars, slices_bars
 from dait.evidence.figures.bubble import bubble, bubble_rows
 from dait.evidence.figures.confusion import confusion_panels
 from dait.evidence.figures.counts import counts_bars
-from dait.evidence.figures.curves import learning_curves
+from dait.evidence.figures.curves import Show, learning_curves, study_curves
 from dait.evidence.figures.gains import gain_bars
 from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.figures.reliability import reliability_panels
@@ -19,6 +19,7 @@ from dait.evidence.figures.similarity import similarity_panels
 from dait.evidence.figures.tsne import tsne_panels
 
 __all__ = [
+    "Show",
     "accuracy_bars",
     "attribute_bars",
     "bubble",
@@ -31,5 +32,6 @@ __all__ = [
     "reliability_panels",
     "similarity_panels",
     "slices_bars",
+    "study_curves",
     "tsne_panels",
 ]
