@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gradio as gr
 
@@ -29,6 +29,12 @@ NAMES = ("predict", "explain", "compare", "start", "status", "stop")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
+class Sayer(Protocol):
+    """Makes a handler say a ``UserError`` to whoever asked."""
+
+    def __call__(self, handler: Handler, /) -> Handler: ...
+
+
 def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
     """Add the endpoints to the current ``gr.Blocks``; nothing of them is seen on the page."""
     said = _sayer(place)
@@ -36,7 +42,7 @@ def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
     _study_endpoints(place, jobs, compare, said)
 
 
-def _photo_endpoints(views: PredictViews, said: Callable[[Handler], Handler]) -> None:
+def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
     @said
     def predict(study: str, photos: list[str]) -> dict[str, Any]:
         """What every network of a study takes photographs for.
@@ -88,9 +94,7 @@ def _photo_endpoints(views: PredictViews, said: Callable[[Handler], Handler]) ->
             )
 
 
-def _study_endpoints(
-    place: Place, jobs: Jobs, views: CompareViews, said: Callable[[Handler], Handler]
-) -> None:
+def _study_endpoints(place: Place, jobs: Jobs, views: CompareViews, said: Sayer) -> None:
     @said
     def compare(study: str, seed: int | None = None) -> list[dict[str, Any]]:
         """The table of a finished study: a row a network.
@@ -164,8 +168,8 @@ def _study_endpoints(
         )
 
 
-def _sayer(place: Place) -> Callable[[Handler], Handler]:
-    """Makes a handler say a ``UserError`` to whoever asked, without a path of this machine."""
+def _sayer(place: Place) -> Sayer:
+    """One whose sentences hold no path of this machine."""
 
     def said(handler: Handler) -> Handler:
         @wraps(handler)

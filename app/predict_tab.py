@@ -60,7 +60,7 @@ def build_predict_tab(panel: gr.Tab, compare: CompareTab) -> None:
     result = gr.HTML(EMPTY, elem_id="predicted", min_height=120, apply_default_css=False)
     last = gr.State(())
     _wire(views, study, photos, snapshot, told, result, last)
-    panel.select(compare.kept, study, study, api_visibility="private", show_progress="hidden")
+    panel.select(compare.refreshed, study, study, api_visibility="private", show_progress="hidden")
 
 
 def _wire(
