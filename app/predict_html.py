@@ -40,7 +40,7 @@ def batch_html(found: Predictions) -> str:
     body: list[tuple[str, list[Cell]]] = []
     for image, thumbnail in zip(found.images, found.thumbnails, strict=True):
         answers = {network["network"]: network for network in image["networks"]}
-        picture = f'<img class="ds-thumb" src="{picture_address(thumbnail)}" alt="">'
+        picture = f'<img class="ds-photo" src="{picture_address(thumbnail)}" alt="">'
         cells = [_best(answers.get(member.key)) for member in found.members]
         body.append((f'{picture}<span class="ds-file">{escape(image["image"])}</span>', cells))
     latencies = [
