@@ -46,6 +46,11 @@ network finds alike.</li>
 that trained it.</li>
 </ul>
 <p>One seed is a hint. Train several before you believe a difference.</p>
+<h2>From a program</h2>
+<p>Six named endpoints do what this page does: <code>/predict</code>, <code>/explain</code>,
+<code>/compare</code>, <code>/start</code>, <code>/status</code> and <code>/stop</code>. Ask them
+with <code>gradio_client</code>; <code>Client(address).view_api()</code> says what each takes and
+answers. On a public Space they keep to its limits.</p>
 </div>
 """
 
