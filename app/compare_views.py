@@ -193,12 +193,8 @@ class CompareViews:
 
 
 def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
-    """Bars of the students and the intermediate teacher, the frozen teacher as a line."""
-    teachers = [
-        {"arm": "intermediate", "seed": result["seed"], **result["intermediate"]}
-        for result in results
-        if result.get("intermediate")
-    ]
+    """Bars of the students and of what taught them, the frozen teacher as a line."""
+    teachers = figures.teacher_rows(results)
     roles = [row["role"] for row in table]
     # Seeds may have different arms: those that this seed lacks come last.
     places = {role: place for place, role in enumerate(roles)}

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         cache,
         compare,
         data,
+        embed,
         estimate,
         evaluate,
         explain,
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         *(train, study, study_tasks, estimate, sweep),
-        *(evaluate, compare, predict, explain, localise, merge, export, data),
+        *(evaluate, compare, predict, explain, embed, localise, merge, export, data),
         *(teacher, networks, backbone, cache, bench),
     ):
         module.register(commands)

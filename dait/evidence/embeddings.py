@@ -5,7 +5,8 @@ Features are ``(N, d)`` float arrays, one row an image; similarities are cosines
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -44,23 +45,28 @@ def tsne(
     every map that is done.
     Raises ``UserError`` with fewer than 5 images, ``ValueError`` where the arms' counts differ.
     """
-    counts = {arm: len(rows) for arm, rows in features.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"the arms must show the same images, found {counts}")
-    n = min(counts.values(), default=MIN_TSNE_IMAGES)
-    if n < MIN_TSNE_IMAGES:
-        raise UserError(
-            f"A t-SNE map needs at least {MIN_TSNE_IMAGES} images and there are {n}; "
-            "show more images."
-        )
+    n = _images_of(features)
     bounded = min(perplexity, (n - 1) / 3)
-    maps: dict[str, np.ndarray] = {}
-    for arm, rows in features.items():
-        placed = _tsne_of(_unit(rows), bounded, seed)
-        first = next(iter(maps.values()), None)
-        maps[arm] = placed if first is None else _turned_onto(first, placed)
-        emit(Progress("Placing test images by t-SNE", len(maps), len(features), "networks"))
-    return maps
+    return _maps(features, lambda rows: _tsne_of(rows, bounded, seed), "t-SNE", emit)
+
+
+def umap(
+    features: Mapping[str, np.ndarray],
+    neighbours: int = 15,
+    seed: int = 0,
+    emit: Emit = ignore,
+) -> dict[str, np.ndarray]:
+    """As ``tsne``, by UMAP (McInnes et al. 2018) with cosine distances.
+
+    neighbours: bounded by N − 1. Raises ``UserError`` where the package ``umap-learn`` is missing.
+    """
+    if find_spec("umap") is None:
+        raise UserError(
+            "UMAP needs the package umap-learn, which is not installed: pip install umap-learn "
+            "(or leave out --umap; the t-SNE maps need nothing more)."
+        )
+    bounded = min(neighbours, _images_of(features) - 1)
+    return _maps(features, lambda rows: _umap_of(rows, bounded, seed), "UMAP", emit)
 
 
 def class_similarity(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -200,19 +206,66 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
 
 
+def _images_of(features: Mapping[str, np.ndarray]) -> int:
+    counts = {arm: len(rows) for arm, rows in features.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"the arms must show the same images, found {counts}")
+    n = min(counts.values(), default=MIN_TSNE_IMAGES)
+    if n < MIN_TSNE_IMAGES:
+        raise UserError(
+            f"A t-SNE map needs at least {MIN_TSNE_IMAGES} images and there are {n}; "
+            "show more images."
+        )
+    return n
+
+
+def _maps(
+    features: Mapping[str, np.ndarray],
+    place: Callable[[np.ndarray], np.ndarray],
+    by: str,
+    emit: Emit,
+) -> dict[str, np.ndarray]:
+    maps: dict[str, np.ndarray] = {}
+    for arm, rows in features.items():
+        placed = place(_unit(rows))
+        first = next(iter(maps.values()), None)
+        maps[arm] = placed if first is None else _turned_onto(first, placed)
+        emit(Progress(f"Placing test images by {by}", len(maps), len(features), "networks"))
+    return maps
+
+
 def _tsne_of(rows: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if np.ptp(rows, axis=0).max() < 1e-9:
-        # Nothing to spread out, and scikit-learn would divide by a zero deviation.
+    reduced = _reduced(rows, seed)
+    if reduced is None:
         return np.zeros((len(rows), 2), dtype=np.float32)
-    dimensions = min(PCA_DIMENSIONS, *rows.shape)
-    reduced = PCA(dimensions, random_state=seed).fit_transform(rows)
-    # Two components at least, which the starting position needs.
-    reduced = np.pad(reduced, ((0, 0), (0, max(0, 2 - dimensions))))
     placed = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     return (placed - placed.mean(axis=0)).astype(np.float32)
+
+
+def _umap_of(rows: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
+    from umap import UMAP
+
+    reduced = _reduced(rows, seed)
+    if reduced is None:
+        return np.zeros((len(rows), 2), dtype=np.float32)
+    # With a seed it works in one thread, and says so unless it is told.
+    mapper = UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
+    placed = mapper.fit_transform(reduced)
+    return (placed - placed.mean(axis=0)).astype(np.float32)
+
+
+def _reduced(rows: np.ndarray, seed: int) -> np.ndarray | None:
+    """Principal components of ``(N, d)``, two at least; None where nothing is to be spread out."""
+    from sklearn.decomposition import PCA
+
+    if np.ptp(rows, axis=0).max() < 1e-9:
+        return None  # scikit-learn would divide by a zero deviation
+    dimensions = min(PCA_DIMENSIONS, *rows.shape)
+    reduced = PCA(dimensions, random_state=seed).fit_transform(rows)
+    # The starting position needs two.
+    return np.pad(reduced, ((0, 0), (0, max(0, 2 - dimensions))))
 
 
 def _turned_onto(first: np.ndarray, placed: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
-from dait.evidence.embeddings import MIN_TSNE_IMAGES, stratified_sample, tsne
+from dait.evidence.embeddings import MIN_TSNE_IMAGES, stratified_sample, tsne, umap
+from dait.evidence.kept_maps import KeptMaps, packed
 from dait.evidence.records import (
     INTERMEDIATE,
     SeedRecord,
@@ -26,7 +26,10 @@ from dait.files import write_atomically
 from dait.runs import StudyFolder
 
 TSNE_IMAGES = 500
-FILE = "tsne.npz"
+PERPLEXITY, NEIGHBOURS = 30.0, 15
+FILE, UMAP_FILE = "tsne.npz", "umap.npz"
+
+Features = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -42,25 +45,61 @@ class Tsne:
     coordinates: Mapping[str, np.ndarray]
 
 
-def write_tsne(study: StudyFolder, emit: Emit = ignore) -> None:
+def write_tsne(
+    study: StudyFolder, emit: Emit = ignore, perplexity: float = PERPLEXITY, seed: int = 0
+) -> bool:
     """Place up to 500 test images for every network of every seed, into ``tsne.npz``.
 
-    The study need not say yet that it is finished, but its runs must have their results.
-    Raises ``UserError`` for a damaged study or a full disk. Fewer than 5 test images cannot be
-    placed: then nothing is written, and a note says so.
+    The study need not say yet that it is finished, but its runs must have their results. Maps of
+    the very same features, perplexity and seed are not computed twice: they are kept in the cache
+    folder. True where they were computed now. Raises ``UserError`` for a damaged study or a full
+    disk. Fewer than 5 test images cannot be placed: then nothing is written, and a note says so.
     """
+    return _write(study, FILE, ("tsne", perplexity, seed), _by_tsne(perplexity, seed, emit), emit)
+
+
+def write_umap(
+    study: StudyFolder, emit: Emit = ignore, neighbours: int = NEIGHBOURS, seed: int = 0
+) -> bool:
+    """As ``write_tsne``, by UMAP, into ``umap.npz``. Raises ``UserError`` without umap-learn."""
+
+    def compute(features: Features) -> dict[str, np.ndarray]:
+        return umap(features, neighbours, seed, emit)
+
+    return _write(study, UMAP_FILE, ("umap", neighbours, seed), compute, emit)
+
+
+def _by_tsne(perplexity: float, seed: int, emit: Emit) -> Callable[[Features], Any]:
+    return lambda features: tsne(features, perplexity, seed, emit)
+
+
+def _write(
+    study: StudyFolder,
+    file: str,
+    settings: tuple[Any, ...],
+    compute: Callable[[Features], dict[str, np.ndarray]],
+    emit: Emit,
+) -> bool:
     record = read_study(study)
     features: dict[str, np.ndarray] = {}
-    for seed in record.seeds:
+    # Of an exported study one seed's predictions are there.
+    for seed in record.open_seeds or record.seeds:
         here = read_seed(record, seed)
         features.update({_name(record, seed, key): rows for key, rows in here.features.items()})
     labels = here.labels
     if len(labels) < MIN_TSNE_IMAGES:
         emit(Note(f"No t-SNE map: it needs {MIN_TSNE_IMAGES} test images, found {len(labels)}."))
-        return
+        return False
     indices = stratified_sample(labels, TSNE_IMAGES)
-    maps = tsne({name: rows[indices] for name, rows in features.items()}, emit=emit)
-    write_atomically(study.path / FILE, _packed(indices, maps))
+    shown = {name: rows[indices] for name, rows in features.items()}
+    kept = KeptMaps(settings, shown)
+    maps = kept.read()
+    new = maps is None
+    if maps is None:
+        maps = compute(shown)
+        kept.write(maps)
+    write_atomically(study.path / file, packed(indices=indices, **maps))
+    return new
 
 
 def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
@@ -80,7 +119,7 @@ def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
         kept = {"indices": indices, **maps}
         # The file is only a saving of time: shipped studies lie where nothing can be written.
         with suppress(UserError):
-            write_atomically(path, _packed(indices, maps))
+            write_atomically(path, packed(indices=indices, **maps))
     indices = kept["indices"]
     coordinates = {key: kept[name] for key, name in names.items()}
     return Tsne(indices, seed.labels[indices], coordinates)
@@ -113,10 +152,3 @@ def _read(path: Path, images: int) -> dict[str, np.ndarray] | None:
         return None
     right = (len(indices), 2)
     return {k: a for k, a in arrays.items() if k == "indices" or a.shape == right}
-
-
-def _packed(indices: np.ndarray, maps: Mapping[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"indices": indices, **maps}
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()

@@ -7,7 +7,7 @@ share two arguments: ``dark`` is True or False on a page whose theme is known an
 """
 
 from dait.evidence.figures.attributes import attribute_bars
-from dait.evidence.figures.bars import accuracy_bars, slices_bars
+from dait.evidence.figures.bars import accuracy_bars, slices_bars, teacher_rows
 from dait.evidence.figures.bubble import bubble, bubble_rows
 from dait.evidence.figures.confusion import confusion_panels
 from dait.evidence.figures.counts import counts_bars
@@ -33,5 +33,6 @@ __all__ = [
     "similarity_panels",
     "slices_bars",
     "study_curves",
+    "teacher_rows",
     "tsne_panels",
 ]

@@ -34,6 +34,22 @@ class _Bar(NamedTuple):
     seeds: list[float]
 
 
+def teacher_rows(results: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows for ``accuracy_bars`` of the networks that taught the students of ``results``.
+
+    results: ``result.json`` mappings; a row's ``arm`` is the network's role.
+    """
+    rows = []
+    for result in results:
+        # Results of earlier versions name the intermediate teacher alone.
+        between = result.get("between") or {"intermediate": result.get("intermediate")}
+        for role, found in between.items():
+            if found:
+                own = {key: value for key, value in found.items() if key != "title"}
+                rows.append({**own, "arm": role, "seed": result.get("seed")})
+    return rows
+
+
 def accuracy_bars(
     rows: Sequence[Row],
     references: Mapping[str, float] | None = None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dait.evidence.figures.bars import teacher_rows
 from dait.evidence.figures.layout import (
     empty_figure,
     finish,
@@ -20,36 +21,25 @@ from dait.evidence.palette import arm_colour, arm_title, with_opacity
 
 NAME = "bubble"
 SMALLEST, LARGEST = 14.0, 54.0
+TEACHER_SYMBOLS = {"intermediate": "diamond", "classifier": "square", "assistant": "square"}
 
 Row = Mapping[str, Any]
 
 
 def bubble_rows(results: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows for ``bubble`` from ``result.json`` mappings: every student, then every T in them."""
+    """Rows for ``bubble`` from ``result.json`` mappings: every student, then what taught them."""
     keys = ("arm", "seed", "parameters", "top1", "latency_ms")
     rows = [{key: result.get(key) for key in keys} for result in results]
-    for result in results:
-        teacher = result.get("intermediate")
-        if teacher:
-            rows.append(
-                {
-                    "arm": "intermediate",
-                    "seed": result.get("seed"),
-                    "network": teacher.get("network"),
-                    "parameters": teacher["parameters"],
-                    "top1": teacher["top1"],
-                    "latency_ms": teacher.get("latency_ms"),
-                }
-            )
-    return rows
+    taught = ("arm", "seed", "network", "parameters", "top1", "latency_ms")
+    return rows + [{key: row.get(key) for key in taught} for row in teacher_rows(results)]
 
 
 def bubble(rows: Sequence[Row], dark: bool | None = None) -> go.Figure:
     """Test top-1 over the number of parameters; the bubble's area is the latency.
 
     rows: ``arm``, ``parameters``, ``top1`` (fraction), ``latency_ms`` (median at batch 1; the
-    smallest bubble where it is not known), and ``seed`` and ``network`` where known. The arm
-    ``intermediate`` is marked by a diamond with a ring.
+    smallest bubble where it is not known), and ``seed`` and ``network`` where known. What taught a
+    student has a ring: the arm ``intermediate`` is a diamond, any other a square.
     """
     rows = [row for row in rows if row.get("parameters") and row.get("top1") is not None]
     if not rows:
@@ -58,7 +48,7 @@ def bubble(rows: Sequence[Row], dark: bool | None = None) -> go.Figure:
     figure = go.Figure()
     for arm in dict.fromkeys(str(row["arm"]) for row in rows):
         own = [row for row in rows if str(row["arm"]) == arm]
-        marked = arm == "intermediate"
+        marked = arm in TEACHER_SYMBOLS
         figure.add_scatter(
             x=[row["parameters"] for row in own],
             y=[row["top1"] for row in own],
@@ -66,7 +56,7 @@ def bubble(rows: Sequence[Row], dark: bool | None = None) -> go.Figure:
             mode="markers",
             marker={
                 "color": with_opacity(arm_colour(arm), 0.7),
-                "symbol": "diamond" if marked else "circle",
+                "symbol": TEACHER_SYMBOLS.get(arm, "circle"),
                 "size": [_diameter(row.get("latency_ms"), slowest) for row in own],
                 "line": {
                     "width": 3 if marked else 1,

@@ -12,7 +12,7 @@ from torch import nn
 
 from dait.errors import UserError
 from dait.evidence.networks import shared_teacher, teacher_scores, trained_network
-from dait.evidence.palette import arm_title
+from dait.evidence.palette import TEACHER_TITLES, arm_title
 from dait.evidence.records import (
     INTERMEDIATE,
     VLM,
@@ -74,6 +74,8 @@ def _of_study(study: StudyFolder) -> Subjects:
         if taught is not None:
             key = f"{INTERMEDIATE}-s{seed}"
             networks.append(_trained(taught.folder, INTERMEDIATE, key, seed, keys))
+        for run in runs:
+            networks += _other_teachers(run.folder, seed, keys)
         networks += [
             _trained(run.folder, run.arm, run.folder.path.name, seed, keys)
             for run in runs
@@ -96,12 +98,19 @@ def _of_run(path: Path) -> Subjects:
     networks = [_trained(run, arm, path.resolve().name, seed, keys)]
     if run.intermediate.is_file():
         networks.insert(0, _trained(run, INTERMEDIATE, f"{INTERMEDIATE}-s{seed}", seed, keys))
-    return Subjects(path, recipe, tuple(networks))
+    return Subjects(path, recipe, (*_other_teachers(run, seed, keys), *networks))
+
+
+def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[Subject]:
+    """A classifier or an assistant that taught in this run alone."""
+    there = [role for role in TEACHER_TITLES if run.weights(role).is_file()]
+    return [_trained(run, role, f"{role}-s{seed}", seed, keys) for role in there]
 
 
 def _trained(run: RunFolder, role: str, key: str, seed: int, keys: tuple[str, ...]) -> Subject:
-    file = run.intermediate if role == INTERMEDIATE else run.student
-    name = f"{INTERMEDIATE}_logits" if role == INTERMEDIATE else "logits"
+    taught = role == INTERMEDIATE or role in TEACHER_TITLES
+    file = run.weights(role) if taught else run.student
+    name = f"{role}_logits" if taught else "logits"
     return Subject(
         Member(key, role, arm_title(role)),
         seed,

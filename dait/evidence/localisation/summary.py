@@ -15,6 +15,7 @@ from dait.evidence.localisation.results import (
     Estimate,
     NetworkLocalisation,
 )
+from dait.evidence.palette import TEACHER_TITLES
 from dait.evidence.records import INTERMEDIATE, VLM
 
 Arrays = Mapping[str, np.ndarray]
@@ -54,7 +55,8 @@ def differences(
     networks: Sequence[NetworkLocalisation], arrays: Mapping[str, Arrays]
 ) -> tuple[ArmDifference, ...]:
     """Every two arms of students on the same images, over the seeds that both have."""
-    students = {r: own for r, own in _by_role(networks).items() if r not in (VLM, INTERMEDIATE)}
+    teachers = (VLM, INTERMEDIATE, *TEACHER_TITLES)
+    students = {r: own for r, own in _by_role(networks).items() if r not in teachers}
     found = []
     for second, first in combinations(students, 2):
         by_seed = [{network.seed: network.key for network in students[r]} for r in (first, second)]

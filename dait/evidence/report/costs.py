@@ -48,8 +48,8 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
         figures.bubble(rows, dark=False),
         f"Bubbles of parameters against test top-1, area by latency. {told}.",
         "Parameters against test top-1, a bubble for every run; its area is the median latency of "
-        "a single image on the processor that measured it, a diamond with a ring is an "
-        "intermediate teacher, which is not needed after training. Latencies of different machines "
+        "a single image on the processor that measured it, one with a ring is a "
+        "network that taught, which is not needed after training. Latencies of different machines "
         "are not to be compared.",
     )
     cells: list[list[Cell]] = [

@@ -20,7 +20,10 @@ def change_npz(path: Path, **changes: Any) -> None:
     np.savez(path, **{**arrays, **changes})
 
 
-def test_tsne_is_written_for_every_seed_and_then_read(copied: Path) -> None:
+def test_tsne_is_written_for_every_seed_and_then_read(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))  # nothing is kept from before
     events: list[Event] = []
     study = StudyFolder(copied)
     study.write_status(state="evaluating")  # as at the end of a study

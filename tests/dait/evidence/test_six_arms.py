@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dait.evidence.comparison import Comparison
+from dait.evidence.localisation.subjects import subjects_of
 from dait.runs import StudyFolder
 
 
@@ -62,3 +63,18 @@ def test_a_teacher_that_only_one_seed_has_is_of_one_seed(six: Path) -> None:
     assert rows["kd-s0"]["seeds"] == 2
     other = {row["key"] for row in Comparison(StudyFolder(six), seed=1).table()}
     assert "kd-s1" in other and "kd-s1/classifier" not in other
+
+
+def test_what_taught_in_one_arm_alone_is_asked_where_it_looks_too(six: Path) -> None:
+    for seed in (0, 1):
+        for arm, role in (("takd", "assistant"), ("kd", "classifier")):
+            run = six / f"{arm}-s{seed}"
+            shutil.copy(run / "student.safetensors", run / f"{role}.safetensors")
+    subjects = {subject.member.key: subject for subject in subjects_of(six).networks}
+    for seed in (0, 1):
+        for role in ("assistant", "classifier"):
+            found = subjects[f"{role}-s{seed}"]
+            assert (found.member.role, found.seed) == (role, seed)
+    assert len(subjects) == 1 + 2 * (6 + 3)  # the frozen teacher; students, and who taught them
+    alone = subjects_of(six / "takd-s0").networks
+    assert [subject.member.key for subject in alone] == ["assistant-s0", "takd-s0"]

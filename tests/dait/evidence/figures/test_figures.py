@@ -17,6 +17,7 @@ from dait.evidence.figures import (
     learning_curves,
     similarity_panels,
     slices_bars,
+    teacher_rows,
     tsne_panels,
 )
 from dait.evidence.palette import ARM_COLOURS
@@ -306,3 +307,21 @@ def test_counts_of_many_classes_are_named_on_hover_alone() -> None:
     assert list(figure.layout.xaxis.ticktext) == []
     assert figure.data[0].customdata[199] == "&lt;i&gt;199&lt;/i&gt;"
     assert figure.layout.xaxis.title.text == "200 classes"
+
+
+def test_what_taught_in_one_arm_alone_is_in_the_bars_and_bubbles() -> None:
+    figures = {"network": "resnet34", "parameters": 21_000_000, "latency_ms": 4.0}
+    taught = {"assistant": {**figures, "title": "assistant", "top1": 0.6}}
+    result = {"arm": "takd", "seed": 1, "parameters": 77, "top1": 0.5, "between": taught}
+    (row,) = teacher_rows([result])
+    assert (row["arm"], row["seed"], row["top1"]) == ("assistant", 1, 0.6)
+    bars = accuracy_bars([row, result])
+    assert "Teaching<br>assistant" in {trace.x[0] for trace in bars.data}
+    traces = {trace.name: trace for trace in bubble(bubble_rows([result])).data}
+    assert traces["Teaching assistant"].marker.symbol == "square"
+    assert "resnet34" in traces["Teaching assistant"].text[0]
+    assert traces["Teacher assistant"].marker.symbol == "circle"
+
+
+def test_a_study_without_teachers_has_rows_of_none() -> None:
+    assert teacher_rows([{"arm": "direct", "top1": 0.5, "intermediate": None, "between": {}}]) == []
