@@ -136,7 +136,7 @@ class _Parts:
 def build_compare_tab(views: CompareViews) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
-    parts = _layout()
+    parts = _layout(views.first_table() or WAITING)
     build_save_figure(views, linked, parts.box, parts.linked)
     _wire_study(parts, views, linked)
     wire_row(parts.box, views)
@@ -147,7 +147,7 @@ def build_compare_tab(views: CompareViews) -> CompareTab:
     return CompareTab(parts.study, views, box.picked, parts.turns, box.row, parts.arrival)
 
 
-def _layout() -> _Parts:
+def _layout(first_table: str) -> _Parts:
     with gr.Row(equal_height=True):
         study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
         seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False, elem_id="seed")
@@ -159,7 +159,7 @@ def _layout() -> _Parts:
         "Every student was trained on the same images, with the same seeds and schedule. DAIT "
         "trains its intermediate teacher besides.",
     )
-    table = framed(WAITING, "table")
+    table = framed(first_table, "table")
     with gr.Row():
         with gr.Column(min_width=320):
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")

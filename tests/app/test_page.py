@@ -49,6 +49,12 @@ def test_exactly_these_are_public(empty_place: Place) -> None:
     assert all(endpoint["description"] for endpoint in told.values())
 
 
+def test_the_page_comes_with_the_first_table(place: Place) -> None:
+    page = build_page(place, Jobs(place.runs))
+    (table,) = [block for block in page.blocks.values() if block.elem_id == "table"]
+    assert isinstance(table, gr.HTML) and "<table" in str(table.value)
+
+
 def test_polls_wait_for_nobody(empty_place: Place) -> None:
     page = build_page(empty_place, Jobs(empty_place.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
