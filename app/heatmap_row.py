@@ -121,6 +121,7 @@ def _why(found: Explanation, classes: Sequence[ClassInfo]) -> str:
         return f'<p class="ds-why">{escape(found.note)}</p>'
     if found.sentence and not found.empty:
         cosine = "" if found.similarity is None else f" Cosine {found.similarity:.3f}."
+        cosine = cosine.replace("-", "−")
         return f'<p class="ds-why">Heatmap for “{escape(found.sentence)}”.{cosine}</p>'
     if found.empty:
         target = f"“{escape(found.sentence)}”" if found.sentence else _name(classes, found.target)

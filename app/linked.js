@@ -179,6 +179,7 @@ window.daitLinks = (() => {
   if (opacity >= 0 && opacity <= 1) {
     document.documentElement.style.setProperty("--heat-opacity", opacity);
   }
-  addEventListener("scroll", hidePicture, { passive: true });
+  // What is asked for may still come: a page that is scrolled to a point ends scrolling after that.
+  addEventListener("scroll", () => card?.classList.remove("seen"), { passive: true });
   return { follow, drawn, pictureCame, rowsChanged, showRows, setAddress, copy };
 })();

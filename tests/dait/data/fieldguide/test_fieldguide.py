@@ -18,7 +18,7 @@ import torch
 
 from dait.data.base import SPLITS, SplitName
 from dait.data.fieldguide import FieldGuide, FieldGuideOptions, open_fieldguide, record
-from dait.data.fieldguide.dataset import home_habitat, labels, shown
+from dait.data.fieldguide.dataset import home_habitat, labels, shown, slices_undrawn
 from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.world import PARTS, load_world
 from dait.errors import UserError
@@ -173,6 +173,8 @@ def test_splits_are_whole_and_disjoint(birds: FieldGuide) -> None:
             assert split.slices["light"][index] == drawn.scene.light
             at_home = drawn.habitat == home_habitat(drawn.label)
             assert split.slices["background"][index] == ("familiar" if at_home else "unfamiliar")
+        for cut, values in slices_undrawn(birds.options, name).items():
+            np.testing.assert_array_equal(split.slices[cut], values)
         assert birds.split(name) is split
 
 
