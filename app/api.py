@@ -105,6 +105,8 @@ def _study_endpoints(place: Place, jobs: Jobs, views: CompareViews, said: Sayer)
         (top-1 less that of direct distillation), ``mcnemar_p``, ``parameters``, ``macs``,
         ``latency_ms``, ``file_bytes`` and ``map``.
         """
+        if seed is not None and not isinstance(seed, int):
+            raise UserError("seed: give a whole number, or leave it out.")
         return views.comparisons.get(study, seed).comparison.table()
 
     @said

@@ -57,9 +57,9 @@ def study_json(place: Place, entry: Entry) -> dict[str, Any]:
 
 def method_of(name: object) -> str | None:
     """A heatmap method by its name, None for what suits each network. Raises ``UserError``."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"There is no such heatmap method; choose {listed(list(METHODS))}.")
-    return None if name == AUTOMATIC else str(name)
+    return None if name == AUTOMATIC else name
 
 
 def target_of(comparison: Comparison, text: object) -> int | None:
