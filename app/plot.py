@@ -57,7 +57,7 @@ def plot_box(alt: str, height: int, marks: str = "", **settings: Any) -> gr.HTML
     return gr.HTML(
         value=None,
         html_template=(
-            f'<div class="plot-frame"><div class="plot-box" role="img" aria-label="{escape(alt)}" '
+            f'<div class="plot-frame"><div class="plot-box" role="figure" aria-label="{escape(alt)}" '
             f'data-marks="{escape(marks)}" style="min-height: {height}px"></div>'
             '<div class="ds-rings" aria-hidden="true"></div></div>'
         ),
