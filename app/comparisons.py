@@ -44,11 +44,12 @@ class Opened:
 
     def image(self, index: int) -> np.ndarray:
         """A test image, ``(S, S, 3)`` uint8; the last ones that were drawn or decoded are kept."""
-        if index not in self._images:
-            self._images[index] = self.comparison.test_image(index)[0]
+        found = self._images.get(index)
+        if found is None:
+            found = self._images[index] = self.comparison.test_image(index)[0]
             while len(self._images) > KEPT_IMAGES:
                 self._images.popitem(last=False)
-        return self._images[index]
+        return found
 
     def row(self, image: np.ndarray, question: Question) -> list[Explanation]:
         """``Comparison.explain``, remembered. One at a time: Grad-CAM shares the networks.

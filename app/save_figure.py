@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from app.row_box import QUIET, RowBox
 from app.told import KEPT, told
 from dait.errors import UserError
 
+KEPT_SECONDS = 600
+_FOLDERS = "dait-figure-"
 COLUMNS = 3
 """Panels side by side in a saved figure."""
 FORMATS = (("HTML page", "html"), ("CSV table", "csv"), ("PNG picture", "png"), ("SVG", "svg"))
@@ -74,9 +79,19 @@ def saved_figure(
         raise UserError(f"This study has nothing to show in ‘{title}’.")
     content = export_figure(plotly.io.from_json(drawn), str(kind), f"{title}, {study}")
     stem = re.sub(r"[^\w.-]+", "-", f"{study}-{name}")
-    path = Path(tempfile.mkdtemp(prefix="dait-figure-")) / f"{stem}.{kind}"
+    _remove_old()
+    path = Path(tempfile.mkdtemp(prefix=_FOLDERS)) / f"{stem}.{kind}"
     path.write_bytes(content)
     return path
+
+
+def _remove_old() -> None:
+    """Gradio serves a copy of a file; what it was copied from is left to us."""
+    before = time.time() - KEPT_SECONDS
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
+        with suppress(FileNotFoundError):  # another visitor's download may be quicker
+            if folder.stat().st_mtime < before:
+                shutil.rmtree(folder)
 
 
 def build_save_figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -152,6 +153,10 @@ def test_a_figure_is_saved_under_its_name(place: Place, linked: LinkedViews, stu
     assert path.name == f"{study_id}-gains.csv"
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     assert lines[0] == "class,images,ours,theirs,gain,sd,ahead" and len(lines) == 5
+    # What was saved long ago goes with the next one.
+    os.utime(path.parent, (0, 0))
+    later = saved_figure(figures, "gains", "csv", study_id, None, "dait", "direct")
+    assert later.exists() and not path.parent.exists()
     for name, kind in (("gains", "exe"), ("walls", "csv"), ("slices", "csv")):
         with pytest.raises(UserError):
             saved_figure(figures, name, kind, study_id, None, "dait", "direct")
