@@ -57,8 +57,9 @@ def plot_box(alt: str, height: int, marks: str = "", **settings: Any) -> gr.HTML
     return gr.HTML(
         value=None,
         html_template=(
-            f'<div class="plot-frame"><div class="plot-box" role="figure" '
-            f'aria-label="{escape(alt)}" data-marks="{escape(marks)}" style="min-height: {height}px"></div>'
+            '<div class="plot-frame"><div class="plot-box" role="figure" '
+            f'aria-label="{escape(alt)}" data-marks="{escape(marks)}" '
+            f'style="min-height: {height}px"></div>'
             '<div class="ds-rings" aria-hidden="true"></div></div>'
         ),
         js_on_load="window.daitPlot(element, props, watch, trigger);",
