@@ -7,6 +7,7 @@ from app.wording import escape
 from dait.config.arms import SUMMARIES
 from dait.evidence.palette import arm_title
 
+ABOUT_ID = "about"
 ABOUT = """
 <div class="ds-prose">
 <h2>What this is</h2>
@@ -61,4 +62,4 @@ def build_about_tab() -> None:
         f"<li><b>{escape(arm_title(arm))}</b>: {escape(text)}.</li>"
         for arm, text in SUMMARIES.items()
     )
-    framed(ABOUT.replace("ARMS", "\n".join(arms)), "about")
+    framed(ABOUT.replace("ARMS", "\n".join(arms)), ABOUT_ID)

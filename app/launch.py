@@ -30,6 +30,7 @@ def serve(block: bool = True) -> str:
 
     from app.data_layout import UPLOAD_ID
     from app.jobs import Jobs
+    from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
     from app.page import build_page
@@ -47,6 +48,7 @@ def serve(block: bool = True) -> str:
     jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
     page = build_page(place, jobs)
     hold_back(page)
+    languages = translate(page)
     let_the_first_view_pass()
     page.queue(max_size=QUEUE_LENGTH)
     try:
@@ -64,6 +66,7 @@ def serve(block: bool = True) -> str:
             mcp_server=False,
             max_threads=WORKERS,
             share=False,
+            i18n=languages,
             footer_links=["gradio", "settings"],
             show_error=False,
             quiet=True,
