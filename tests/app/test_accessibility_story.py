@@ -1,0 +1,63 @@
+"""Every tab, light and dark, judged by axe-core in a real browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from browsing import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SECONDS = 1000  # milliseconds
+TO_LOAD = 120 * SECONDS
+GRAVE = ("serious", "critical")
+LEFT_OUT: dict[str, str] = {}
+"""Rules that Gradio's own parts break, with the reason: none at present."""
+
+# What each tab shows when it is full, so that axe sees more than its skeleton.
+FULL = {
+    "Compare": "#similarity .main-svg",
+    "Explore": "#pipeline .ds-pipe",
+    "Data": "#source",
+    "Train": "#studies .ds-card, #studies .ds-empty",
+    "About": ".ds-prose",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_grave(open_page: OpenPage, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
+    page = open_page(f"?__theme={theme}")
+    page.wait_for_selector(FULL["Compare"], timeout=TO_LOAD)
+    names = [tab.inner_text() for tab in page.get_by_role("tab").all()]
+    assert set(FULL) <= set(names)
+    found = []
+    for name in names:
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.locator(FULL.get(name, "main")).first.wait_for(timeout=TO_LOAD)
+        if name == "Train":
+            unfold(page)
+        options = {"rules": {rule: {"enabled": False} for rule in LEFT_OUT}}
+        found += [f"{name}: {fault}" for fault in grave(axe.run(page, options=options).response)]
+    assert not found, "\n".join(found)
+
+
+def unfold(page: Any) -> None:
+    """What is folded is judged too."""
+    page.get_by_text("Networks and first seed").click()
+    page.locator("#train-pipeline button").first.click()
+    page.wait_for_selector("#train-pipeline .ds-pipe", timeout=TO_LOAD)
+    page.locator("#student-facts", has_text="parameters").wait_for(timeout=TO_LOAD)
+
+
+def grave(response: dict[str, Any]) -> list[str]:
+    """A line for each element that breaks a rule gravely."""
+    return [
+        f"{fault['impact']} {fault['id']}: {node['target']} {node['html'][:160]}"
+        for fault in response["violations"]
+        if fault["impact"] in GRAVE
+        for node in fault["nodes"]
+    ]
