@@ -12,7 +12,7 @@ from PIL import Image
 
 from app import uploads
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 CARDS = ".ds-cell"
 SECONDS = 1000  # milliseconds
