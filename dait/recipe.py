@@ -22,6 +22,9 @@ from dait.models.spec import NetworkSpec
 OWN_FOLDER = "PATH-OF-YOUR-FOLDER"
 """What a recipe for anybody's photographs has for a source, until they name their folder."""
 
+DEEPEST = 20
+"""Levels of lists and sections within each other in a recipe that somebody sent."""
+
 LONGEST_TEXT = 500_000
 """Characters of a recipe that somebody sent; descriptions of many classes are long."""
 
@@ -101,12 +104,11 @@ def recipe_from_text(text: str, where: str) -> Recipe:
             f"{where} has {len(text):,} characters; a recipe has at most {LONGEST_TEXT:,}."
         )
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise UserError(f"{where} repeats parts by YAML's aliases (*name). Write them out.")
+        _require_plain(text, where)
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{where} is not valid YAML: {error}") from None
-    except (RecursionError, ValueError) as error:  # thousands of brackets; the 31st of February
+    except ValueError as error:  # the 31st of February
         raise UserError(f"{where} is not valid YAML ({error}).") from None
     if isinstance(raw, dict) and "extends" in raw:
         base = raw.pop("extends")
@@ -117,6 +119,21 @@ def recipe_from_text(text: str, where: str) -> Recipe:
             )
         raw = _merged(_read(base, ()), raw)
     return parse_recipe(raw, where)
+
+
+def _require_plain(text: str, where: str) -> None:
+    """Read what is nested in what, without building anything of it."""
+    depth = 0
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(f"{where} repeats parts by YAML's aliases (*name). Write them out.")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        # What is left is not even looked at: thousands of brackets take minutes.
+        if depth > DEEPEST:
+            raise UserError(f"{where} is nested more than {DEEPEST} levels deep; a recipe is not.")
 
 
 def recipe_names() -> list[str]:
