@@ -77,7 +77,7 @@ def press(page: Any, action: str) -> None:
 
 
 def enabled(page: Any) -> set[str]:
-    buttons = page.locator(".ds-actions button:enabled").all()
+    buttons = page.locator(".ds-actions button[id^='run-']:enabled").all()
     return {button.get_attribute("id").removeprefix("run-") for button in buttons}
 
 
