@@ -66,6 +66,26 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
+def memory_bytes(pid: int, started: float) -> int:
+    """Resident memory of a process and its descendants; 0 once it is gone. Shared pages count for
+    each of them."""
+    leader = _leader(pid, started)
+    if leader is None:
+        return 0
+    taken = 0
+    try:
+        for process in [leader, *leader.children(recursive=True)]:
+            taken += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # one that ended meanwhile takes nothing
+    return taken
+
+
+def machine_busy() -> float:
+    """The share of this machine's processors that worked since the last call, 0 to 1."""
+    return psutil.cpu_percent(interval=None) / 100
+
+
 def _leads(process: psutil.Process) -> bool:
     return os.getpgid(process.pid) == process.pid
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.plot import figure_json
+from app.processes import machine_busy, memory_bytes
 from app.studies import Entry
+from app.ticket import process_of
 from app.trainer import output_tail
-from app.wording import duration, escape, ordinal, percent, state_word
+from app.wording import duration, escape, megabytes, ordinal, percent, state_word
 from dait.evidence import figures
 from dait.evidence.palette import arm_title
 from dait.runs import StudyFolder
@@ -129,7 +131,20 @@ def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
         steps.append(f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
     message = f'<p class="ds-hint">{escape(status.get("message") or "")}</p>'
     place = escape(" · ".join(step for step in steps if step))
-    return f"<p>{place}</p>{_bar(status)}{message}"
+    return f"<p>{place}</p>{_bar(status)}{message}{_use(study)}"
+
+
+def _use(study: StudyFolder) -> str:
+    """What the training takes of this machine, where it runs here."""
+    process = process_of(study)
+    taken = memory_bytes(*process) if process is not None else 0
+    if not taken:
+        return ""
+    busy = percent(machine_busy(), digits=0)
+    return (
+        f'<p class="ds-hint">It takes {megabytes(taken)} of memory; the processors of the machine '
+        f"are {busy} busy.</p>"
+    )
 
 
 def _finished(study: StudyFolder, status: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_a_failure_begins_with_its_sentence_and_ends_with_the_log(study: StudyFo
     shown = shown_card(study)
     assert shown.index("The teacher is missing.") < shown.index("line 19 of the log")
     assert "line 3 of the log" not in shown
+
+
+def test_training_says_what_it_takes_of_the_machine(study: StudyFolder) -> None:
+    said = r"It takes [\d.]+ MB of memory; the processors .* \d+\s% busy"
+    assert re.search(said, shown_card(study))
+    study.write_status(host="another-machine")
+    assert "of memory" not in shown_card(study)
 
 
 def test_a_training_whose_process_is_gone_is_lost(study: StudyFolder) -> None:
