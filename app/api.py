@@ -39,7 +39,8 @@ def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
     """Add the endpoints to the current ``gr.Blocks``; nothing of them is seen on the page."""
     said = _sayer(place)
     _photo_endpoints(PredictViews(compare.comparisons), said)
-    _study_endpoints(place, jobs, compare, said)
+    _table_endpoint(compare, said)
+    _queue_endpoints(place, jobs, said)
 
 
 def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
@@ -94,7 +95,7 @@ def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
             )
 
 
-def _study_endpoints(place: Place, jobs: Jobs, views: CompareViews, said: Sayer) -> None:
+def _table_endpoint(views: CompareViews, said: Sayer) -> None:
     @said
     def compare(study: str, seed: int | None = None) -> list[dict[str, Any]]:
         """The table of a finished study: a row a network.
@@ -109,6 +110,10 @@ def _study_endpoints(place: Place, jobs: Jobs, views: CompareViews, said: Sayer)
             raise UserError("seed: give a whole number, or leave it out.")
         return views.comparisons.get(study, seed).comparison.table()
 
+    gr.api(compare, api_name="compare", api_visibility="public", concurrency_limit=2)
+
+
+def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
     @said
     def start(
         recipe: str = "demo",
@@ -161,7 +166,7 @@ def _study_endpoints(place: Place, jobs: Jobs, views: CompareViews, said: Sayer)
         return status(study)[0]
 
     # Whoever asks for a state waits for nobody.
-    for handler, limit in ((compare, 2), (start, 2), (status, None), (stop, 4)):
+    for handler, limit in ((start, 2), (status, None), (stop, 4)):
         gr.api(
             handler,
             api_name=handler.__name__,

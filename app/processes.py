@@ -70,15 +70,18 @@ def memory_bytes(pid: int, started: float) -> int:
     """Resident memory of a process and its descendants; 0 once it is gone. Shared pages count for
     each of them."""
     leader = _leader(pid, started)
-    if leader is None:
-        return 0
-    taken = 0
     try:
-        for process in [leader, *leader.children(recursive=True)]:
-            taken += process.memory_info().rss
+        members = [] if leader is None else [leader, *leader.children(recursive=True)]
     except psutil.NoSuchProcess:
-        pass  # one that ended meanwhile takes nothing
-    return taken
+        return 0
+    return sum(map(_resident_bytes, members))
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0  # it ended since it was listed
 
 
 def machine_busy() -> float:
