@@ -11,6 +11,7 @@ import torch
 from dait.errors import UserError
 from dait.files import whole_folder
 from dait.models.checkpoint import load_network, save_network
+from dait.models.spec import BACKBONE
 from dait.runs import RunFolder, StudyFolder
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
@@ -49,16 +50,22 @@ def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -
 
 def _write_description(study: StudyFolder, target: StudyFolder) -> None:
     described = study.description()
+    described.pop("reuse", None)
     target.write_description(described | {"recipe": _without_place(described["recipe"])})
     target.write_status(**_without_process(study.status()))
 
 
 def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe with a folder's name in place of where it lies on this machine."""
+    """The recipe with names in place of where its data and weights lie on this machine."""
     source = recipe["data"]["source"]
     if not source.startswith("hf:"):  # a name that has a slash, and is no path
         source = Path(source).name
-    return {**recipe, "data": {**recipe["data"], "source": source}}
+    named = {**recipe, "data": {**recipe["data"], "source": source}}
+    for key in ("student", "intermediate"):
+        weights = recipe[key].get("weights")
+        if weights and not weights.startswith(BACKBONE):
+            named[key] = {**recipe[key], "weights": Path(weights).name}
+    return named
 
 
 def _without_process(status: dict[str, Any]) -> dict[str, Any]:

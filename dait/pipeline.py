@@ -19,6 +19,7 @@ from dait.models.tensors import load_tensors
 from dait.progress import StagePlan
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder
+from dait.study.earlier import take_over
 from dait.tasks.base import Role, Task
 from dait.teachers.cache.share import ALONE, Share
 from dait.training.checkpoint import StepCheckpoints
@@ -76,6 +77,7 @@ def run_arm(
                 "zero_shot_top1": bench.zero_shot["top1"],
                 "zero_shot_top5": bench.zero_shot["top5"],
             },
+            "taken": folder.status().get("taken", {}),
             "seconds": float(folder.status().get("seconds_before", 0)) + time.time() - started,
             "versions": versions(),
         }
@@ -118,6 +120,9 @@ def _train_stages(
     for index, stage in enumerate(stages):
         steps = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
         place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
+        if index == 0 and share.is_main:
+            take_over(bench.earlier, bench.recipe, stages, seed, folder, emit)
+        share.wait()
         if folder.weights(stage.role).exists():
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:

@@ -6,7 +6,6 @@ was tried is written down, the test split is not read, and a setting that is the
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import shutil
@@ -18,23 +17,14 @@ from typing import Any
 from dait.config.arms import Arm
 from dait.errors import UserError
 from dait.events import Emit, Note
-from dait.files import write_atomically
+from dait.files import whole_folder, write_atomically
 from dait.recipe import Recipe
 from dait.runs import RunFolder, to_json
 from dait.workbench import Workbench, prepare
 
 LOG = "sweep.jsonl"
-
-OTHER_ARMS = ("direct", "vl2lite", "kd", "takd")
-STAGE_TWO = (
-    "spatial_weight",
-    "pooled_weight",
-    "logit_weight",
-    "text_weight",
-    "views",
-    "stage1_epochs",
-)
-"""What the intermediate teacher of DAIT does not depend on."""
+BETWEEN = "between"
+"""The folder of first stages that later settings may take: one run folder for each."""
 
 Setting = dict[str, Any]
 """Dotted keys of the recipe and their values; empty: the recipe as it is."""
@@ -63,9 +53,10 @@ def run_sweep(
     """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
 
     A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
-    validation split), ``slices`` and ``seconds``. Of the weights only intermediate teachers are
-    kept. Every setting is checked before the first is run. Raises UserError for a setting that is
-    not possible, and where ``out`` holds a sweep of another recipe.
+    validation split), ``slices`` and ``seconds``. Of the weights only those of networks between are
+    kept, which are trained once for all settings that agree on them. Every setting is checked
+    before the first is run. Raises UserError for a setting that is not possible, and where ``out``
+    holds a sweep of another recipe.
     """
     recipes = [recipe.changed(setting) for setting in settings]
     rows = _begin(out, recipe)
@@ -110,19 +101,10 @@ def _run(
     folder = RunFolder(out / "run")
     if folder.path.exists():  # cut off before its row was written
         shutil.rmtree(folder.path)
-    kept = _intermediate_of(bench.recipe, seed, out) if arm == "dait" else None
-    if kept is not None and kept.exists():
-        folder.create({**bench.recipe.model_dump(), "arm": arm, "seed": seed})
-        shutil.copy(kept, folder.intermediate)
-        if _beside(kept).exists():
-            folder.checkpoints.mkdir()
-            shutil.copy(_beside(kept), folder.projections("intermediate"))
-    result = run_arm(bench, arm, seed, folder, emit, resume=True)
-    if kept is not None and not kept.exists():
-        kept.parent.mkdir(exist_ok=True)
-        if folder.projections("intermediate").exists():
-            folder.projections("intermediate").rename(_beside(kept))
-        folder.intermediate.rename(kept)
+    earlier = tuple(sorted((out / BETWEEN).glob("*")))
+    result = run_arm(replace(bench, earlier=earlier), arm, seed, folder, emit, resume=True)
+    if not result["taken"]:
+        _keep_first_stage(bench.recipe, arm, seed, folder, out / BETWEEN)
     shutil.rmtree(folder.path)
     between = result["between"]
     row = {
@@ -138,21 +120,20 @@ def _run(
     return row
 
 
-def _beside(kept: Path) -> Path:
-    """Where the projections of an intermediate teacher are kept."""
-    return kept.with_suffix(".projections.safetensors")
+def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where: Path) -> None:
+    """Make what a later setting may take of a run a folder of its own."""
+    from dait.arms.catalogue import plan_of
+    from dait.study.earlier import first_stage_key
 
-
-def _intermediate_of(recipe: Recipe, seed: int, out: Path) -> Path | None:
-    """Where the intermediate teacher is kept that this recipe's stage 1 gives with this seed.
-
-    Settings of stage 2 and of the student leave it as it is, so it is trained only once for them.
-    """
-    if recipe.dait.teacher != "first":
-        return None
-    plain = recipe.model_dump(exclude={"name", "title", "expected", "student", *OTHER_ARMS})
-    for key in STAGE_TWO:
-        del plain["dait"][key]
-    plain["stage1_epochs"] = recipe.dait.stage1_epochs or recipe.train.epochs
-    key = hashlib.sha256(to_json([plain, seed]).encode()).hexdigest()[:16]
-    return out / "intermediate" / f"{key}.safetensors"
+    stages = plan_of(arm).stages(recipe)
+    key = first_stage_key(recipe, stages, seed)
+    if key is None:
+        return
+    role = stages[0].role
+    with whole_folder(where / key) as kept:
+        for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
+            if file.exists():
+                place = kept / file.relative_to(run.path)
+                place.parent.mkdir(exist_ok=True)
+                file.rename(place)
+        (run.path / "config.yaml").rename(kept / "config.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,6 +48,8 @@ class Workbench:
     """The frozen teacher's own figures on these images."""
     measured: SplitName = "test"
     """The split that runs are measured on; ``val`` while settings are still being chosen."""
+    earlier: tuple[Path, ...] = ()
+    """Studies and runs to take networks from that are trained there already (``study.earlier``)."""
 
     @property
     def class_keys(self) -> list[str]:

@@ -13,6 +13,9 @@ from dait.tasks.distil import DistilTask
 from dait.tasks.joint import JointTask
 from dait.tasks.texts import TextHead
 
+STAGE_ONE = {"classification_weight", "representation_weight", "semantic_weight", "temperature"}
+"""Settings that the intermediate teacher's training depends on; all others are of stage 2."""
+
 
 class Dait:
     """Two stages; or one, where the teacher learns jointly with the student or never."""
@@ -26,7 +29,8 @@ class Dait:
         if recipe.dait.teacher != "first":
             return [student]
         epochs = recipe.dait.stage1_epochs or epochs
-        return [TrainingStage("intermediate", recipe.intermediate, epochs), student]
+        told = recipe.dait.model_dump(include=STAGE_ONE)
+        return [TrainingStage("intermediate", recipe.intermediate, epochs, told), student]
 
     def task(self, role: Role, network: Network, around: Surroundings) -> Task:
         """Stage 1 under the frozen teacher, stage 2 under the intermediate one, or both at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -34,11 +34,16 @@ feature distillation would start from a match that no other arm has."""
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """One network's training: which network, what it is to the arm, and how long it learns."""
+    """One network's training: which network, what it is to the arm, and how long it learns.
+
+    told: the settings of the arm that its training depends on, besides the recipe's data, frozen
+    teacher, views and ``train``.
+    """
 
     role: Role
     network: NetworkSpec
     epochs: int
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -12,6 +12,9 @@ from dait.tasks.base import Role, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.logits import LogitTask
 
+STAGE_ONE = {"classification_weight", "zero_shot_weight", "zero_shot_temperature"}
+"""Settings that the assistant's training depends on; all others are of the student's stage."""
+
 
 class Takd:
     """Two stages, logits alone in both (Mirzadeh et al. 2020)."""
@@ -22,8 +25,9 @@ class Takd:
         """The assistant's, then the student's."""
         epochs = recipe.train.epochs
         network = recipe.takd.network or larger_than(recipe.student)
+        told = recipe.takd.model_dump(include=STAGE_ONE)
         return [
-            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs),
+            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs, told),
             TrainingStage("student", recipe.student, epochs),
         ]
 

@@ -32,6 +32,18 @@ def add_resume_option(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_reuse_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--reuse DIR``."""
+    parser.add_argument(
+        "--reuse",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="take intermediate teachers, classifiers and assistants from an earlier study or run "
+        "that trained the very same ones, instead of training them again (may be repeated)",
+    )
+
+
 def add_tracker_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--tracker NAME``."""
     parser.add_argument(

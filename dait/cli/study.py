@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
     Planned,
     add_resume_option,
+    add_reuse_option,
     add_tracker_option,
     need_recipe,
     refuse_other_options,
@@ -37,6 +39,7 @@ def register(commands: Any) -> None:
     )
     add_recipe_options(parser, optional=True)
     add_run_options(parser)
+    add_reuse_option(parser)
     add_resume_option(parser, "a study")
     add_tracker_option(parser)
     parser.add_argument(
@@ -95,7 +98,8 @@ def begun(args: argparse.Namespace) -> StudyPlan:
     """The study that the command line describes, written to its new folder."""
     arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
     recipe = chosen_recipe(args)
-    return begin_study(recipe, arms, seeds, new_folder(args, recipe))
+    reuse = [Path(folder) for folder in args.reuse]
+    return begin_study(recipe, arms, seeds, new_folder(args, recipe), reuse=reuse)
 
 
 def show(plan: StudyPlan, results: list[dict[str, Any]], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options
-from dait.cli.resume import Planned, add_tracker_option, with_all_processes
+from dait.cli.resume import Planned, add_reuse_option, add_tracker_option, with_all_processes
 from dait.cli.study import add_run_options, begun, show
 from dait.errors import UserError
 from dait.files import write_atomically
@@ -33,6 +33,7 @@ def register(commands: Any) -> None:
     )
     add_recipe_options(plan)
     add_run_options(plan)
+    add_reuse_option(plan)
     plan.add_argument(
         "--slurm", action="store_true", help=f"write {FILE} too, for an array of SLURM tasks"
     )

@@ -11,6 +11,7 @@ from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
     Planned,
     add_resume_option,
+    add_reuse_option,
     add_tracker_option,
     need_recipe,
     refuse_other_options,
@@ -35,6 +36,7 @@ def register(commands: Any) -> None:
     add_recipe_options(parser, optional=True)
     parser.add_argument("--arm", choices=ARMS, default="dait", help="what to train (default: dait)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    add_reuse_option(parser)
     add_resume_option(parser, "a run, or of a study of one run")
     add_tracker_option(parser)
     parser.set_defaults(run=partial(run, parser))
@@ -68,7 +70,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 def _begun(args: argparse.Namespace) -> StudyPlan:
     (seed,) = parse_seeds(str(args.seed))
     recipe = chosen_recipe(args)
-    return begin_study(recipe, [args.arm], [seed], new_folder(args, recipe))
+    reuse = [Path(folder) for folder in args.reuse]
+    return begin_study(recipe, [args.arm], [seed], new_folder(args, recipe), reuse=reuse)
 
 
 def _resumed(folder: Path) -> Planned:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
 from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder
+from dait.runs import RunFolder, StudyFolder, runs_in
 
 Resume = bool | Literal["auto"] | Path
 """True: go on with the study that is there; ``auto``: if there is one, else begin it; a path: go on
@@ -32,13 +32,15 @@ class PlannedRun:
 class StudyPlan:
     """A study's folder, its recipe, and its runs in the order in which they are trained.
 
-    resumed: the folder was there before, so what is in it is gone on with.
+    resumed: the folder was there before, so what is in it is gone on with. reuse: earlier studies
+    and runs, whose networks between are taken instead of training the very same ones again.
     """
 
     folder: StudyFolder
     recipe: Recipe
     runs: tuple[PlannedRun, ...]
     resumed: bool = False
+    reuse: tuple[Path, ...] = ()
 
     def run_folder(self, run: PlannedRun) -> RunFolder:
         """Where a run is kept, whether or not it has begun."""
@@ -59,11 +61,13 @@ def begin_study(
     seeds: Sequence[int],
     out: Path,
     resume: Resume = False,
+    reuse: Sequence[Path] = (),
 ) -> StudyPlan:
     """The plan of a study, written to ``study.json`` in ``out``, or the one that is there already.
 
     Raises UserError when there is nothing to train, when ``out`` holds a study and ``resume`` is
-    False, when it holds none and ``resume`` asks for one, and when it is a study of something else.
+    False, when it holds none and ``resume`` asks for one, when it is a study of something else, and
+    when there is no study or run in a path of ``reuse``.
     """
     if not arms or not seeds:
         raise UserError("A study needs at least one arm and one seed.")
@@ -72,18 +76,22 @@ def begin_study(
     there = (folder.path / "study.json").exists()
     if resume and (there or resume != "auto"):
         return _same(read_plan(folder), recipe, runs)
+    earlier = tuple(path.absolute() for path in reuse)
+    for path in earlier:
+        runs_in(path)
     folder.create(
         {
             "name": recipe.name,
             "recipe": recipe.model_dump(),
             "arms": list(arms),
             "seeds": list(seeds),
+            "reuse": [str(path) for path in earlier],
             "runs": [
                 {"arm": run.arm, "seed": run.seed, "dir": f"{run.arm}-s{run.seed}"} for run in runs
             ],
         }
     )
-    return StudyPlan(folder, recipe, runs)
+    return StudyPlan(folder, recipe, runs, reuse=earlier)
 
 
 def read_plan(folder: StudyFolder) -> StudyPlan:
@@ -105,7 +113,8 @@ def read_plan(folder: StudyFolder) -> StudyPlan:
         ) from error
     if not runs:
         raise UserError(f"{folder.path / 'study.json'} lists no runs: start the study again.")
-    return StudyPlan(folder, recipe, runs, resumed=True)
+    earlier = tuple(Path(path) for path in study.get("reuse", ()))
+    return StudyPlan(folder, recipe, runs, resumed=True, reuse=earlier)
 
 
 def find_run(path: Path) -> tuple[StudyPlan, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dait.evaluation import versions
@@ -37,7 +38,7 @@ def train_run(
     """
     folder = plan.run_folder(run)
     if not share.is_main:
-        bench = prepared(ignore)
+        bench = replace(prepared(ignore), earlier=plan.reuse)
         return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
     if (kept := finished(folder)) is not None:
         return kept
@@ -50,6 +51,7 @@ def train_run(
         folder.claim(state="preparing", message="Building the networks", **claim)
         try:
             bench = prepared(fan_out(RunSink(folder, ()), emit))
+            bench = replace(bench, earlier=plan.reuse)
             stages = stage_plan(bench.recipe, run.arm, len(bench.data.split("train")))
             listen = fan_out(RunSink(folder, stages), emit)
             for line in _newer(before, now):

@@ -9,7 +9,8 @@ from dait.data.fieldguide.dataset import FieldGuide
 from dait.errors import UserError
 from dait.events import Event, Note, ignore
 from dait.recipe import Recipe, load_recipe
-from dait.sweep import LOG, grid, one_factor_at_a_time, run_sweep
+from dait.runs import RunFolder
+from dait.sweep import BETWEEN, LOG, grid, one_factor_at_a_time, run_sweep
 
 VARIED = {"train.epochs": [1, 2], "direct.feature_weight": [0.0]}
 
@@ -57,8 +58,8 @@ def test_settings_are_measured_on_validation_and_written_down(
     assert [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()] == rows
     assert "test" not in read
     # Another weight in stage 2 leaves the intermediate teacher as it is.
-    kept = sorted((tmp_path / "intermediate").iterdir())  # with its projections
-    assert len(kept) == 2 and kept[0].name.endswith(".projections.safetensors")
+    (kept,) = map(RunFolder, (tmp_path / BETWEEN).iterdir())
+    assert kept.intermediate.exists() and kept.projections("intermediate").exists()
     assert rows[1]["intermediate_top1"] == rows[3]["intermediate_top1"]
     # 6 species with 4 validation images each: a share of 24.
     assert all((row["top1"] * 24) % 1 == pytest.approx(0, abs=1e-6) for row in rows)
