@@ -140,11 +140,12 @@ def view_batch(
         device=source.device,
         memory_format=torch.channels_last,
     )
+    grids = _Grids(geometry, source.shape[1], source.device)
     for start in range(0, len(source), _CHUNK):
         part = slice(start, start + _CHUNK)
         # A channels-last view: no copy beyond the conversion, and grid_sample reads it faster.
         pixels = source[part].float().permute(0, 3, 1, 2)
-        grid = _grid(geometry[part], source.shape[1], source.device)
+        grid = grids.part(part)
         seen = F.grid_sample(pixels, grid, "bilinear", padding, align_corners=False)
         if colours is None:
             result[part] = seen.div_(255.0).clamp_(0.0, 1.0)
@@ -173,9 +174,10 @@ def view_masks(
     draws = Draws(indices, view, seed, len(source))
     geometry, padding = _geometry(draws, _WINDOWS[policy.kind]), _padding(policy)
     result = torch.empty_like(source)
+    grids = _Grids(geometry, source.shape[1], source.device)
     for start in range(0, len(source), _CHUNK):
         part = slice(start, start + _CHUNK)
-        grid = _grid(geometry[part], source.shape[1], source.device)
+        grid = grids.part(part)
         labels = source[part, None].float()
         seen = F.grid_sample(labels, grid, "nearest", padding, align_corners=False)
         result[part] = seen[:, 0].to(torch.uint8)
@@ -254,16 +256,27 @@ def _padding(policy: ViewPolicy) -> str:
     return "reflection" if _WINDOWS[policy.kind].angle else "border"
 
 
-def _grid(geometry: np.ndarray, size: int, device: torch.device) -> Tensor:
-    """``(b, S, S, 2)`` sampling positions, the centre of every pixel of the view."""
-    along = (torch.arange(size, dtype=torch.float32, device=device) * 2 + 1) / size - 1
-    xs, ys = along.view(1, 1, size), along.view(1, size, 1)
-    a, b, c, d, e, f = torch.from_numpy(geometry).to(device).T[:, :, None, None]
-    grid = torch.empty((len(geometry), size, size, 2), dtype=torch.float32, device=device)
-    if geometry[:, [1, 3]].any():
-        torch.add(a * xs, b * ys + c, out=grid[..., 0])
-        torch.add(d * xs, e * ys + f, out=grid[..., 1])
-    else:  # nothing is rotated: the same numbers, from a row and a column of them
-        grid[..., 0] = a * xs + c
-        grid[..., 1] = e * ys + f
-    return grid
+class _Grids:
+    """Where the views of a batch look: ``part`` gives the ``(b, S, S, 2)`` sampling positions of
+    some of them, the centre of every pixel of the view."""
+
+    def __init__(self, geometry: np.ndarray, size: int, device: torch.device) -> None:
+        along = (torch.arange(size, dtype=torch.float32, device=device) * 2 + 1) / size - 1
+        xs, ys = along.view(1, 1, size), along.view(1, size, 1)
+        a, b, c, d, e, f = torch.from_numpy(geometry).to(device).T[:, :, None, None]
+        self._rotated = bool(geometry[:, [1, 3]].any())
+        if self._rotated:
+            self._across, self._down = (a * xs, d * xs), (b * ys + c, e * ys + f)
+        else:
+            # The same numbers from a row and a column of them, as the two parts of a complex
+            # number because that fills a grid in one go.
+            zero = torch.zeros((), device=device)
+            self._row = torch.complex(a * xs + c, zero)
+            self._column = torch.complex(zero, e * ys + f)
+
+    def part(self, part: slice) -> Tensor:
+        """The positions of these views."""
+        if not self._rotated:
+            return torch.view_as_real(self._row[part] + self._column[part])
+        across = [x[part] + y[part] for x, y in zip(self._across, self._down, strict=True)]
+        return torch.stack(across, dim=-1)
