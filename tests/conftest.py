@@ -1,10 +1,10 @@
-"""A finished study, tiny and untrained, that several test modules look at."""
+"""A cache of the tests' own, and a finished study that several modules look at, tiny, untrained."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dait.data.base import Dataset
 from dait.data.registry import open_dataset
 from dait.evidence.metrics import evaluate_logits
 from dait.files import write_atomically
@@ -25,10 +26,20 @@ from dait.runs import RunFolder, StudyFolder
 from dait.teachers.registry import load_teacher, prototypes_of
 
 # Sums of several threads differ in their last bits, and processes that tests start have one, too.
+# Besides, busy processes with two threads each starve one another; tiny networks gain nothing.
 torch.set_num_threads(1)
 
 SEEDS = (0, 1)
 ARMS = ("independent", "direct", "dait")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test reads or fills the cache of whoever runs the tests."""
+    folder = tmp_path_factory.mktemp("dait-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAIT_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -70,28 +81,9 @@ def _build(root: Path) -> Path:
         (prototypes.logit_scale * embeddings @ prototypes.vectors.T).numpy(), test.labels
     )
     study = StudyFolder(root / "study")
-    study.create(
-        {
-            "name": recipe.name,
-            "recipe": recipe.model_dump(),
-            "arms": ARMS,
-            "seeds": SEEDS,
-            "runs": [
-                {"arm": arm, "seed": seed, "dir": f"{arm}-s{seed}"}
-                for seed in SEEDS
-                for arm in ARMS
-            ],
-            "classes": [
-                {"key": info.key, "name": info.name, "group": info.group} for info in data.classes
-            ],
-            "teacher": {
-                "name": teacher.name,
-                "reads_text": True,
-                "zero_shot_top1": zero_shot["top1"],
-                "zero_shot_top5": zero_shot["top5"],
-            },
-        }
-    )
+    figures = {f"zero_shot_{name}": zero_shot[name] for name in ("top1", "top5")}
+    told = {"name": teacher.name, "reads_text": True, **figures}
+    study.create({**_description(recipe, data), "teacher": told})
     arrays = {
         "prototypes": prototypes.vectors.numpy(),
         "logit_scale": np.float32(prototypes.logit_scale),
@@ -104,6 +96,21 @@ def _build(root: Path) -> Path:
             _write_run(study.run(arm, seed), recipe, arm, seed, keys, images, test.labels, test.ids)
     study.write_status(state="finished", progress=1.0)
     return study.path
+
+
+def _description(recipe: Recipe, data: Dataset) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "recipe": recipe.model_dump(),
+        "arms": ARMS,
+        "seeds": SEEDS,
+        "runs": [
+            {"arm": arm, "seed": seed, "dir": f"{arm}-s{seed}"} for seed in SEEDS for arm in ARMS
+        ],
+        "classes": [
+            {"key": info.key, "name": info.name, "group": info.group} for info in data.classes
+        ],
+    }
 
 
 def _write_run(

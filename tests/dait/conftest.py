@@ -1,9 +1,8 @@
-"""A cache of the tests' own, and the tiny parts that several test modules train with."""
+"""The tiny parts that several test modules train with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,6 @@ import torch
 
 from dait.data.fieldguide import FieldGuide, open_fieldguide
 from dait.recipe import Recipe, parse_recipe
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test reads or fills the cache of whoever runs the tests."""
-    folder = tmp_path_factory.mktemp("dait-cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAIT_CACHE", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Two busy processes with two threads each starve one another; tiny networks gain nothing."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
