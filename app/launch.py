@@ -28,19 +28,19 @@ def serve(block: bool = True) -> str:
     """
     import gradio as gr
 
-    from app.data_layout import UPLOAD_ID
-    from app.jobs import Jobs
+    from app.compare.row_box import PHOTO_ID
+    from app.compare.view_link import links_head
+    from app.data.layout import UPLOAD_ID
     from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
     from app.page import build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
-    from app.predict_tab import PHOTOS_ID
-    from app.row_box import PHOTO_ID
+    from app.predict.tab import PHOTOS_ID
+    from app.queue.jobs import Jobs
     from app.theme import studio_css, studio_theme
     from app.uploads import MAX_BYTES, limits_head
-    from app.view_link import links_head
 
     place = read_place()
     limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}

@@ -7,22 +7,22 @@ from typing import Any
 import gradio as gr
 
 from app.about_tab import build_about_tab
-from app.api import build_api
-from app.compare_tab import build_compare_tab
-from app.compare_views import CompareViews
-from app.data_prompt_box import prompts_of
-from app.data_prompts import read_teacher
-from app.data_reading import SIZES
-from app.data_tab import DataTab, build_data_tab
-from app.explore_tab import build_explore_tab
-from app.jobs import Jobs
+from app.api.endpoints import build_api
+from app.compare.tab import build_compare_tab
+from app.compare.views import CompareViews
+from app.data.prompt_box import prompts_of
+from app.data.prompts import read_teacher
+from app.data.reading import SIZES
+from app.data.tab import DataTab, build_data_tab
+from app.explore.tab import build_explore_tab
 from app.notice import notice
 from app.open_stream import hold_streams
 from app.place import Place
-from app.predict_tab import build_predict_tab
-from app.teacher_box import wire_teacher_box
-from app.train_form import Handed, data_choices, require_fit
-from app.train_tab import TrainTab, build_train_tab
+from app.predict.tab import build_predict_tab
+from app.queue.jobs import Jobs
+from app.train.form import Handed, data_choices, require_fit
+from app.train.tab import TrainTab, build_train_tab
+from app.train.teacher_box import wire_teacher_box
 from dait.errors import UserError
 from dait.teachers.prompts import Prompts, reads_prompts
 

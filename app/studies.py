@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.place import Place
-from app.ticket import process_of, read_ticket, state_of
+from app.queue.ticket import process_of, read_ticket, state_of
 from dait.errors import UserError
 from dait.runs import RunFolder, StudyFolder
 

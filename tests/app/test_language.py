@@ -11,10 +11,10 @@ import gradio as gr
 import pytest
 
 from app.german import GERMAN, SAME
-from app.jobs import Jobs
 from app.language import html_in_german, in_german, pattern, translate
 from app.page import build_page
 from app.place import Place
+from app.queue.jobs import Jobs
 
 FOR_PROGRAMS = {"study", "photos", "photo", "method", "target", "answer", "predict", "explain"}
 

@@ -12,10 +12,10 @@ import gradio as gr
 import pytest
 
 from app import libraries
-from app.jobs import Jobs
 from app.libraries import hold_back, light
 from app.page import build_page
 from app.place import Place
+from app.queue.jobs import Jobs
 
 MANY_AT_ONCE = """
 import sys, threading

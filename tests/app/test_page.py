@@ -9,11 +9,11 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from app.api import NAMES
-from app.jobs import Jobs
+from app.api.endpoints import NAMES
 from app.page import build_page
 from app.place import PROJECT, SPACE_LIMITS, Place, read_place
 from app.plot import panel_columns, plotly_script
+from app.queue.jobs import Jobs
 from dait.errors import UserError
 
 HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotlib")
@@ -22,7 +22,7 @@ HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotli
 def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from app.jobs import Jobs\n"
+        "from app.queue.jobs import Jobs\n"
         "from app.page import build_page\n"
         "from app.place import Place\n"
         "from app.theme import studio_css, studio_theme\n"

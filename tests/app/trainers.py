@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.jobs import Jobs
-from app.order import Order
+from app.queue.jobs import Jobs
+from app.queue.order import Order
 from dait.recipe import Recipe
 from dait.runs import RunsRoot
 

@@ -1,0 +1,192 @@
+"""The named endpoints: what the page does, for programs (``gradio_client``).
+
+They answer plain JSON. What is wrong with a question comes back as one sentence, without a path of
+this machine in it. On a public Space they obey the limits that the page obeys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol, TypeVar
+
+import gradio as gr
+
+from app.api.answers import explained_json, hide_paths, method_of, study_json, target_of
+from app.compare.views import CompareViews
+from app.place import Place
+from app.predict.views import PredictViews
+from app.queue.actions import require
+from app.queue.jobs import Jobs
+from app.studies import entry_of, finished_studies, open_study, own_studies
+from app.train.form import FormValues, read_form
+from dait.config.arms import DEFAULT_ARMS
+from dait.errors import UserError
+
+NAMES = ("predict", "explain", "compare", "start", "status", "stop")
+"""Every public endpoint."""
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Sayer(Protocol):
+    """Makes a handler say a ``UserError`` to whoever asked."""
+
+    def __call__(self, handler: Handler, /) -> Handler: ...
+
+
+def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
+    """Add the endpoints to the current ``gr.Blocks``; nothing of them is seen on the page."""
+    said = _sayer(place)
+    _photo_endpoints(PredictViews(compare.comparisons), said)
+    _table_endpoint(compare, said)
+    _queue_endpoints(place, jobs, said)
+
+
+def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
+    @said
+    def predict(study: str, photos: list[str]) -> dict[str, Any]:
+        """What every network of a study takes photographs for.
+
+        study: an id that /status gives, of a finished study. photos: image files, at most 200.
+        Answers ``images`` (``image``: the file's name; ``networks``: ``network``, ``role``,
+        ``title``, ``latency_ms`` and ``top``, the five most probable classes with ``index``,
+        ``key``, ``name`` and ``probability``), ``problems`` (a sentence for each file that cannot
+        be read) and ``left_out`` (a sentence for each network that cannot be loaded).
+        """
+        found = views.many(study, photos)
+        return {"images": found.images, "problems": found.problems, "left_out": found.left_out}
+
+    @said
+    def explain(study: str, photo: str, method: str, target: str) -> dict[str, Any]:
+        """Where every network of a study looks in one photograph.
+
+        study: an id that /status gives, of a finished study. photo: an image file. method:
+        ``auto``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``, ``eigencam`` or
+        ``finercam``. target: the key or name of the class to explain; empty: what each network
+        itself predicts. Answers ``image`` (the file's name) and ``networks``: what /predict gives
+        of each, and ``target`` (the class explained), ``heatmap`` (rows of a raw map, never
+        negative, not scaled; null where there is none), ``note`` (why there is none) and
+        ``picture`` (the photograph under the heatmap, a PNG as a ``data:`` address).
+        """
+        comparison = views.comparisons.get(study).comparison
+        return explained_json(
+            views.one(study, photo, method_of(method), target_of(comparison, target))
+        )
+
+    # Real components, because they take no file but one that was uploaded; none is ever drawn.
+    with gr.Column(visible=False):
+        study = gr.Textbox(label="study")
+        photos = gr.File(label="photos", file_count="multiple")
+        photo = gr.File(label="photo")
+        method, target = gr.Textbox("auto", label="method"), gr.Textbox("", label="target")
+        answer = gr.JSON(label="answer")
+        for handler, inputs in (
+            (predict, [study, photos]),
+            (explain, [study, photo, method, target]),
+        ):
+            gr.Button(handler.__name__).click(
+                handler,
+                inputs,
+                answer,
+                api_name=handler.__name__,
+                api_visibility="public",
+                concurrency_limit=2,
+            )
+
+
+def _table_endpoint(views: CompareViews, said: Sayer) -> None:
+    @said
+    def compare(study: str, seed: int | None = None) -> list[dict[str, Any]]:
+        """The table of a finished study: a row a network.
+
+        study: an id that /status gives. seed: one of the study's; by default the first. A row has
+        ``role``, ``title``, ``seeds``, ``top1``, ``top5`` and ``mean_per_class`` (means over the
+        seeds, shares of the test images), ``sd``, ``interval`` (95 %, of one seed), ``gain``
+        (top-1 less that of direct distillation), ``mcnemar_p``, ``parameters``, ``macs``,
+        ``latency_ms``, ``file_bytes`` and ``map``.
+        """
+        if seed is not None and not isinstance(seed, int):
+            raise UserError("seed: give a whole number, or leave it out.")
+        return views.comparisons.get(study, seed).comparison.table()
+
+    gr.api(compare, api_name="compare", api_visibility="public", concurrency_limit=2)
+
+
+def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
+    @said
+    def start(
+        recipe: str = "demo",
+        data: str = "",
+        arms: list[str] = list(DEFAULT_ARMS),  # noqa: B006 - the documented default
+        seeds: int = 1,
+        first_seed: int = 0,
+        epochs: int = 20,
+        student: str = "",
+        intermediate: str = "",
+        teacher: str = "",
+    ) -> dict[str, Any]:
+        """Put a training into the queue. Answers what /status gives of it.
+
+        recipe: the name of one that comes along. data, student, intermediate, teacher: as the Train
+        tab names them; empty: as in the recipe. arms: ``independent``, ``direct``, ``vl2lite``,
+        ``kd``, ``takd``, ``dait``. seeds: how many, beginning with first_seed.
+        """
+        values = FormValues(
+            recipe, data, arms, seeds, first_seed, epochs, student, intermediate, teacher
+        )
+        return status(jobs.start(read_form(place, values)))[0]
+
+    @said
+    def status(study: str = "") -> list[dict[str, Any]]:
+        """Every study, or one: those trained here, then those that come along.
+
+        study: an id; empty for all. Answers ``study`` (its id), ``title``, ``state`` (``queued``,
+        ``preparing``, ``training``, ``evaluating``, ``finished``, ``failed``, ``paused``,
+        ``stopped``, ``lost`` or ``damaged``), ``progress`` (0 to 1), ``eta_seconds``, ``message``,
+        ``place`` (in the queue, from 1), ``arms``, ``seeds``, ``top1`` (by arm, of the seeds that
+        have finished) and ``shipped``.
+        """
+        entries = own_studies(place)
+        entries += [entry for entry in finished_studies(place) if entry.shipped]
+        if study:
+            path = open_study(place, study).path
+            entries = [entry for entry in entries if entry.id == path.name][:1]
+            entries = entries or [entry_of(open_study(place, study), shipped=False)]
+        return [study_json(place, entry) for entry in entries]
+
+    @said
+    def stop(study: str) -> dict[str, Any]:
+        """Take a study out of the queue, or end its training. Answers what /status gives of it.
+
+        study: an id that /start or /status gave. Back once nothing of it runs; its files stay, and
+        it can be resumed from the Train tab.
+        """
+        jobs.cancel(require(place, study, "cancel").path.name)
+        return status(study)[0]
+
+    # Whoever asks for a state waits for nobody.
+    for handler, limit in ((start, 2), (status, None), (stop, 4)):
+        gr.api(
+            handler,
+            api_name=handler.__name__,
+            api_visibility="public",
+            concurrency_limit=limit,
+        )
+
+
+def _sayer(place: Place) -> Sayer:
+    """One whose sentences hold no path of this machine."""
+
+    def said(handler: Handler) -> Handler:
+        @wraps(handler)
+        def answering(*values: Any, **named: Any) -> Any:
+            try:
+                return handler(*values, **named)
+            except UserError as error:
+                sentence = hide_paths(place, str(error))
+                raise gr.Error(sentence, print_exception=False) from error
+
+        return answering  # type: ignore[return-value]
+
+    return said

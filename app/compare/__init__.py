@@ -1,0 +1,1 @@
+"""The Compare tab: one study's networks side by side."""

@@ -1,0 +1,295 @@
+"""What the compare tab shows, made from ids and numbers: no page in here, so tests call it plainly.
+
+Everything that comes in may come from a browser: ids, indices and names are checked here. What is
+wrong with them is raised as ``UserError``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from app.compare.comparisons import Comparisons, Opened
+from app.compare.heatmap_row import Picture, gallery_html, row_html
+from app.compare.picked import Pick, Picks
+from app.data.sources import FIELD_GUIDE
+from app.libraries import import_libraries
+from app.place import Place
+from app.plot import figure_json
+from app.studies import Entry, finished_studies, open_study
+from app.tables import comparison_table, representation_table
+from app.uploads import read_photo
+from app.wording import listed, moment
+from dait.errors import UserError
+from dait.evidence import figures
+from dait.evidence.comparison import Comparison
+from dait.evidence.row import Question
+
+GALLERY_IMAGES = 32
+QUICKLY_READ_BYTES = 16 * 2**20
+SHOWN_PIXELS = 448
+"""Side of an uploaded photograph as it is shown; the networks see a smaller copy."""
+
+AUTOMATIC = "auto"
+METHODS: dict[str, str] = {
+    AUTOMATIC: "What suits each network",
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "eigencam": "EigenCAM (for no class)",
+    "finercam": "FinerCAM (against similar)",
+}
+PREDICTED = -1
+LONGEST_LAYER = 200
+SLICES = ("background", "habitat")
+"""Slices by their names in ``result.json``, the one to show first."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The head of a comparison: its figures as HTML and JSON, and what can be chosen."""
+
+    table: str
+    bars: str
+    slices: str | None
+    seeds: tuple[int, ...]
+    seed: int
+    classes: tuple[str, ...]
+
+
+class CompareViews:
+    """The views of the finished studies of one place."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.comparisons = Comparisons(place)
+
+    def choices(self) -> list[tuple[str, str]]:
+        """(label, id) of every finished study, the one to show first at the top."""
+        return [(_label(entry), entry.id) for entry in finished_studies(self.place)]
+
+    def first_table(self) -> str:
+        """The table of the study that is shown first, for the page to come with.
+
+        Empty where there is none, or where reading it would hold up the start; what is wrong with
+        a damaged one is said when it is opened.
+        """
+        entry = next(iter(finished_studies(self.place)), None)
+        if entry is None:
+            return ""
+        try:
+            folder = open_study(self.place, entry.id).path
+            files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
+            if sum(file.stat().st_size for file in files if file.is_file()) > QUICKLY_READ_BYTES:
+                return ""
+            return _table(self.comparisons.get(entry.id).comparison)
+        except UserError:
+            return ""
+
+    def overview(self, study_id: object, seed: int | None) -> Overview:
+        """Table, accuracy bars and, where the results have them, accuracy by slice."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        results = comparison.results()
+        return Overview(
+            table=_table(comparison),
+            bars=accuracy_figure(comparison.table(), results),
+            slices=slices_figure(results),
+            seeds=tuple(comparison.seeds),
+            seed=comparison.seed,
+            classes=tuple(info.name for info in comparison.classes),
+        )
+
+    def gallery(self, study_id: object, seed: int | None, picks: Picks = ()) -> tuple[str, int]:
+        """Sample images as HTML, and the index of the one that is shown where nothing is picked."""
+        opened = self.comparisons.get(study_id, seed)
+        comparison = opened.comparison
+        if comparison.recipe.data.source != FIELD_GUIDE:
+            import_libraries()  # what reads some sources of photographs needs them
+        images = [
+            (index, image, comparison.classes[label].name)
+            for index, image, label in opened.samples(GALLERY_IMAGES)
+        ]
+        first = images[0][0]
+        pressed = {value for kind, value in picks or (("test", first),) if kind == "test"}
+        return gallery_html(images, pressed), first
+
+    def rows(self, study_id: object, seed: int | None, picks: Picks, *asked: object) -> str:
+        """The rows of heatmaps of the picked images.
+
+        asked: as far as there is more to say than the default, the method, the name of a layer
+        (empty for each network's own), the class, and a sentence for networks that read.
+        """
+        opened = self.comparisons.get(study_id, seed)
+        classes = opened.comparison.classes
+        question = _question(len(classes), *asked)
+        rows = []
+        for place, pick in enumerate(picks):
+            picture = _picture(opened, pick)
+            found = opened.row(picture.seen, question)
+            rows.append(row_html(picture, found, classes, place if len(picks) > 1 else None))
+        return "".join(rows)
+
+    def facts(self, study_id: object, seed: int | None) -> tuple[Comparison, list[str]]:
+        """What can be chosen: the comparison of a study, and the names of its classes."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        return comparison, [info.name for info in comparison.classes]
+
+    def layers(self, study_id: object, seed: int | None) -> list[tuple[str, str]]:
+        """(label, name) of every layer that a heatmap can be read at, the outer ones first."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        known = comparison.layers()
+        names = dict.fromkeys(name for own in known.values() for name in own)
+        titles = {member.key: member.title for member in comparison.members}
+        found = []
+        for name in sorted(names, key=lambda name: name.count(".")):
+            having = [titles[key] for key, own in known.items() if name in own]
+            whose = "" if len(having) == len(known) else f" ({listed(having)})"
+            found.append((f"{name}{whose}", name))
+        return found
+
+    def plane(self, study_id: object, seed: int | None, columns: int) -> str:
+        """t-SNE panels as a figure's JSON, ``columns`` of them side by side."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        if not comparison.is_placed():
+            import_libraries()
+        placed, roles = comparison.tsne(), _roles(comparison)
+        figure = figures.tsne_panels(
+            {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
+            placed.labels,
+            [info.name for info in comparison.classes],
+            _groups(comparison),
+            [comparison.ids[index] for index in placed.indices],
+            columns=columns,
+            indices=placed.indices.tolist(),
+        )
+        return figure_json(figure)
+
+    def similarity(self, study_id: object, seed: int | None, columns: int) -> str:
+        """Class-similarity matrices as a figure's JSON."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        roles = _roles(comparison)
+        figure = figures.similarity_panels(
+            {roles[key]: matrix for key, matrix in comparison.similarity().items() if key in roles},
+            [info.name for info in comparison.classes],
+            _groups(comparison),
+            columns=columns,
+        )
+        return figure_json(figure)
+
+    def representation(self, study_id: object, seed: int | None) -> str:
+        """The table of figures about the features."""
+        comparison = self.comparisons.get(study_id, seed).comparison
+        caption = (
+            "Features on the test images: mean cosine within and across classes and their gap; "
+            "k-NN accuracy (k = 5); silhouette; similarity to the teachers' features (linear CKA)."
+        )
+        return representation_table(comparison.representation(), caption)
+
+    def check(self, study_id: object, pick: Pick) -> None:
+        """Raise ``UserError`` unless this study is here and has this image."""
+        _picture(self.comparisons.get(study_id), pick)
+
+
+def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
+    """Bars of the students and of what taught them, the frozen teacher as a line."""
+    teachers = figures.teacher_rows(results)
+    roles = [row["role"] for row in table]
+    # Seeds may have different arms: those that this seed lacks come last.
+    places = {role: place for place, role in enumerate(roles)}
+    students = sorted(results, key=lambda result: places.get(result["arm"], len(places)))
+    zero_shot = next((row["top1"] for row in table if row["role"] == "vlm"), None)
+    references = {} if zero_shot is None else {"frozen teacher": zero_shot}
+    return figure_json(figures.accuracy_bars(teachers + students, references))
+
+
+def slices_figure(results: list[dict[str, Any]]) -> str | None:
+    """Accuracy by slice of the test split, means over the seeds; None where nothing is cut."""
+    name = next((s for s in SLICES if any(s in (r.get("slices") or {}) for r in results)), None)
+    if name is None:
+        return None
+    tables: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        for value, top1 in ((result.get("slices") or {}).get(name) or {}).items():
+            tables.setdefault(result["arm"], {}).setdefault(value, []).append(top1)
+    means = {
+        arm: {value: mean(tops) for value, tops in table.items()} for arm, table in tables.items()
+    }
+    return figure_json(figures.slices_bars(means, name))
+
+
+def _picture(opened: Opened, pick: Pick) -> Picture:
+    comparison = opened.comparison
+    kind, value = pick
+    if kind == "upload":
+        shown = read_photo(value, SHOWN_PIXELS)
+        seen = read_photo(value, comparison.image_size)
+        return Picture(seen, shown, None, "Your photograph")
+    if not isinstance(value, int):
+        raise UserError("Choose one of the sample images, or upload a photograph.")
+    image, label = comparison.test_image(value)
+    return Picture(image, image, label, f"Test image {value}", value)
+
+
+def _question(
+    classes: int,
+    method: object = AUTOMATIC,
+    layer: object = "",
+    target: object = PREDICTED,
+    sentence: object = "",
+) -> Question:
+    if layer and (not isinstance(layer, str) or len(layer) > LONGEST_LAYER):
+        raise UserError("There is no such layer; choose one from the list.")
+    from dait.evidence.search import check_query
+
+    said = check_query(sentence) if str(sentence or "").strip() else ""
+    return Question(_method(method), _target(target, classes), said, str(layer or "") or None)
+
+
+def _method(value: object) -> str | None:
+    if value not in METHODS:
+        raise UserError(f"There is no such heatmap method; choose {listed(list(METHODS))}.")
+    return None if value == AUTOMATIC else str(value)
+
+
+def _target(value: object, classes: int) -> int | None:
+    if value == PREDICTED or value is None:
+        return None
+    if not isinstance(value, int) or not 0 <= value < classes:
+        raise UserError("There is no such class here; choose one from the list.")
+    return value
+
+
+def _roles(comparison: Comparison) -> dict[str, str]:
+    return {member.key: member.role for member in comparison.members}
+
+
+def _groups(comparison: Comparison) -> list[str] | None:
+    groups = [info.group for info in comparison.classes]
+    return [group or "other" for group in groups] if any(groups) else None
+
+
+def _label(entry: Entry) -> str:
+    if entry.shipped:
+        return f"{entry.title} (comes along)"
+    return f"{entry.title} ({moment(entry.started)})"
+
+
+def _table(comparison: Comparison) -> str:
+    return comparison_table(comparison.table(), _caption(comparison, comparison.results()))
+
+
+def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
+    images = results[0].get("n_test") if results else None
+    tested = f"{images:,} test images" if images else "the test images"
+    seeds = len({result["seed"] for result in results})
+    trained = "one seed" if seeds == 1 else f"{seeds} seeds, means; interval and p of one seed"
+    data = comparison.study.description().get("data") or {}
+    left_out = data.get("problems") or []
+    unread = f" {len(left_out)} files could not be read and were left out." if left_out else ""
+    return (
+        f"Measured once on {tested}, {len(comparison.classes)} classes, {trained}. Under the "
+        "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points."
+        f"{unread}"
+    )

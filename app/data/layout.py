@@ -1,0 +1,162 @@
+"""How the Data tab is laid out; what happens in it is in ``tab.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.data.reading import AS_IN_RECIPE, SIZES
+from app.data.sources import FIELD_GUIDE, Sources
+from app.data.uploads import SUFFIXES
+from app.data.views import ALL_CLASSES, about_html
+from app.notice import framed, notice_box, section
+from app.place import Place
+from app.plot import plot_box
+from dait.data.base import SPLITS
+from dait.evidence.palette import SPLIT_TITLES
+
+NOTHING_CHOSEN = '<p class="ds-hint">Choose a data set, or upload one.</p>'
+UPLOAD_ID = "data-upload"
+READ, DOWNLOAD = "Read the images", "Download and read"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The upper part: which data set, and what becomes of it."""
+
+    source: gr.Dropdown
+    size: gr.Dropdown
+    upload: gr.File
+    path: gr.Textbox
+    notice: gr.HTML
+    about: gr.HTML
+    read: gr.Button
+    use: gr.Button
+    delete: gr.Button
+    sure: gr.Row
+    really: gr.Button
+    keep: gr.Button
+    progress: gr.HTML
+
+
+@dataclass(frozen=True)
+class Body:
+    """The lower part: what is in the data set that is open."""
+
+    report: gr.HTML
+    counts: gr.HTML
+    problems: gr.HTML
+    split: gr.Radio
+    label: gr.Dropdown
+    more: gr.Button
+    grid: gr.HTML
+    page: gr.State
+
+
+def lay_out_choice(place: Place, sources: Sources) -> Choice:
+    """Dropdowns, upload and path, the card of what is chosen, and its buttons."""
+    section(
+        "Data",
+        "What the networks learn from. Everything is read and checked before a training starts.",
+    )
+    with gr.Row():
+        with gr.Column(scale=3, min_width=300):
+            with gr.Row():
+                source = gr.Dropdown(
+                    sources.choices(),
+                    value=FIELD_GUIDE,
+                    label="Data set",
+                    scale=3,
+                    min_width=200,
+                    elem_id="source",
+                )
+                size = gr.Dropdown(
+                    [("As in the recipe", AS_IN_RECIPE), *((f"{size} px", size) for size in SIZES)],
+                    value=AS_IN_RECIPE,
+                    label="Image size",
+                    scale=1,
+                    min_width=150,
+                    elem_id="data-size",
+                )
+            path = gr.Textbox(
+                label="Or a path on this machine",
+                info="A folder, a .zip or .tar, a .csv of path,label; or hf:owner/name",
+                max_lines=1,
+                submit_btn="Open",
+                visible=place.paths,
+                elem_id="data-path",
+            )
+        with gr.Column(scale=2, min_width=300):
+            upload = gr.File(
+                label=f"Your photographs as one archive (at most {_size(place)})",
+                file_types=list(SUFFIXES),
+                height=140,
+                elem_id=UPLOAD_ID,
+            )
+            gr.HTML(f'<p class="ds-hint">{_about_uploads(place)}</p>', apply_default_css=False)
+    told = notice_box("data-notice")
+    about = framed(about_html("Field Guide", sources.card(FIELD_GUIDE), None), "data-about")
+    slim: dict[str, Any] = {"scale": 0, "min_width": 230}
+    with gr.Row():
+        read = gr.Button(READ, visible=False, variant="primary", elem_id="read-data", **slim)
+        use = gr.Button(
+            "Use in training", visible=False, variant="primary", elem_id="use-data", **slim
+        )
+        delete = gr.Button("Delete upload", visible=False, elem_id="delete-data", **slim)
+    with gr.Row(visible=False) as sure:
+        really = gr.Button(
+            "Delete it for everybody", variant="stop", elem_id="really-delete", **slim
+        )
+        keep = gr.Button("Keep it", **slim)
+    progress = framed("", "data-progress", visible=False)
+    return Choice(
+        *(source, size, upload, path, told, about, read, use, delete),
+        *(sure, really, keep, progress),
+    )
+
+
+def lay_out_body() -> Body:
+    """The report, the counts, what is wrong, and the sample images."""
+    section("What is in it", "")
+    report = framed("", "data-report")
+    counts = plot_box("Images per class and split", 410, elem_id="counts")
+    problems = framed("", "problems", visible=False)
+    section("Sample images", "")
+    with gr.Row():
+        split = gr.Radio(
+            [(SPLIT_TITLES[name], name) for name in SPLITS],
+            value="train",
+            label="Split",
+            scale=2,
+            min_width=280,
+            elem_id="grid-split",
+        )
+        label = gr.Dropdown(
+            [("All classes", ALL_CLASSES)],
+            value=ALL_CLASSES,
+            label="Class",
+            scale=2,
+            min_width=220,
+            elem_id="grid-class",
+        )
+    grid = framed("", "grid")
+    with gr.Row():
+        more = gr.Button("More images", scale=0, min_width=190, elem_id="more-images")
+    return Body(report, counts, problems, split, label, more, grid, gr.State(0))
+
+
+def _size(place: Place) -> str:
+    mib = place.limits.archive_bytes // 2**20
+    return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
+
+
+def _about_uploads(place: Place) -> str:
+    shape = (
+        "A .zip or .tar of <code>class/*.jpg</code>, or of <code>train/class/*.jpg</code>, "
+        "<code>val/…</code> and <code>test/…</code>."
+    )
+    if place.limits.note:
+        return f"{shape} Everybody who opens this page can see it, and delete it."
+    return f"{shape} It is kept beside your studies until you delete it."

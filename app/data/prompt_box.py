@@ -1,0 +1,203 @@
+"""Where prompts are written: two texts, and the validation accuracy that they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.data.layout import Choice
+from app.data.prompts import (
+    DEMO_TEACHER,
+    WHY_NONE,
+    preview_html,
+    read_prompts,
+    read_teacher,
+    teacher_choices,
+    usual_teacher,
+    written_descriptions,
+    written_templates,
+)
+from app.data.reading import Readings
+from app.data.views import progress_html
+from app.notice import framed, notice, section
+from app.place import Place
+from dait.errors import UserError
+from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
+
+POLL_SECONDS = 1.0
+SOON_SECONDS = 0.4
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+ENSEMBLE_TITLES = {"openai": "Add CLIP's 80 templates", "simple": "Add CLIP's best 7"}
+
+Update = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class PromptBox:
+    """What is written. ``open``: set to the fingerprint of a data set that has been read."""
+
+    open: gr.State
+    owner: gr.State
+    teacher: gr.Dropdown
+    templates: gr.Textbox
+    descriptions: gr.Textbox
+    editor: gr.Column
+    preview: gr.HTML
+    timer: gr.Timer
+
+    @property
+    def values(self) -> list[Any]:
+        """Teacher, templates, descriptions."""
+        return [self.teacher, self.templates, self.descriptions]
+
+
+def build_prompt_box(place: Place, readings: Readings, choice: Choice) -> PromptBox:
+    """Lay the box out and wire it; it fills itself whenever another data set is open."""
+    section(
+        "Prompts of the frozen teacher",
+        "What a vision-language model is told about each class. The figure is measured on the "
+        "validation images as you write.",
+    )
+    with gr.Row():
+        with gr.Column(scale=3, min_width=300):
+            teacher = gr.Dropdown(
+                teacher_choices(place),
+                value=DEMO_TEACHER,
+                label="Frozen teacher",
+                allow_custom_value=place.paths,
+                elem_id="prompt-teacher",
+            )
+            with gr.Column() as editor:
+                templates = gr.Textbox(
+                    label="Templates, one a line",
+                    info="{} stands for the class's name, as in: a photo of a {}.",
+                    lines=3,
+                    max_lines=8,
+                    elem_id="templates",
+                )
+                adders = {}
+                with gr.Row():
+                    for name in ENSEMBLES:
+                        adders[name] = gr.Button(ENSEMBLE_TITLES[name], size="sm", min_width=120)
+                    reset = gr.Button("Back to the data set's own", size="sm", min_width=120)
+                descriptions = gr.Textbox(
+                    label="Descriptions, one a line",
+                    info="A class, a colon, and a sentence about it. As many as you like of each.",
+                    lines=5,
+                    max_lines=10,
+                    elem_id="descriptions",
+                )
+        with gr.Column(scale=2, min_width=300):
+            preview = framed("", "preview")
+    box = PromptBox(
+        *(gr.State(""), gr.State(""), teacher, templates, descriptions, editor, preview),
+        gr.Timer(POLL_SECONDS, active=False),
+    )
+    _wire(box, place, readings, choice, adders, reset)
+    return box
+
+
+def prompts_of(
+    readings: Readings, value: object, size: object, templates: object, descriptions: object
+) -> Prompts:
+    """What is written about an open data set. Raises ``UserError`` for what will not do."""
+    return read_prompts(templates, descriptions, readings.opened(value, size).dataset.classes)
+
+
+def _wire(
+    box: PromptBox,
+    place: Place,
+    readings: Readings,
+    choice: Choice,
+    adders: dict[str, gr.Button],
+    reset: gr.Button,
+) -> None:
+    chosen = [choice.source, choice.size]
+    outputs = [box.editor, box.preview, box.timer]
+
+    def score(value: object, size: object, teacher: object, *texts: object) -> Update:
+        return _score(box, place, readings, value, size, teacher, *texts)
+
+    def look(owner: str, value: object, *written: object) -> Update:
+        # Until the box is filled anew, what is written is about the data set before.
+        return score(value, *written) if owner == value else {box.timer: gr.update(active=False)}
+
+    def fill(value: object, size: object, owner: str, *written: object) -> Update:
+        """Another data set begins with its own prompts; the same at another size keeps them."""
+        try:
+            classes = readings.opened(value, size).dataset.classes
+        except UserError:
+            return {box.timer: gr.update(active=False)}  # somebody was quicker to choose another
+        if owner == value:
+            return score(value, size, *written)
+        own = written_descriptions(classes)
+        teacher = usual_teacher(value)
+        filled = {box.teacher: teacher, box.templates: "", box.descriptions: own, box.owner: value}
+        return filled | score(value, size, teacher, "", own)
+
+    def revert(value: object, size: object, teacher: object) -> Update:
+        own = written_descriptions(readings.opened(value, size).dataset.classes)
+        return {box.templates: "", box.descriptions: own} | score(value, size, teacher, "", own)
+
+    def add(name: str, text: str, *rest: object) -> Update:
+        value, size, teacher, descriptions = rest
+        lines = [line for line in text.splitlines() if line.strip()]
+        lines += [line for line in ensemble(name) if line not in lines]
+        longer = written_templates(lines)
+        return {box.templates: longer} | score(value, size, teacher, longer, descriptions)
+
+    every = [box.owner, box.teacher, box.templates, box.descriptions]
+    box.open.change(fill, [*chosen, box.owner, *box.values], [*every, *outputs], **QUIET)
+    looked = [box.owner, *chosen, *box.values]
+    box.timer.tick(look, looked, outputs, concurrency_limit=None, **QUIET)
+    box.teacher.input(look, looked, outputs, **QUIET)
+    for text in (box.templates, box.descriptions):
+        # Not ``input``, which does not hear of what is pasted. Of many key strokes the last one is
+        # answered.
+        text.change(look, looked, outputs, trigger_mode="always_last", **QUIET)
+    reset.click(revert, [*chosen, box.teacher], [*every, *outputs], **QUIET)
+    for name, button in adders.items():
+        button.click(
+            lambda *values, name=name: add(name, *values),
+            [box.templates, *chosen, box.teacher, box.descriptions],
+            [*every, *outputs],
+            **QUIET,
+        )
+
+
+def _score(
+    box: PromptBox,
+    place: Place,
+    readings: Readings,
+    value: object,
+    size: object,
+    teacher: object,
+    templates: object,
+    descriptions: object,
+) -> Update:
+    try:
+        name = read_teacher(place, teacher)
+        if not reads_prompts(name):
+            return _told(box, f"<p>{WHY_NONE}</p>", writes=False)
+        prompts = prompts_of(readings, value, size, templates, descriptions)
+        work = readings.scorer(value, size, name)
+        work.wait(SOON_SECONDS)
+        if work.running:
+            return _told(box, progress_html(work), waits=True)
+        if work.result is None:
+            return _told(box, notice(str(work.error)))
+        scorer = work.result
+        text = preview_html(scorer.score(prompts), scorer.score(Prompts()), scorer.classes)
+        return _told(box, text)
+    except UserError as error:
+        return _told(box, notice(str(error)))
+
+
+def _told(box: PromptBox, text: str, waits: bool = False, writes: bool = True) -> Update:
+    return {
+        box.preview: text,
+        box.timer: gr.update(active=waits),
+        box.editor: gr.update(visible=writes),
+    }

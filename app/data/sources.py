@@ -1,0 +1,107 @@
+"""What can be looked at and trained on: data by name, offered folders, uploads, one's own paths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from app.data.uploads import Uploads
+from app.place import Place
+from dait.data.registry import DatasetCard, list_datasets
+from dait.errors import UserError
+
+FIELD_GUIDE = "fieldguide"
+FOLDER, UPLOAD, PATH, HUB = "folder:", "upload:", "path:", "hf:"
+_LONGEST_PATH = 4000
+
+
+class Sources:
+    """The data of one place.
+
+    A value names one choice: a data set's name, or one of the prefixes above and what it is of. It
+    comes back from a browser and is checked by ``resolve``.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.uploads = Uploads(place)
+
+    def choices(self, also: object = None) -> list[tuple[str, str]]:
+        """(title, value) of all data; ``also``: a value that is kept among them if it is one."""
+        cards = [
+            (title if card.available else f"{title} (to download)", value)
+            for card in self.cards()
+            for title, value in _ways(card)
+        ]
+        uploads = [(f"{name} (uploaded)", UPLOAD + name) for name in self.uploads.names()]
+        folders = [(f"{name} (folder)", FOLDER + name) for name in self.place.data]
+        found = [*cards[:1], *uploads, *folders, *cards[1:]]
+        if isinstance(also, str) and also.startswith((PATH, HUB)) and self.place.paths:
+            found.insert(1, (also.removeprefix(PATH), also))
+        return found
+
+    def cards(self) -> list[DatasetCard]:
+        """The data sets by name; those to be downloaded only where the visitor is the user."""
+        return [card for card in list_datasets() if card.available or self.place.paths]
+
+    def card(self, value: object) -> DatasetCard | None:
+        """What is known of a value before anything is opened."""
+        for card in self.cards():
+            for place, (title, way) in enumerate(_ways(card)):
+                if way == value:
+                    # The classes that a card counts are those of its first way.
+                    return replace(card, title=title, classes=None if place else card.classes)
+        return None
+
+    def title(self, value: object) -> str | None:
+        """What a value is called; None where it is not among the choices."""
+        card = self.card(value)
+        if card is not None:
+            return card.title
+        return next((title for title, known in self.choices(value) if known == value), None)
+
+    def named(self, text: object) -> str:
+        """The value for what a user typed: a path of this machine, or ``hf:owner/name``.
+
+        Raises ``UserError`` where that is not offered or nothing is there.
+        """
+        typed = text.strip() if isinstance(text, str) else ""
+        if not typed:
+            raise UserError("Type the path of a folder, an archive or a CSV file.")
+        value = typed if typed.startswith(HUB) else f"{PATH}{Path(typed).expanduser().absolute()}"
+        self.resolve(value)
+        return value
+
+    def resolve(self, value: object) -> str:
+        """What ``open_dataset`` takes for a value. Raises ``UserError`` for any other."""
+        if not isinstance(value, str) or len(value) > _LONGEST_PATH:
+            raise UserError("Choose the data from the list.")
+        if self.card(value) is not None:
+            return value
+        if value.startswith(FOLDER) and value.removeprefix(FOLDER) in self.place.data:
+            return str(self.place.data[value.removeprefix(FOLDER)])
+        if value.startswith(UPLOAD):
+            return str(self.uploads.path(value.removeprefix(UPLOAD)))
+        # A stranger names only what is in our own list: what they type leads nowhere.
+        if self.place.paths and value.startswith(HUB):
+            return value
+        if self.place.paths and value.startswith(PATH):
+            path = value.removeprefix(PATH)
+            if _is_there(path):
+                return path
+            raise UserError(f"There is nothing at ‘{path}’. Is it spelled right?")
+        raise UserError("Choose the data from the list.")
+
+
+def _ways(card: DatasetCard) -> list[tuple[str, str]]:
+    """(title, value) of a card: one, or one for each way to label its images."""
+    if not card.variants:
+        return [(card.title, card.name)]
+    return [(f"{card.title}, by {variant}", f"{card.name}:{variant}") for variant in card.variants]
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for a path, or with characters that no path has
+        return False

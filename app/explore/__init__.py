@@ -1,0 +1,1 @@
+"""The Explore tab: what a study's frozen teacher knows."""

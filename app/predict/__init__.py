@@ -1,0 +1,1 @@
+"""The Predict tab: what a study's networks say of photographs."""

@@ -1,0 +1,143 @@
+"""What the Predict tab and the API say of a visitor's photographs: no page in here.
+
+Everything that comes in may come from a browser and is checked here; what is wrong with it is
+raised as ``UserError``, or said of the one photograph that it is wrong with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.compare.comparisons import Comparisons, Opened
+from app.compare.heatmap_row import Picture
+from app.uploads import read_photo
+from dait.data.decode import BadImage
+from dait.errors import UserError
+from dait.evidence.comparison import Comparison, Explanation, Member
+from dait.evidence.row import Question
+
+MOST_PHOTOS = 200
+"""At once: every network looks at every one of them, while the visitor waits."""
+SHOWN_PIXELS, THUMBNAIL_PIXELS = 448, 96
+PASSES = 3
+"""Of each network over a photograph that comes alone: the fastest is its latency."""
+
+Progress = Callable[[int, int], None]
+"""Told how many photographs of how many are done."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the networks of a study say of photographs.
+
+    images: ``image`` (the file's name) and ``networks`` (``predicted_networks``) of each that could
+    be read; thumbnails: ``(T, T, 3)`` uint8 of each; problems: a sentence for each that could not;
+    left_out: a sentence for each network that could not be loaded; members: those that answer.
+    """
+
+    images: list[dict[str, Any]]
+    thumbnails: list[np.ndarray]
+    problems: list[str]
+    left_out: list[str]
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One photograph under every network of a study; ``image`` as in ``Predictions.images``."""
+
+    picture: Picture
+    image: dict[str, Any]
+    explanations: list[Explanation]
+    comparison: Comparison
+    left_out: list[str] = field(default_factory=list)
+
+
+class PredictViews:
+    """Predictions by the finished studies of one place."""
+
+    def __init__(self, comparisons: Comparisons) -> None:
+        self.comparisons = comparisons
+
+    def many(
+        self, study_id: object, files: object, progress: Progress = lambda done, total: None
+    ) -> Predictions:
+        """Predictions for several photographs; one that cannot be read does not stop the others.
+
+        Raises ``UserError`` for a study that is not there, for no photograph or too many, and with
+        every photograph's sentence where none of them can be read.
+        """
+        from dait.evidence.predictions import predicted_networks
+
+        paths = _paths(files)
+        opened = self.comparisons.get(study_id)
+        comparison = opened.comparison
+        failures = comparison.load()
+        images: list[dict[str, Any]] = []
+        thumbnails: list[np.ndarray] = []
+        problems: list[str] = []
+        for done, path in enumerate(paths):
+            progress(done, len(paths))
+            try:
+                image = read_photo(path, comparison.image_size)
+                thumbnails.append(read_photo(path, THUMBNAIL_PIXELS))
+            except BadImage as error:
+                problems.append(f"{path.name} {error.reason}.")
+                continue
+            networks = predicted_networks(comparison, image)
+            images.append({"image": path.name, "networks": networks})
+        progress(len(paths), len(paths))
+        if not images:
+            raise UserError("\n".join(problems))
+        members = tuple(m for m in comparison.members if m.key not in failures)
+        return Predictions(images, thumbnails, problems, _left_out(opened, failures), members)
+
+    def one(
+        self, study_id: object, file: object, method: str | None = None, target: int | None = None
+    ) -> Explained:
+        """One photograph: what each network says, what that takes, and where it looks.
+
+        Raises ``UserError`` for a study, a method or a class that is not there, and for a
+        photograph that cannot be read.
+        """
+        from dait.evidence.predictions import predicted_networks
+
+        (path,) = _paths(file, most=1)
+        opened = self.comparisons.get(study_id)
+        comparison = opened.comparison
+        try:
+            seen = read_photo(path, comparison.image_size)
+            shown = read_photo(path, SHOWN_PIXELS)
+        except BadImage as error:
+            raise UserError(f"{path.name} {error.reason}.") from error
+        failures = comparison.load()
+        # The first passes of all, so not timed.
+        explanations = opened.row(seen, Question(method, target))
+        networks = predicted_networks(comparison, seen, passes=PASSES)
+        return Explained(
+            Picture(seen, shown, None, path.name),
+            {"image": path.name, "networks": networks},
+            explanations,
+            comparison,
+            _left_out(opened, failures),
+        )
+
+
+def _paths(files: object, most: int = MOST_PHOTOS) -> list[Path]:
+    listed: Sequence[object] = files if isinstance(files, (list, tuple)) else [files]
+    paths = [Path(file) for file in listed if isinstance(file, str) and file]
+    if not paths or len(paths) != len(listed):
+        raise UserError("Choose a photograph first.")
+    if len(paths) > most:
+        raise UserError(f"These are {len(paths)} photographs; at most {most} are taken at once.")
+    return paths
+
+
+def _left_out(opened: Opened, failures: dict[str, str]) -> list[str]:
+    titles = {member.key: member.title for member in opened.comparison.members}
+    return [f"Without {titles[key]}: {sentence}" for key, sentence in failures.items()]

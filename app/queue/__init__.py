@@ -1,0 +1,1 @@
+"""Trainings: ordered, waiting, running, done; and what the page shows of them."""

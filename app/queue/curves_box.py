@@ -1,0 +1,139 @@
+"""The learning curves of the study that is looked at, and of others laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.place import Place
+from app.plot import panel_columns, plot_box
+from app.queue.watch import curves, curves_mark
+from app.studies import Entry, entry_of, open_study
+from dait.errors import UserError
+from dait.runs import StudyFolder
+
+SHOWS: dict[str, str] = {
+    "accuracy": "Accuracy and loss",
+    "parts": "Parts of the losses",
+    "speed": "Speed",
+}
+MOST_BESIDE = 4
+LONGEST_TITLE = 20
+"""Characters of a study's title in the legend."""
+
+Part = tuple[Any, str, Any]
+"""A component, a mark that tells whether it has changed, and its value."""
+
+
+class Chosen:
+    """What one open page has chosen to see: which curves, and of which other studies (ids)."""
+
+    def __init__(self) -> None:
+        self.show = "accuracy"
+        self.beside: tuple[str, ...] = ()
+
+    def choose(self, show: object, beside: object) -> None:
+        """Take what came from a browser; what is not offered is left out."""
+        self.show = show if isinstance(show, str) and show in SHOWS else "accuracy"
+        ids = beside if isinstance(beside, list) else []
+        self.beside = tuple(str(study) for study in ids[:MOST_BESIDE])
+
+
+class CurvesBox:
+    """The two choices and the figure under them. They take no room before the first epoch."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def lay_out(self) -> None:
+        """Inside whatever is open."""
+        with gr.Row(visible=False, elem_id="curves-choice") as self.row:
+            self.show = gr.Dropdown(
+                [(title, name) for name, title in SHOWS.items()],
+                value="accuracy",
+                label="Curves",
+                filterable=False,
+                min_width=150,
+                scale=2,
+                elem_id="curves-show",
+            )
+            self.beside = gr.Dropdown(
+                [],
+                value=[],
+                multiselect=True,
+                max_choices=MOST_BESIDE,
+                label="Over the curves of",
+                min_width=200,
+                scale=3,
+                elem_id="curves-beside",
+            )
+        self.plot = plot_box(
+            "Learning curves of the runs so far", 390, visible=False, elem_id="curves"
+        )
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that ``look`` may change."""
+        return [self.row, self.beside, self.plot]
+
+    def look(
+        self,
+        study: StudyFolder,
+        entries: Sequence[Entry],
+        chosen: Chosen,
+        width: object,
+        mark_before: str | None,
+    ) -> list[Part]:
+        """The figure as it is now; not drawn again where it is what ``mark_before`` stands for.
+
+        entries: the studies that can be laid over it, this one among them. Raises ``UserError``
+        where the study is damaged.
+        """
+        shipped = [entry_of(other, shipped=True) for other in self.place.shipped.studies()]
+        every = [*entries, *shipped]
+        choices = [
+            (f"{entry.title} ({entry.id})", entry.id)
+            for entry in every
+            if entry.id != study.path.name and entry.state not in ("damaged", "queued")
+        ]
+        over = [study, *self._opened(chosen, [name for _, name in choices])]
+        mark = curves_mark(over, chosen.show)
+        figure = None
+        if mark != mark_before:
+            columns = min(2, panel_columns(width))
+            titled = {_title(each.path.name, every): each for each in over}
+            figure = curves(titled, chosen.show, columns)
+        listed = gr.update(choices=choices)
+        shown = gr.update(value=figure, visible=figure is not None)
+        return [
+            (self.plot, mark, shown),
+            (self.row, mark, gr.update(visible=figure is not None)),
+            (self.beside, str(listed), listed),
+        ]
+
+    def nothing(self) -> list[Part]:
+        """No study, or one that cannot be read."""
+        hidden = gr.update(visible=False)
+        gone = gr.update(value=None, visible=False)
+        return [(self.plot, "", gone), (self.row, "", hidden)]
+
+    def _opened(self, chosen: Chosen, offered: Sequence[str]) -> list[StudyFolder]:
+        found = []
+        for name in chosen.beside:
+            if name not in offered:
+                continue  # deleted meanwhile, or the one that is looked at
+            try:
+                found.append(open_study(self.place, name))
+            except UserError:
+                continue  # deleted in this moment
+        return found
+
+
+def _title(name: str, entries: Sequence[Entry]) -> str:
+    """What tells a study apart from the others: titles repeat, ids do not."""
+    title = next(entry.title for entry in entries if entry.id == name)
+    short = title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE].rstrip()}…"
+    alone = [entry.title for entry in entries].count(title) < 2
+    return short if alone else f"{short} {name[-8:]}"

@@ -1,0 +1,92 @@
+"""A trainer as a child process: its start, what it prints, and the end that it cannot tell of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.place import PROJECT
+from app.queue.processes import MARK
+from app.queue.ticket import read_ticket
+from dait.runs import WORKING_STATES, StatusFolder, StudyFolder
+
+OUTPUT = "output.txt"
+PAUSED, CANCELLED = "Paused", "Cancelled"
+
+_OUTPUT_TAIL_BYTES = 4000
+_FOLDERS = ("DAIT_CACHE", "DAIT_RUNS")
+
+
+def spawn(
+    study: StudyFolder, command: Sequence[str], mark: str, at_once: int
+) -> subprocess.Popen[bytes]:
+    """Start a trainer in a session of its own that writes into the study's ``output.txt``.
+
+    mark: by which ``app.queue.processes.marked`` finds it; at_once: trainers that share the
+    machine. Raises ``OSError`` where no process can be started.
+    """
+    # A file and never a pipe: a pipe fills when nobody reads it, and dies with its reader.
+    with (study.path / OUTPUT).open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=PROJECT,
+            env=_environment(mark, at_once),
+            start_new_session=True,
+        )
+
+
+def output_tail(study: StudyFolder, last_bytes: int = _OUTPUT_TAIL_BYTES) -> str:
+    """The end of what the training printed; empty if it has printed nothing."""
+    path = study.path / OUTPUT
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - last_bytes))
+        return file.read().decode("utf-8", errors="replace").strip()
+
+
+def settle(study: StudyFolder, state: str, message: str) -> None:
+    """Write a last state into the study and into those of its runs that have none.
+
+    For whoever knows that no process works on it any more.
+    """
+    folders: list[StatusFolder] = [study]
+    folders += [StatusFolder(path.parent) for path in study.path.glob("*/status.json")]
+    for folder in folders:
+        if folder.status().get("state") in (*WORKING_STATES, "queued"):
+            folder.write_status(state=state, message=message)
+
+
+def settle_after(study: StudyFolder, code: int) -> None:
+    """Write down the end of a process, which left with ``code``, where it did not do so itself."""
+    asked = read_ticket(study).asked
+    if asked:
+        settle(study, "stopped", PAUSED if asked == "pause" else CANCELLED)
+    else:
+        settle(study, "failed", _reason(study, code))
+
+
+def _reason(study: StudyFolder, code: int) -> str:
+    lines = output_tail(study).splitlines()
+    if code == -signal.SIGKILL:
+        return "The training was killed, most often because memory ran out. Use a smaller recipe."
+    last = f" Its last line: {lines[-1].strip()}" if lines else ""
+    return f"The training ended before it had finished (exit code {code}).{last}"
+
+
+def _environment(mark: str, at_once: int) -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", MARK: mark}
+    # The child works in the project's folder: a relative path would mean another place there.
+    for name in _FOLDERS:
+        if environment.get(name):
+            environment[name] = str(Path(environment[name]).expanduser().absolute())
+    if at_once > 1:  # busy processes that each want every processor starve one another
+        threads = max(1, (os.cpu_count() or 1) // at_once)
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
+    return environment

@@ -1,0 +1,1 @@
+"""The Train tab: its form, what it costs, what it would train."""

@@ -1,0 +1,58 @@
+"""The pipeline of the Train tab's form, in a fold: drawn once it is open, and with every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.notice import notice
+from app.place import Place
+from app.train.form import FormValues, read_form
+from app.train.pipeline import pipeline_html
+from app.train.pipeline_facts import pipeline_of_order
+from dait.errors import UserError
+
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": 2,
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
+DRAWING = '<p class="ds-hint" role="status">Building the networks once, to measure them …</p>'
+
+
+@dataclass(frozen=True)
+class PipelineBox:
+    """The fold, the diagram in it, and whether anybody has opened it."""
+
+    fold: gr.Accordion
+    drawn: gr.HTML
+    opened: gr.State
+
+
+def pipeline_box() -> PipelineBox:
+    """Lay it out, folded."""
+    with gr.Accordion("The pipeline", open=False, elem_id="train-pipeline") as fold:
+        drawn = gr.HTML(DRAWING, apply_default_css=False)
+    return PipelineBox(fold, drawn, gr.State(False))
+
+
+def wire_pipeline_box(box: PipelineBox, place: Place, values: list[Any]) -> None:
+    """values: the form's components in the order of ``FormValues``."""
+
+    def draw(opened: object, *values: Any) -> Any:
+        return drawn(place, FormValues(*values)) if opened is True else gr.skip()
+
+    events = [component.change for component in (box.opened, *values)]
+    gr.on(events, draw, [box.opened, *values], box.drawn, **QUIET)
+    box.fold.expand(lambda: True, None, box.opened, **QUIET)
+
+
+def drawn(place: Place, values: FormValues) -> str:
+    """The diagram as HTML, or why there is none."""
+    try:
+        return pipeline_html(pipeline_of_order(read_form(place, values), place.paths))
+    except UserError as error:
+        return notice(str(error).strip(), calm=True)

@@ -1,0 +1,137 @@
+"""The pipeline of a study, read from its files, and of the form, measured from its networks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.data.sources import FIELD_GUIDE
+from app.queue.order import Order
+from app.train.network_box import USUAL_CLASSES
+from app.train.pipeline import Pipeline, Shape, roles_of
+from dait.config.arms import ARMS, Arm
+from dait.errors import UserError
+from dait.models.spec import NetworkSpec
+from dait.recipe import Recipe, parse_recipe
+from dait.runs import StudyFolder
+from dait.teachers.prompts import reads_prompts
+
+
+def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
+    """As its recipe says, with the sizes that its finished runs measured.
+
+    paths: whether to say where photographs lie on this machine, or only their folder's name.
+    Raises ``UserError`` for a damaged study.
+    """
+    told = study.description()
+    recipe = parse_recipe(told.get("recipe"), str(study.path / "study.json"))
+    arms = [arm for arm in ARMS if arm in (told.get("arms") or ())]
+    networks = {
+        role: Shape(spec.name)
+        for role in roles_of(recipe, arms)
+        if (spec := _spec(recipe, role)) is not None
+    }
+    for run in study.runs():
+        result = run.result()
+        if result is None:
+            continue
+        between = result.get("between") or {"intermediate": result.get("intermediate")}
+        for role, found in {"student": result, **between}.items():
+            if found and role in roles_of(recipe, arms):
+                networks[role] = _measured(found)
+    teacher = told.get("teacher") or {}
+    classes = len(told.get("classes") or ()) or None
+    return Pipeline(
+        recipe=recipe,
+        arms=arms,
+        networks=networks,
+        teacher=str(teacher.get("name") or recipe.teacher.name),
+        classes=classes,
+        embedding=_embedding(study),
+        reads_text=bool(teacher.get("reads_text", True)),
+        data=_called(recipe, paths),
+    )
+
+
+def pipeline_of_order(order: Order, paths: bool = True) -> Pipeline:
+    """Of what is not trained yet: every network is built once without its weights; ``paths`` as
+    for ``pipeline_of_study``.
+
+    Raises ``UserError`` for a network that cannot be built.
+    """
+    recipe = order.recipe
+    drawn = recipe.data.source == FIELD_GUIDE
+    classes = recipe.data.species if drawn else USUAL_CLASSES
+    note = (
+        ""
+        if drawn
+        else (f"Heads are counted for {USUAL_CLASSES} classes: the data has not been read yet.")
+    )
+    networks: dict[str, Shape] = {}
+    for role in roles_of(recipe, order.arms):
+        spec = _spec(recipe, role)
+        if spec is not None:
+            networks[role] = _shape(spec.model_dump_json(), classes, recipe.data.size)
+    return Pipeline(
+        recipe=recipe,
+        arms=order.arms,
+        networks=networks,
+        teacher=recipe.teacher.name,
+        classes=classes if drawn else None,
+        note=note,
+        reads_text=reads_prompts(recipe.teacher.name),
+        data=_called(recipe, paths),
+    )
+
+
+def _called(recipe: Recipe, paths: bool) -> str:
+    source = recipe.data.source
+    return source if paths else Path(source).name
+
+
+def _spec(recipe: Recipe, role: str) -> NetworkSpec | None:
+    """The network of a role in any arm."""
+    from dait.arms.catalogue import plan_of
+
+    if role in ("student", "intermediate"):
+        spec: NetworkSpec = getattr(recipe, role)
+        return spec
+    arm: Arm
+    for arm in ("kd", "takd"):
+        for stage in plan_of(arm).stages(recipe):
+            if stage.role == role:
+                return stage.network
+    return None
+
+
+# The form is drawn again with every change of it.
+@lru_cache(maxsize=100)
+def _shape(spec: str, classes: int, size: int) -> Shape:
+    from dait.models.facts import network_facts
+
+    facts = network_facts(NetworkSpec.model_validate_json(spec), classes, size)
+    return Shape(facts.name, facts.parameters, facts.map, facts.pooled_width)
+
+
+def _measured(found: dict[str, Any]) -> Shape:
+    sides = found.get("map")
+    return Shape(
+        name=str(found.get("network") or ""),
+        parameters=found.get("parameters"),
+        map=(int(sides[0]), int(sides[1]), int(sides[2])) if sides else None,
+    )
+
+
+def _embedding(study: StudyFolder) -> int | None:
+    """The width of the frozen teacher's embeddings; None where the study kept none."""
+    path = study.path / "teacher.npz"
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return int(arrays["prototypes"].shape[1])
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({error}); train the study again.") from error

@@ -1,0 +1,148 @@
+"""The named endpoints, asked as a program asks them: through ``gradio_client``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from app.api.answers import hide_paths
+from app.page import build_page
+from app.place import SPACE_LIMITS, Place
+from app.queue.jobs import Jobs
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def client(app_address: str) -> Client:
+    return Client(app_address, verbose=False)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def finished(client: Client) -> dict[str, Any]:
+    studies = client.predict(api_name="/status")
+    return next(study for study in studies if study["state"] == "finished")
+
+
+def said(client: Client, *values: Any, **named: Any) -> str:
+    """The sentence that a wrong question is answered with; it must name no path of a machine."""
+    with pytest.raises(AppError) as found:
+        client.predict(*values, **named)
+    sentence = str(found.value)
+    assert "Traceback" not in sentence and "/tmp" not in sentence and "/assets" not in sentence
+    return sentence
+
+
+def endpoint(place: Place, name: str) -> Any:
+    page = build_page(place, Jobs(place.runs))
+    return next(fn.fn for fn in page.fns.values() if fn.api_name == name)
+
+
+@pytest.mark.slow
+def test_photographs_are_predicted_and_the_unreadable_one_is_named(
+    client: Client, photo: Path
+) -> None:
+    broken = photo.with_name("words.jpg")
+    broken.write_text("words and nothing but words")
+    study = finished(client)["study"]
+    found = client.predict(
+        study=study, photos=[handle_file(photo), handle_file(broken)], api_name="/predict"
+    )
+    (image,) = found["images"]
+    assert image["image"] == "photo.png" and len(image["networks"]) >= 3
+    for network in image["networks"]:
+        shares = [answer["probability"] for answer in network["top"]]
+        assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.001
+        assert network["latency_ms"] > 0
+    (problem,) = found["problems"]
+    assert problem.startswith("words.jpg is a text file")
+
+
+@pytest.mark.slow
+def test_an_explanation_has_the_heatmap_of_the_class_that_was_asked_for(
+    client: Client, photo: Path
+) -> None:
+    study = finished(client)["study"]
+    asked = {"study": study, "photo": handle_file(photo), "api_name": "/explain"}
+    found = client.predict(**asked)
+    key = found["networks"][0]["top"][-1]["key"]
+    other = client.predict(**asked, method="layercam", target=key)
+    for network in other["networks"]:
+        assert network["target"]["key"] == key
+        heat = network["heatmap"]
+        assert network["note"] or heat is None or np.min(heat) >= 0
+        assert network["picture"].startswith("data:image/png;base64,")
+    assert any(network["heatmap"] for network in other["networks"])
+    assert "no class 'penguin'" in said(client, **asked, target="penguin")
+    assert "heatmap method" in said(client, **asked, method="guess")
+
+
+@pytest.mark.slow
+def test_the_table_is_that_of_the_page(client: Client) -> None:
+    study = finished(client)
+    rows = client.predict(study["study"], api_name="/compare")
+    assert {row["role"] for row in rows} >= set(study["arms"])
+    by_role = {row["role"]: row for row in rows}
+    assert by_role["direct"]["gain"] is None and by_role["dait"]["mcnemar_p"] is not None
+    assert "no run to open with seed 77" in said(client, study["study"], 77, api_name="/compare")
+
+
+@pytest.mark.slow
+def test_a_training_is_started_and_stopped(client: Client) -> None:
+    begun = client.predict(
+        recipe="tiny", epochs=500, arms=["independent"], seeds=1, api_name="/start"
+    )
+    assert begun["arms"] == ["independent"] and begun["state"] in ("queued", "preparing")
+    (seen,) = client.predict(begun["study"], api_name="/status")
+    assert seen["study"] == begun["study"] and not seen["shipped"]
+    assert client.predict(begun["study"], api_name="/stop")["state"] == "stopped"
+    assert "is stopped" in said(client, begun["study"], api_name="/stop")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("values", "named", "sentence"),
+    [
+        (("../../etc",), {"api_name": "/compare"}, "not the name of a run"),
+        (("demo", [1]), {"api_name": "/compare"}, "seed: give a whole number"),
+        ((7,), {"api_name": "/status"}, "Choose a study first"),
+        (("nothing",), {"api_name": "/stop"}, "not there any more"),
+        ((), {"epochs": "many", "api_name": "/start"}, "Epochs: give a whole number"),
+        ((), {"arms": "all", "api_name": "/start"}, "at least one arm"),
+        ((), {"recipe": "../x.yaml", "api_name": "/start"}, "Choose a recipe"),
+        (("demo", None), {"api_name": "/predict"}, "Choose a photograph first"),
+    ],
+)
+def test_a_wrong_question_gets_a_sentence(
+    client: Client, values: tuple[Any, ...], named: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in said(client, *values, **named)
+
+
+def test_a_space_keeps_its_limits_for_programs_too(place: Place) -> None:
+    space = replace(place, limits=SPACE_LIMITS)
+    with pytest.raises(gr.Error, match="from 1 to 5, not 50"):
+        endpoint(space, "start")(recipe="tiny", epochs=50)
+    assert Jobs(place.runs).waiting() == []
+
+
+def test_a_sentence_tells_no_path(place: Place) -> None:
+    runs = place.runs.path
+    assert hide_paths(place, f"{runs / 'a' / 'study.json'} is damaged") == "a/study.json is damaged"
+    assert hide_paths(place, "‘/home/me/x.zip’ and/or 3/4 of https://a.b/c") == (
+        "‘x.zip’ and/or 3/4 of https://a.b/c"
+    )

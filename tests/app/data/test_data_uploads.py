@@ -1,0 +1,102 @@
+"""Uploaded archives: names of ours, bounds, and nothing half-done."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.data.uploads import Uploads
+from app.place import Limits, Place
+from dait.data.archive import list_archive
+from dait.errors import UserError
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> Path:
+    """A file as the server has received it."""
+    path = tmp_path / "received"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("called", "kept"),
+    [
+        ("birds.zip", "birds.zip"),
+        ("My birds, at home (2).ZIP", "My-birds-at-home-2.zip"),
+        ("../../etc/passwd.tar.gz", "passwd.tar.gz"),
+        (".zip", "photographs.zip"),
+        ("…/鳥.tgz", "photographs.tgz"),
+        ("x" * 300 + ".tar", "x" * 60 + ".tar"),
+    ],
+)
+def test_names_are_ours(empty_place: Place, sent: Path, called: str, kept: str) -> None:
+    uploads = Uploads(empty_place)
+    assert uploads.keep(sent, called) == kept
+    assert uploads.names() == [kept]
+    assert uploads.path(kept).read_bytes() == b"0123456789"
+    assert uploads.path(kept).parent == empty_place.runs.path / "data"
+
+
+def test_one_name_is_never_given_twice(empty_place: Place, sent: Path) -> None:
+    uploads = Uploads(empty_place)
+    names = {uploads.keep(sent, called) for called in ("a.zip", "a.zip", "A.ZIP", "a.tar")}
+    assert names == {"a.zip", "a-2.zip", "A-3.zip", "a.tar"}
+
+
+def test_bounds_are_said_and_leave_nothing(empty_place: Place, sent: Path) -> None:
+    small = Uploads(replace(empty_place, limits=Limits(archive_bytes=9)))
+    with pytest.raises(UserError, match=r"at most 0\.0 MiB"):
+        small.keep(sent, "a.zip")
+    few = Uploads(replace(empty_place, limits=Limits(archives=1)))
+    with pytest.raises(UserError, match="is no archive"):
+        few.keep(sent, "a.jpg")
+    assert few.names() == [] and not list(few.folder.glob("*"))
+    few.keep(sent, "a.zip")
+    with pytest.raises(UserError, match="Delete one"):
+        few.keep(sent, "b.zip")
+    assert [file.name for file in few.folder.iterdir()] == ["a.zip"]
+
+
+def test_only_what_was_uploaded_can_be_named_or_deleted(empty_place: Place, sent: Path) -> None:
+    uploads = Uploads(empty_place)
+    uploads.keep(sent, "a.zip")
+    outside = empty_place.runs.path / "other.zip"
+    outside.write_bytes(b"mine")
+    for name in ("../other.zip", str(outside), "b.zip", None, 3):
+        with pytest.raises(UserError, match="not there any more"):
+            uploads.delete(name)
+    assert outside.exists()
+    uploads.delete("a.zip")
+    assert uploads.names() == []
+
+
+def test_what_was_unpacked_goes_with_the_upload(
+    empty_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as pack:
+        for number in range(8):
+            picture = io.BytesIO()
+            Image.new("RGB", (20, 20), (number * 30, 0, 0)).save(picture, "PNG")
+            pack.writestr(f"{'ab'[number % 2]}/{number}.png", picture.getvalue())
+    uploads = Uploads(empty_place)
+    names = [uploads.keep(archive, "photos.zip"), uploads.keep(archive, "again.zip")]
+    list_archive(uploads.path(names[0]))
+    unpacked = tmp_path / "cache" / "archives"
+    assert len(list(unpacked.glob("*/*/*.png"))) == 8
+    uploads.delete(names[0])
+    assert len(list(unpacked.glob("*/*/*.png"))) == 8  # the other upload's too
+    uploads.delete(names[1])
+    assert not list(unpacked.glob("*/*"))
+
+
+def test_uploads_are_no_studies(empty_place: Place, sent: Path) -> None:
+    Uploads(empty_place).keep(sent, "a.zip")
+    assert empty_place.runs.studies() == []

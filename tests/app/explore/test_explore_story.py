@@ -1,0 +1,136 @@
+"""The Explore tab as a visitor lives it: a sentence is typed, and images come."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import OpenPage, served, watched_tabs
+
+from app.explore.views import BIRD_EXAMPLES, MATCHES
+from dait.runs import StudyFolder
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+TO_LOAD = 120_000  # milliseconds
+PHONE = {"width": 390, "height": 844}
+IMAGES = "#matches .ds-matches img"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Iterator[str]:
+    """The app where the newest study is a tiny one: what comes along is never asked."""
+    runs = tmp_path_factory.mktemp("explored") / "runs"
+    shutil.copytree(tiny_study, runs / "tiny-20260101-120000-0a1b2c3d")
+    silent = runs / "silent-20250101-120000-0a1b2c3d"
+    shutil.copytree(tiny_study, silent)
+    study = StudyFolder(silent)
+    study.write_status(started=1.0)  # the older of the two
+    described = study.description()
+    described["recipe"]["title"] = "Silent"
+    described["teacher"] |= {"name": "imagenet-lite0", "reads_text": False}
+    study.write_description(described)
+    with served(runs) as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser: Any, address: str) -> Iterator[OpenPage]:
+    """Open the page in a tab; in the end no tab may have logged an error or asked elsewhere."""
+    with watched_tabs(browser, address) as open_tab:
+        yield open_tab
+
+
+def explore(page: Any) -> None:
+    """Open the tab and wait until the first example is answered."""
+    page.get_by_role("tab", name="Explore").click()
+    page.wait_for_selector(IMAGES, timeout=TO_LOAD)
+
+
+def wait_for_answer(page: Any, query: str) -> None:
+    page.locator("#matches p", has_text=f"“{query}”").wait_for(timeout=TO_LOAD)
+
+
+def test_the_first_example_is_answered_without_asking(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    assert page.locator("#query textarea, #query input").input_value() == BIRD_EXAMPLES[0]
+    wait_for_answer(page, BIRD_EXAMPLES[0])
+    assert page.locator(IMAGES).count() == MATCHES
+    assert all(image.get_attribute("alt") for image in page.locator(IMAGES).all())
+    assert page.locator("#teacher-figures dd").count() == 2
+
+
+def test_a_typed_query_and_an_example_find_images(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    box = page.locator("#query textarea, #query input")
+    box.fill("a bird with a yellow belly in the snow")
+    box.press("Enter")
+    wait_for_answer(page, "a bird with a yellow belly in the snow")
+    assert page.locator(IMAGES).count() == MATCHES
+    page.locator("#chips button").nth(1).press("Enter")
+    wait_for_answer(page, BIRD_EXAMPLES[1])
+    assert box.input_value() == BIRD_EXAMPLES[1]
+
+
+def test_a_query_that_will_not_do_is_said_and_what_was_found_stays(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    box = page.locator("#query textarea, #query input")
+    for text, says in (("", "nothing to look for"), ("x" * 10_000, "10,000 characters")):
+        box.fill(text)
+        page.locator("#search").click()
+        page.locator("#query-notice", has_text=says).wait_for(timeout=TO_LOAD)
+        assert page.locator(IMAGES).count() == MATCHES
+    box.fill("a duck")
+    box.press("Enter")
+    wait_for_answer(page, "a duck")
+    page.locator("#query-notice .ds-notice").wait_for(state="detached")
+
+
+def test_a_match_is_shown_under_every_network(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    for number in (2, 0):  # once while the Compare tab may still be loading, once when it is full
+        match = page.locator("#matches button").nth(number)
+        name = f"Test image {match.get_attribute('data-index')}"
+        match.press("Enter")
+        page.wait_for_selector('#tabs button[aria-selected="true"]:has-text("Compare")')
+        page.locator("#row p", has_text=f"{name}.").wait_for(timeout=TO_LOAD)
+        pressed = page.locator('#gallery button[aria-pressed="true"]')
+        pressed.and_(page.locator(f'[aria-label^="{name}:"]')).wait_for(timeout=TO_LOAD)
+        assert page.locator("#row .ds-cell").count() >= 3
+        explore(page)
+
+
+def test_a_match_of_another_study_brings_its_study(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#study input").click()
+    page.get_by_role("option", name="Silent").click()
+    page.locator("#row .ds-cell").first.wait_for(timeout=TO_LOAD)
+    explore(page)
+    match = page.locator("#matches button").nth(1)
+    name = f"Test image {match.get_attribute('data-index')}."
+    match.click()
+    page.locator("#row p", has_text=name).wait_for(timeout=TO_LOAD)
+    assert "Silent" not in page.locator("#study input").input_value()
+
+
+def test_a_teacher_that_reads_nothing_says_why(open_page: OpenPage) -> None:
+    page = open_page()
+    explore(page)
+    page.locator("#explore-study input").click()
+    page.get_by_role("option", name="Silent").click()
+    page.locator("#explore-notice", has_text="imagenet-lite0 sees images only").wait_for()
+    page.wait_for_selector(IMAGES, state="detached")
+    assert page.locator("#search").is_disabled()
+
+
+def test_a_phone_needs_no_sideways_scrolling(open_page: OpenPage) -> None:
+    page = open_page("?__theme=dark", viewport=PHONE)
+    explore(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

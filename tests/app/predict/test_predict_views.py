@@ -1,0 +1,116 @@
+"""What the Predict tab says of photographs."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.compare.comparisons import Comparisons
+from app.place import Place
+from app.predict.html import batch_html, photo_html
+from app.predict.views import MOST_PHOTOS, PredictViews
+from app.studies import finished_studies
+from dait.errors import UserError
+
+NETWORKS = 5
+
+
+@pytest.fixture
+def views(place: Place) -> PredictViews:
+    return PredictViews(Comparisons(place))
+
+
+@pytest.fixture
+def study_id(place: Place) -> str:
+    return finished_studies(place)[0].id
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    return drawn(tmp_path / "mine.png")
+
+
+def drawn(path: Path, seed: int = 0) -> str:
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+def test_one_photograph_gets_a_card_from_every_network(
+    views: PredictViews, study_id: str, photo: str
+) -> None:
+    page = photo_html(views.one(study_id, photo))
+    assert page.count("<figure") == page.count("Latency ") - 1 == NETWORKS
+    assert page.count("<li") == NETWORKS * 4  # there are four classes
+    assert page.count('class="heat"') + page.count("map was empty") == NETWORKS
+
+
+def test_several_photographs_get_a_table_and_a_file(
+    views: PredictViews, study_id: str, photo: str, tmp_path: Path
+) -> None:
+    formula = drawn(tmp_path / "=1+1.png", seed=1)
+    steps: list[tuple[int, int]] = []
+    found = views.many(study_id, [photo, formula], lambda done, total: steps.append((done, total)))
+    assert steps == [(0, 2), (1, 2), (2, 2)]
+    page = batch_html(found)
+    assert page.count('<th scope="row">') == 2
+    address = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    assert address is not None
+    lines = list(csv.DictReader(io.StringIO(base64.b64decode(address[1]).decode())))
+    assert len(lines) == 2 * NETWORKS * 4
+    assert {line["image"] for line in lines} == {"mine.png", "'=1+1.png"}
+    top = found.images[0]["networks"][0]["top"][0]
+    assert lines[0]["class"] == top["key"]
+    assert float(lines[0]["probability"]) == pytest.approx(top["probability"], abs=1e-6)
+
+
+def test_a_file_that_is_no_photograph_does_not_stop_the_others(
+    views: PredictViews, study_id: str, photo: str, tmp_path: Path
+) -> None:
+    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "words.jpg").write_text("words and nothing but words")
+    (tmp_path / "torn.png").write_bytes(Path(photo).read_bytes()[:300])
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
+    bad = [str(tmp_path / name) for name in ("drawing.svg", "words.jpg", "torn.png", "huge.png")]
+    found = views.many(study_id, [*bad, photo])
+    assert [image["image"] for image in found.images] == ["mine.png"]
+    for sentence, name, says in zip(
+        found.problems,
+        ("drawing.svg", "words.jpg", "torn.png", "huge.png"),
+        ("SVG", "text file", "damaged", "60.0 million pixels"),
+        strict=True,
+    ):
+        assert sentence.startswith(f"{name} ") and says in sentence
+    with pytest.raises(UserError, match=r"SVG drawing.*\n.*text file"):
+        views.many(study_id, bad)
+    with pytest.raises(UserError, match=r"^words\.jpg is a text file"):
+        views.one(study_id, bad[1])
+
+
+@pytest.mark.parametrize("files", [None, [], "", [7], [None]])
+def test_no_photograph_is_said(views: PredictViews, study_id: str, files: object) -> None:
+    with pytest.raises(UserError, match="Choose a photograph first"):
+        views.many(study_id, files)
+
+
+def test_too_many_photographs_are_refused(views: PredictViews, study_id: str, photo: str) -> None:
+    with pytest.raises(UserError, match=f"{MOST_PHOTOS + 1} photographs"):
+        views.many(study_id, [photo] * (MOST_PHOTOS + 1))
+
+
+def test_a_network_that_is_gone_is_named_and_the_others_answer(
+    views: PredictViews, place: Place, study_id: str, photo: str
+) -> None:
+    (place.runs.path / study_id / "dait-s0" / "student.safetensors").unlink()
+    found = views.many(study_id, [photo])
+    assert len(found.images[0]["networks"]) == NETWORKS - 1
+    (sentence,) = found.left_out
+    assert sentence.startswith("Without DAIT: ")
+    assert batch_html(found).count("<td") == NETWORKS - 1

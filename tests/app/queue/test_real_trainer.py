@@ -1,0 +1,61 @@
+"""The real trainer, as the queue starts it: to its end, and ended while it prepares."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from trainers import wait_for
+
+from app.queue.jobs import Jobs
+from app.queue.order import Order
+from app.queue.ticket import process_of, state_of
+from app.queue.trainer import output_tail
+from dait.recipe import Recipe, load_recipe
+from dait.runs import RunsRoot, StudyFolder
+
+pytestmark = pytest.mark.slow
+
+MOST_SECONDS = 5.0
+"""A cancelled training is gone after so long, whatever it was about."""
+
+
+def test_the_real_command_trains_a_study(tmp_path: Path, tiny_study: Path) -> None:
+    teacher = StudyFolder(tiny_study).description()["recipe"]["teacher"]["name"]
+    network = {"name": "resnet10t", "options": {"channels": [8, 8, 8, 8], "stem_width": 8}}
+    recipe = Recipe.model_validate(
+        {
+            "name": "small",
+            "data": {"size": 32, "species": 3, "train_per_class": 4, "val_per_class": 2}
+            | {"test_per_class": 3},
+            "teacher": {"name": teacher},
+            "student": network,
+            "intermediate": network,
+            "train": {"epochs": 1, "batch_size": 4},
+        }
+    )
+    jobs = Jobs(RunsRoot(tmp_path))
+    study = StudyFolder(tmp_path / jobs.start(Order(recipe, ("independent",), (3,))))
+    wait_for(lambda: process_of(study) is None, seconds=250)
+    assert state_of(study) == "finished", output_tail(study)
+    result = study.run("independent", 3).result()
+    assert result is not None and 0 <= result["top1"] <= 1
+
+
+def test_cancelled_while_it_draws_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))  # so that there is much to draw
+    jobs = Jobs(RunsRoot(tmp_path / "runs"))
+    study = StudyFolder(jobs.runs.resolve(jobs.start(Order(load_recipe("demo"), ("dait",), (0,)))))
+    wait_for(lambda: "rawing" in study.status().get("message", ""), seconds=200)
+    process = process_of(study)
+    assert process is not None and study.state() == "preparing"
+    members = [psutil.Process(process[0]), *psutil.Process(process[0]).children(recursive=True)]
+    began = time.monotonic()
+    jobs.cancel(study.path.name)
+    assert time.monotonic() - began < MOST_SECONDS
+    assert not any(member.is_running() and member.status() != "zombie" for member in members)
+    assert state_of(study) == "stopped"

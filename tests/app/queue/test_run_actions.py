@@ -1,0 +1,93 @@
+"""What may be done with a study: in every state, by the user of the machine and by a stranger."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from app.place import SPACE_LIMITS, Place
+from app.queue.actions import allowed, require
+from app.queue.ticket import write_ticket
+from app.studies import Entry, entry_of
+from dait.errors import UserError
+from dait.recipe import load_recipe
+from dait.runs import StudyFolder
+
+KEPT = {"again", "rename", "delete"}
+
+
+def entry(state: str, **more: object) -> Entry:
+    return replace(Entry("tiny-1", "Tiny", state, shipped=False), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("study", "actions", "for_strangers"),
+    [
+        (entry("queued", waiting_since=1.0), {"cancel", "again", "rename"}, {"again"}),
+        (entry("queued", at_work=True), {"cancel", "again", "rename"}, {"cancel", "again"}),
+        (
+            entry("training", at_work=True),
+            {"pause", "cancel", "again", "rename"},
+            {"pause", "cancel", "again"},
+        ),
+        (
+            entry("preparing", at_work=True, asked="pause"),
+            {"cancel", "again", "rename"},
+            {"cancel", "again"},
+        ),
+        (entry("training"), {"again", "rename"}, {"again"}),  # by a process of another machine
+        (entry("paused"), KEPT | {"resume", "retry"}, {"again", "resume", "retry"}),
+        (entry("lost"), KEPT | {"resume", "retry"}, {"again", "resume", "retry"}),
+        (entry("finished"), KEPT | {"compare"}, {"again", "compare"}),
+        (entry("damaged"), {"delete"}, set()),
+    ],
+)
+def test_only_what_applies(
+    empty_place: Place, study: Entry, actions: set[str], for_strangers: set[str]
+) -> None:
+    assert allowed(empty_place, study) == actions
+    assert allowed(replace(empty_place, limits=SPACE_LIMITS), study) == for_strangers
+
+
+def stopped(place: Place, epochs: int) -> StudyFolder:
+    study = StudyFolder(place.runs.path / "tiny-20260101-120000-00000001")
+    study.write_status(state="stopped", arms=["dait"], seeds=[0])
+    recipe = load_recipe("tiny").changed({"train.epochs": epochs})
+    (study.path / "recipe.yaml").write_text(recipe.to_yaml())
+    return study
+
+
+def test_a_press_is_checked_as_a_button_is(empty_place: Place) -> None:
+    study = stopped(empty_place, 2)
+    assert require(empty_place, study.path.name, "resume").path == study.path
+    with pytest.raises(UserError, match="is stopped: Pause is not for it"):
+        require(empty_place, study.path.name, "pause")
+    write_ticket(study, asked="pause")
+    with pytest.raises(UserError, match="is paused"):
+        require(empty_place, study.path.name, "compare")
+    with pytest.raises(UserError, match="not there any more"):
+        require(empty_place, "tiny-20260101-120000-99999999", "resume")
+    for name in ("../outside", "/etc", "", None, ["a"]):
+        with pytest.raises(UserError):
+            require(empty_place, name, "delete")
+
+
+def test_a_stranger_resumes_no_more_than_may_be_started(empty_place: Place) -> None:
+    study = stopped(empty_place, SPACE_LIMITS.epochs + 1)
+    space = replace(empty_place, limits=SPACE_LIMITS)
+    for action in ("resume", "retry"):
+        require(empty_place, study.path.name, action)  # type: ignore[arg-type]
+        with pytest.raises(UserError, match="Duplicate this Space"):
+            require(space, study.path.name, action)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Delete is not for it here"):
+        require(space, study.path.name, "delete")
+
+
+def test_what_was_asked_of_another_process_is_over(empty_place: Place) -> None:
+    study = stopped(empty_place, 2)
+    write_ticket(study, asked="pause", pid=1)
+    study.write_status(state="training", pid=os.getpid(), started=time.time())
+    assert allowed(empty_place, entry_of(study, shipped=False)) >= {"pause", "cancel"}

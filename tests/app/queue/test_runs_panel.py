@@ -1,0 +1,118 @@
+"""What a look at the trainings sends to a page, and what a press answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.place import SPACE_LIMITS, Place
+from app.queue import runs_panel
+from app.queue.jobs import Jobs
+from app.queue.runs_panel import RunsPanel, Visitor
+from dait.runs import StudyFolder
+
+WIDTH = 1280
+
+
+def panel_of(place: Place) -> RunsPanel:
+    panel = RunsPanel(place, Jobs(place.runs))
+    with gr.Blocks():
+        panel.lay_out_card()
+        panel.lay_out_list()
+    return panel
+
+
+@pytest.fixture
+def panel(place: Place) -> RunsPanel:
+    return panel_of(place)
+
+
+def enabled(found: dict[Any, Any], panel: RunsPanel) -> set[str]:
+    return {str(a) for a, b in panel.buttons.items() if b in found and found[b]["interactive"]}
+
+
+def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, place: Place) -> None:
+    visitor, study = Visitor(), place.runs.studies()[0]
+    first = panel.look(visitor, WIDTH)
+    assert first[panel.shown] == study.path.name
+    assert "Finished" in first[panel.card] and study.path.name in first[panel.list]
+    assert enabled(first, panel) == {"compare", "again", "rename", "delete"}
+    assert panel.look(visitor, WIDTH) == {panel.shown: study.path.name}
+    study.log("a line more")
+    assert set(panel.look(visitor, WIDTH)) == {panel.shown, panel.log}
+    assert panel.card in panel.arrive(visitor, WIDTH)
+
+
+def test_a_look_that_another_one_overtakes_looks_again(
+    panel: RunsPanel, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor, study = Visitor(), place.runs.studies()[0]
+    panel.look(visitor, WIDTH)
+    real, between = runs_panel.own_studies, []
+
+    def slow(where: Place) -> Any:
+        found = real(where)
+        if not between:
+            between.append(True)
+            between.append(panel.rename("another name", study.path.name, visitor, WIDTH))
+        return found
+
+    monkeypatch.setattr(runs_panel, "own_studies", slow)
+    overtaken = panel.look(visitor, WIDTH)
+    assert "another name" in between[1][panel.card]
+    assert overtaken == {panel.shown: study.path.name}  # and not the old name
+
+
+def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, place: Place) -> None:
+    run = place.runs.studies()[0].runs()[0]
+    (run.path / "metrics.jsonl").write_text("{\n")
+    found = panel.look(Visitor(), WIDTH)
+    assert "metrics.jsonl is damaged" in found[panel.card]
+    assert found[panel.curves]["visible"] is False
+
+
+def test_deleted_and_undone(panel: RunsPanel, place: Place) -> None:
+    visitor, name = Visitor(), place.runs.studies()[0].path.name
+    found = panel.press("delete", name, visitor, WIDTH)
+    assert "can be brought back" in found[panel.notice] and found[panel.shown] == ""
+    assert found[panel.undo]["visible"] and "Studies that you train" in found[panel.list]
+    again = panel.press("delete", name, visitor, WIDTH)
+    assert "not there any more" in again[panel.notice]
+    back = panel.bring_back(visitor, WIDTH)
+    assert back[panel.shown] == name and not back[panel.undo]["visible"]
+
+
+def test_a_stranger_neither_deletes_nor_brings_back(panel: RunsPanel, place: Place) -> None:
+    name = place.runs.studies()[0].path.name
+    space = panel_of(replace(place, limits=SPACE_LIMITS))
+    assert enabled(space.look(Visitor(), WIDTH), space) == {"compare", "again"}
+    assert "not for it here" in space.press("delete", name, Visitor(), WIDTH)[space.notice]
+    assert "not for it here" in space.rename("mine", name, Visitor(), WIDTH)[space.notice]
+    panel.press("delete", name, Visitor(), WIDTH)
+    found = space.bring_back(Visitor(), WIDTH)
+    assert "Duplicate this Space" in found[space.notice] and not found[space.undo]["visible"]
+    assert not place.runs.studies()
+
+
+def test_older_ones_are_shown_on_request(
+    panel: RunsPanel, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        older = StudyFolder(place.runs.path / f"older-{number}")
+        older.write_status(state="stopped", started=1.0)
+    monkeypatch.setattr(runs_panel, "ROWS", 2)
+    visitor = Visitor()
+    first = panel.look(visitor, WIDTH)
+    assert first[panel.more]["visible"] and "older-0" not in first[panel.list]
+    more = panel.see_more(visitor, WIDTH)
+    assert not more[panel.more]["visible"] and "older-0" in more[panel.list]
+
+
+def test_no_studies_no_buttons(empty_place: Place) -> None:
+    panel = panel_of(empty_place)
+    found = panel.look(Visitor(), WIDTH)
+    assert "Nothing has been trained here yet" in found[panel.card]
+    assert enabled(found, panel) == set() and found[panel.shown] == ""
