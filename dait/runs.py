@@ -319,18 +319,6 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
-def runs_in(path: Path) -> list[RunFolder]:
-    """The runs of a study's folder, or the run whose folder this is. Raises ``UserError``."""
-    if (path / "study.json").exists():
-        return StudyFolder(path).runs()
-    if (path / "config.yaml").exists():
-        return [RunFolder(path)]
-    raise UserError(
-        f"{path} holds neither a study (study.json) nor a run (config.yaml). Name the folder of "
-        "one."
-    )
-
-
 def _born(study: StudyFolder) -> float:
     """When a study began, in Unix seconds; its folder's time if it does not say."""
     try:

@@ -16,7 +16,8 @@ from dait.config.arms import ARMS
 from dait.events import Emit, Note
 from dait.files import write_atomically
 from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, runs_in, to_json
+from dait.runs import RunFolder, to_json
+from dait.study.plan import runs_in
 
 
 def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
 from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder, runs_in
+from dait.runs import RunFolder, StudyFolder
 
 Resume = bool | Literal["auto"] | Path
 """True: go on with the study that is there; ``auto``: if there is one, else begin it; a path: go on
@@ -115,6 +115,18 @@ def read_plan(folder: StudyFolder) -> StudyPlan:
         raise UserError(f"{folder.path / 'study.json'} lists no runs: start the study again.")
     earlier = tuple(Path(path) for path in study.get("reuse", ()))
     return StudyPlan(folder, recipe, runs, resumed=True, reuse=earlier)
+
+
+def runs_in(path: Path) -> list[RunFolder]:
+    """The runs of a study's folder, or the run whose folder this is. Raises ``UserError``."""
+    if (path / "study.json").exists():
+        return StudyFolder(path).runs()
+    if (path / "config.yaml").exists():
+        return [RunFolder(path)]
+    raise UserError(
+        f"{path} holds neither a study (study.json) nor a run (config.yaml). Name the folder of "
+        "one."
+    )
 
 
 def find_run(path: Path) -> tuple[StudyPlan, int]:
