@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -146,3 +147,25 @@ def test_a_sentence_tells_no_path(place: Place) -> None:
     assert hide_paths(place, "‘/home/me/x.zip’ and/or 3/4 of https://a.b/c") == (
         "‘x.zip’ and/or 3/4 of https://a.b/c"
     )
+
+
+@pytest.mark.slow
+def test_a_request_without_the_client_gets_no_file_of_the_machine(
+    client: Client, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (40, 40), (12, 200, 34)).save(secret)
+    study, address = finished(client)["study"], client.src.rstrip("/")
+    for path in (secret, Path(__file__).parents[3] / "requirements.txt", Path("/etc/passwd")):
+        for told in ({"path": str(path)}, {"path": "photo.png", "url": f"file://{path}"}):
+            photo = {**told, "meta": {"_type": "gradio.FileData"}}
+            answer = call_raw(f"{address}/gradio_api/call/predict", [study, [photo]])
+            assert "event: error" in answer and "event: complete" not in answer
+            assert str(path) not in answer and "root:" not in answer
+
+
+def call_raw(address: str, data: list[Any]) -> str:
+    """What the server streams for a call that was posted by hand."""
+    with httpx.Client(timeout=120) as http:
+        event = http.post(address, json={"data": data}).raise_for_status().json()["event_id"]
+        return http.get(f"{address}/{event}").text
