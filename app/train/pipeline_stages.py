@@ -45,6 +45,7 @@ def _direct(recipe: Recipe) -> tuple[StageView, ...]:
     matched = {
         "image embeddings, cosine": config.feature_weight,
         _soft("zero-shot logits", config.temperature): config.logit_weight,
+        _soft("answers by the class texts", config.temperature): config.text_weight,
     }
     weight = config.classification_weight
     return (_stage(recipe, VLM, STUDENT, recipe.train.epochs, weight, matched),)

@@ -29,16 +29,22 @@ SUMMARIES: Mapping[Arm, str] = {
 
 
 class DirectConfig(Section):
-    """Direct distillation: CE + λ_f (1 − cos) + λ_k τ² KL to the zero-shot logits."""
+    """Direct distillation: CE + λ_f (1 − cos) + (λ_k + λ_t) τ² KL to the zero-shot logits.
+
+    λ_k teaches them to the student's own head, λ_t to its place among the class texts.
+    """
 
     classification_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the labels")
     feature_weight: float = Field(2.0, ge=0, le=1000, description="λ_f, pooled cosine")
     logit_weight: float = Field(1.0, ge=0, le=1000, description="λ_k, zero-shot logits")
+    text_weight: float = Field(
+        0.0, ge=0, le=1000, description="λ_t, zero-shot logits to the place among the class texts"
+    )
     temperature: float = Field(2.0, gt=0, le=100, description="τ of the logits")
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> DirectConfig:
-        _need(self, "classification_weight", "feature_weight", "logit_weight")
+        _need(self, "classification_weight", "feature_weight", "logit_weight", "text_weight")
         return self
 
 

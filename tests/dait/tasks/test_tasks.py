@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_parts import SCALE, batch, network, prototypes
+from tiny_parts import SCALE, array, batch, cross_entropy, divergence, network, prototypes, unit
 from torch import nn
 
 from dait.config.arms import DaitConfig, DirectConfig
@@ -70,6 +70,19 @@ def test_direct_is_its_weighted_sum() -> None:
     for name, part in expected.items():
         torch.testing.assert_close(output.parts[name], part)
     torch.testing.assert_close(output.logits, seen.logits)
+
+
+def test_direct_through_the_class_texts_is_its_weighted_sum() -> None:
+    task = direct(feature_weight=0, logit_weight=0, text_weight=0.5, temperature=3)
+    data = batch()
+    output, seen = task(data), task.network(data.images)
+    projected = unit(array(task.projections["student_to_vlm"](seen.pooled)))
+    texts = array(prototypes())
+    taught, place = SCALE * array(data.vlm) @ texts.T, SCALE * projected @ texts.T
+    expected = cross_entropy(array(seen.logits), data.labels) + 0.5 * divergence(taught, place, 3)
+    assert float(output.loss.detach()) == pytest.approx(expected, rel=1e-5)
+    assert output.parts.keys() == {"classification", "texts"}
+    torch.testing.assert_close(output.logits, seen.logits)  # those of the head, which is exported
 
 
 def test_stage_1_is_its_weighted_sum() -> None:
@@ -155,14 +168,17 @@ def test_a_teacher_without_labels_is_trained_in_all_but_its_head_and_says_so() -
     assert adapt().notes == ()
 
 
-@pytest.mark.parametrize("weight", ["classification", "feature", "logit"])
+@pytest.mark.parametrize("weight", ["classification", "feature", "logit", "text"])
 def test_parts_that_weigh_nothing_are_not_computed_in_direct(weight: str) -> None:
     names = {"classification": "classification", "feature": "feature", "logit": "logits"}
+    names["text"] = "texts"
     none = {f"{name}_weight": 0 for name in names}
     alone = direct(**{**none, f"{weight}_weight": 1})
     assert alone(batch()).parts.keys() == {names[weight]}
     assert alone.needs_vlm is (weight != "classification")
-    assert set(alone.projections) == ({"student_to_vlm"} if weight == "feature" else set())
+    assert set(alone.projections) == (
+        {"student_to_vlm"} if weight in ("feature", "text") else set()
+    )
 
 
 @pytest.mark.parametrize("make", [independent, direct, adapt, distil])
