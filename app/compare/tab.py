@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -252,12 +253,21 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
     arrived = opened.then(arrive, [*here, parts.arrival, box.picked], settled, **HIDDEN)
     of_seed = parts.seed.input(overview, here, head, **QUIET)
     folds = of_seed.then(folded, here, parts.linked.settled, **HIDDEN)
+    _wire_gallery(parts, views, linked, (arrived, folds))
+    _wire_space(parts, views)
 
+
+def _wire_gallery(
+    parts: _Parts, views: CompareViews, linked: LinkedViews, settled: Iterable[Any]
+) -> None:
+    """What fills the gallery and the rows: a study or seed that has settled, turns, pickers."""
+    box, filters = parts.box, parts.box.filters
+    here = [parts.study, parts.seed]
     fill = gallery_handler(views, linked)
     wanted = [*here, box.picked, *filters.chosen]
     found = [box.notice, filters.told, box.gallery]
     rows = [rows_handler(views), [*here, box.picked, *box.asked], box.shown]
-    for event in (arrived, folds):
+    for event in settled:
         shown = event.then(fill, wanted, found, **QUIET).then(*rows, **QUIET)
         late = [box.layer, filters.part]
         remember(box, shown).then(late_choices(views, linked), here, late, **HIDDEN)
@@ -266,7 +276,6 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
         remember(box, picker.input(fill, wanted, found, **QUIET))
     pressed = filters.presets.click(preset_handler(linked), here, filters.chosen, **QUIET)
     remember(box, pressed.then(fill, wanted, found, **QUIET))
-    _wire_space(parts, views)
 
 
 def _wire_space(parts: _Parts, views: CompareViews) -> None:

@@ -151,6 +151,27 @@ def build_train_tab(
     return tab
 
 
+def _amounts(place: Place, first: Recipe) -> tuple[gr.Number, gr.Number]:
+    """How many epochs, how many seeds."""
+    with gr.Row():
+        epochs = gr.Number(
+            _epochs(place, first),
+            label="Epochs",
+            precision=0,
+            min_width=100,
+            info="Passes over the images",
+            elem_id="epochs",
+        )
+        seeds = gr.Number(
+            1,
+            label="Seeds",
+            precision=0,
+            min_width=100,
+            info=f"Repetitions, 1 to {place.limits.seeds}",
+        )
+    return epochs, seeds
+
+
 def _layout_form(place: Place) -> _Form:
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
@@ -185,23 +206,7 @@ def _layout_form(place: Place) -> _Form:
         label="Arms",
         elem_id="arms",
     )
-    limits = place.limits
-    with gr.Row():
-        epochs = gr.Number(
-            _epochs(place, first),
-            label="Epochs",
-            precision=0,
-            min_width=100,
-            info="Passes over the images",
-            elem_id="epochs",
-        )
-        seeds = gr.Number(
-            1,
-            label="Seeds",
-            precision=0,
-            min_width=100,
-            info=f"Repetitions, 1 to {limits.seeds}",
-        )
+    epochs, seeds = _amounts(place, first)
     with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
         networks = network_box(place, fold)
         first_seed = gr.Number(0, label="First seed", precision=0)

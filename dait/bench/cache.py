@@ -53,6 +53,9 @@ class _Parts:
     steps: int
 
 
+CLOCKS = ("wall", "processor")
+
+
 def measure_cache(
     teacher_name: str = "fieldguide-clip",
     *,
@@ -76,30 +79,26 @@ def measure_cache(
     parts = _parts(teacher_name, batch, steps)
     rounds = [_round(parts) for _ in range(repeats)]
     build, cached, live, distil = (_fastest(times) for times in zip(*rounds, strict=True))
-    whole = {
-        clock: (
-            images * epochs * (getattr(live, clock) + getattr(distil, clock)),
-            images
-            * (
-                views * getattr(build, clock)
-                + epochs * (getattr(cached, clock) + getattr(distil, clock))
-            ),
-        )
-        for clock in ("wall", "processor")
+    asked = {
+        clock: images * epochs * (getattr(live, clock) + getattr(distil, clock)) for clock in CLOCKS
+    }
+    kept = {
+        clock: images * views * getattr(build, clock)
+        + images * epochs * (getattr(cached, clock) + getattr(distil, clock))
+        for clock in CLOCKS
     }
     macs = _macs(parts)
     always = macs["stage1"] + macs["stage2"]
     limit = epochs * (macs["teacher"] + always) / (views * macs["teacher"] + epochs * always)
-    seconds_live, seconds_cached = whole["wall"]
-    by_processor = whole["processor"][0] / whole["processor"][1]
+    by_wall, by_processor = (asked[clock] / kept[clock] for clock in CLOCKS)
     return {
-        "speedup": seconds_live / seconds_cached,
+        "speedup": by_wall,
         "bytes": views * images * parts.teacher.dim * 2,
-        "seconds_cached": seconds_cached,
-        "seconds_live": seconds_live,
+        "seconds_cached": kept["wall"],
+        "seconds_live": asked["wall"],
         "speedup_cpu": by_processor,
         "limit": limit,
-        "fraction_of_limit": seconds_live / seconds_cached / limit,
+        "fraction_of_limit": by_wall / limit,
         "fraction_of_limit_cpu": by_processor / limit,
         "measured_steps": steps * repeats,
         "teacher": teacher_name,

@@ -169,10 +169,9 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
         if step % recipe.evaluate_every == 0 and step > first:
             _evaluate(model, architecture, tokenizer, recipe, out, step, running, started, emit)
             _save(checkpoint, model, optimizer, recipe, step)
+        rate = learning_rate(step, recipe.steps, recipe.warmup_steps, recipe.learning_rate)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step, recipe.steps, recipe.warmup_steps, recipe.learning_rate
-            )
+            group["lr"] = rate
         pixels = (images - mean) / std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         loss = _contrast(model, pixels, tokenizer(sentences), loss_of, recipe.bf16)

@@ -73,24 +73,9 @@ def train_stage(
 
     with resume.whole_steps():
         while not loop.done:
-            mark = time.monotonic()
             task.train()
             task.begin_epoch(loop.epoch, stage.epochs)
-            with (
-                closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest,
-                enough_memory(config),
-            ):
-                for batch in resume.each(rest):
-                    rate = learning_rate(loop.step, batches.per_epoch, steps, config)
-                    values = state.step(batch, batches.images, rate, loop.step + 1)
-                    now = time.monotonic()
-                    loop.count(values, batches.images, rate, now - mark)
-                    mark = now
-                    if state.average:
-                        state.average.update(loop.step)
-                    emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
-                    resume.after_step()
-
+            mark = _steps(state, batches, resume, emit)
             average_statistics(share, task)
             last = loop.epoch + 1 == stage.epochs
             seen = _evaluate(state, batches, val, last, emit)
@@ -106,6 +91,28 @@ def train_stage(
     task.eval()
     emit(StageDone(task.stage, loop.val_top1, loop.seconds))
     return loop.val_top1
+
+
+def _steps(state: TrainingState, batches: Batches, resume: Resume, emit: Emit) -> float:
+    """Take the epoch's steps, or those that are left of it; when the last was done."""
+    task, loop, config = batches.task, state.loop, batches.config
+    steps = batches.stage.epochs * batches.per_epoch
+    mark = time.monotonic()
+    with (
+        closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest,
+        enough_memory(config),
+    ):
+        for batch in resume.each(rest):
+            rate = learning_rate(loop.step, batches.per_epoch, steps, config)
+            values = state.step(batch, batches.images, rate, loop.step + 1)
+            now = time.monotonic()
+            loop.count(values, batches.images, rate, now - mark)
+            mark = now
+            if state.average:
+                state.average.update(loop.step)
+            emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
+            resume.after_step()
+    return mark
 
 
 def _check(batches: Batches, val: Split) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -55,41 +56,52 @@ def tsne_panels(
     )
     sets = _legend_sets(np.asarray(labels), class_names, groups)
     looks = class_looks(len(class_names), groups)
+    marks = [{"color": looks[label].colour, "symbol": looks[label].symbol} for label in labels]
     scatter = go.Scatter if len(coordinates) * len(labels) <= MOST_SVG_POINTS else go.Scattergl
     numbers = range(len(labels)) if indices is None else indices
     names = ids if ids is not None else [f"image {index}" for index in range(len(labels))]
+    told = [
+        [int(number), text(name), text(class_names[label])]
+        for number, name, label in zip(numbers, names, labels, strict=True)
+    ]
     for (row, column), placed in zip(cells, coordinates.values(), strict=True):
         xy = placed / max(float(np.abs(placed).max()), 1e-12)
         for title, members in sets.items():
-            figure.add_trace(
-                scatter(
-                    x=xy[members, 0],
-                    y=xy[members, 1],
-                    mode="markers",
-                    name=text(title),
-                    legendgroup=title,
-                    showlegend=len(sets) > 1 and (row, column) == cells[0],
-                    marker={
-                        "color": [looks[labels[index]].colour for index in members],
-                        "symbol": [looks[labels[index]].symbol for index in members],
-                        "size": 7,
-                        "opacity": 0.8,
-                    },
-                    customdata=[
-                        [int(numbers[index]), text(names[index]), text(class_names[labels[index]])]
-                        for index in members
-                    ],
-                    hovertemplate="%{customdata[2]}<br>%{customdata[1]}<extra></extra>",
-                ),
-                row=row,
-                col=column,
+            points = scatter(
+                **_points(xy, members, marks, told),
+                name=text(title),
+                legendgroup=title,
+                showlegend=len(sets) > 1 and (row, column) == cells[0],
             )
+            figure.add_trace(points, row=row, col=column)
     _equal_axes(figure, cells, columns)
     height = rows * PANEL_HEIGHT + (rows - 1) * GAP + 116
     finish(figure, NAME, height, dark)
     if len(sets) > 1:
         legend_below(figure, len(sets), height, columns)
     return figure
+
+
+def _points(
+    xy: np.ndarray,
+    members: np.ndarray,
+    marks: Sequence[Mapping[str, str]],
+    told: Sequence[Sequence[Any]],
+) -> dict[str, Any]:
+    """Some of the points ``(N, 2)``: where they are, how they look, what hovering says of them."""
+    return {
+        "x": xy[members, 0],
+        "y": xy[members, 1],
+        "mode": "markers",
+        "marker": {
+            "color": [marks[index]["color"] for index in members],
+            "symbol": [marks[index]["symbol"] for index in members],
+            "size": 7,
+            "opacity": 0.8,
+        },
+        "customdata": [told[index] for index in members],
+        "hovertemplate": "%{customdata[2]}<br>%{customdata[1]}<extra></extra>",
+    }
 
 
 def _legend_sets(
