@@ -245,14 +245,20 @@ def _tsne_of(rows: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
 
 
 def _umap_of(rows: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
+    import torch
     from umap import UMAP
 
     reduced = _reduced(rows, seed)
     if reduced is None:
         return np.zeros((len(rows), 2), dtype=np.float32)
-    # With a seed it works in one thread, and says so unless it is told.
-    mapper = UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
-    placed = mapper.fit_transform(reduced)
+    # With a seed it works in one thread, and says so unless it is told. What compiles it sets the
+    # number of threads of everybody in the process, torch's too.
+    threads = torch.get_num_threads()
+    try:
+        mapper = UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
+        placed = mapper.fit_transform(reduced)
+    finally:
+        torch.set_num_threads(threads)
     return (placed - placed.mean(axis=0)).astype(np.float32)
 
 

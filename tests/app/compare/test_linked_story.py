@@ -46,7 +46,11 @@ def see_figures(page: Any) -> None:
 
 def press_cell(page: Any, figure: str) -> None:
     page.locator(figure).scroll_into_view_if_needed()
-    page.mouse.click(*page.evaluate(A_CELL, figure))
+    place, before = page.evaluate(A_CELL, figure), None
+    while place != before:  # until nothing above it grows any more
+        page.wait_for_timeout(500)
+        place, before = page.evaluate(A_CELL, figure), place
+    page.mouse.click(*place)
 
 
 def unfold(page: Any, fold: str, figure: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dait.cli import main
 
@@ -93,7 +94,9 @@ def test_without_its_package_umap_says_what_to_install(
 @pytest.mark.slow
 def test_umap_is_written_beside_it(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("umap")
+    threads = torch.get_num_threads()
     assert told(capsys, str(study), "--umap")["computed"] == {"tsne": True, "umap": True}
+    assert torch.get_num_threads() == threads  # what compiles UMAP sets them
     maps = np.load(study / "umap.npz")
     assert maps["dait-s1"].shape == (12, 2) and np.isfinite(maps["dait-s1"]).all()
     assert np.ptp(maps["dait-s1"], axis=0).min() > 0
