@@ -22,7 +22,8 @@ study() { # NAME ARMS, then changes of the recipe
     if [ -f "$out/$name/study.json" ]; then
         python -m dait study --resume "$out/$name" --json
     else
-        python -m dait study few-shot --seeds 0,1,2 --arms "$arms" --set kd.logit_weight=4 "$@" --out "$out/$name" --json
+        python -m dait study few-shot --seeds 0,1,2 --arms "$arms" --set kd.logit_weight=4 \
+            --set direct.text_weight=0 --set direct.temperature=2 "$@" --out "$out/$name" --json
     fi
 }
 
@@ -39,3 +40,7 @@ study half-half independent,direct,vl2lite,kd,takd,dait --set "student=$half_stu
     --reuse "$out/quarter-half" "${reuse[@]}"
 study half-quarter kd,takd,dait --set "student=$half_student" --set "intermediate=$quarter_teacher" \
     --set "takd.network=$quarter_teacher" --reuse "$out/quarter-quarter"
+
+texts=(--set direct.text_weight=1 --set direct.temperature=8)
+study quarter-direct-texts direct "${texts[@]}"
+study half-direct-texts direct "${texts[@]}" --set "student=$half_student"
