@@ -151,6 +151,7 @@ _TITLES = {
 def _print_arms(line: Mapping[str, Any]) -> None:
     runs = line["runs"]
     print(f"{len(runs)} runs on {runs[0]['n']:,} {line['split']} images")
+    width = max(map(len, line["arms"])) + 2
     for name, own in line["arms"].items():
         figures = [
             f"{title} {_spread(own[key])}"
@@ -158,7 +159,7 @@ def _print_arms(line: Mapping[str, Any]) -> None:
             if own[key] is not None
         ]
         seeds = ", ".join(map(str, own["seeds"]))
-        print(f"  {name:<14}{', '.join(figures)} (seed {seeds})")
+        print(f"  {name:<{width}}{', '.join(figures)} (seed {seeds})")
     for test in line["mcnemar"]:
         print(
             f"  {test['a']} over {test['b']}, seed {test['seed']}: "

@@ -127,7 +127,7 @@ def test_a_study_has_means_over_seeds_tests_and_gains(
         assert found["seeds"] == [0, 1] and found["n"] == 12
         assert found["top1"]["mean"] == pytest.approx(np.mean(top1))
         assert found["top1"]["sd"] == pytest.approx(statistics.stdev(top1))
-        assert f"{arm:<14}top-1 {found['top1']['mean']:.1%}" in shown
+        assert f"  {arm:<13}top-1 {found['top1']['mean']:.1%}" in shown
     pairs = [("direct", "independent"), ("direct", "dait"), ("independent", "dait")]
     tests = [(test["a"], test["b"], test["seed"]) for test in line["mcnemar"]]
     assert tests == [(a, b, seed) for a, b in pairs for seed in (0, 1)]
