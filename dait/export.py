@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,13 @@ def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
     source = recipe["data"]["source"]
     if not source.startswith("hf:"):  # a name that has a slash, and is no path
         source = Path(source).name
-    named = {**recipe, "data": {**recipe["data"], "source": source}}
-    for key in ("student", "intermediate"):
-        weights = recipe[key].get("weights")
+    named = copy.deepcopy(recipe)
+    named["data"]["source"] = source
+    teachers = [named.get(arm, {}).get("network") for arm in ("kd", "takd")]
+    for network in (named["student"], named["intermediate"], *teachers):
+        weights = network and network.get("weights")
         if weights and not weights.startswith(BACKBONE):
-            named[key] = {**recipe[key], "weights": Path(weights).name}
+            network["weights"] = Path(weights).name
     return named
 
 

@@ -101,7 +101,8 @@ def _run(
     folder = RunFolder(out / "run")
     if folder.path.exists():  # cut off before its row was written
         shutil.rmtree(folder.path)
-    earlier = tuple(sorted((out / BETWEEN).glob("*")))
+    # Not what a killed process left half written, whose name begins with a dot.
+    earlier = tuple(sorted((out / BETWEEN).glob("[!.]*")))
     result = run_arm(replace(bench, earlier=earlier), arm, seed, folder, emit, resume=True)
     if not result["taken"]:
         _keep_first_stage(bench.recipe, arm, seed, folder, out / BETWEEN)

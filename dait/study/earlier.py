@@ -23,7 +23,8 @@ from dait.study.plan import runs_in
 def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) -> str | None:
     """Equal for two runs exactly if the first stage of both trains a network to the same weights.
 
-    None for an arm of one stage, which teaches nobody else.
+    None for an arm of one stage, which teaches nobody else. A file of weights to start from is
+    known by its name alone.
     """
     if len(stages) < 2:
         return None

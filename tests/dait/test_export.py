@@ -102,3 +102,23 @@ def test_a_name_is_kept_and_a_place_is_not(
     study.write_description(described)
     exported = export_study(study, tmp_path / "out").description()
     assert exported["recipe"]["data"]["source"] == shipped
+
+
+def test_where_weights_and_earlier_studies_lie_is_not_shipped(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    study = StudyFolder(shutil.copytree(tiny_study, tmp_path / "study"))
+    described = study.description()
+    recipe = described["recipe"]
+    mine = {**recipe["student"], "weights": f"{tmp_path}/mine.safetensors"}
+    recipe |= {"student": mine, "kd": {**recipe["kd"], "network": mine}}
+    recipe["intermediate"] = {**recipe["intermediate"], "weights": "backbone:half-1"}
+    study.write_description({**described, "recipe": recipe, "reuse": [f"{tmp_path}/earlier"]})
+    shipped = export_study(study, tmp_path / "shipped").description()
+    assert str(tmp_path) not in str(
+        {key: shipped[key] for key in shipped if key != "recipe"}
+        | {key: shipped["recipe"][key] for key in ("student", "intermediate", "kd", "takd")}
+    )
+    assert shipped["recipe"]["student"]["weights"] == "mine.safetensors"
+    assert shipped["recipe"]["kd"]["network"]["weights"] == "mine.safetensors"
+    assert shipped["recipe"]["intermediate"]["weights"] == "backbone:half-1"

@@ -93,3 +93,9 @@ def test_a_sweep_of_another_recipe_and_an_impossible_setting_are_refused(
     run_sweep(recipe, [{}], ["independent"], [7], tmp_path, ignore)
     with pytest.raises(UserError, match="another recipe"):
         run_sweep(recipe.changed({"train.epochs": 2}), [{}], ["independent"], [7], tmp_path, ignore)
+
+
+def test_a_first_stage_that_was_half_kept_is_passed_over(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / BETWEEN / ".0123456789abcdef.tmp").mkdir(parents=True)
+    (row,) = run_sweep(recipe, [{}], ["dait"], [7], tmp_path, ignore)
+    assert row["intermediate_top1"] is not None
