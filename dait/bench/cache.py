@@ -71,10 +71,10 @@ def measure_cache(
     Measured: in ``repeats`` rounds, an epoch of ``steps`` steps of each stage by the real training
     loop, with validation and augmentation, and building a view; the fastest of each counts, by the
     clock and (``..._cpu``) in processor time, which other work disturbs less. ``load`` is the
-    machine's: above its cores, believe the latter. Extrapolated from that: stage 1
-    and stage 2 of ``epochs`` epochs over ``images`` images each, and building ``views`` views. Not
-    in it: starting, loading, the test split. ``limit`` is the same quotient in multiply-adds, with
-    the backward pass counted. Raises ``UserError`` for a teacher that is not to be had.
+    machine's: above its cores, believe the latter. Extrapolated from that: stages 1 and 2 of
+    ``epochs`` epochs over ``images`` images each, and building ``views`` views; not starting,
+    loading, the test split. ``limit`` is the same quotient in multiply-adds, the backward pass
+    counted. Raises ``UserError`` for a teacher that is not to be had.
     """
     parts = _parts(teacher_name, batch, steps)
     rounds = [_round(parts) for _ in range(repeats)]
@@ -87,8 +87,7 @@ def measure_cache(
         + images * epochs * (getattr(cached, clock) + getattr(distil, clock))
         for clock in CLOCKS
     }
-    macs = _macs(parts)
-    always = macs["stage1"] + macs["stage2"]
+    always = (macs := _macs(parts))["stage1"] + macs["stage2"]
     limit = epochs * (macs["teacher"] + always) / (views * macs["teacher"] + epochs * always)
     by_wall, by_processor = (asked[clock] / kept[clock] for clock in CLOCKS)
     return {

@@ -172,8 +172,7 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
         rate = learning_rate(step, recipe.steps, recipe.warmup_steps, recipe.learning_rate)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        pixels = (images - mean) / std
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        pixels = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         loss = _contrast(model, pixels, tokenizer(sentences), loss_of, recipe.bf16)
         if not torch.isfinite(loss):
             raise UserError(f"The loss is {loss.item()} at step {step}; lower the learning rate.")
