@@ -17,6 +17,8 @@ from dait.training.devices import sum_over
 from dait.training.optimizer import build_optimizer
 from dait.training.precision import autocast, grad_scaler
 
+_SHORT = 1e-5  # torch divides by the norm and a millionth, so it clips a little below the limit
+
 
 class Step:
     """Steps one task. ``optimizer`` and ``scaler`` are what a checkpoint has to keep."""
@@ -39,12 +41,13 @@ class Step:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         names, values = self._gradients(batch, images)
-        norm = self._clipped()
+        norm = self._norm()
         found = dict(zip([*names, "gradient"], torch.cat([values, norm]).tolist(), strict=True))
         gradient = found.pop("gradient")
         # In fp16 a step whose gradient overflows is left out by the scaler, which then scales less.
         if not math.isfinite(found["loss"] + (0 if self.scaler.is_enabled() else gradient)):
             raise self._not_finite(found, gradient, rate, number)
+        self._clip(norm, gradient)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return found
@@ -67,13 +70,19 @@ class Step:
         sum_over(self.share, [*gradients, total])
         return names, total
 
-    def _clipped(self) -> Tensor:
-        """The gradient's norm before it was clipped, ``(1,)``; 0 where it is not."""
+    def _norm(self) -> Tensor:
+        """The gradient's norm, ``(1,)``; 0 where it is not to be clipped."""
         if not self.config.gradient_clip:
             return torch.zeros(1, device=self.device)
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip)
-        return norm.detach().float().view(1)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients).float().view(1)
+
+    def _clip(self, norm: Tensor, value: float) -> None:
+        """Shorten a gradient that is too long. One that is not would be multiplied by 1."""
+        most = self.config.gradient_clip
+        if most and not value < most - _SHORT:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, most, norm.view(()))
 
     def _not_finite(
         self, found: Mapping[str, float], gradient: float, rate: float, number: int

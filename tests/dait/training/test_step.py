@@ -67,6 +67,17 @@ def test_gradients_are_not_clipped(limit: float | None) -> None:
     assert set(free) == {"loss", "classification"}
 
 
+@pytest.mark.parametrize("limit", [1e-3, 0.1, 1.0, 1e3])
+def test_clipping_is_torch_s_own(limit: float) -> None:
+    _, found = stepped(CONFIG.model_copy(update={"gradient_clip": limit}), without_batchnorm())
+    task = IndependentTask(without_batchnorm().train(), "full")
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
+    task(batch()).loss.backward()
+    torch.nn.utils.clip_grad_norm_(task.parameters(), limit)
+    optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(found, task.parameters(), strict=True))
+
+
 def test_bf16_learns_too() -> None:
     config = TrainConfig(batch_size=8, precision="bf16", learning_rate=5e-3, warmup_epochs=1)
     events, dtypes = list[Event](), set[torch.dtype]()
