@@ -40,6 +40,8 @@ from dait.teachers.weights import is_here
 from dait.training.devices import device
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
+from dait.training.replay import epochs_that_make, view_bytes, views_to_keep
+from dait.training.stage import Stage
 from dait.training.step import Step
 
 WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0
@@ -112,7 +114,10 @@ class _TeacherCost:
 
 @dataclass(frozen=True)
 class _StageCost:
-    """Seconds of a stage by all its parts, and bytes of what it trains."""
+    """Seconds of a stage by all its parts, and what it trains.
+
+    held_bytes: of views that are shown again.
+    """
 
     seconds: float
     parameters: int
@@ -121,7 +126,7 @@ class _StageCost:
     needs_vlm: bool
     views: ViewKind
     epochs: int
-    steps: int
+    held_bytes: int
 
 
 def _measured_teacher(recipe: Recipe) -> _TeacherCost:
@@ -185,19 +190,24 @@ class _Probe:
         task.eval()
         with torch.no_grad():
             looking = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
-        steps = stage.epochs * max(1, self.shapes.train // self.batch)
-        per_step = _together(stepping, self._views(task.views))
+        steps = max(1, self.shapes.train // self.batch)  # of an epoch
+        shape = self.shapes.train, self.recipe.data.size
+        place = Stage(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
+        held = views_to_keep(task.views, place, *shape, device())
+        making = epochs_that_make(place, held)
+        training = (stage.epochs - making) * stepping
+        training += making * _together(stepping, self._views(task.views))
         validation = stage.epochs * self.shapes.val + self.shapes.test
         learned = sum(parameter.numel() for parameter in task.trainable())
         return _StageCost(
-            seconds=steps * per_step + validation * looking / self.batch,
+            seconds=steps * training + validation * looking / self.batch,
             parameters=count_parameters(task.network),
             learned=learned,
             pooled=task.network.pooled_width,
             needs_vlm=task.needs_vlm,
             views=task.views,
             epochs=stage.epochs,
-            steps=steps,
+            held_bytes=held * view_bytes(*shape),
         )
 
     def _batch(self, channels_last: bool) -> Batch:
@@ -252,7 +262,7 @@ def _summed(
         # AdamW keeps two numbers beside every weight.
         working_bytes=STEPS_KEPT * 3 * 4 * max(cost.learned for cost in costs),
         cache_bytes=kept + pixels,
-        memory_bytes=_most_memory(),
+        memory_bytes=_most_memory() + max(cost.held_bytes for cost in costs),
         device=device().type,
         threads=torch.get_num_threads(),
         load=os.getloadavg()[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import tempfile
 import time
@@ -62,12 +63,14 @@ def measure_train(
     The loop is the one that trains a run: images from a memory-mapped file, augmentation, the
     frozen teacher's kept embeddings, the run folder's events. The bare one does forward, loss,
     backward and step of the same task, on one batch that lies in memory, with as many threads.
-    After every epoch of ``steps`` steps the bare loop takes as many; the ratio is the median of
-    ``rounds`` such pairs. Validation and checkpoints are no part of it.
+    After every epoch of ``steps`` steps the bare loop takes as many. Of ``rounds`` such pairs as
+    large a part makes its views as of the recipe's epochs, the rest is shown them again; the ratio
+    is that of their medians, so weighted. Validation and checkpoints are no part of it.
 
-    ``..._cpu`` is the same of processor time, which other work disturbs less, and in which nothing
-    is won by a second thread; ``..._mib`` is the most memory that a process takes that does
-    nothing but the stage (on a GPU, of the GPU's). tell: gets each of these as soon as it is known.
+    ``..._making`` is the ratio of the epochs alone that make their views. ``..._cpu`` is the first
+    one of processor time, which other work disturbs less, and in which nothing is won by a second
+    thread; ``..._mib`` is the most memory that a process takes that does nothing but the stage (on
+    a GPU, of the GPU's). tell: gets each of these as soon as it is known.
     Raises ``UserError`` for an unknown recipe.
     """
     recipe = load_recipe(recipe_name)
@@ -146,7 +149,9 @@ class _Measured:
 
     def __init__(self, name: str, recipe: Recipe, steps: int, rounds: int, folder: Path) -> None:
         self.config, self.steps, self.folder = recipe.train, steps, folder
-        self.stage = Stage(0, 1, rounds + 1, seed=0)  # the first epoch warms up
+        # The first epoch warms up; the views that it makes are not shown again in time.
+        self.making = _making(recipe, rounds)
+        self.stage = Stage(0, 1, rounds + 1, seed=0, distinct_views=self.making + 1)
         self.data = Noise(recipe.train.batch_size * steps, 8, recipe.data.size, folder)
         self.task = _task(name, recipe, self.data)
         policy = ViewPolicy(self.task.views)
@@ -204,11 +209,29 @@ def _ratios(name: str, recipe: Recipe, steps: int, rounds: int) -> dict[str, flo
     with tempfile.TemporaryDirectory() as folder:
         measured = _Measured(name, recipe, steps, rounds, Path(folder))
         measured.run()
-    loop, bare = measured.loop[1:], measured.bare[1:]
+    pairs = list(zip(measured.bare, measured.loop, strict=True))[1:]
+    wall = [bare.wall / loop.wall for bare, loop in pairs]
+    processor = [bare.processor / loop.processor for bare, loop in pairs]
     return {
-        name: median(b.wall / s.wall for b, s in zip(bare, loop, strict=True)),
-        f"{name}_cpu": median(b.processor / s.processor for b, s in zip(bare, loop, strict=True)),
+        name: _weighted(wall, measured.making),
+        f"{name}_making": median(wall[: measured.making]),
+        f"{name}_cpu": _weighted(processor, measured.making),
     }
+
+
+def _making(recipe: Recipe, rounds: int) -> int:
+    """Of so many epochs, those that make their views: as large a part as in the recipe's run."""
+    epochs = recipe.train.epochs
+    return math.ceil(rounds * recipe.views.count(epochs) / epochs)
+
+
+def _weighted(ratios: list[float], making: int) -> float:
+    """The ratio over all epochs, of which the first ``making`` have a ratio of their own.
+
+    Times add up, not ratios: the harmonic mean of both medians, by their number of epochs.
+    """
+    kinds = [kind for kind in (ratios[:making], ratios[making:]) if kind]
+    return len(ratios) / sum(len(kind) / median(kind) for kind in kinds)
 
 
 def _timed(work: Callable[[], None]) -> _Seconds:

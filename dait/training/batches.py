@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from dait.tasks.base import Batch, Task
 from dait.teachers.cache.share import Share
 from dait.teachers.views import TeacherViews
 from dait.training.mixing import mixed
+from dait.training.replay import Replay, views_to_keep
 from dait.training.stage import Stage
 
 AHEAD = 2
@@ -90,10 +92,21 @@ class Batches:
 
     def _pixels(self, index: np.ndarray, view: int) -> Tensor:
         """The views of these images; for a GPU the stored pixels, on which it makes the views."""
-        stored = self.train.images[index]
         if self.device.type == "cuda":
+            stored = self.train.images[index]
             return torch.from_numpy(np.ascontiguousarray(stored)).pin_memory()
-        return self._views(stored, index, view)
+        make = partial(self._made, index, view)
+        return self._replay.pixels(index, view, make)
+
+    def _made(self, index: np.ndarray, view: int) -> Tensor:
+        return self._views(self.train.images[index], index, view)
+
+    @cached_property
+    def _replay(self) -> Replay:
+        images, size = self.train.images.shape[:2]
+        kind, share = self.task.views, self.share
+        views = views_to_keep(kind, self.stage, images, size, self.device, share.count)
+        return Replay(images, size, views)
 
     def _on_device(self, images: Tensor, index: np.ndarray, view: int) -> Tensor:
         images = images.to(self.device, non_blocking=True)

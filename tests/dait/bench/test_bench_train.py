@@ -62,6 +62,26 @@ def test_the_command_ends_in_a_line_of_json(
         signal.signal(signal.SIGTERM, before)
 
 
+def test_epochs_that_make_their_views_count_as_often_as_in_the_recipe(small: Recipe) -> None:
+    def making(epochs: int, distinct: int, rounds: int) -> int:
+        recipe = small.changed({"train.epochs": epochs, "views.distinct": distinct})
+        return module._making(recipe, rounds)
+
+    assert making(20, 4, rounds=9) == 2  # 1.8
+    assert making(20, 5, rounds=8) == 2
+    assert making(20, 0, rounds=9) == making(20, 30, rounds=9) == 9
+    assert making(100, 1, rounds=1) == 1
+    # One second bare; two in an epoch that makes views, one in each of three others.
+    assert module._weighted([0.5, 1.0, 1.0, 1.0], making=1) == pytest.approx(4 / 5)
+    assert module._weighted([0.5, 0.7, 0.5], making=3) == pytest.approx(0.5)
+
+
+def test_views_that_come_again_are_replayed(small: Recipe, tmp_path: Path) -> None:
+    recipe = small.changed({"train.epochs": 20, "views.distinct": 4})
+    measured = module._Measured("independent", recipe, steps=1, rounds=9, folder=tmp_path)
+    assert [measured.stage.view(epoch) for epoch in range(10)] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+
+
 def test_the_batch_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STAGES", {})
     assert measure_train("tiny", batch=5)["batch"] == 5
