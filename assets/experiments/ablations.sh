@@ -33,3 +33,4 @@ without no-representation dait.representation_weight=0
 without no-classification dait.classification_weight=0
 without joint-teacher dait.text_weight=0 dait.teacher=joint
 without random-teacher dait.text_weight=0 dait.teacher=random
+without random-weights dait.text_weight=0 dait.teacher=random intermediate.weights=null
