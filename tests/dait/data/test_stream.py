@@ -5,66 +5,31 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamed import (
+    COLUMNS,
+    COUNT,
+    StopError,
+    check,
+    counting,
+    failing,
+    load,
+    make,
+    names,
+    quiet,
+    refuse,
+    stop_after,
+)
 
 from dait.data import store, stream
-from dait.data.stream import CHUNK, Column, Row, Rows, load_or_stream
+from dait.data.stream import CHUNK, Column, Row, load_or_stream
 from dait.errors import UserError
-
-COLUMNS = {"image": Column((4, 4, 3)), "place": Column((2,), "float32")}
-COUNT = 3 * CHUNK + 17
-needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
-
-
-def make(number: int) -> Row:
-    """Every seventh row is dropped, every fifth remarked upon."""
-    if number % 7 == 3:
-        return Row(None, f"row {number} is bad – ‘schlecht’")
-    image = np.full((4, 4, 3), number % 251, np.uint8)
-    remark = "so so" if number % 5 == 0 else ""
-    return Row({"image": image, "place": np.array([number, -number], np.float32)}, remark)
-
-
-def refuse(number: int) -> Row:
-    raise AssertionError(f"row {number} was made again")
-
-
-def quiet(done: int) -> None:
-    pass
-
-
-def load(
-    folder: Path,
-    make: Callable[[int], Row] = make,
-    progress: Callable[[int], object] = quiet,
-    count: int = COUNT,
-) -> Rows:
-    return load_or_stream(folder, "a", count, COLUMNS, make, progress)
-
-
-def check(rows: Rows, count: int = COUNT) -> None:
-    kept = [number for number in range(count) if number % 7 != 3]
-    assert rows.kept.tolist() == kept
-    image, place = rows.columns["image"], rows.columns["place"]
-    assert image.shape == (len(kept), 4, 4, 3) and place.shape == (len(kept), 2)
-    assert image[:, 3, 3, 2].tolist() == [number % 251 for number in kept]
-    assert place[:, 1].tolist() == [-number for number in kept]
-    assert list(rows.remarks) == [n for n in range(count) if n % 5 == 0 or n % 7 == 3]
-    assert rows.remarks[3] == "row 3 is bad – ‘schlecht’" and rows.remarks[5] == "so so"
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())
 
 
 def test_made_once_then_mapped(tmp_path: Path) -> None:
@@ -97,26 +62,6 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="a row’s image is"):
             load(tmp_path, lambda number, image=image: Row({"image": image, "place": place}))
     assert names(tmp_path) == []
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_after(rows: int) -> Callable[[int], None]:
-    def progress(done: int) -> None:
-        if done > rows:
-            raise StopError
-
-    return progress
-
-
-def counting(made: list[int]) -> Callable[[int], Row]:
-    def make_and_count(number: int) -> Row:
-        made.append(number)
-        return make(number)
-
-    return make_and_count
 
 
 def test_a_stopped_build_is_gone_on_with(tmp_path: Path) -> None:
@@ -162,155 +107,17 @@ def test_a_finished_build_that_was_not_put_in_place_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", fail := _failing(errno.EIO))
+        patch.setattr(os, "rename", fail := failing(errno.EIO))
         patch.setattr(Path, "rename", fail)
         with pytest.raises(OSError, match="Input/output"):
             load(tmp_path)
     check(load(tmp_path, refuse))
 
 
-def _failing(code: int) -> Callable[..., None]:
-    def fail(*arguments: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    return fail
-
-
 def test_a_damaged_entry_is_built_anew(tmp_path: Path) -> None:
     load(tmp_path)
     os.truncate(tmp_path / "a" / "image.npy", 1000)
     check(load(tmp_path))
-
-
-CHILD = """
-import sys, time
-from pathlib import Path
-import test_stream as here
-
-folder, name, hold = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-log = (folder.parent / name).open("a", buffering=1)
-def make(number):
-    log.write(f"{number}\\n")
-    time.sleep(600 if number == hold else 0.0005)
-    return here.make(number)
-here.check(here.load(folder, make))
-print("whole")
-"""
-
-
-HELD = 2 * CHUNK + 60
-
-
-def child(folder: Path, name: str, hold: int) -> subprocess.Popen[str]:
-    """A process that builds, up to row ``hold``, and writes the rows that it makes to ``name``."""
-    paths = [str(Path(stream.__file__).parents[2]), str(Path(__file__).parent)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", CHILD, str(folder), name, str(hold)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def made_by(file: Path) -> list[int]:
-    return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-
-@needs_signals
-def test_a_killed_build_is_gone_on_with(tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    process = child(folder, "first", HELD)
-    wait_until(lambda: HELD in made_by(tmp_path / "first"))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (folder / "a").exists() and (folder / ".partial-a").is_dir()
-    made: list[int] = []
-    check(load(folder, counting(made)))
-    assert min(made) >= CHUNK and sorted(made) == list(range(min(made), COUNT))
-    assert names(folder) == ["a"]
-
-
-def test_the_second_of_two_processes_waits(tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    children = [child(folder, name, -1) for name in ("first", "second")]
-    for process in children:
-        out, _ = process.communicate(timeout=60)
-        assert process.returncode == 0 and out == "whole\n"
-    made = sorted(made_by(tmp_path / "first") + made_by(tmp_path / "second"))
-    assert made == list(range(COUNT)) and names(folder) == ["a"]
-
-
-@needs_signals
-def test_who_waits_takes_over_from_a_killed_process(tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    first = child(folder, "first", HELD)
-    wait_until(lambda: HELD in made_by(tmp_path / "first"))
-    second = child(folder, "second", -1)
-    time.sleep(1)  # most likely it waits by now; whether it does must not matter
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    out, _ = second.communicate(timeout=60)
-    assert out == "whole\n" and min(made_by(tmp_path / "second")) >= CHUNK
-    assert names(folder) == ["a"]
-
-
-def test_who_waits_hears_how_far_it_is_and_can_stop(tmp_path: Path) -> None:
-    go, heard = threading.Event(), list[int]()
-
-    def slow(number: int) -> Row:
-        if number > 2 * CHUNK:
-            go.wait(60)
-        return make(number)
-
-    thread = threading.Thread(target=load, args=(tmp_path, slow))
-    thread.start()
-    wait_until(lambda: (tmp_path / ".lock-a").exists())
-
-    def listen(done: int) -> None:
-        heard.append(done)
-        if done > CHUNK:
-            raise StopError
-
-    try:
-        with pytest.raises(StopError):
-            load(tmp_path, refuse, listen)
-    finally:
-        go.set()
-        thread.join()
-    assert CHUNK < heard[-1] <= 2 * CHUNK + 1
-    check(load(tmp_path, refuse))
-
-
-def test_disks_that_cannot_lock_are_built_on_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(fcntl, "flock", _failing(errno.ENOLCK))
-    with pytest.raises(StopError):
-        load(tmp_path, progress=stop_after(2 * CHUNK + 20))
-    assert [name for name in names(tmp_path) if name != ".lock-a"] == []
-    together, results = threading.Barrier(2), list[Rows]()
-
-    def meet(number: int) -> Row:
-        if number == 0:
-            together.wait(20)
-        return make(number)
-
-    threads = [
-        threading.Thread(target=lambda: results.append(load(tmp_path, meet))) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 2
-    for rows in results:
-        check(rows)
-    assert [name for name in names(tmp_path) if name != ".lock-a"] == ["a"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -320,7 +127,7 @@ def test_a_disk_that_fills_up_is_a_sentence(
     with pytest.raises(StopError):
         load(tmp_path, progress=stop_after(CHUNK + 20))
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", _failing(code))  # where a disk that allocates late tells
+        patch.setattr(os, "fsync", failing(code))  # where a disk that allocates late tells
         with pytest.raises(UserError, match=r"no room for \d+ MiB .*DAIT_CACHE"):
             load(tmp_path)
     assert names(tmp_path) == []
