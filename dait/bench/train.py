@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dait.arms.catalogue import plan_of
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import Surroundings
 from dait.bench.data import MEBIBYTE, peak_mib
 from dait.bench.stand_ins import Noise
 from dait.config.arms import Arm
@@ -70,7 +70,8 @@ def measure_train(
     ``..._making`` is the ratio of the epochs alone that make their views. ``..._cpu`` is the first
     one of processor time, which other work disturbs less, and in which nothing is won by a second
     thread; ``..._mib`` is the most memory that a process takes that does nothing but the stage (on
-    a GPU, of the GPU's). tell: gets each of these as soon as it is known.
+    a GPU, of the GPU's), without the views that it holds to show them again: these grow with the
+    data, and ``dait estimate`` counts them. tell: gets each of these as soon as it is known.
     Raises ``UserError`` for an unknown recipe.
     """
     recipe = load_recipe(recipe_name)
@@ -137,11 +138,16 @@ def _task(name: str, recipe: Recipe, data: Noise) -> Task:
         return build_network(spec, len(data.classes), recipe.data.size).to(device())
 
     torch.manual_seed(0)
-    stages: dict[Role, TrainingStage] = {stage.role: stage for stage in plan.stages(recipe)}
-    before = {r: new(r, stage.network) for r, stage in stages.items() if r != role}
     prototypes = F.normalize(torch.randn(len(data.classes), _Glance.dim), dim=1)
-    around = Surroundings(recipe, prototypes, _Glance.logit_scale, before, new)
-    return plan.task(role, new(role, stages[role].network), around).to(device())
+    before, learned = dict[Role, Network](), dict[Role, dict[str, Any]]()
+    for stage in plan.stages(recipe):
+        network = new(stage.role, stage.network)
+        around = Surroundings(recipe, prototypes, _Glance.logit_scale, before, new, learned)
+        task = plan.task(stage.role, network, around).to(device())
+        if stage.role == role:
+            return task
+        before[stage.role], learned[stage.role] = network, task.projections.state_dict()
+    raise ValueError(f"{arm} has no stage of the {role}")
 
 
 class _Measured:

@@ -82,6 +82,15 @@ def test_views_that_come_again_are_replayed(small: Recipe, tmp_path: Path) -> No
     assert [measured.stage.view(epoch) for epoch in range(10)] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
+def test_a_stage_finds_what_an_earlier_one_would_have_learned(
+    small: Recipe, tmp_path: Path
+) -> None:
+    recipe = small.changed({"dait.text_weight": 4})
+    measured = module._Measured("dait_stage2", recipe, 1, 1, tmp_path)
+    measured.run()
+    assert len(measured.loop) == 2
+
+
 def test_the_batch_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STAGES", {})
     assert measure_train("tiny", batch=5)["batch"] == 5
