@@ -33,7 +33,7 @@ class FrozenTeacher(Protocol):
 
     @property
     def logit_scale(self) -> float:
-        """κ of METHOD: zero-shot logits are κ · embedding · prototype, up to a constant."""
+        """κ: zero-shot logits are κ · embedding · prototype, up to a constant."""
         ...
 
     def embed(self, images: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class FrozenTeacher(Protocol):
 
 
 def text_prototypes(teacher: Reader, classes: tuple[ClassInfo, ...]) -> Tensor:
-    """``(C, d)``: the normalised mean of each class's normalised prompt embeddings (METHOD)."""
+    """``(C, d)``: the normalised mean of each class's normalised prompt embeddings."""
     rows = []
     for info in classes:
         prompts = list(info.descriptions) or [f"a photo of a {info.name}."]
