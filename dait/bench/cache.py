@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from dait.bench.stand_ins import SIZED, Noise, teacher_for_bench
+from dait.bench.stand_ins import SIZED, Noise, teacher_for_bench, untrained_task
 from dait.data.augment import ViewPolicy
 from dait.data.base import ViewKind
 from dait.events import EpochDone, Event
 from dait.models.cost import count_macs
-from dait.models.network import NetworkSpec, build_network
+from dait.models.network import build_network
 from dait.recipe import Recipe, load_recipe
-from dait.tasks.adapt import AdaptTask
-from dait.tasks.base import Batch, Task
-from dait.tasks.distil import DistilTask
+from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
 from dait.training.loop import Stage, train_stage
@@ -189,23 +187,17 @@ def _fastest(times: Sequence[Times]) -> Times:
     return Times(min(t.wall for t in times), min(t.processor for t in times))
 
 
-def _network(parts: _Parts, spec: NetworkSpec) -> Any:
-    network = build_network(spec, len(parts.data.classes), parts.size)
-    return network.cuda() if torch.cuda.is_available() else network
-
-
 def _adapt(parts: _Parts) -> Task:
-    network = _network(parts, parts.recipe.intermediate)
-    prototypes = nn.functional.normalize(torch.randn(len(parts.data.classes), parts.teacher.dim))
-    task = AdaptTask(network, parts.recipe.views.kind, prototypes, 50.0, parts.recipe.dait)
-    return task.cuda() if torch.cuda.is_available() else task
+    return _stage(parts, "intermediate")
 
 
 def _distil(parts: _Parts) -> Task:
-    student = _network(parts, parts.recipe.student)
-    middle = _network(parts, parts.recipe.intermediate)
-    task = DistilTask(student, parts.recipe.dait.views, middle, parts.recipe.dait)
-    return task.cuda() if torch.cuda.is_available() else task
+    return _stage(parts, "student")
+
+
+def _stage(parts: _Parts, role: Role) -> Task:
+    classes = len(parts.data.classes)
+    return untrained_task("dait", role, parts.recipe, classes, parts.size, parts.teacher.dim)
 
 
 def _macs(parts: _Parts) -> dict[str, float]:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
+from dait.arms.catalogue import plan_of
+from dait.arms.plan import Surroundings
+from dait.config.arms import Arm
 from dait.data.base import ClassInfo, Problem, Split, SplitName
+from dait.models.network import Network, NetworkSpec, build_network
+from dait.recipe import Recipe
+from dait.tasks.base import Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import load_teacher
+from dait.training.devices import device
 
 SIZED = {"vit-b-32": "ViT-B-32", "vit-l-14": "ViT-L-14"}
 """Teachers by their size alone: OpenCLIP's architectures, with random weights."""
+
+LOGIT_SCALE = 50.0
+"""κ of a stand-in's zero-shot logits."""
 
 
 @dataclass
@@ -75,3 +87,26 @@ def teacher_for_bench(name: str) -> FrozenTeacher:
     facts = model.visual.preprocess_cfg
     tokenizer = open_clip.get_tokenizer(SIZED[name])
     return OpenClipTeacher(name, model, tokenizer, facts["mean"], facts["std"], "random")
+
+
+def untrained_task(arm: Arm, role: Role, recipe: Recipe, classes: int, size: int, dim: int) -> Task:
+    """The task of one of the arm's stages, with what stages before would have trained untrained.
+
+    classes: of the labels; size: of the images in pixels; dim: of the frozen teacher's embeddings,
+    in which the classes' prototypes lie at random. Raises ``ValueError`` for a stage that the arm
+    has not.
+    """
+
+    def new(role: Role, spec: NetworkSpec) -> Network:
+        return build_network(spec, classes, size).to(device())
+
+    plan, prototypes = plan_of(arm), F.normalize(torch.randn(classes, dim), dim=1)
+    before, learned = dict[Role, Network](), dict[Role, dict[str, Any]]()
+    for stage in plan.stages(recipe):
+        network = new(stage.role, stage.network)
+        around = Surroundings(recipe, prototypes, LOGIT_SCALE, before, new, learned)
+        task = plan.task(stage.role, network, around).to(device())
+        if stage.role == role:
+            return task
+        before[stage.role], learned[stage.role] = network, task.projections.state_dict()
+    raise ValueError(f"{arm} has no stage that trains the {role}")

@@ -20,20 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dait.arms.catalogue import plan_of
-from dait.arms.plan import Surroundings
 from dait.bench.data import MEBIBYTE, peak_mib
-from dait.bench.stand_ins import Noise
+from dait.bench.stand_ins import LOGIT_SCALE, Noise, untrained_task
 from dait.config.arms import Arm
 from dait.data.augment import ViewPolicy
 from dait.errors import UserError
 from dait.events import EpochDone, Event, StepDone
-from dait.models.network import Network, NetworkSpec, build_network
 from dait.progress import StagePlan
 from dait.recipe import Recipe, load_recipe
 from dait.runs import RunFolder
 from dait.sinks import RunSink
-from dait.tasks.base import Role, Task
+from dait.tasks.base import Role
 from dait.teachers.cache.share import ALONE
 from dait.teachers.views import TeacherViews
 from dait.training.batches import Batches
@@ -112,7 +109,7 @@ class _Glance:
     """A frozen teacher that takes no time: what it says is kept before the clock starts."""
 
     name, image_size, dim, reads_text, weights_hash = "glance", 32, 192, False, "none"
-    logit_scale = 50.0
+    logit_scale = LOGIT_SCALE
 
     def embed(self, images: Tensor) -> Tensor:
         return F.normalize(F.adaptive_avg_pool2d(images, 8).flatten(1), dim=1)
@@ -130,26 +127,6 @@ class _Glance:
         return None
 
 
-def _task(name: str, recipe: Recipe, data: Noise) -> Task:
-    arm, role = STAGES[name]
-    plan = plan_of(arm)
-
-    def new(role: Role, spec: NetworkSpec) -> Network:
-        return build_network(spec, len(data.classes), recipe.data.size).to(device())
-
-    torch.manual_seed(0)
-    prototypes = F.normalize(torch.randn(len(data.classes), _Glance.dim), dim=1)
-    before, learned = dict[Role, Network](), dict[Role, dict[str, Any]]()
-    for stage in plan.stages(recipe):
-        network = new(stage.role, stage.network)
-        around = Surroundings(recipe, prototypes, _Glance.logit_scale, before, new, learned)
-        task = plan.task(stage.role, network, around).to(device())
-        if stage.role == role:
-            return task
-        before[stage.role], learned[stage.role] = network, task.projections.state_dict()
-    raise ValueError(f"{arm} has no stage of the {role}")
-
-
 class _Measured:
     """One stage in the real loop; after each of its epochs, the bare loop takes as many steps."""
 
@@ -159,7 +136,9 @@ class _Measured:
         self.making = _making(recipe, rounds)
         self.stage = Stage(0, 1, rounds + 1, seed=0, distinct_views=self.making + 1)
         self.data = Noise(recipe.train.batch_size * steps, 8, recipe.data.size, folder)
-        self.task = _task(name, recipe, self.data)
+        torch.manual_seed(0)
+        classes, size = len(self.data.classes), recipe.data.size
+        self.task = untrained_task(*STAGES[name], recipe, classes, size, _Glance.dim)
         policy = ViewPolicy(self.task.views)
         self.views = TeacherViews(_Glance(), self.data, policy, 0, root=folder / "views")
         if self.task.needs_vlm:
