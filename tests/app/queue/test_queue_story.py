@@ -50,9 +50,13 @@ def start(page: Any, runs: Path, epochs: int) -> None:
     before = len(RunsRoot(runs).studies())
     page.locator("#epochs input").fill(str(epochs))
     while len(RunsRoot(runs).studies()) == before:
-        # As a double click, a press is not heard while the one before it is being answered.
+        # As a double click, a press is not heard while the one before it is being answered; one
+        # that was heard has its time to be answered, or two studies would begin.
         page.locator("#start").click()
-        page.wait_for_timeout(500)
+        for _ in range(50):
+            page.wait_for_timeout(200)
+            if len(RunsRoot(runs).studies()) > before:
+                return
 
 
 def wait_for_state(page: Any, *states: str, timeout: int = TO_LOAD) -> None:
