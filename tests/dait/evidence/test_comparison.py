@@ -355,6 +355,15 @@ def test_the_table_takes_means_over_seeds(comparison: Comparison, tiny_study: Pa
     assert rows["vlm"]["top1"] == teacher["zero_shot_top1"] and rows["vlm"]["sd"] is None
 
 
+def test_latency_is_the_least_of_the_seeds(copied: Path) -> None:
+    """It is one network, and a machine's other work only makes it slower."""
+    for run, latency in (("dait-s0", 9.0), ("dait-s1", 2.0)):
+        change_json(copied / run / "result.json", latency_ms=latency)
+    for seed in (0, 1):
+        rows = Comparison(StudyFolder(copied), seed).table()
+        assert next(row for row in rows if row["role"] == "dait")["latency_ms"] == 2.0
+
+
 def test_mcnemar_counts_the_images_that_one_network_alone_got_right(copied: Path) -> None:
     labels = np.arange(12) % 4
     for run, right in (("direct-s0", 2), ("dait-s0", 10)):
