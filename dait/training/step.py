@@ -71,9 +71,7 @@ class Step:
         return names, total
 
     def _norm(self) -> Tensor:
-        """The gradient's norm, ``(1,)``; 0 where it is not to be clipped."""
-        if not self.config.gradient_clip:
-            return torch.zeros(1, device=self.device)
+        """The gradient's norm, ``(1,)``, whether or not it is clipped: it has to be finite."""
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         return torch.nn.utils.get_total_norm(gradients).float().view(1)

@@ -147,9 +147,13 @@ class Steep(IndependentTask):
         return TaskOutput(output.loss + steep, output.logits, {**output.parts, "steep": steep})
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched() -> None:
+@pytest.mark.parametrize("limit", [5.0, 0, None])
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(
+    limit: float | None,
+) -> None:
+    config = CONFIG.model_copy(update={"gradient_clip": limit})
     task = Steep(network(), "full")
     before = {name: p.detach().clone() for name, p in task.named_parameters()}
     with pytest.raises(UserError, match=r"The gradient of the stage “student” is nan at step 1"):
-        train_stage(task, Colours(), CONFIG, Stage(0, 1, 1, seed=0), None, ignore)
+        train_stage(task, Colours(), config, Stage(0, 1, 1, seed=0), None, ignore)
     assert all(torch.equal(before[name], p) for name, p in task.named_parameters())
