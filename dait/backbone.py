@@ -27,7 +27,7 @@ from dait.files import write_atomically
 from dait.models.checkpoint import save_network
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.runs import to_json
-from dait.teachers.schedule import decay_groups, learning_rate
+from dait.teachers.schedule import decay_groups, descend, learning_rate
 
 HELD_OUT = 800
 """Of the birds, the last: never trained on, measured in the end."""
@@ -88,14 +88,8 @@ def pretrain_backbone(
         views = view_batch(pool["images"][chosen], chosen, epoch, policy, training.seed)
         logits = network(views.contiguous(memory_format=torch.channels_last)).logits
         loss = attribute_loss(logits, labels[torch.from_numpy(chosen)], widths)
-        if not torch.isfinite(loss):
-            raise UserError(f"The loss is {loss.item()} at step {step}; lower the learning rate.")
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, training.warmup_steps, training.learning_rate)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
+        rate = learning_rate(step, steps, training.warmup_steps, training.learning_rate)
+        descend(loss, network, optimizer, rate, 5.0, step)
         emit(Progress("Learning the attributes of invented birds", step + 1, steps, "steps"))
     seen = _measure(network, pool["images"][count:], labels[count:], widths)
     shares = dict(zip(world.attributes, seen, strict=True))

@@ -23,7 +23,7 @@ from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 from dait.teachers.compact_tokenizer import CompactTokenizer, rows_in_use
-from dait.teachers.schedule import decay_groups, learning_rate
+from dait.teachers.schedule import decay_groups, descend, learning_rate
 from dait.teachers.tower import train_tower
 
 NAME = "fieldguide-clip"
@@ -170,16 +170,9 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
             _evaluate(model, architecture, tokenizer, recipe, out, step, running, started, emit)
             _save(checkpoint, model, optimizer, recipe, step)
         rate = learning_rate(step, recipe.steps, recipe.warmup_steps, recipe.learning_rate)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         pixels = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         loss = _contrast(model, pixels, tokenizer(sentences), loss_of, recipe.bf16)
-        if not torch.isfinite(loss):
-            raise UserError(f"The loss is {loss.item()} at step {step}; lower the learning rate.")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(loss, model, optimizer, rate, 1.0, step)
         with torch.no_grad():
             model.logit_scale.clamp_(0, math.log(100))
         running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()

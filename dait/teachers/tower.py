@@ -21,7 +21,7 @@ from dait.data.augment import ViewPolicy, view_batch
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Emit, Progress
-from dait.teachers.schedule import decay_groups, learning_rate
+from dait.teachers.schedule import decay_groups, descend, learning_rate
 
 if TYPE_CHECKING:
     from dait.teachers.pretrain import PretrainRecipe
@@ -79,21 +79,13 @@ def train_tower(
         # Views of their own: the contrastive training that follows meets every bird anew.
         views = view_batch(pool["images"][chosen], chosen, 10_000 + epoch, policy, recipe.seed)
         pixels = ((views - mean) / std).contiguous(memory_format=torch.channels_last)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step, recipe.tower_steps, recipe.warmup_steps, recipe.learning_rate
-            )
+        rate = learning_rate(step, recipe.tower_steps, recipe.warmup_steps, recipe.learning_rate)
         # The CPU's fused attention kernel has a backward pass several times slower than plain.
         with sdpa_kernel(SDPBackend.MATH):
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
                 features = trunk(pixels)
             loss, right = heads(features.float(), labels[torch.from_numpy(chosen)])
-        if not torch.isfinite(loss):
-            raise UserError(f"The loss is {loss.item()} at step {step}; lower the learning rate.")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(both.parameters(), 1.0)
-        optimizer.step()
+        descend(loss, both, optimizer, rate, 1.0, step)
         running = right if step == 0 else 0.95 * running + 0.05 * right
         emit(Progress("Teaching the image tower to see parts", step + 1, recipe.tower_steps))
     _save(checkpoint, both, optimizer, recipe, recipe.tower_steps, running)
