@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from dait.study.earlier import take_over
 from dait.tasks.base import Role, Task
 from dait.teachers.cache.share import ALONE, Share
 from dait.training.checkpoint import StepCheckpoints
-from dait.training.devices import device
+from dait.training.devices import device, on_main
 from dait.training.loop import Stage, train_stage
 from dait.workbench import Workbench, teacher_views
 
@@ -57,11 +58,10 @@ def run_arm(
     main one writes. Raises UserError when training cannot go on.
     """
     started = time.time()
-    if share.is_main:
-        _open(folder, bench.recipe, arm, seed, resume)
-    share.wait()
+    on_main(share, lambda: _open(folder, bench.recipe, arm, seed, resume))
     networks, val_top1 = _train_stages(bench, arm, seed, folder, emit, share)
-    if share.is_main:
+
+    def measure() -> dict[str, Any]:
         folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
         emit(Note(f"measuring the {bench.measured} split"))
         figures = measure_networks(networks, bench.data.split(bench.measured), folder)
@@ -82,8 +82,9 @@ def run_arm(
             "versions": versions(),
         }
         folder.write_result(result)
-    share.wait()
-    return folder.result() or {}
+        return folder.result() or {}
+
+    return on_main(share, measure)
 
 
 def new_network(bench: Workbench, spec: NetworkSpec, seed: int, role: Role = "student") -> Network:
@@ -120,19 +121,19 @@ def _train_stages(
     for index, stage in enumerate(stages):
         steps = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
         place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
-        if index == 0 and share.is_main:
-            take_over(bench.earlier, bench.recipe, stages, seed, folder, emit)
-        share.wait()
-        if folder.weights(stage.role).exists():
+
+        def is_trained(index: int = index, stage: TrainingStage = stage) -> bool:
+            if index == 0:
+                take_over(bench.earlier, bench.recipe, stages, seed, folder, emit)
+            return folder.weights(stage.role).exists()
+
+        if on_main(share, is_trained):
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
             task = _task(bench, arm, stage, seed, networks, folder)
             found = _train(bench, task, place, emit, steps)
-            if share.is_main:
-                _save(bench, arm, stage, task, found, folder)
-        share.wait()
-        if share.is_main:
-            steps.discard()
+            on_main(share, partial(_save, bench, arm, stage, task, found, folder))
+        on_main(share, steps.discard)
         trained = _load(bench, folder, stage.role)
         val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
         for role in _companions(trained):

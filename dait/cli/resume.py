@@ -80,15 +80,27 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def is_alone() -> bool:
+    """Whether no other process was started beside this one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) <= 1
+
+
 def with_all_processes(
     planned: Callable[[], Planned], trackers: Sequence[TrackerName]
 ) -> list[dict[str, Any]] | None:
     """Train what is planned; the results in the main process, None in the others beside it.
 
     planned: writes or reads the plan. The main process alone does it, and before anything slow is
-    imported: from then on there is something to resume.
+    imported: from then on there is something to resume. A ``UserError`` of it ends all processes.
     """
-    plan = planned() if is_first() else None
+    plan: Planned | UserError | None = None
+    if is_first():
+        try:
+            plan = planned()
+        except UserError as error:
+            if is_alone():
+                raise
+            plan = error
     from dait.events import ignore
     from dait.sinks import TerminalSink
     from dait.teachers.cache.share import this_share
@@ -111,15 +123,16 @@ def with_all_processes(
     return results if share.is_main else None
 
 
-def _same(plan: Planned | None, share: Share) -> Planned:
+def _same(plan: Planned | UserError | None, share: Share) -> Planned:
     """The main process's plan, read by the others from the folder that they share."""
-    if share.count == 1 and plan is not None:
-        return plan
-    from accelerate.utils import broadcast_object_list
-
     from dait.runs import StudyFolder
+    from dait.training.devices import on_main
 
-    told = [(str(plan[0].folder.path.absolute()), plan[1]) if plan else ("", None)]
-    broadcast_object_list(told)
-    folder, task = told[0]
-    return plan or (read_plan(StudyFolder(folder)), task)
+    def folder_and_task() -> tuple[str, int | None]:
+        if isinstance(plan, UserError):
+            raise plan
+        assert plan is not None
+        return str(plan[0].folder.path.absolute()), plan[1]
+
+    folder, task = on_main(share, folder_and_task)
+    return plan if isinstance(plan, tuple) else (read_plan(StudyFolder(folder)), task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from dait.study.ending import write_end
 from dait.study.plan import PlannedRun, StudyPlan
 from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName, tracked
+from dait.training.devices import on_main
 from dait.workbench import Workbench
 
 
@@ -37,18 +39,23 @@ def train_run(
     passes on any other exception, all after they are written down.
     """
     folder = plan.run_folder(run)
-    if not share.is_main:
-        bench = replace(prepared(ignore), earlier=plan.reuse)
-        return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
-    if (kept := finished(folder)) is not None:
-        return kept
-    with claimed(folder):
-        folder.sweep()
-        if (kept := folder.result()) is not None:  # by whoever held it until now
+    with ExitStack() as held:
+
+        def claim() -> dict[str, Any] | None:
+            if (kept := finished(folder)) is not None:
+                return kept
+            held.enter_context(claimed(folder))
+            folder.sweep()
+            return folder.result()  # of whoever held it until now
+
+        if (kept := on_main(share, claim)) is not None:
             return kept
+        if not share.is_main:
+            bench = replace(prepared(ignore), earlier=plan.reuse)
+            return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
         now, before = versions(), folder.status().get("versions") or {}
-        claim = {"arm": run.arm, "seed": run.seed, "versions": now, "host": host}
-        folder.claim(state="preparing", message="Building the networks", **claim)
+        facts = {"arm": run.arm, "seed": run.seed, "versions": now, "host": host}
+        folder.claim(state="preparing", message="Building the networks", **facts)
         try:
             bench = prepared(fan_out(RunSink(folder, ()), emit))
             bench = replace(bench, earlier=plan.reuse)

@@ -21,6 +21,7 @@ from dait.study.run import finished, train_run
 from dait.study.whole import complete_study
 from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName
+from dait.training.devices import on_main
 from dait.workbench import Workbench, prepare
 
 
@@ -41,9 +42,7 @@ def run_task(
             f"{plan.folder.path} has no task {task}: its tasks are 0 to {len(plan.runs) - 1}."
         )
     run = plan.runs[task]
-    share.wait()
-    result = finished(plan.run_folder(run)) if share.is_main else plan.run_folder(run).result()
-    share.wait()
+    result = on_main(share, lambda: finished(plan.run_folder(run)))
     if result is not None:
         emit(Note(f"{run}: finished before"))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dait.study.plan import Resume, StudyPlan, begin_study
 from dait.study.run import finished, train_run
 from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName
+from dait.training.devices import on_main
 from dait.workbench import open_data, prepare
 
 
@@ -54,19 +56,28 @@ def train_study(
     Raises UserError for what a user can mend, such as another process that trains it, and passes
     on ``Stopped`` and any other exception, after they are written down.
     """
-    if not share.is_main:
-        return _take_part(plan, share)
     folder = plan.folder
-    with claimed(folder):
-        if folder.status().get("state") == "finished" and not plan.missing():
-            _agreed(plan, share)
+    with ExitStack() as held:
+
+        def claim() -> list[int] | None:
+            """The runs to train; None where the whole study is finished."""
+            held.enter_context(claimed(folder))
+            todo = plan.missing()
+            if not todo and folder.status().get("state") == "finished":
+                return None
+            with one_task_at_a_time(folder.path):
+                folder.sweep()
+            return todo
+
+        todo = on_main(share, claim)
+        if todo is None:
             return [result for result in plan.results() if result is not None]
-        with one_task_at_a_time(folder.path):
-            folder.sweep()
+        if not share.is_main:
+            return _take_part(plan, todo, share)
         new = {} if plan.resumed else {"progress": 0.0}
         folder.claim(state="preparing", message="Getting ready", **new)
         try:
-            results = _train_missing(plan, emit, trackers, share)
+            results = _train_missing(plan, todo, emit, trackers, share)
             complete_study(plan, emit)
         except BaseException as error:
             write_end(folder, error)
@@ -96,9 +107,13 @@ def complete_study(plan: StudyPlan, emit: Emit) -> None:
 
 
 def _train_missing(
-    plan: StudyPlan, emit: Emit, trackers: Sequence[TrackerName], share: Share
+    plan: StudyPlan,
+    todo: Sequence[int],
+    emit: Emit,
+    trackers: Sequence[TrackerName],
+    share: Share,
 ) -> list[dict[str, Any]]:
-    folder, todo = plan.folder, _agreed(plan, share)
+    folder = plan.folder
     kept = {index: finished(plan.run_folder(run)) for index, run in enumerate(plan.runs)}
     results = {index: result for index, result in kept.items() if result is not None}
     if not todo:
@@ -121,22 +136,13 @@ def _train_missing(
     return [results[index] for index in sorted(results)]
 
 
-def _take_part(plan: StudyPlan, share: Share) -> list[dict[str, Any]]:
+def _take_part(plan: StudyPlan, todo: Sequence[int], share: Share) -> list[dict[str, Any]]:
     """What a process does that is not the main one: its share of every training."""
-    todo = _agreed(plan, share)
     if not todo:
         return []
     bench = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
     return [train_run(plan, run, lambda _: bench, ignore, share=share) for run in runs]
-
-
-def _agreed(plan: StudyPlan, share: Share) -> list[int]:
-    """The runs to train, read by all processes while none of them writes."""
-    share.wait()
-    todo = plan.missing()
-    share.wait()
-    return todo
 
 
 def _write_plane(folder: StudyFolder, emit: Emit) -> None:

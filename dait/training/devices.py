@@ -7,7 +7,8 @@ the shares. That is why this is no ``DistributedDataParallel``, which takes the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -51,10 +52,12 @@ def sum_over(share: Share, tensors: Sequence[Tensor]) -> None:
     """Sums each tensor over the processes, in place, in one go for each type of number."""
     if share.count == 1:
         return
-    for dtype in {tensor.dtype for tensor in tensors}:
+    # In the order of the tensors: every process has to reduce the same types in the same order.
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         same = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in same])
-        dist.all_reduce(flat)
+        with _all_alive():
+            dist.all_reduce(flat)
         _unflatten(flat, same)
 
 
@@ -64,7 +67,8 @@ def same_for_all(share: Share, task: nn.Module) -> None:
         return
     for tensor in task.state_dict().values():
         dense = tensor.contiguous()
-        dist.broadcast(dense, 0)
+        with _all_alive():
+            dist.broadcast(dense, 0)
         tensor.copy_(dense)
 
 
@@ -95,14 +99,30 @@ def gathered(share: Share, own: Tensor, count: int) -> Tensor:
     return rows
 
 
-def from_main(share: Share, value: T) -> T:
-    """The first process's ``value``, for all."""
+def on_main(share: Share, action: Callable[[], T]) -> T:
+    """What ``action`` returns in the main process, for all; the others wait and do not call it.
+
+    So that all take the same way: whatever is read from a folder is read once, by the main process.
+    A ``UserError`` of ``action`` is raised in every process.
+    """
     if share.count == 1:
-        return value
-    box: list[Any] = [value]
-    dist.broadcast_object_list(box, 0)
-    found: T = box[0]
-    return found
+        return action()
+    found: list[Any] = [None, None]
+    if share.is_main:
+        try:
+            found[0] = action()
+        except UserError as error:
+            found[1] = error
+        except BaseException as error:  # raised here as it is; the others must not go on
+            found[1] = UserError(f"The main process ended ({type(error).__name__}: {error}).")
+            dist.broadcast_object_list(found, 0)
+            raise
+    with _all_alive():
+        dist.broadcast_object_list(found, 0)
+    if found[1] is not None:
+        raise found[1]
+    value: T = found[0]
+    return value
 
 
 def share_statistics(share: Share, network: nn.Module) -> nn.Module:
@@ -113,6 +133,20 @@ def share_statistics(share: Share, network: nn.Module) -> nn.Module:
 
     found: nn.Module = convert_sync_batchnorm(network)
     return found
+
+
+@contextmanager
+def _all_alive() -> Iterator[None]:
+    """Says in a ``UserError`` that another process ended, which gloo calls a lost connection."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "onnection" not in str(error):
+            raise
+        raise UserError(
+            "Another process of this training ended, so this one cannot go on. Its own output says "
+            "why; --resume continues from the last checkpoint."
+        ) from error
 
 
 def _unflatten(flat: Tensor, tensors: Iterable[Tensor]) -> None:

@@ -14,7 +14,7 @@ from dait.interruption import Uncut, uncut
 from dait.tasks.base import Batch
 from dait.teachers.cache.share import Share
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint
-from dait.training.devices import from_main, same_for_all
+from dait.training.devices import on_main, same_for_all
 from dait.training.state import TrainingState
 
 
@@ -36,7 +36,8 @@ class Resume:
         """From what is kept, if anything is. Raises ``UserError`` for another training's."""
         if self._reads is None:
             return
-        kept = from_main(self._share, self._writes.load(emit) if self._writes else None)
+        reads = self._reads
+        kept = on_main(self._share, lambda: reads.load(emit))
         if kept is None:
             return
         check_fingerprint(self._reads.path, kept["fingerprint"], self._fingerprint)

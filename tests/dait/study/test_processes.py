@@ -1,10 +1,14 @@
-"""One training by two processes that talk through gloo."""
+"""One training by several processes that talk through gloo."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +96,96 @@ def test_accelerate_launch_starts_it_too(alone: Path) -> None:
     done = launched("accelerate", "train", "--resume", alone, "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1])["arm"] == "dait"
+
+
+def started(count: int, *words: object) -> list[subprocess.Popen[str]]:
+    """``count`` processes of one training, as a scheduler starts them that ends none of them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "ACCELERATE_USE_CPU": "true",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            env=environment()
+            | shared
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": str(PROJECT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        for rank in range(count)
+    ]
+
+
+def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """Exit status and stderr of each; none may wait for another that has ended."""
+    try:
+        said = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
+
+
+TRAIN_THE_RUN_ALONE = """
+import sys
+from dait.errors import UserError
+from dait.runs import StudyFolder
+from dait.events import ignore
+from dait.study.plan import read_plan
+from dait.study.run import train_run
+from dait.teachers.cache.share import this_share
+share, plan = this_share(), read_plan(StudyFolder(sys.argv[1]))
+def prepared(listen): raise AssertionError("there is nothing to train")
+result = train_run(plan, plan.runs[0], prepared, ignore, share=share)
+assert 0 <= result["top1"] <= 1
+share.close()
+"""
+
+
+def test_a_run_that_was_finished_meanwhile_is_known_to_all(alone: Path) -> None:
+    for status, said in ended(started(2, "-c", TRAIN_THE_RUN_ALONE, alone)):
+        assert status == 0, said
+
+
+def test_what_the_main_process_cannot_begin_ends_all(tmp_path: Path) -> None:
+    found = ended(started(2, "-m", "dait", "train", "no-such-recipe", "--out", tmp_path / "run"))
+    assert [status for status, _ in found] == [2, 2]
+    assert all("no-such-recipe" in said and "Traceback" not in said for _, said in found)
+
+
+def test_a_busy_folder_is_refused_by_all(alone: Path, tmp_path: Path) -> None:
+    shutil.copytree(alone, tmp_path / "study")
+    (tmp_path / "study" / "dait-s0" / "result.json").unlink()
+    from dait.study.claim import claimed
+
+    with claimed(StudyFolder(tmp_path / "study")):
+        found = ended(started(2, "-m", "dait", "train", "--resume", tmp_path / "study"))
+    assert [status for status, _ in found] == [2, 2]
+    assert all("is being trained by process" in said for _, said in found)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_no_process_waits_for_one_that_was_killed(
+    recipe: Recipe, tmp_path: Path, lost: int
+) -> None:
+    long = tmp_path / "long.yaml"
+    long.write_text(recipe.changed({"train.epochs": 2000}).to_yaml())
+    out = tmp_path / "study"
+    processes = started(2, "-m", "dait", "train", long, "--arm", "independent", "--out", out)
+    run, waited = StudyFolder(out).run("independent", 0), time.monotonic()
+    while not run.metrics() and time.monotonic() - waited < 100:
+        time.sleep(0.2)
+    processes[lost].send_signal(signal.SIGKILL)
+    status, said = ended(processes)[1 - lost]
+    assert status == 2 and "Another process of this training ended" in said, said[-2000:]
+    if lost:
+        assert run.state() == "failed" and "Another process" in run.status()["message"]

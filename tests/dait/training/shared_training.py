@@ -10,13 +10,15 @@ from typing import Any
 
 import torch
 from colours import Colours, network
+from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.errors import Stopped
+from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone
 from dait.inference import predict_split
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.independent import IndependentTask
+from dait.teachers.cache.share import Share
 from dait.training import devices
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
@@ -71,8 +73,34 @@ def train_some(folder: Path) -> dict[str, Any]:
     found["normed"] = normed.model.bn1.running_mean.tolist()
     share.wait()
     found["files"] = sorted(file.name for file in folder.glob("shared*"))
+    if share.count > 1:
+        found |= decide_some(share)
     found["is_main"], found["device"] = devices.is_main(), str(devices.device())
     return found
+
+
+def decide_some(share: Share) -> dict[str, Any]:
+    """What is decided by one and known to all, and in which order types are summed."""
+
+    def refuse() -> None:
+        raise UserError(f"process {share.index} refuses")
+
+    found: dict[str, Any] = {"decided": devices.on_main(share, lambda: share.index)}
+    try:
+        devices.on_main(share, refuse)
+    except UserError as error:
+        found["refused"] = str(error)
+    types = (torch.float32, torch.float64, torch.int64, torch.float16, torch.int32, torch.bfloat16)
+    summed, all_reduce = [], torch.distributed.all_reduce
+
+    def watched(flat: Tensor) -> None:
+        summed.append(str(flat.dtype).removeprefix("torch."))
+        all_reduce(flat)
+
+    torch.distributed.all_reduce = watched
+    devices.sum_over(share, [torch.ones(2, dtype=dtype) for dtype in types])
+    torch.distributed.all_reduce = all_reduce
+    return found | {"dtypes": summed}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two processes on one machine's CPU train what one process trains."""
+"""Two and four processes on one machine's CPU train what one process trains."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dait.training import devices, loop
 from dait.training.devices import check_shares, gathered, rows_of, sum_over
 
 
-def two_processes(folder: Path) -> list[dict[str, Any]]:
-    """What each of them found."""
+def processes(folder: Path, count: int) -> list[dict[str, Any]]:
+    """What each of ``count`` processes found."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -33,10 +33,10 @@ def two_processes(folder: Path) -> list[dict[str, Any]]:
         "ACCELERATE_USE_CPU": "true",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
     }
-    processes = [
+    started = [
         subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "shared_training.py"), str(folder)],
             env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
@@ -44,25 +44,27 @@ def two_processes(folder: Path) -> list[dict[str, Any]]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for rank in range(2)
+        for rank in range(count)
     ]
-    for process in processes:
+    for process in started:
         said, _ = process.communicate(timeout=240)
         assert process.returncode == 0, said
-    return [json.loads((folder / f"2-{rank}.json").read_text()) for rank in range(2)]
+    return [json.loads((folder / f"{count}-{rank}.json").read_text()) for rank in range(count)]
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Of one process, and of the two that together did the same."""
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def found(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """Of one process, and of those that together did the same."""
     pytest.importorskip("accelerate")
     folder = tmp_path_factory.mktemp("processes")
-    return [train_some(folder), *two_processes(folder)]
+    return [train_some(folder), *processes(folder, request.param)]
 
 
 @pytest.mark.parametrize("name", ["plain", "pieces"])
-def test_the_loss_curve_of_two_is_that_of_one(found: list[dict[str, Any]], name: str) -> None:
-    one, main, _ = found
+def test_the_loss_curve_of_several_is_that_of_one(found: list[dict[str, Any]], name: str) -> None:
+    one, main, *_ = found
     assert len(one[name]["steps"]) == 6 and len(set(one[name]["steps"])) == 6
     assert main[name]["steps"] == pytest.approx(one[name]["steps"], rel=1e-4)
     for epoch, expected in zip(main[name]["epochs"], one[name]["epochs"], strict=True):
@@ -71,19 +73,34 @@ def test_the_loss_curve_of_two_is_that_of_one(found: list[dict[str, Any]], name:
     assert main["logits"] == pytest.approx(one["logits"], rel=1e-3, abs=1e-3)
 
 
-def test_one_speaks_and_writes_and_both_know(found: list[dict[str, Any]]) -> None:
-    one, main, other = found
-    assert (one["is_main"], main["is_main"], other["is_main"]) == (True, True, False)
+def test_one_speaks_and_writes_and_all_know(found: list[dict[str, Any]]) -> None:
+    one, main, *others = found
+    assert one["is_main"] and main["is_main"]
     assert {item["device"] for item in found} == {"cpu"}
-    assert other["plain"] == {"steps": [], "epochs": [], "val": main["plain"]["val"]}
-    assert other["weights"] == main["weights"] and other["logits"] == main["logits"]
-    # Each kept BatchNorm's figures of its own share: they are brought together in the end.
-    assert other["normed"] == main["normed"]
-    assert main["files"] == other["files"] == ["shared.pt", "shared.pt.previous"]
+    for other in others:
+        assert not other["is_main"]
+        assert other["plain"] == {"steps": [], "epochs": [], "val": main["plain"]["val"]}
+        assert other["weights"] == main["weights"] and other["logits"] == main["logits"]
+        # Each kept BatchNorm's figures of its own share: they are brought together in the end.
+        assert other["normed"] == main["normed"]
+        assert main["files"] == other["files"] == ["shared.pt", "shared.pt.previous"]
 
 
-def test_two_go_on_where_one_was_cut_off(found: list[dict[str, Any]]) -> None:
-    one, main, _ = found
+def test_what_the_main_process_decides_all_know(found: list[dict[str, Any]]) -> None:
+    _, *ours = found
+    assert [item["decided"] for item in ours] == [0] * len(ours)
+    assert {item["refused"] for item in ours} == {"process 0 refuses"}
+
+
+def test_types_are_summed_in_the_order_of_the_tensors(found: list[dict[str, Any]]) -> None:
+    """In each process's own order of a set, two of them could wait for one another."""
+    _, *ours = found
+    dtypes = ["float32", "float64", "int64", "float16", "int32", "bfloat16"]
+    assert [item["dtypes"] for item in ours] == [dtypes] * len(ours)
+
+
+def test_several_go_on_where_one_was_cut_off(found: list[dict[str, Any]]) -> None:
+    one, main, *_ = found
     assert len(one["cut"]["steps"]) == 4
     # The fourth step was told before it was kept, so it is taken again.
     assert main["rest"]["steps"] == pytest.approx(one["plain"]["steps"][3:], rel=1e-4)
