@@ -26,6 +26,7 @@ from dait.recipe import Recipe, load_recipe
 from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
+from dait.training.devices import device, synchronize
 from dait.training.loop import Stage, train_stage
 
 _EPOCHS = 3
@@ -125,8 +126,8 @@ def _parts(teacher_name: str, batch: int, steps: int) -> _Parts:
         network = {"output_stride": 32, "options": recipe.intermediate.options}
         middle = {"name": "resnet10t", **network}
         recipe = recipe.changed({"student": {"name": "resnet18"}, "intermediate": middle})
-    if torch.cuda.is_available() and isinstance(teacher, nn.Module):
-        teacher.cuda()
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
     count = batch * steps
     data = Noise(count, max(1, count // VAL_SHARE), size)
     return _Parts(teacher, data, recipe, size, steps)
@@ -169,8 +170,7 @@ def _epoch(parts: _Parts, task: Task, kind: ViewKind, views: TeacherViews | None
 
 
 def _now() -> Times:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    synchronize()
     return Times(time.perf_counter(), time.process_time())
 
 

@@ -21,6 +21,7 @@ from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.openclip import resized
 from dait.teachers.registry import device_of, embed_split
+from dait.training.devices import device, synchronize
 
 
 def measure_embedding(
@@ -40,8 +41,8 @@ def measure_embedding(
     Raises ``UserError`` for a teacher that is not to be had.
     """
     teacher = teacher_for_bench(teacher_name)
-    if isinstance(teacher, nn.Module) and torch.cuda.is_available():
-        teacher.cuda()
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
     side = size or teacher.image_size
     with tempfile.TemporaryDirectory() as folder:
         data = Noise(images, 1, side, Path(folder)).split("train").images
@@ -85,8 +86,7 @@ def bare_loop(teacher: FrozenTeacher, images: np.ndarray, batch: int) -> Callabl
         with torch.autocast(pixels.device.type, torch.float16) if half else nullcontext():
             for part in parts:
                 forward(part)
-        if pixels.device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronize()
 
     return run
 

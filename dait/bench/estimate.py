@@ -37,7 +37,7 @@ from dait.teachers.cache.share import ALONE
 from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
 from dait.teachers.weights import is_here
-from dait.training.devices import device
+from dait.training.devices import device, synchronize
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.replay import epochs_that_make, view_bytes, views_to_keep
@@ -286,8 +286,7 @@ def _seconds(work: Callable[[], Any], most: int = MOST_STEPS) -> float:
 def _timed(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
-    if device().type == "cuda":
-        torch.cuda.synchronize()
+    synchronize()
     return time.perf_counter() - start
 
 

@@ -34,7 +34,7 @@ from dait.tasks.base import Role
 from dait.teachers.cache.share import ALONE
 from dait.teachers.views import TeacherViews
 from dait.training.batches import Batches
-from dait.training.devices import device
+from dait.training.devices import device, synchronize
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer
 from dait.training.precision import autocast
@@ -184,8 +184,7 @@ class _Measured:
                     output = task(batch)
                 output.loss.backward()
                 optimizer.step()
-            if where.type == "cuda":
-                torch.cuda.synchronize()
+            synchronize()
 
         return run
 
@@ -235,7 +234,7 @@ def _peak(name: str, recipe: Recipe, threads: int) -> float:
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         _Measured(name, recipe, 2, 1, Path(folder)).run(with_bare=False)
-    if torch.cuda.is_available():
+    if device().type == "cuda":
         return torch.cuda.max_memory_allocated() / MEBIBYTE
     return high_water_mib()
 

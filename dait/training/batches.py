@@ -91,7 +91,7 @@ class Batches:
         return np.random.default_rng([self.stage.seed, self.stage.index, *key])
 
     def _pixels(self, index: np.ndarray, view: int) -> Tensor:
-        """The views of these images; for a GPU the stored pixels, on which it makes the views."""
+        """The views of these images; for an NVIDIA GPU, which makes the views, their pixels."""
         if self.device.type == "cuda":
             stored = self.train.images[index]
             return torch.from_numpy(np.ascontiguousarray(stored)).pin_memory()

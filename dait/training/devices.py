@@ -7,6 +7,7 @@ the shares. That is why this is no ``DistributedDataParallel``, which takes the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -32,11 +33,28 @@ def is_main() -> bool:
 
 
 def device() -> torch.device:
-    """This process's accelerator, or the CPU."""
+    """The device to compute on: an NVIDIA GPU, else Apple's, else the CPU; or ``DAIT_DEVICE``.
+
+    Raises ``UserError`` where ``DAIT_DEVICE`` names a device that is not there.
+    """
     own = world().device
-    if own is not None and own.type != "cpu":  # Accelerate numbers CPUs, which torch does not
-        return own
-    return torch.device("cuda" if own is None and torch.cuda.is_available() else "cpu")
+    if own is not None:
+        return own if own.type != "cpu" else torch.device("cpu")  # Accelerate numbers CPUs
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = [name for name, available in there.items() if available] + ["cpu"]
+    chosen = os.environ.get("DAIT_DEVICE") or found[0]
+    if chosen not in found:
+        raise UserError(
+            f"DAIT_DEVICE is {chosen!r}, and here are: {', '.join(found)}. Set it to one of these, "
+            "or unset it."
+        )
+    return torch.device(chosen)
+
+
+def synchronize() -> None:
+    """Wait until the device has done all that it was given; on a CPU it has."""
+    if device().type != "cpu":
+        torch.accelerator.synchronize()
 
 
 def check_shares(share: Share, batch: int) -> None:

@@ -60,11 +60,11 @@ def views_to_keep(
 ) -> int:
     """How many views ``Replay`` should hold: those that come again, as far as there is room.
 
-    None on a GPU, which makes its views itself, and none where nothing is augmented.
+    None on an NVIDIA GPU, which makes its views itself, and none where nothing is augmented.
     processes: that train together, perhaps on this machine.
     """
     repeats = 0 < stage.distinct_views < stage.epochs
-    if device.type != "cpu" or kind == "original" or not repeats:
+    if device.type == "cuda" or kind == "original" or not repeats:
         return 0
     free = psutil.virtual_memory().available // 4
     room = min(MOST_BYTES, free) // processes

@@ -10,6 +10,7 @@ import torch
 
 from dait.tasks.base import Task
 from dait.training.averaging import Average
+from dait.training.devices import device
 from dait.training.step import Step
 from dait.training.stopping import BestEpoch
 
@@ -68,7 +69,7 @@ class TrainingState:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: tensors, numbers, text, and lists and dictionaries of them."""
-        cuda = torch.cuda.is_available()
+        accelerator = _accelerator()
         return {
             "loop_state": asdict(self.loop),
             "task": self.task.state_dict(),
@@ -77,7 +78,7 @@ class TrainingState:
             "average": self.average.tensors if self.average else {},
             "best": self.best.state_dict() if self.best else {},
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state() if cuda else torch.empty(0),
+            "random_device": accelerator.get_rng_state() if accelerator else torch.empty(0),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -91,5 +92,13 @@ class TrainingState:
         if self.best:
             self.best.load_state_dict(state["best"])
         torch.set_rng_state(state["random"])
-        if torch.cuda.is_available() and state["random_cuda"].numel():
-            torch.cuda.set_rng_state(state["random_cuda"])
+        # Checkpoints of versions before 0.2 call it after the only one that they knew.
+        kept = state["random_device"] if "random_device" in state else state["random_cuda"]
+        if (accelerator := _accelerator()) and kept.numel():
+            accelerator.set_rng_state(kept)
+
+
+def _accelerator() -> Any:
+    """The module of torch whose device draws random numbers of its own; None on a CPU."""
+    kind = device().type
+    return None if kind == "cpu" else getattr(torch, kind)

@@ -51,7 +51,8 @@ def this_share() -> Share:
             "Several processes were started, and they need Accelerate: pip install accelerate"
         ) from error
     # A process may come to the end long before another, so nobody gives up waiting for a day.
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=1))
+    cpu = not torch.cuda.is_available() or os.environ.get("DAIT_DEVICE") == "cpu"
+    state = PartialState(cpu=cpu, timeout=timedelta(days=1))
     return Share(
         state.process_index,
         state.num_processes,

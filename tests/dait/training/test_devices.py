@@ -126,3 +126,19 @@ def test_a_batch_is_not_smaller_than_the_processes_are_many() -> None:
     check_shares(Share(0, 4), 4)
     with pytest.raises(UserError, match="5 processes cannot share a batch of 4 images"):
         check_shares(Share(0, 5), 4)
+
+
+def test_the_device_is_the_best_that_is_there_or_the_chosen_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DAIT_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert devices.device() == torch.device("cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.device() == torch.device("mps")
+    monkeypatch.setenv("DAIT_DEVICE", "cpu")
+    assert devices.device() == torch.device("cpu")
+    monkeypatch.setenv("DAIT_DEVICE", "cuda")
+    with pytest.raises(UserError, match="DAIT_DEVICE is 'cuda', and here are: mps, cpu"):
+        devices.device()

@@ -98,8 +98,9 @@ def test_bf16_learns_too() -> None:
 
 
 def test_fp16_needs_a_gpu() -> None:
-    with pytest.raises(UserError, match=r"train.precision is fp16, which needs a GPU"):
-        check_precision("fp16", CPU)
+    for device in (CPU, torch.device("mps")):
+        with pytest.raises(UserError, match=r"train.precision is fp16, which needs an NVIDIA GPU"):
+            check_precision("fp16", device)
     check_precision("bf16", CPU)
     config = TrainConfig(batch_size=8, precision="fp16")
     task = IndependentTask(network(), "full")
