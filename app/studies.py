@@ -10,6 +10,7 @@ from pathlib import Path
 from app.place import Place
 from app.queue.ticket import process_of, read_ticket, state_of
 from dait.errors import UserError
+from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
 
@@ -53,6 +54,11 @@ def open_study(place: Place, study_id: object) -> StudyFolder:
     raise UserError(f"There is no study called {study_id[:120]!r} any more. Choose another one.")
 
 
+def recipe_of(study: StudyFolder) -> Recipe:
+    """The recipe of ``study.json``. Raises ``UserError`` where it is missing or damaged."""
+    return parse_recipe(study.description().get("recipe"), str(study.path / "study.json"))
+
+
 def own_studies(place: Place) -> list[Entry]:
     """The studies trained here: what trains, what waits in its order, then the newest first."""
     entries = [entry_of(study, shipped=False) for study in place.runs.studies()]
@@ -92,14 +98,14 @@ def entry_of(study: StudyFolder, shipped: bool) -> Entry:
         title=next(str(title) for title in titles if title),
         state=state,
         shipped=shipped,
-        started=_number(status.get("started")),
-        arms=described.arms or tuple(str(arm) for arm in status.get("arms") or ()),
-        seeds=described.seeds or tuple(int(seed) for seed in status.get("seeds") or ()),
-        message=str(status.get("message") or ""),
+        started=status.get("started"),
+        arms=described.arms or tuple(status.get("arms") or ()),
+        seeds=described.seeds or tuple(status.get("seeds") or ()),
+        message=status.get("message") or "",
         waiting_since=ticket.waiting_since if state == "queued" else None,
         at_work=process is not None,
         asked=ticket.asked if process is not None and process[0] == ticket.pid else "",
-        progress=_number(status.get("progress")) or 0.0,
+        progress=status.get("progress") or 0.0,
         top1=_means([result for result in results if result is not None]),
     )
 
@@ -129,27 +135,21 @@ def _result(run: Path) -> tuple[str, float] | None:
 @lru_cache(maxsize=1000)
 def _read_description(folder: Path, changed: int) -> _Described:
     study = StudyFolder(folder)
-    told = study.description()
-    recipe = told["recipe"] if isinstance(told.get("recipe"), dict) else {}
-    try:
-        return _Described(
-            title=str(recipe.get("title") or recipe.get("name") or ""),
-            name=str(told.get("name") or ""),
-            arms=tuple(str(arm) for arm in told.get("arms") or ()),
-            seeds=tuple(int(seed) for seed in told.get("seeds") or ()),
-            runs=tuple(run.path for run in study.runs()),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'study.json'} is damaged ({error!r}).") from error
+    described = study.description()
+    recipe = described.get("recipe") or {}
+    return _Described(
+        title=str(recipe.get("title") or recipe.get("name") or ""),
+        name=described.get("name") or "",
+        arms=tuple(described.get("arms") or ()),
+        seeds=tuple(described.get("seeds") or ()),
+        runs=tuple(run.path for run in study.runs()),
+    )
 
 
 @lru_cache(maxsize=10_000)
-def _read_result(run: Path, changed: int) -> tuple[str, float]:
-    result = RunFolder(run).result() or {}
-    try:
-        return str(result["arm"]), float(result["top1"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run / 'result.json'} is damaged ({error!r}).") from error
+def _read_result(run: Path, changed: int) -> tuple[str, float] | None:
+    result = RunFolder(run).result()
+    return None if result is None else (result["arm"], result["top1"])
 
 
 def _changed(file: Path) -> int | None:
@@ -165,7 +165,3 @@ def _means(results: Sequence[tuple[str, float]]) -> dict[str, float]:
     for arm, top1 in results:
         by_arm.setdefault(arm, []).append(top1)
     return {arm: sum(found) / len(found) for arm, found in by_arm.items()}
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None

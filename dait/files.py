@@ -1,16 +1,27 @@
-"""Files that are never left half-written, and the sentence for a disk that is full."""
+"""Files that are never left half-written, read whole or refused; what to say of a full disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic_core import from_json
 
 from dait.errors import UserError
+
+LARGEST_BYTES = 256 * 2**20
+"""Of a file that is read as text: years of epochs, and nothing that fills a memory."""
+
+DEEPEST = 20
+"""Levels of lists and sections within each other in YAML."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -53,6 +64,67 @@ def cannot_write(path: Path, error: OSError) -> UserError:
         f"Could not write {path} ({error.strerror or error}). Free some disk space or choose a "
         "folder that can be written; what was there before is unchanged."
     )
+
+
+def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
+    """The content of a file.
+
+    Raises ``OSError`` where it cannot be read, and ``ValueError`` for what is no file (a folder; a
+    pipe, which would be waited for) and for one of more than ``most`` bytes.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a file")
+    if found.st_size > most:
+        raise ValueError(f"it has {found.st_size:,} bytes; at most {most:,} are read")
+    return path.read_bytes()
+
+
+def read_end(path: Path, last_bytes: int) -> str:
+    """The end of a text file; empty where there is none, and where it cannot be read."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():  # a pipe would be waited for
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, size - last_bytes))
+            return file.read(last_bytes).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def parse_json(content: bytes) -> Any:
+    """A JSON text. Raises ``ValueError``: NaN, lone surrogates and 200 levels are refused too."""
+    return from_json(content, allow_inf_nan=False)
+
+
+def parse_yaml(text: str, aliases: bool = False) -> Any:
+    """A YAML text as plain values. Raises ``ValueError`` with the reason.
+
+    aliases: whether parts may be repeated by ``*name``: a few lines of them stand for gigabytes.
+    """
+    try:
+        _require_plain(text, aliases)
+        return yaml.safe_load(text)
+    except Exception as error:  # PyYAML lets IndexError, KeyError and AttributeError through too
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _require_plain(text: str, aliases: bool) -> None:
+    """Read what is nested in what, without building anything of it."""
+    depth = 0
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            raise ValueError("it repeats parts by YAML's aliases (*name); write them out")
+        if isinstance(event, yaml.ScalarEvent):
+            event.value.encode()  # not half of a character, which "\ud800" is
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        # What is left is not even looked at: thousands of brackets take minutes.
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
 def _discard(temporary: Path) -> None:

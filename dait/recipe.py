@@ -17,13 +17,11 @@ from dait.config.inputs import DataConfig, TeacherConfig, ViewsConfig
 from dait.config.section import Section
 from dait.config.train import TrainConfig
 from dait.errors import UserError
+from dait.files import parse_yaml, read_bytes
 from dait.models.spec import NetworkSpec
 
 OWN_FOLDER = "PATH-OF-YOUR-FOLDER"
 """What a recipe for anybody's photographs has for a source, until they name their folder."""
-
-DEEPEST = 20
-"""Levels of lists and sections within each other in a recipe that somebody sent."""
 
 LONGEST_TEXT = 500_000
 """Characters of a recipe that somebody sent; descriptions of many classes are long."""
@@ -104,11 +102,8 @@ def recipe_from_text(text: str, where: str) -> Recipe:
             f"{where} has {len(text):,} characters; a recipe has at most {LONGEST_TEXT:,}."
         )
     try:
-        _require_plain(text, where)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where} is not valid YAML: {error}") from None
-    except ValueError as error:  # the 31st of February
+        raw = parse_yaml(text)
+    except ValueError as error:
         raise UserError(f"{where} is not valid YAML ({error}).") from None
     if isinstance(raw, dict) and "extends" in raw:
         base = raw.pop("extends")
@@ -119,21 +114,6 @@ def recipe_from_text(text: str, where: str) -> Recipe:
             )
         raw = _merged(_read(base, ()), raw)
     return parse_recipe(raw, where)
-
-
-def _require_plain(text: str, where: str) -> None:
-    """Read what is nested in what, without building anything of it."""
-    depth = 0
-    for event in yaml.parse(text):
-        if isinstance(event, yaml.AliasEvent):
-            raise UserError(f"{where} repeats parts by YAML's aliases (*name). Write them out.")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        # What is left is not even looked at: thousands of brackets take minutes.
-        if depth > DEEPEST:
-            raise UserError(f"{where} is nested more than {DEEPEST} levels deep; a recipe is not.")
 
 
 def recipe_names() -> list[str]:
@@ -161,13 +141,12 @@ def _read(name_or_path: str, extended: tuple[str, ...]) -> Any:
 def _plain(name_or_path: str) -> Any:
     """What the file of a recipe holds."""
     if name_or_path in recipe_names():
-        text = files("dait.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
-    else:
-        text = _text(Path(name_or_path))
+        own = files("dait.recipes").joinpath(f"{name_or_path}.yaml")
+        return yaml.safe_load(own.read_text(encoding="utf-8"))
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"The recipe {name_or_path} is not valid YAML: {error}") from None
+        return parse_yaml(_text(Path(name_or_path)), aliases=True)
+    except ValueError as error:
+        raise UserError(f"The recipe {name_or_path} is not valid YAML ({error}).") from None
 
 
 def _text(path: Path) -> str:
@@ -179,8 +158,8 @@ def _text(path: Path) -> str:
             f"Known: {', '.join(recipe_names())}; or give the path of a .yaml file."
         )
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bytes(path).decode()
+    except (OSError, ValueError) as error:
         raise UserError(f"The recipe {path} cannot be read: {error}.") from None
 
 

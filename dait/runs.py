@@ -18,7 +18,17 @@ import psutil
 import yaml
 
 from dait.errors import UserError
-from dait.files import append, drop_torn_line, write_atomically
+from dait.files import append, drop_torn_line, read_end, write_atomically
+from dait.run_files import (
+    CONFIG,
+    EPOCH,
+    RESULT,
+    STATUS,
+    STUDY,
+    read_json,
+    read_json_lines,
+    read_yaml,
+)
 
 WORKING_STATES = ("preparing", "training", "evaluating")
 STATES = (*WORKING_STATES, "queued", "finished", "failed", "stopped")
@@ -33,7 +43,9 @@ _PREFIX = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON that browsers accept too: NaN and infinity become null, numpy's scalars numbers."""
-    return json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    # Names of files that are no Unicode hold halves of characters, which no file and no page takes.
+    return text.encode(errors="replace").decode()
 
 
 def _plain(value: Any) -> Any:
@@ -50,18 +62,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {path.name} in {path.parent}.") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete or replace its folder.") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged (not a JSON object); delete or replace its folder.")
-    return value
-
-
 class StatusFolder:
     """What a run's folder and a study's have in common: ``status.json`` and ``log.txt``."""
 
@@ -70,8 +70,7 @@ class StatusFolder:
 
     def status(self) -> dict[str, Any]:
         """``status.json``; empty before the first write. Raises ``UserError`` if damaged."""
-        path = self.path / "status.json"
-        return _read_json(path) if path.exists() else {}
+        return read_json(self.path / "status.json", STATUS) or {}
 
     def write_status(self, **changes: Any) -> dict[str, Any]:
         """Merge ``changes`` into ``status.json``, set ``updated``, and give the whole status."""
@@ -99,9 +98,8 @@ class StatusFolder:
         """Seconds of all processes so far that worked here, up to the last word of each."""
         status = self.status()
         started, updated = status.get("started"), status.get("updated")
-        known = isinstance(started, (int, float)) and isinstance(updated, (int, float))
-        here = max(0.0, float(updated or 0) - float(started or 0)) if known else 0.0
-        return float(status.get("seconds_before") or 0.0) + here
+        here = 0.0 if started is None or updated is None else max(0.0, updated - started)
+        return float((status.get("seconds_before") or 0.0) + here)
 
     def state(self) -> str:
         """The effective state: as written, or ``lost``, or ``damaged`` if it cannot be read."""
@@ -124,12 +122,7 @@ class StatusFolder:
 
     def log_text(self, last_bytes: int = 64_000) -> str:
         """The end of ``log.txt``; empty if there is none."""
-        path = self.path / "log.txt"
-        if not path.exists():
-            return ""
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - last_bytes))
-            return file.read().decode("utf-8", errors="replace")
+        return read_end(self.path / "log.txt", last_bytes)
 
 
 class RunFolder(StatusFolder):
@@ -169,14 +162,10 @@ class RunFolder(StatusFolder):
 
     def config(self) -> dict[str, Any]:
         """``config.yaml``; raises ``UserError`` if missing or damaged."""
-        path = self.path / "config.yaml"
-        try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{path} is missing or damaged ({error}).") from error
-        if not isinstance(value, dict):
-            raise UserError(f"{path} is damaged (not a mapping).")
-        return value
+        config: dict[str, Any] | None = read_yaml(self.path / "config.yaml", CONFIG)
+        if config is None:
+            raise UserError(f"There is no config.yaml in {self.path}.")
+        return config
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``; a line torn by an earlier crash is dropped."""
@@ -194,14 +183,7 @@ class RunFolder(StatusFolder):
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows so far, without a last line that is still being written (or was torn)."""
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_bytes().split(b"\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise UserError(f"{path} is damaged ({error}).") from error
+        return read_json_lines(self.path / "metrics.jsonl", EPOCH) or []
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
@@ -209,8 +191,8 @@ class RunFolder(StatusFolder):
 
     def result(self) -> dict[str, Any] | None:
         """``result.json``, or None before the run has one; ``UserError`` if damaged."""
-        path = self.path / "result.json"
-        return _read_json(path) if path.exists() else None
+        result: dict[str, Any] | None = read_json(self.path / "result.json", RESULT)
+        return result
 
 
 class StudyFolder(StatusFolder):
@@ -232,15 +214,15 @@ class StudyFolder(StatusFolder):
         try:
             if state == "queued" and self.status().get("tasks"):
                 return _state_of_tasks([run.state() for run in self.runs()])
-        except (UserError, KeyError, TypeError):
+        except UserError:
             return "damaged"
         return state
 
     def description(self) -> dict[str, Any]:
         """``study.json``; raises ``UserError`` if missing or damaged."""
-        study = _read_json(self.path / "study.json")
-        if not isinstance(study.get("runs"), list):
-            raise UserError(f"{self.path / 'study.json'} is damaged (it lists no runs).")
+        study: dict[str, Any] | None = read_json(self.path / "study.json", STUDY)
+        if study is None:
+            raise UserError(f"There is no study.json in {self.path}.")
         return study
 
     def run(self, arm: str, seed: int) -> RunFolder:
@@ -250,7 +232,8 @@ class StudyFolder(StatusFolder):
     def runs(self) -> list[RunFolder]:
         """The runs that ``study.json`` lists; ``UserError`` if one lies outside the study."""
         rows = self.description()["runs"]
-        return [RunFolder(inside(self.path, str(row["dir"]))) for row in rows]
+        names = (row.get("dir") or f"{row['arm']}-s{row['seed']}" for row in rows)
+        return [RunFolder(inside(self.path, name)) for name in names]
 
     def problem(self) -> str | None:
         """Why this study cannot be read, or None."""
@@ -259,8 +242,6 @@ class StudyFolder(StatusFolder):
             self.status()
         except UserError as error:
             return str(error)
-        except (KeyError, TypeError) as error:
-            return f"{self.path / 'study.json'} is damaged ({error!r} in its list of runs)."
         return None
 
 
@@ -289,16 +270,16 @@ class RunsRoot:
 
         Folders that ``resolve`` refuses (names with spaces, links that lead out) are left out.
         """
-        if not self.path.is_dir():
+        try:
+            folders = list(self.path.iterdir())
+        except OSError:
             return []
-        root = self.path.resolve()
         found = [
             StudyFolder(folder)
-            for folder in self.path.iterdir()
+            for folder in folders
             if _NAME.fullmatch(folder.name)
-            and folder.resolve().is_relative_to(root)
-            and ((folder / "study.json").exists() or (folder / "status.json").exists())
-            and not (folder / "config.yaml").exists()
+            and _is_below(folder, self.path)
+            and _holds_study(folder)
         ]
         return sorted(found, key=lambda study: (_born(study), study.path.name), reverse=True)
 
@@ -310,7 +291,7 @@ def inside(root: Path, name: str) -> Path:
     if (
         len(parts) > 2
         or not all(_NAME.fullmatch(part) for part in parts)
-        or not path.resolve().is_relative_to(root.resolve())
+        or not _is_below(path, root)
     ):
         raise UserError(
             f"“{name[:120]}” is not the name of a run or a study. Names are letters, digits, dots, "
@@ -319,17 +300,30 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
+def _is_below(path: Path, root: Path) -> bool:
+    """Wherever links lead; one that leads round in a circle leads nowhere."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _holds_study(folder: Path) -> bool:
+    try:
+        names = {file.name for file in folder.iterdir()}
+    except PermissionError:
+        return True  # it may hold one: shown as damaged, and not left out without a word
+    except OSError:
+        return False
+    return "config.yaml" not in names and not names.isdisjoint(("study.json", "status.json"))
+
+
 def _born(study: StudyFolder) -> float:
     """When a study began, in Unix seconds; its folder's time if it does not say."""
     try:
         started = study.status().get("started")
     except UserError:
         started = None
-    if isinstance(started, (int, float)):
-        return float(started)
     try:
-        return study.path.stat().st_mtime
-    except FileNotFoundError:  # deleted since it was listed
+        return study.path.stat().st_mtime if started is None else float(started)
+    except OSError:  # deleted since it was listed
         return 0.0
 
 
@@ -375,14 +369,15 @@ def effective_state(status: Mapping[str, Any]) -> str:
     A queued study without a process waits; a status without a state is ``queued``. A process that
     says that it is on another machine is believed for a quarter of an hour after its last word.
     """
-    state = str(status.get("state", "queued"))
+    state: str = status.get("state", "queued")
     pid, started = status.get("pid"), status.get("started")
     if state in WORKING_STATES and status.get("host") not in (None, platform.node()):
-        silent = time.time() - float(status.get("updated") or 0)
+        silent = time.time() - (status.get("updated") or 0.0)
         return state if silent < _SILENCE_SECONDS else "lost"
-    known = isinstance(pid, int) and isinstance(started, (int, float))
-    if state in WORKING_STATES or (state == "queued" and known):
-        return state if known and is_alive(int(pid or 0), float(started or 0)) else "lost"
+    if pid is not None and started is not None and state in (*WORKING_STATES, "queued"):
+        return state if is_alive(pid, started) else "lost"
+    if state in WORKING_STATES:
+        return "lost"
     return state
 
 

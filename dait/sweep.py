@@ -7,18 +7,21 @@ was tried is written down, the test split is not read, and a setting that is the
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
 from dait.config.arms import Arm
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.files import whole_folder, write_atomically
 from dait.recipe import Recipe
+from dait.run_files import read_json_lines
 from dait.runs import RunFolder, to_json
 from dait.workbench import Workbench, prepare
 
@@ -82,14 +85,11 @@ def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
     if described.exists() and described.read_text(encoding="utf-8") != recipe.to_yaml():
         raise UserError(f"{out} holds a sweep of another recipe; choose another folder.")
     write_atomically(described, recipe.to_yaml())
-    log = out / LOG
-    if not log.exists():
-        return []
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return read_json_lines(out / LOG, TypeAdapter(dict[str, Any])) or []
 
 
 def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
-    same = json.loads(to_json(setting)) == row["setting"]
+    same = from_json(to_json(setting)) == row["setting"]
     return same and row["arm"] == arm and row["seed"] == seed
 
 

@@ -25,7 +25,7 @@ from app.explore.html import (
 from app.pictures import picture_address
 from app.place import Place
 from app.plot import figure_json
-from app.studies import open_study
+from app.studies import open_study, recipe_of
 from app.train.pipeline import pipeline_html
 from app.train.pipeline_facts import pipeline_of_study
 from app.train.teacher_figures import others_html
@@ -89,12 +89,12 @@ class ExploreViews:
     def figures(self, study_id: object, columns: int) -> Figures:
         """Everything but the answers to queries; no network is loaded for it."""
         folder = open_study(self.place, study_id)
-        description = folder.description()
+        description, recipe = folder.description(), recipe_of(folder).model_dump()
         found = read_knowledge(folder.path / FILE_NAME)
         teacher = _teacher_facts(description)
-        examples = _examples(description)
+        examples = _examples(recipe, description)
         why = "" if teacher.get("reads_text", True) else _silent(str(teacher.get("name")))
-        others = others_html(self.place, description["recipe"])
+        others = others_html(self.place, recipe)
         pipeline = pipeline_html(pipeline_of_study(folder, self.place.paths))
         if found is None:
             about = brief_html(teacher, self._command(folder)) + others
@@ -145,8 +145,8 @@ class ExploreViews:
         return work.result
 
     def _loading(self, folder: StudyFolder) -> Work[FrozenTeacher]:
-        described = folder.description()["recipe"]["teacher"]
-        name, size = str(described["name"]), described.get("image_size")
+        described = recipe_of(folder).teacher
+        name, size = described.name, described.image_size
         key = (name, size)
         work = self._teachers.get(key)
         if work is None or work.error is not None:
@@ -202,8 +202,7 @@ def _embeddings(record: StudyRecord, teacher: FrozenTeacher) -> np.ndarray:
 
 
 def _teacher_facts(description: dict[str, Any]) -> dict[str, Any]:
-    facts = description.get("teacher")
-    return facts if isinstance(facts, dict) else {}
+    return description.get("teacher") or {}
 
 
 def _silent(name: str) -> str:
@@ -212,9 +211,9 @@ def _silent(name: str) -> str:
     return why_unread(name)
 
 
-def _examples(description: dict[str, Any]) -> tuple[str, ...]:
-    if description["recipe"]["data"]["source"] == "fieldguide":
+def _examples(recipe: dict[str, Any], description: dict[str, Any]) -> tuple[str, ...]:
+    if recipe["data"]["source"] == "fieldguide":
         return BIRD_EXAMPLES
-    names = [str(row["name"]) for row in description.get("classes", [])]
+    names = [row["name"] for row in description.get("classes") or ()]
     spread = names[:: max(1, len(names) // len(BIRD_EXAMPLES))][: len(BIRD_EXAMPLES)]
     return tuple(f"a photo of a {name}" for name in spread)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.studies import recipe_of
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe, parse_recipe
+from dait.recipe import Recipe, load_recipe
 from dait.runs import StudyFolder
 
 RECIPE_FILE = "recipe.yaml"
@@ -42,12 +43,11 @@ def study_command(folder: Path, order: Order) -> list[str]:
 def order_of(study: StudyFolder) -> Order:
     """What a study trains, as it was ordered. Raises ``UserError`` where that cannot be read."""
     if (study.path / "study.json").exists():
-        told = study.description()
-        recipe = parse_recipe(told.get("recipe"), str(study.path / "study.json"))
+        told, recipe = study.description(), recipe_of(study)
     else:
         told, recipe = study.status(), load_recipe(str(study.path / RECIPE_FILE))
     arms = tuple(arm for arm in ARMS if arm in (told.get("arms") or ()))
-    seeds = tuple(int(seed) for seed in told.get("seeds") or ())
+    seeds = tuple(told.get("seeds") or ())
     if not arms or not seeds:
         raise UserError(f"{study.path.name} does not say which arms and seeds it trains.")
     return Order(recipe, arms, seeds)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import platform
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.run_files import ProcessId, Seconds, read_json
 from dait.runs import WORKING_STATES, StudyFolder, is_alive
 
 FILE = "ticket.json"
+ADVICE = "Delete that file: the study keeps all but its name and its place in the queue."
 
 Asked = Literal["", "pause", "cancel"]
 
@@ -30,23 +32,18 @@ class Ticket(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str = ""
-    waiting_since: float | None = None
+    waiting_since: Seconds = None
     asked: Asked = ""
-    pid: int | None = None
-    started: float | None = None
+    pid: ProcessId = None
+    started: Seconds = None
+
+
+_TICKET = TypeAdapter(Ticket)
 
 
 def read_ticket(study: StudyFolder) -> Ticket:
     """The study's ticket; an empty one where it has none. Raises ``UserError`` if damaged."""
-    try:
-        return Ticket.model_validate_json((study.path / FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return Ticket()
-    except (OSError, ValidationError) as error:
-        raise UserError(
-            f"{study.path / FILE} cannot be read ({type(error).__name__}). Delete that file: the "
-            "study keeps all but its name and its place in the queue."
-        ) from error
+    return read_json(study.path / FILE, _TICKET, ADVICE) or Ticket()
 
 
 def write_ticket(study: StudyFolder, **changes: Any) -> None:
@@ -90,8 +87,10 @@ def process_of(study: StudyFolder) -> tuple[int, float] | None:
         status, ticket = study.status(), read_ticket(study)
     except UserError:
         return None
+    pid, started = status.get("pid"), status.get("started")
     if state in WORKING_STATES and status.get("host") in (None, platform.node()):
-        return int(status["pid"]), float(status["started"])
+        # It may have ended, and said so, between the two looks at the file.
+        return None if pid is None or started is None else (pid, started)
     starting = state == "queued" and ticket.waiting_since is None
     if starting and ticket.pid is not None and is_alive(ticket.pid, ticket.started or 0.0):
         return ticket.pid, ticket.started or 0.0

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app.place import PROJECT
 from app.queue.processes import MARK
 from app.queue.ticket import read_ticket
+from dait.errors import UserError
+from dait.files import read_end
 from dait.runs import WORKING_STATES, StatusFolder, StudyFolder
 
 OUTPUT = "output.txt"
@@ -43,12 +46,7 @@ def spawn(
 
 def output_tail(study: StudyFolder, last_bytes: int = _OUTPUT_TAIL_BYTES) -> str:
     """The end of what the training printed; empty if it has printed nothing."""
-    path = study.path / OUTPUT
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - last_bytes))
-        return file.read().decode("utf-8", errors="replace").strip()
+    return read_end(study.path / OUTPUT, last_bytes).strip()
 
 
 def settle(study: StudyFolder, state: str, message: str) -> None:
@@ -59,8 +57,9 @@ def settle(study: StudyFolder, state: str, message: str) -> None:
     folders: list[StatusFolder] = [study]
     folders += [StatusFolder(path.parent) for path in study.path.glob("*/status.json")]
     for folder in folders:
-        if folder.status().get("state") in (*WORKING_STATES, "queued"):
-            folder.write_status(state=state, message=message)
+        with suppress(UserError):  # damaged: then it is listed as that, and the others have an end
+            if folder.status().get("state") in (*WORKING_STATES, "queued"):
+                folder.write_status(state=state, message=message)
 
 
 def settle_after(study: StudyFolder, code: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dait.errors import UserError
@@ -51,17 +52,15 @@ class Trash:
     def empty(self) -> None:
         """Remove for good what has been here for longer than a day."""
         for study in self._contents():
-            if time.time() - study.path.stat().st_mtime > KEPT_SECONDS:
-                shutil.rmtree(study.path)
+            with suppress(FileNotFoundError):  # brought back this moment
+                if time.time() - study.path.stat().st_mtime > KEPT_SECONDS:
+                    shutil.rmtree(study.path)
 
     def _contents(self) -> list[StudyFolder]:
         """Last deleted first."""
-        if not self.path.is_dir():
-            return []
         times: dict[Path, float] = {}
-        for folder in self.path.iterdir():
-            try:
-                times[folder] = folder.stat().st_mtime
-            except FileNotFoundError:
-                continue  # brought back this moment, by another visitor
+        with suppress(FileNotFoundError):  # nothing was ever deleted
+            for folder in self.path.iterdir():
+                with suppress(FileNotFoundError):  # brought back this moment, by another visitor
+                    times[folder] = folder.stat().st_mtime
         return [StudyFolder(folder) for folder in sorted(times, key=lambda f: -times[f])]

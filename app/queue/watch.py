@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from app.plot import figure_json
@@ -96,7 +97,11 @@ def log_mark(study: StudyFolder) -> str:
 
 
 def _sizes(study: StudyFolder, pattern: str) -> list[int]:
-    return [file.stat().st_size for file in sorted(study.path.glob(pattern))]
+    found = []
+    for file in sorted(study.path.glob(pattern)):
+        with suppress(OSError):  # deleted in this moment
+            found.append(file.stat().st_size)
+    return found
 
 
 def _framed(entry: Entry, lines: str) -> str:
@@ -127,7 +132,8 @@ def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
         stage = str(status["stage"])
         steps.append(STAGES.get(stage, stage))
         if (status.get("stage_count") or 1) > 1:
-            steps.append(f"stage {int(status['stage_index']) + 1} of {status['stage_count']}")
+            stage_index = status.get("stage_index") or 0
+            steps.append(f"stage {stage_index + 1} of {status['stage_count']}")
         steps.append(f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
     message = f'<p class="ds-hint">{escape(status.get("message") or "")}</p>'
     place = escape(" · ".join(step for step in steps if step))

@@ -6,16 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from app.data.sources import FIELD_GUIDE
 from app.queue.order import Order
+from app.studies import recipe_of
 from app.train.network_box import USUAL_CLASSES
 from app.train.pipeline import Pipeline, Shape, roles_of
 from dait.config.arms import ARMS, Arm
-from dait.errors import UserError
+from dait.evidence.records import read_arrays
 from dait.models.spec import NetworkSpec
-from dait.recipe import Recipe, parse_recipe
+from dait.recipe import Recipe
 from dait.runs import StudyFolder
 from dait.teachers.prompts import reads_prompts
 
@@ -26,8 +25,7 @@ def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
     paths: whether to say where photographs lie on this machine, or only their folder's name.
     Raises ``UserError`` for a damaged study.
     """
-    told = study.description()
-    recipe = parse_recipe(told.get("recipe"), str(study.path / "study.json"))
+    told, recipe = study.description(), recipe_of(study)
     arms = [arm for arm in ARMS if arm in (told.get("arms") or ())]
     networks = {
         role: Shape(spec.name)
@@ -130,8 +128,5 @@ def _embedding(study: StudyFolder) -> int | None:
     path = study.path / "teacher.npz"
     if not path.exists():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return int(arrays["prototypes"].shape[1])
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path} is damaged ({error}); train the study again.") from error
+    prototypes = read_arrays(path, ("prototypes",))["prototypes"]
+    return int(prototypes.shape[-1]) if prototypes.ndim else None

@@ -16,7 +16,7 @@ from typing import Any
 from app.data.prompts import read_teacher
 from app.data.sources import FIELD_GUIDE, Sources
 from app.place import Place
-from app.studies import finished_studies, open_study
+from app.studies import finished_studies, open_study, recipe_of
 from app.wording import escape, percent
 from dait.config.inputs import DataConfig
 from dait.errors import UserError
@@ -39,7 +39,7 @@ class Known:
     data: str
     split: str
     top1: float
-    top5: float
+    top5: float | None
     classes: int
     images: int | None
     here: bool
@@ -120,8 +120,12 @@ def _measured(teacher: Section, data: Section) -> Iterator[Known]:
 
 def _of_studies(place: Place, teacher: Section, data: Section) -> Iterator[Known]:
     for entry in finished_studies(place):
-        described = open_study(place, entry.id).description()
-        facts, recipe = described.get("teacher") or {}, described["recipe"]
+        try:
+            study = open_study(place, entry.id)
+            described, recipe = study.description(), recipe_of(study).model_dump()
+        except UserError:
+            continue  # damaged, which the list says; or deleted meanwhile
+        facts = described.get("teacher") or {}
         if facts.get("name") != teacher["name"] or facts.get("zero_shot_top1") is None:
             continue
         asked = recipe["teacher"]
@@ -132,8 +136,8 @@ def _of_studies(place: Place, teacher: Section, data: Section) -> Iterator[Known
             data=_title(recipe["data"]["source"]),
             split="test",
             top1=facts["zero_shot_top1"],
-            top5=facts["zero_shot_top5"],
-            classes=len(described["classes"]),
+            top5=facts.get("zero_shot_top5"),
+            classes=len(described.get("classes") or ()),
             images=None,
             here=recipe["data"] == data and same_size,
         )

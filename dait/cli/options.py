@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dait.errors import UserError
+from dait.files import parse_yaml
 from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 
@@ -46,8 +45,8 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
         if not equals:
             raise UserError(f"--set wants KEY=VALUE, say train.learning_rate=0.001, not {item!r}.")
         try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            changes[key] = parse_yaml(value, aliases=True)
+        except ValueError:
             raise UserError(
                 f"--set {key}: {value!r} is not a value in YAML, such as 0.001, light or [8, 16]."
             ) from None

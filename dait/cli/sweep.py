@@ -8,11 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
 from dait.errors import UserError
+from dait.files import parse_yaml
 from dait.runs import to_json
 
 
@@ -62,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
 def _varied(item: str) -> tuple[str, list[Any]]:
     key, equals, text = item.partition("=")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError:
+        values = parse_yaml(text, aliases=True)
+    except ValueError:
         values = None
     if not equals or not isinstance(values, list) or not values:
         raise UserError(f"--vary wants KEY=[A,B], say train.epochs=[10,20], not {item!r}.")

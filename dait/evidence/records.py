@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from dait.errors import UserError
 from dait.evidence.palette import arm_title
 from dait.evidence.row import Member
 from dait.recipe import Recipe, parse_recipe
+from dait.run_files import damaged, load_arrays
 from dait.runs import RunFolder, StudyFolder
 
 VLM, INTERMEDIATE = "vlm", "intermediate"
@@ -65,8 +64,7 @@ class StudyRecord:
     @property
     def teacher(self) -> Mapping[str, Any]:
         """What ``study.json`` says of the frozen teacher."""
-        teacher = self.description.get("teacher")
-        return teacher if isinstance(teacher, Mapping) else {}
+        return self.description.get("teacher") or {}
 
 
 @dataclass(frozen=True)
@@ -92,18 +90,14 @@ def read_study(folder: StudyFolder) -> StudyRecord:
     if problem is not None:
         raise UserError(problem)
     description = folder.description()
-    try:
-        classes = _classes(folder)
-        listed = [(str(row["arm"]), int(row["seed"])) for row in description["runs"]]
-        recipe = parse_recipe(description["recipe"], str(folder.path / "study.json"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(folder, error) from error
+    classes = _classes(description)
+    _require(bool(classes), folder.path / "study.json", "it names no classes")
+    listed = [(row["arm"], row["seed"]) for row in description["runs"]]
+    recipe = parse_recipe(description.get("recipe"), str(folder.path / "study.json"))
     runs: dict[int, list[RunRecord]] = {}
     for (arm, seed), run in zip(listed, folder.runs(), strict=True):
         result = run.result()
         if result is not None:
-            top1 = result.get("top1")
-            _require(isinstance(top1, (int, float)), run.path / "result.json", f"top1 is {top1!r}")
             runs.setdefault(seed, []).append(RunRecord(arm, run, result))
     if not runs:
         raise UserError(f"No run of the study {folder.path} has finished: nothing to compare.")
@@ -187,13 +181,9 @@ def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, np.ndarray
     Raises ``UserError`` where the file, or an array of ``names``, is missing, damaged or not
     finite.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {path.name} in {path.parent}; train it again.") from error
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}); train it again.") from error
+    arrays = load_arrays(path)
+    if arrays is None:
+        raise UserError(f"There is no {path.name} in {path.parent}; train it again.")
     missing = [name for name in names if name not in arrays]
     _require(not missing, path, f"it has no {', '.join(missing)}")
     for name, array in arrays.items():
@@ -242,31 +232,17 @@ def classes_around(run: Path) -> tuple[ClassInfo, ...]:
     Raises ``UserError`` where that study is damaged.
     """
     study = StudyFolder(run.resolve().parent)
-    if not (study.path / "study.json").is_file() or "classes" not in study.description():
-        return ()
-    return _classes(study)
+    return _classes(study.description()) if (study.path / "study.json").is_file() else ()
 
 
-def _classes(study: StudyFolder) -> tuple[ClassInfo, ...]:
-    try:
-        return tuple(
-            ClassInfo(str(row["key"]), str(row["name"]), row.get("group"))
-            for row in study.description()["classes"]
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(study, error) from error
-
-
-def _damaged(study: StudyFolder, error: Exception) -> UserError:
-    return UserError(
-        f"{study.path / 'study.json'} is damaged ({type(error).__name__}: {error}); train the "
-        "study again."
-    )
+def _classes(described: Mapping[str, Any]) -> tuple[ClassInfo, ...]:
+    rows = described.get("classes") or ()
+    return tuple(ClassInfo(row["key"], row["name"], row.get("group")) for row in rows)
 
 
 def _require(fine: bool, path: Path, reason: str) -> None:
     if not fine:
-        raise UserError(f"{path} is damaged ({reason}); train it again.")
+        raise damaged(path, reason)
 
 
 def _place(run: RunRecord) -> int:

@@ -35,11 +35,11 @@ from dait.files import write_atomically
 from dait.runs import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 write_atomically(run.path / "a.bin", b"old")
-run.append_metrics({"epoch": 1})
+run.append_metrics({"stage": "s", "epoch": 1})
 resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
 for attempt in (
     lambda: write_atomically(run.path / "a.bin", b"x" * 1000),
-    lambda: run.append_metrics({"epoch": 2, "text": "y" * 1000}),
+    lambda: run.append_metrics({"stage": "s", "epoch": 2, "text": "y" * 1000}),
 ):
     try:
         attempt()
@@ -55,9 +55,9 @@ for attempt in (
     )
     assert done.stdout.count("Could not write") == 2
     assert (tmp_path / "a.bin").read_bytes() == b"old"
-    assert RunFolder(tmp_path).metrics() == [{"epoch": 1}]
+    assert RunFolder(tmp_path).metrics() == [{"stage": "s", "epoch": 1}]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bin", "metrics.jsonl"]
-    RunFolder(tmp_path).append_metrics({"epoch": 2})
+    RunFolder(tmp_path).append_metrics({"stage": "s", "epoch": 2})
     assert [row["epoch"] for row in RunFolder(tmp_path).metrics()] == [1, 2]
 
 
@@ -105,11 +105,11 @@ def test_config_survives_and_is_not_overwritten(tmp_path: Path) -> None:
 def test_metrics_drop_a_torn_last_line_only(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.metrics() == []
-    run.append_metrics({"epoch": 1, "val_top1": float("nan")})
+    run.append_metrics({"stage": "s", "epoch": 1, "val_top1": float("nan")})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "lo')
-    assert run.metrics() == [{"epoch": 1, "val_top1": None}]
-    run.append_metrics({"epoch": 2})
+    assert run.metrics() == [{"stage": "s", "epoch": 1, "val_top1": None}]
+    run.append_metrics({"stage": "s", "epoch": 2})
     assert [row["epoch"] for row in run.metrics()] == [1, 2]
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write("not json\n")
@@ -120,8 +120,8 @@ def test_metrics_drop_a_torn_last_line_only(tmp_path: Path) -> None:
 def test_result_and_log(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.result() is None and run.log_text() == ""
-    run.write_result({"top1": np.float64(0.25), "map": np.array([8, 4, 4])})
-    assert run.result() == {"top1": 0.25, "map": [8, 4, 4]}
+    run.write_result({"arm": "kd", "seed": 0, "top1": np.float64(0.25), "map": np.array([8, 4, 4])})
+    assert run.result() == {"arm": "kd", "seed": 0, "top1": 0.25, "map": [8, 4, 4]}
     run.log("first")
     run.log("second")
     assert [line.split("  ", 1)[1] for line in run.log_text().splitlines()] == ["first", "second"]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dait.errors import UserError
+from dait.files import parse_json
+from dait.run_files import read_as
 
 VERSION = 2
 """Raised when what is measured changes: kept figures are then measured anew."""
@@ -21,9 +22,9 @@ TRAIN, NEW_BIRDS = "train", "new birds"
 
 
 class Figures(BaseModel):
-    """A part of the file: unknown keys are errors, values cannot be changed."""
+    """A part of the file: keys of newer versions are left alone, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class Share(Figures):
@@ -152,30 +153,17 @@ def read_knowledge(path: Path) -> Knowledge | None:
 
     Raises ``UserError`` for a damaged file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    return parse_knowledge(text, path)
+    advice = "Delete it and measure again: python -m dait teacher probe."
+    found: Knowledge | None = read_as(path, parse_knowledge, advice)
+    return found
 
 
-def parse_knowledge(text: str, path: Path) -> Knowledge | None:
-    """As ``read_knowledge``, of a text; ``path`` is what a sentence names."""
-    try:
-        version = _OnlyVersion.model_validate_json(text).version
-        return Knowledge.model_validate_json(text) if version == VERSION else None
-    except ValidationError as error:
-        raise _damaged(path, error) from error
+def parse_knowledge(content: bytes) -> Knowledge | None:
+    """As ``read_knowledge``, of a JSON text. Raises ``ValueError`` where it is damaged."""
+    value = parse_json(content)
+    version = _OnlyVersion.model_validate(value).version
+    return Knowledge.model_validate(value) if version == VERSION else None
 
 
 class _OnlyVersion(BaseModel):
     version: int
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} is damaged ({str(error).splitlines()[0]}). Delete it and measure again: "
-        "python -m dait teacher probe."
-    )

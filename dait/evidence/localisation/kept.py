@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from dait.errors import UserError
 from dait.files import write_atomically
+from dait.run_files import load_arrays
 
 FILE_NAME = "localisation.npz"
 
@@ -59,10 +59,7 @@ class KeptFigures:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        arrays = load_arrays(path) or {}
+    except UserError:
         return {}
     return {name: array for name, array in arrays.items() if name.count("/") == 2}

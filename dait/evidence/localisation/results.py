@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dait.errors import UserError
+from dait.files import parse_json
+from dait.run_files import read_as
 
 VERSION = 1
 """Raised when what is measured changes: kept figures are then measured anew."""
@@ -29,9 +30,9 @@ Target = Literal["true", "predicted"]
 
 
 class Record(BaseModel):
-    """A part of the file: unknown keys are errors, values cannot be changed."""
+    """A part of the file: keys of newer versions are left alone, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class Estimate(Record):
@@ -141,18 +142,15 @@ def read_localisation(folder: Path) -> tuple[Measurement, ...]:
     Raises ``UserError`` for a damaged file.
     """
     path = folder / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        if _OnlyVersion.model_validate_json(text).version != VERSION:
-            return ()
-        return _File.model_validate_json(text).measurements
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, ValidationError) as error:
-        raise UserError(
-            f"{path} is damaged ({str(error).splitlines()[0]}). Delete it and measure again: "
-            f"python -m dait localise {folder}."
-        ) from error
+    advice = f"Delete it and measure again: python -m dait localise {folder}."
+    found: tuple[Measurement, ...] | None = read_as(path, _parse, advice)
+    return found or ()
+
+
+def _parse(content: bytes) -> tuple[Measurement, ...]:
+    value = parse_json(content)
+    version = _OnlyVersion.model_validate(value).version
+    return _File.model_validate(value).measurements if version == VERSION else ()
 
 
 def written(measurements: tuple[Measurement, ...]) -> str:

@@ -252,6 +252,7 @@ def test_what_a_user_can_mend_is_a_sentence(
     assert "predictions.npz and result.json are not of the same test" in refused(study / "dait-s0")
     change_result(study / "dait-s0", n_test=None, top1=None)
     assert "result.json is damaged" in refused(study / "dait-s0")
+    change_result(study / "dait-s0", top1=0.5)
     (study / "dait-s0" / "predictions.npz").write_bytes(b"PK")
     assert "predictions.npz is damaged" in refused(study / "dait-s0")
     for name in ("predictions.npz", "result.json", "student.safetensors"):
