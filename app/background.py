@@ -1,5 +1,7 @@
 """Work that takes longer than a visitor waits: in threads, looked at by polls, shared by visitors.
 
+No thread ends in silence: what goes wrong in one is logged once, and said on the page.
+
 Nothing of it belongs to a request: a tab that closes ends no work, and whoever asks for the same
 thing later finds it going on or done.
 """
@@ -8,17 +10,82 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from dait.errors import UserError
 from dait.events import Emit, Event, Note, Progress
 
+LONGEST = 300
+"""Characters of an unexpected error's own words."""
+
 AT_ONCE = 2
 """Pieces of work that go on at the same time; the others wait for their turn."""
 
+KEPT_SECONDS = 600.0
+"""How long the page says what went wrong, and how long the log does not repeat it."""
+
 Result = TypeVar("Result")
+
+
+class Faults:
+    """What went wrong in the background lately. Several threads may use it."""
+
+    def __init__(self, kept_seconds: float = KEPT_SECONDS) -> None:
+        self._kept_seconds = kept_seconds
+        self._said: dict[str, tuple[str, float]] = {}
+        self._logged: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def noted(self, work: str) -> Iterator[None]:
+        """Let the thread go on after whatever the block raises, and note that.
+
+        work: what is being done, as the page calls it. Once it goes well, it is no longer said.
+        """
+        try:
+            yield
+        except Exception as error:
+            sentence = f"{work} went wrong: {self.log(error, work)}"
+            with self._lock:
+                self._said[work] = (sentence, time.monotonic())
+        else:
+            with self._lock:
+                self._said.pop(work, None)
+
+    def log(self, error: Exception, work: str) -> str:
+        """One line in the log, not repeated for a while; gives the sentence for people."""
+        if isinstance(error, (UserError, OSError)):
+            place, sentence = "", str(error)
+        else:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f" ({frame.filename}, line {frame.lineno})"
+            sentence = f"something unexpected ({type(error).__name__}: {str(error)[:LONGEST]})."
+        line, now = " ".join(f"{work}: {sentence}{place}".split()), time.monotonic()
+        key = f"{work} {type(error).__name__}{place or sentence}"
+        with self._lock:
+            self._logged = {
+                k: at for k, at in self._logged.items() if now - at < self._kept_seconds
+            }
+            known = key in self._logged
+            self._logged.setdefault(key, now)
+        if not known:
+            logging.getLogger(__name__).error("%s", line.encode(errors="replace").decode())
+        return sentence
+
+    def sentences(self) -> list[str]:
+        """What went wrong lately, and was not done since."""
+        since = time.monotonic() - self._kept_seconds
+        with self._lock:
+            return [sentence for sentence, at in self._said.values() if at >= since]
+
+
+FAULTS = Faults()
+"""Those of this server."""
 
 
 class Work(Generic[Result]):
@@ -49,8 +116,7 @@ class Work(Generic[Result]):
         except UserError as error:
             self.error = str(error)
         except Exception as error:
-            logging.getLogger(__name__).exception("work in the background failed")
-            self.error = f"Something unexpected went wrong ({type(error).__name__}: {error})."
+            self.error = f"It did not work: {FAULTS.log(error, 'Work in the background')}"
         finally:
             self._done.set()
 

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from app.background import FAULTS
+
 HEAVY = (
     "scipy.stats",
     "scipy.linalg",
@@ -88,7 +90,8 @@ def import_behind_the_page() -> None:
     def wait_and_import() -> None:
         _their_turn.wait(PATIENCE_SECONDS)
         _their_turn.set()
-        import_libraries()
+        with FAULTS.noted("Importing the libraries"):  # whoever needs them tries again
+            import_libraries()
 
     threading.Thread(target=wait_and_import, name="libraries", daemon=True).start()
 

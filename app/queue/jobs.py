@@ -8,13 +8,13 @@ reap a child that ends; several servers may work over one runs folder.
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.background import FAULTS
 from app.queue.order import RECIPE_FILE, Command, Order, order_of, study_command
 from app.queue.processes import ask_to_end, end_group, marked
 from app.queue.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
@@ -166,8 +166,10 @@ class Jobs:
             return
         with self._held():
             free = self._at_once - len(self.working())
-            for study in self.waiting()[: max(0, free)]:
-                self._begin(study)
+            for study in self.waiting():
+                # One that cannot even be marked as failed must not stop those behind it.
+                with FAULTS.noted(f"Beginning {study.path.name}"):
+                    free -= self._begin(study) if free > 0 else 0
 
     def keep_going(self) -> None:
         """Look after the queue and the trash from now on, in a thread."""
@@ -176,13 +178,12 @@ class Jobs:
     def _look_after(self) -> None:
         cleaned = -SECONDS_BETWEEN_CLEANINGS
         while True:
-            try:
+            with FAULTS.noted("Looking after the queue"):
                 self.turn()
-                if time.monotonic() - cleaned >= SECONDS_BETWEEN_CLEANINGS:
-                    cleaned = time.monotonic()
+            if time.monotonic() - cleaned >= SECONDS_BETWEEN_CLEANINGS:
+                cleaned = time.monotonic()
+                with FAULTS.noted("Emptying the trash"):
                     self.trash.empty()
-            except (UserError, OSError):  # a full disk, say: the next look may find room
-                logging.getLogger(__name__).exception("the queue could not be looked after")
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     @contextmanager
@@ -209,7 +210,8 @@ class Jobs:
                 "its turn."
             )
 
-    def _begin(self, study: StudyFolder) -> None:
+    def _begin(self, study: StudyFolder) -> bool:
+        """Whether the study trains now; else it has failed."""
         # A server that died between the start of a process and the note of it leaves it running.
         turn = f"{study.path} {read_ticket(study).waiting_since}"
         pid = marked(turn)
@@ -222,16 +224,18 @@ class Jobs:
         except (UserError, OSError) as error:
             write_ticket(study, waiting_since=None)
             settle(study, "failed", f"The training could not be started ({error}).")
-            return
+            return False
         write_ticket(study, waiting_since=None, asked="", pid=pid, started=time.time())
+        return True
 
     def _watch(self, study: StudyFolder, process: subprocess.Popen[bytes]) -> None:
         """Reap the child; write down an end that it could not write down itself."""
         code = process.wait()
-        with self._held():
+        with FAULTS.noted(f"Writing down the end of {study.path.name}"), self._held():
             if study.path.is_dir() and read_ticket(study).pid == process.pid:
                 settle_after(study, code)
-        self.turn()
+        with FAULTS.noted("Looking after the queue"):
+            self.turn()
 
 
 def _source(study: StudyFolder) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.background import FAULTS
 from app.compare.tab import CompareTab
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
@@ -67,6 +68,7 @@ class RunsPanel:
     def lay_out_card(self) -> None:
         """The study that is looked at, and what can be done with it."""
         section("Training", "It goes on when this page is closed.")
+        self.faults = notice_box("background-notice")
         self.card = gr.HTML(NOTHING_YET, elem_id="live", apply_default_css=False)
         self.notice = notice_box("run-notice")
         with gr.Row(elem_classes="ds-actions"):
@@ -119,7 +121,14 @@ class RunsPanel:
     def outputs(self) -> list[Any]:
         """All that a look or a press may change."""
         return [
-            *(self.card, self.notice, *self.buttons.values(), self.renaming, self.name),
+            *(
+                self.faults,
+                self.card,
+                self.notice,
+                *self.buttons.values(),
+                self.renaming,
+                self.name,
+            ),
             *(*self.box.outputs, self.log, self.undo, self.list, self.more, self.shown),
         ]
 
@@ -226,7 +235,9 @@ class RunsPanel:
         entry = next((e for e in entries if e.id == visitor.study), next(iter(entries), None))
         shown = entry.id if entry else ""
         can = allowed(self.place, entry) if entry else frozenset[Action]()
+        wrong = FAULTS.sentences()
         return shown, [
+            _part(self.faults, notice(" ".join(wrong)) if wrong else HIDDEN_NOTICE),
             _part(self.list, runs_html(entries, shown, visitor.rows)),
             _part(self.more, gr.update(visible=len(entries) > visitor.rows)),
             _part(self.undo, self._undo()),

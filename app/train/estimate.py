@@ -17,6 +17,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.background import FAULTS
 from app.notice import HIDDEN_NOTICE, notice, notice_box
 from app.place import PROJECT, Place
 from app.queue.order import RECIPE_FILE, Order
@@ -123,6 +124,8 @@ class Probe:
                 f"A few steps took more than {LONGEST_SECONDS:.0f} seconds, so the training would "
                 "take very long here. Choose smaller networks, images or batches."
             )
+        except Exception as error:  # what it printed is no JSON, say
+            self.error = f"The estimate failed: {FAULTS.log(error, 'The estimate')}"
         finally:
             self._ended = True
             self._folder.cleanup()

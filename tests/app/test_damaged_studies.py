@@ -1,0 +1,203 @@
+"""Folders that are damaged in any way cost themselves alone: lists, queue, Compare, Train go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trainers import DONE, ORDER, jobs_of, wait_for
+
+from app.compare.comparisons import Comparisons
+from app.place import PROJECT, Place
+from app.queue.order import order_of
+from app.queue.runs_panel import RunsPanel, Visitor
+from app.queue.ticket import write_ticket
+from app.queue.trainer import settle_after
+from app.studies import finished_studies, own_studies
+from app.train.again import form_with
+from app.train.pipeline_facts import pipeline_of_study
+from app.train.teacher_figures import others_html
+from dait.errors import UserError
+from dait.evidence.knowledge.results import read_knowledge
+from dait.evidence.localisation.results import read_localisation
+from dait.recipe import load_recipe
+from dait.runs import RunsRoot, StudyFolder
+
+STUDY = "tiny-20260101-120000-0a1b2c3d"
+BAD = "bad-20260101-120000-0a1b2c3d"
+DEMO = PROJECT / "assets" / "runs" / "demo"
+FILES = (
+    "study.json",
+    "status.json",
+    "ticket.json",
+    "teacher.npz",
+    "knowledge.json",
+    "localisation.json",
+    "log.txt",
+    "output.txt",
+    "recipe.yaml",
+    "dait-s0/status.json",
+    "dait-s0/result.json",
+    "dait-s0/metrics.jsonl",
+    "dait-s0/config.yaml",
+    "dait-s0/predictions.npz",
+    "direct-s0/student.safetensors",
+)
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([10**30, -1, "queued", "training", "finished", "dait", "dait-s0", "../.."]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def changed_json(draw: st.DrawFn, content: bytes) -> bytes:
+    """The same JSON with one of its values, at any depth, gone or another one."""
+    whole = [json.loads(content.split(b"\n")[0] if content[:1] != b"{" else content)]
+    here: Any = whole
+    key: Any = 0
+    while isinstance(here[key], (dict, list)) and here[key] and draw(st.booleans()):
+        here = here[key]
+        key = draw(st.sampled_from(list(here) if isinstance(here, dict) else range(len(here))))
+    if isinstance(here, dict) and draw(st.booleans()):
+        del here[key]
+    else:
+        here[key] = draw(values)
+    return json.dumps(whole[0]).encode() + b"\n"
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> tuple[str, Callable[[Path], None]]:
+    """A file of the study, and what happens to it."""
+    name = draw(st.sampled_from(FILES))
+    kind = draw(
+        st.sampled_from(["json"] * 6 + ["cut", "bytes", "deep", "long", "gone", "folder", "pipe"])
+    )
+    share, noise = draw(st.floats(0, 0.99)), draw(st.binary(max_size=40))
+    seed = draw(st.data())
+
+    def damage(file: Path) -> None:
+        content = file.read_bytes() if file.is_file() else b""
+        file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)
+        if kind == "json" and content[:1] == b"{" and file.suffix == ".json":
+            file.write_bytes(seed.draw(changed_json(content)))
+        elif kind == "cut":
+            file.write_bytes(content[: int(share * len(content))])
+        elif kind in ("bytes", "json"):
+            file.write_bytes(noise)
+        elif kind == "deep":
+            file.write_bytes(b'{"a": [' * 3000)
+        elif kind == "long":
+            file.write_bytes(b'{"pid": ' + b"7" * 5000 + b', "seeds": [' + b"7" * 5000 + b"]}")
+        elif kind == "folder":
+            file.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(file)
+
+    return name, damage
+
+
+def opened(place: Place, panel: RunsPanel, study_id: str) -> None:
+    """What the page does with one study, of which it may say a ``UserError``."""
+    study = StudyFolder(place.runs.resolve(study_id))
+    comparisons = Comparisons(place)
+    for attempt in (
+        lambda: form_with(place, order_of(study), study_id),
+        lambda: pipeline_of_study(study),
+        lambda: panel.jobs.resume(study_id),
+        lambda: comparisons.get(study_id).comparison.table(),
+        lambda: comparisons.get(study_id, 1).comparison.similarity(),
+        lambda: read_knowledge(study.path / "knowledge.json"),
+        lambda: read_localisation(study.path),
+        lambda: settle_after(study, 1),
+    ):
+        try:
+            attempt()
+        except UserError as error:
+            str(error).encode()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path:
+    """A runs folder with one healthy study, and the study that is damaged."""
+    root = tmp_path_factory.mktemp("healthy")
+    shutil.copytree(tiny_study, root / STUDY)
+    bad = StudyFolder(root / BAD)
+    shutil.copytree(tiny_study, bad.path)
+    (bad.path / "recipe.yaml").write_text(ORDER.recipe.to_yaml())
+    write_ticket(bad, name="The one that breaks")
+    for name, file in (("knowledge.json", "knowledge.json"), ("localisation.json",) * 2):
+        shutil.copyfile(DEMO / file, bad.path / name)
+    (bad.path / "log.txt").write_text("a word\n")
+    (bad.path / "output.txt").write_text("another\n")
+    return root
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(what=damages(), state=st.sampled_from(["finished", "queued", "stopped", "training"]))
+def test_a_damaged_study_costs_itself_alone(
+    runs: Path, what: tuple[str, Callable[[Path], None]], state: str
+) -> None:
+    name, damage = what
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "runs"
+        shutil.copytree(runs, root)
+        bad = StudyFolder(root / BAD)
+        bad.write_status(state=state, stage_count=2, stage="student", pid=1, started=1.0)
+        if state == "queued":
+            write_ticket(bad, waiting_since=5.0)
+        damage(bad.path / name)
+        place = Place(runs=RunsRoot(root), shipped=RunsRoot(Path(folder) / "none"), paths=True)
+        panel = RunsPanel(place, jobs_of(root, "", at_once=0))
+        with gr.Blocks():
+            panel.lay_out_card()
+            panel.lay_out_list()
+        visitor = Visitor()
+        for study_id in (BAD, STUDY):
+            visitor.study = study_id
+            look = panel.look(visitor, 1280)
+            assert STUDY in look.get(panel.list, STUDY)
+        assert STUDY in {entry.id for entry in own_studies(place)}
+        assert STUDY in {entry.id for entry in finished_studies(place)}
+        panel.jobs.turn()
+        assert [study.path.name for study in panel.jobs.working()] in ([], [BAD])
+        assert isinstance(others_html(place, load_recipe("demo").model_dump()), str)
+        opened(place, panel, BAD)
+        assert Comparisons(place).get(STUDY).comparison.table()
+
+
+def test_a_study_that_cannot_begin_leaves_its_turn_to_the_next(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, DONE)
+    first, second = (StudyFolder(tmp_path / name) for name in ("first", "second"))
+    for number, study in enumerate((first, second)):
+        study.write_status(state="queued", arms=["dait"], seeds=[0])
+        (study.path / "recipe.yaml").write_text(ORDER.recipe.to_yaml())
+        write_ticket(study, waiting_since=float(number + 1))
+    (first.path / "output.txt").mkdir()  # nothing can be printed there
+    jobs.turn()
+    wait_for(lambda: second.state() == "finished")
+    assert first.state() == "failed"
