@@ -29,14 +29,15 @@ class Opened:
         self._rows: OrderedDict[tuple[str, Question], list[Explanation]] = OrderedDict()
         self._images: OrderedDict[int, np.ndarray] = OrderedDict()
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
-        self._lock = threading.Lock()
+        # What is kept is there at once, whoever draws images or explains one meanwhile.
+        self._lock, self._drawing, self._explaining = (threading.Lock() for _ in range(3))
 
     def samples(self, count: int) -> list[tuple[int, np.ndarray, int]]:
         """At most ``count`` test images over the classes: (index, (S, S, 3) uint8, label).
 
         Drawn or decoded the first time and kept.
         """
-        with self._lock:
+        with self._drawing:
             if self._samples is None:
                 chosen = self.comparison.gallery(count)
                 self._samples = [(index, *self.comparison.test_image(index)) for index in chosen]
@@ -57,14 +58,24 @@ class Opened:
         A sentence is for the networks that read; the others explain the class all the same.
         """
         key = (hashlib.sha256(image.tobytes()).hexdigest(), question)
+        found = self._kept_row(key)
+        if found is not None:
+            return found
+        with self._explaining:
+            found = self._kept_row(key)  # another visitor may have asked for the same
+            if found is None:
+                found = self._explain(image, question)
+                with self._lock:
+                    self._rows[key] = found
+                    if len(self._rows) > KEPT_ROWS:
+                        self._rows.popitem(last=False)
+            return found
+
+    def _kept_row(self, key: tuple[str, Question]) -> list[Explanation] | None:
         with self._lock:
             if key in self._rows:
                 self._rows.move_to_end(key)
-            else:
-                self._rows[key] = self._explain(image, question)
-                if len(self._rows) > KEPT_ROWS:
-                    self._rows.popitem(last=False)
-            return self._rows[key]
+            return self._rows.get(key)
 
     def _explain(self, image: np.ndarray, asked: Question) -> list[Explanation]:
         of_class = self.comparison.explain(image, asked.method, asked.target, asked.layer)
@@ -77,12 +88,20 @@ class Opened:
         ]
 
 
+class _Opening:
+    """A comparison that is opened by the first who asks, while others who ask for it wait."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.opened: Opened | None = None
+
+
 class Comparisons:
     """The comparisons of one place, the last few kept open."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._open: OrderedDict[tuple[Any, ...], Opened] = OrderedDict()
+        self._open: OrderedDict[tuple[Any, ...], _Opening] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, study_id: object, seed: int | None = None) -> Opened:
@@ -94,9 +113,18 @@ class Comparisons:
         # A study that was trained anew under the same name is another one.
         key = (str(folder.path), folder.status().get("updated"), seed)
         with self._lock:
-            if key not in self._open:
-                self._open[key] = Opened(Comparison(folder, seed))
+            opening = self._open.setdefault(key, _Opening())
             self._open.move_to_end(key)
             while len(self._open) > KEPT_COMPARISONS:
                 self._open.popitem(last=False)
-            return self._open[key]
+        # Not under the lock of all: a slow disk, or a damaged study, keeps nobody from the others.
+        with opening.lock:
+            if opening.opened is None:
+                try:
+                    opening.opened = Opened(Comparison(folder, seed))
+                except BaseException:
+                    with self._lock:
+                        if self._open.get(key) is opening:
+                            del self._open[key]
+                    raise
+            return opening.opened

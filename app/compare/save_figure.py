@@ -89,7 +89,7 @@ def _remove_old() -> None:
     """Gradio serves a copy of a file; what it was copied from is left to us."""
     before = time.time() - KEPT_SECONDS
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
-        with suppress(FileNotFoundError):  # another visitor's download may be quicker
+        with suppress(OSError):  # another visitor's download is quicker, or another user's folder
             if folder.stat().st_mtime < before:
                 shutil.rmtree(folder)
 

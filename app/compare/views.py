@@ -85,7 +85,7 @@ class CompareViews:
             if sum(file.stat().st_size for file in files if file.is_file()) > QUICKLY_READ_BYTES:
                 return ""
             return _table(self.comparisons.get(entry.id).comparison)
-        except UserError:
+        except (UserError, OSError):
             return ""
 
     def overview(self, study_id: object, seed: int | None) -> Overview:

@@ -6,7 +6,10 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.place import Place
@@ -28,14 +31,18 @@ class Uploads:
 
     def names(self) -> list[str]:
         """What is kept, newest first."""
-        if not self.folder.is_dir():
-            return []
-        files = [
-            file
-            for file in self.folder.iterdir()
-            if _suffix(file.name) and file.name[0] != "." and file.is_file()
-        ]
-        return [f.name for f in sorted(files, key=lambda f: (-f.stat().st_mtime, f.name))]
+        return sorted((kept := self._kept()), key=lambda name: (-kept[name].st_mtime, name))
+
+    def _kept(self) -> dict[str, os.stat_result]:
+        """Files by their names; without those that somebody deletes in this moment."""
+        found: dict[str, os.stat_result] = {}
+        with suppress(OSError):  # nothing was ever uploaded
+            for file in self.folder.iterdir():
+                with suppress(OSError):
+                    about = file.stat()
+                    if _suffix(file.name) and file.name[0] != "." and stat.S_ISREG(about.st_mode):
+                        found[file.name] = about
+        return found
 
     def path(self, name: object) -> Path:
         """The file with this name. Raises ``UserError`` unless it is one of ``names()``."""
@@ -57,20 +64,24 @@ class Uploads:
                 f"‘{Path(called).name[:80]}’ is no archive. Upload {listed(list(SUFFIXES))}: a "
                 "folder of class/*.jpg, or split/class/*.jpg, packed into one file."
             )
-        size, allowed = Path(sent).stat().st_size, self.limits.archive_bytes
+        try:
+            size, allowed = Path(sent).stat().st_size, self.limits.archive_bytes
+        except OSError as error:
+            raise UserError("The uploaded file is not there any more. Upload it again.") from error
         if size > allowed:
             raise UserError(
                 f"The archive has {_mib(size)}; at most {_mib(allowed)} are taken here. Scale the "
                 "photographs down first: networks see them at a few hundred pixels."
             )
-        with self._lock:
+        # Before the lock, for a copy of gigabytes takes minutes.
+        with _copied(Path(sent), self.folder) as copy, self._lock:
             kept = self.names()
             if len(kept) >= self.limits.archives:
                 raise UserError(
                     f"There are {len(kept)} uploads already, and no more are kept. Delete one."
                 )
             name = _free_name(_stem(called, suffix), suffix, kept)
-            _place(Path(sent), self.folder / name)
+            copy.replace(self.folder / name)
         return name
 
     def delete(self, name: object) -> None:
@@ -78,10 +89,10 @@ class Uploads:
         from dait.data.archive import forget_archive
 
         file = self.path(name)
-        size = file.stat().st_size
-        others = [self.folder / other for other in self.names() if other != name]
+        kept = self._kept()
+        own = kept.pop(file.name, None)
         # Archives with the same bytes share what is unpacked.
-        if not any(other.stat().st_size == size for other in others):
+        if own is not None and all(other.st_size != own.st_size for other in kept.values()):
             forget_archive(file)
         file.unlink(missing_ok=True)
 
@@ -105,17 +116,19 @@ def _free_name(stem: str, suffix: str, kept: list[str]) -> str:
     return name
 
 
-def _place(sent: Path, final: Path) -> None:
-    temporary = final.with_name(f".{secrets.token_hex(8)}.part")
+@contextmanager
+def _copied(sent: Path, folder: Path) -> Iterator[Path]:
+    """A copy in ``folder`` under a name of its own, which is gone in the end if it still has it."""
+    temporary = folder / f".{secrets.token_hex(8)}.part"
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             os.link(sent, temporary)  # no second copy of gigabytes where one disk holds both
         except OSError:
             shutil.copyfile(sent, temporary)
-        temporary.replace(final)
+        yield temporary
     except OSError as error:
-        raise cannot_write(final, error) from error
+        raise cannot_write(folder, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 

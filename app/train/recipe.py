@@ -17,6 +17,7 @@ from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form
 from dait.config.arms import DEFAULT_ARMS
 from dait.errors import UserError
+from dait.files import read_bytes
 from dait.recipe import LONGEST_TEXT, recipe_from_text
 
 SUFFIXES = [".yaml", ".yml"]
@@ -141,9 +142,10 @@ def _read(file: str | None) -> tuple[str, str]:
     path = Path(file)
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"‘{path.name[:80]}’ is no recipe: its name ends in .yaml or .yml.")
-    if path.stat().st_size > 4 * LONGEST_TEXT:  # UTF-8 takes up to four bytes a character
-        raise UserError(f"‘{path.name[:80]}’ is too large for a recipe.")
     try:
-        return path.name, path.read_text(encoding="utf-8")
+        # UTF-8 takes up to four bytes a character.
+        return path.name, read_bytes(path, 4 * LONGEST_TEXT).decode()
     except UnicodeDecodeError:
         raise UserError(f"‘{path.name[:80]}’ is no text.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"‘{path.name[:80]}’ cannot be read as a recipe: {error}.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trainers import DONE, ORDER, jobs_of, wait_for
 
+from app.background import FAULTS
 from app.compare.comparisons import Comparisons
 from app.place import PROJECT, Place
-from app.queue.order import order_of
+from app.queue.jobs import Jobs
+from app.queue.order import Order, order_of
 from app.queue.runs_panel import RunsPanel, Visitor
 from app.queue.ticket import write_ticket
 from app.queue.trainer import settle_after
@@ -190,14 +193,32 @@ def test_a_damaged_study_costs_itself_alone(
         assert Comparisons(place).get(STUDY).comparison.table()
 
 
-def test_a_study_that_cannot_begin_leaves_its_turn_to_the_next(tmp_path: Path) -> None:
-    jobs = jobs_of(tmp_path, DONE)
-    first, second = (StudyFolder(tmp_path / name) for name in ("first", "second"))
-    for number, study in enumerate((first, second)):
+def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -> None:
+    runs = RunsRoot(tmp_path / "runs")
+
+    def command(folder: Path, order: Order) -> list[str]:
+        if folder.name == "first":
+            raise RuntimeError("a thing that nobody thought of")
+        return [sys.executable, "-c", DONE, str(folder)]
+
+    def wait_in_line(name: str, since: float) -> StudyFolder:
+        study = StudyFolder(runs.path / name)
         study.write_status(state="queued", arms=["dait"], seeds=[0])
         (study.path / "recipe.yaml").write_text(ORDER.recipe.to_yaml())
-        write_ticket(study, waiting_since=float(number + 1))
-    (first.path / "output.txt").mkdir()  # nothing can be printed there
-    jobs.turn()
+        write_ticket(study, waiting_since=since)
+        return study
+
+    jobs = Jobs(runs, command=command)
+    first = wait_in_line("first", 1.0)
+    jobs.keep_going()
+    wait_for(lambda: any("nobody thought of" in said for said in FAULTS.sentences()))
+    second = wait_in_line("second", 2.0)
     wait_for(lambda: second.state() == "finished")
-    assert first.state() == "failed"
+    panel = RunsPanel(Place(runs=runs, shipped=RunsRoot(tmp_path / "none")), jobs)
+    with gr.Blocks():
+        panel.lay_out_card()
+        panel.lay_out_list()
+    assert "nobody thought of" in panel.look(Visitor(), 1280)[panel.faults]
+    shutil.rmtree(first.path)
+    with FAULTS.noted("Beginning first"):
+        pass

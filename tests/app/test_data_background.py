@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
-from app.background import AT_ONCE, Workers
+import pytest
+
+from app.background import AT_ONCE, Faults, Workers
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 
@@ -65,3 +68,23 @@ def test_the_last_few_are_kept() -> None:
         assert workers.start(number, lambda emit, n=number: n).wait(SECONDS)  # type: ignore[misc]
     assert workers.get(0) is None
     assert [workers.get(n).result for n in (2, 3)] == [2, 3]  # type: ignore[union-attr]
+
+
+def test_what_goes_wrong_again_and_again_is_logged_once_and_said_until_it_goes_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults = Faults()
+    with caplog.at_level(logging.ERROR):
+        for number in range(100):
+            with faults.noted("Looking after the queue"):
+                raise TypeError(f"number {number}")
+        with faults.noted("Emptying the trash"):
+            raise UserError("There is no room.")
+    assert len(caplog.records) == 2
+    assert "test_data_background.py" in caplog.text and "Traceback" not in caplog.text
+    first, second = faults.sentences()
+    assert "number 99" in first and second.endswith("There is no room.")
+    with faults.noted("Looking after the queue"):
+        pass
+    assert faults.sentences() == [second]
+    assert Faults(kept_seconds=0).sentences() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -100,3 +101,31 @@ def test_what_was_unpacked_goes_with_the_upload(
 def test_uploads_are_no_studies(empty_place: Place, sent: Path) -> None:
     Uploads(empty_place).keep(sent, "a.zip")
     assert empty_place.runs.studies() == []
+
+
+def test_uploads_that_vanish_while_they_are_listed_are_not_listed(empty_place: Place) -> None:
+    folder, done = empty_place.runs.path / "data", threading.Event()
+    folder.mkdir()
+    (folder / "stays.zip").touch()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            for number in range(20):
+                (folder / f"gone-{number}.zip").touch()
+            for number in range(20):
+                (folder / f"gone-{number}.zip").unlink()
+
+    visitor = threading.Thread(target=come_and_go)
+    visitor.start()
+    try:
+        assert all("stays.zip" in Uploads(empty_place).names() for _ in range(1500))
+    finally:
+        done.set()
+        visitor.join()
+
+
+def test_a_file_that_is_gone_before_it_is_kept_is_a_sentence(
+    empty_place: Place, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="Upload it again"):
+        Uploads(empty_place).keep(tmp_path / "gone", "a.zip")
