@@ -27,10 +27,12 @@ def serve(block: bool = True) -> str:
     Raises ``UserError`` for a folder or port that cannot be used.
     """
     import gradio as gr
+    from starlette.middleware import Middleware
 
     from app.compare.row_box import PHOTO_ID
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
+    from app.door import GuardedServer
     from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
@@ -64,6 +66,7 @@ def serve(block: bool = True) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
+            app_kwargs={"middleware": [Middleware(GuardedServer)]},
             max_threads=WORKERS,
             share=False,
             i18n=languages,

@@ -6,15 +6,16 @@ from typing import Any
 
 import gradio as gr
 
+from app.place import hide_paths
 from app.wording import escape
 
 HIDDEN_NOTICE = ""
 
 
 def notice(sentence: str, calm: bool = False) -> str:
-    """A sentence that stays in the page until it is settled, as HTML (the text is escaped)."""
+    """A sentence that stays in the page until it is settled, as HTML: escaped, without paths."""
     kind, role = ("ds-notice calm", "status") if calm else ("ds-notice", "alert")
-    return f'<div class="{kind}" role="{role}">{escape(sentence)}</div>'
+    return f'<div class="{kind}" role="{role}">{escape(hide_paths(sentence))}</div>'
 
 
 def section(title: str, text: str) -> gr.HTML:

@@ -14,6 +14,7 @@ from app.data.prompt_box import prompts_of
 from app.data.prompts import read_teacher
 from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
+from app.door import guard
 from app.explore.tab import build_explore_tab
 from app.notice import notice
 from app.open_stream import hold_streams
@@ -82,6 +83,7 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
             api_visibility="private",
             show_progress="hidden",
         )
+    guard(page)
     return page
 
 

@@ -1,19 +1,23 @@
-"""Where the app runs: its folders, its address, and what a visitor may start there."""
+"""Where the app runs: its folders, its address, what a visitor may start, and what none reads."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dait.errors import UserError
+from dait.errors import UserError, without_paths
 from dait.runs import RunsRoot, runs_root
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_ROOTS: dict[str, str] = {str(PROJECT): PROJECT.name, tempfile.gettempdir(): "tmp"}
+"""Folders whose files are called by what comes below, and what they are called themselves."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,22 @@ class Place:
     paths: bool = False
     at_once: int = 1
 
+    def __post_init__(self) -> None:
+        for root in (self.runs.path, self.shipped.path, *self.data.values()):
+            _ROOTS[str(root)] = root.name
+
     @property
     def uploads(self) -> Path:
         """The folder of uploaded data sets; beside the studies, where a training finds them."""
         return self.runs.path / "data"
+
+
+def hide_paths(sentence: str) -> str:
+    """The sentence with the last part of every path alone: where things lie is nobody's business.
+
+    Of files in the runs, the shipped studies and the offered data, their place in there stays.
+    """
+    return without_paths(sentence, _ROOTS)
 
 
 def read_place(environment: Mapping[str, str] | None = None) -> Place:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_QUOTED = re.compile(r"""(?<=[‘“'"`])(?:/|[A-Za-z]:\\)[^’”'"`\n]*[/\\]([^/\\’”'"`\n]+)""")
+_PATH = re.compile(r"""(?<![\w./:])(?:/[^\s/'"‘’“”,;:()]+)+/([^\s/'"‘’“”,;:()]+)""")
+_WINDOWS_PATH = re.compile(r"""(?<!\w)[A-Za-z]:\\(?:[^\s\\'"‘’“”,;()]+\\)*([^\s\\'"‘’“”,;()]+)""")
+
 
 class UserError(Exception):
     """Something the user can mend: the message says what was found, what is allowed, what to do.
@@ -13,3 +21,23 @@ class UserError(Exception):
 
 class Stopped(BaseException):
     """Asked to stop. Not an ``Exception``, so that nothing on the way takes it for a failure."""
+
+
+def without_paths(sentence: str, roots: Mapping[str, str] | None = None) -> str:
+    """A sentence for others than the machine's user: of every absolute path its last part.
+
+    roots: folders, and what they are called; what lies in one keeps its place in there.
+    """
+    known, home = dict(roots or {}), Path.home()
+    if len(home.parts) > 2:  # /home/NAME, of which the name is the last part
+        known[str(home)] = "~"
+    for root in sorted(known, key=len, reverse=True):
+        # Not in the middle of another path, nor the beginning of a longer name.
+        found = re.compile(rf"(?<![\w./:-]){re.escape(root)}(/|(?![\w.-]))")
+        sentence = found.sub(
+            lambda at, root=root: "" if at[1] else known[root],  # type: ignore[misc]
+            sentence,
+        )
+    for pattern in (_QUOTED, _PATH, _WINDOWS_PATH):
+        sentence = pattern.sub(r"\1", sentence)
+    return sentence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from PIL import Image
 
 from app.compare.views import AUTOMATIC, METHODS
 from app.pictures import picture_address
-from app.place import PROJECT, Place
+from app.place import Place, hide_paths
 from app.predict.views import Explained
 from app.studies import Entry, open_study
 from app.wording import listed
@@ -19,19 +17,7 @@ from dait.errors import UserError
 from dait.evidence.comparison import Comparison, Explanation
 from dait.evidence.overlay import overlay
 
-_ANY_PATH = re.compile(r"(?<![\w./:])(?:/[^\s/'\"‘’“”,;:()]+)+/([^\s/'\"‘’“”,;:()]+)")
 _OPACITY = 0.6
-
-
-def hide_paths(place: Place, sentence: str) -> str:
-    """The sentence with the last part of every path alone: where things lie is nobody's business.
-
-    What a study's or a data set's file is called stays.
-    """
-    for root in (place.runs.path, place.shipped.path, *place.data.values(), PROJECT):
-        sentence = sentence.replace(f"{root}/", "").replace(str(root), root.name)
-    sentence = sentence.replace(f"{tempfile.gettempdir()}/", "")
-    return _ANY_PATH.sub(r"\1", sentence)
 
 
 def study_json(place: Place, entry: Entry) -> dict[str, Any]:
@@ -46,7 +32,7 @@ def study_json(place: Place, entry: Entry) -> dict[str, Any]:
         "state": entry.state,
         "progress": entry.progress,
         "eta_seconds": eta,
-        "message": hide_paths(place, entry.message),
+        "message": hide_paths(entry.message),
         "place": entry.place,
         "arms": list(entry.arms),
         "seeds": list(entry.seeds),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.api.answers import explained_json, hide_paths, method_of, study_json, target_of
+from app.api.answers import explained_json, method_of, study_json, target_of
 from app.compare.views import CompareViews
-from app.place import Place
+from app.place import Place, hide_paths
 from app.predict.views import PredictViews
 from app.queue.actions import require
 from app.queue.jobs import Jobs
@@ -29,22 +29,28 @@ NAMES = ("predict", "explain", "compare", "start", "status", "stop")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-class Sayer(Protocol):
-    """Makes a handler say a ``UserError`` to whoever asked."""
+def _said(handler: Handler) -> Handler:
+    """One whose sentences hold no path of this machine."""
 
-    def __call__(self, handler: Handler, /) -> Handler: ...
+    @wraps(handler)
+    def answering(*values: Any, **named: Any) -> Any:
+        try:
+            return handler(*values, **named)
+        except UserError as error:
+            raise gr.Error(hide_paths(str(error)), print_exception=False) from error
+
+    return answering  # type: ignore[return-value]
 
 
 def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
     """Add the endpoints to the current ``gr.Blocks``; nothing of them is seen on the page."""
-    said = _sayer(place)
-    _photo_endpoints(PredictViews(compare.comparisons), said)
-    _table_endpoint(compare, said)
-    _queue_endpoints(place, jobs, said)
+    _photo_endpoints(PredictViews(compare.comparisons))
+    _table_endpoint(compare)
+    _queue_endpoints(place, jobs)
 
 
-def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
-    @said
+def _photo_endpoints(views: PredictViews) -> None:
+    @_said
     def predict(study: str, photos: list[str]) -> dict[str, Any]:
         """What every network of a study takes photographs for.
 
@@ -57,7 +63,7 @@ def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
         found = views.many(study, photos)
         return {"images": found.images, "problems": found.problems, "left_out": found.left_out}
 
-    @said
+    @_said
     def explain(study: str, photo: str, method: str, target: str) -> dict[str, Any]:
         """Where every network of a study looks in one photograph.
 
@@ -95,8 +101,8 @@ def _photo_endpoints(views: PredictViews, said: Sayer) -> None:
             )
 
 
-def _table_endpoint(views: CompareViews, said: Sayer) -> None:
-    @said
+def _table_endpoint(views: CompareViews) -> None:
+    @_said
     def compare(study: str, seed: int | None = None) -> list[dict[str, Any]]:
         """The table of a finished study: a row a network.
 
@@ -113,8 +119,8 @@ def _table_endpoint(views: CompareViews, said: Sayer) -> None:
     gr.api(compare, api_name="compare", api_visibility="public", concurrency_limit=2)
 
 
-def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
-    @said
+def _queue_endpoints(place: Place, jobs: Jobs) -> None:
+    @_said
     def start(
         recipe: str = "demo",
         data: str = "",
@@ -137,7 +143,7 @@ def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
         )
         return status(jobs.start(read_form(place, values)))[0]
 
-    @said
+    @_said
     def status(study: str = "") -> list[dict[str, Any]]:
         """Every study, or one: those trained here, then those that come along.
 
@@ -155,7 +161,7 @@ def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
             entries = entries or [entry_of(open_study(place, study), shipped=False)]
         return [study_json(place, entry) for entry in entries]
 
-    @said
+    @_said
     def stop(study: str) -> dict[str, Any]:
         """Take a study out of the queue, or end its training. Answers what /status gives of it.
 
@@ -173,20 +179,3 @@ def _queue_endpoints(place: Place, jobs: Jobs, said: Sayer) -> None:
             api_visibility="public",
             concurrency_limit=limit,
         )
-
-
-def _sayer(place: Place) -> Sayer:
-    """One whose sentences hold no path of this machine."""
-
-    def said(handler: Handler) -> Handler:
-        @wraps(handler)
-        def answering(*values: Any, **named: Any) -> Any:
-            try:
-                return handler(*values, **named)
-            except UserError as error:
-                sentence = hide_paths(place, str(error))
-                raise gr.Error(sentence, print_exception=False) from error
-
-        return answering  # type: ignore[return-value]
-
-    return said

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.pictures import picture_address
+from app.place import hide_paths
 from app.wording import escape, percent
 from dait.data.base import ClassInfo
 from dait.evidence.overlay import heat_layer
@@ -118,7 +119,7 @@ def _answer(picture: Picture, found: Explanation, classes: Sequence[ClassInfo]) 
 
 def _why(found: Explanation, classes: Sequence[ClassInfo]) -> str:
     if found.note:
-        return f'<p class="ds-why">{escape(found.note)}</p>'
+        return f'<p class="ds-why">{escape(hide_paths(found.note))}</p>'
     if found.sentence and not found.empty:
         cosine = "" if found.similarity is None else f" Cosine {found.similarity:.3f}."
         cosine = cosine.replace("-", "−")

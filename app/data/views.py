@@ -9,6 +9,7 @@ import numpy as np
 from app.background import Work
 from app.data.reading import Opened
 from app.pictures import picture_address
+from app.place import hide_paths
 from app.plot import figure_json
 from app.wording import escape, percent
 from dait.data.base import SPLITS, SplitName
@@ -86,7 +87,7 @@ def report_html(report: Report) -> str:
         said.insert(0, ("good", "✓", "", "Nothing in it stands in the way of a training."))
     lines = "".join(
         f'<li class="{kind}"><span aria-hidden="true">{icon}</span>'
-        f'<span class="ds-unseen">{prefix}</span><span>{escape(text)}</span></li>'
+        f'<span class="ds-unseen">{prefix}</span><span>{escape(hide_paths(text))}</span></li>'
         for kind, icon, prefix, text in said
     )
     return f'<dl class="ds-tiles">{"".join(tiles)}</dl><ul class="ds-said">{lines}</ul>'
@@ -157,8 +158,9 @@ def _bad_html(report: Report) -> str:
     if not report.bad:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{escape(problem.file)}</th>'
-        f'<td class="text" data-name="Why"><span>{escape(problem.reason)}</span></td></tr>'
+        f'<tr><th scope="row">{escape(hide_paths(problem.file))}</th>'
+        f'<td class="text" data-name="Why"><span>{escape(hide_paths(problem.reason))}</span>'
+        "</td></tr>"
         for problem in report.bad[:MOST_BAD]
     )
     count = len(report.bad)

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from app.pictures import picture_address
+from app.place import hide_paths
 from app.predict.views import Explained, Predictions
 from app.tables import Cell, table_html
 from app.wording import UNKNOWN, escape, milliseconds, percent
@@ -93,7 +94,7 @@ def _top(answer: Mapping[str, Any] | None) -> str:
 
 def _why(found: Explained, explanation: Explanation) -> str:
     if explanation.note:
-        return f'<p class="ds-why">{escape(explanation.note)}</p>'
+        return f'<p class="ds-why">{escape(hide_paths(explanation.note))}</p>'
     if explanation.empty:
         target = escape(found.comparison.classes[explanation.target].name)
         return f'<p class="ds-why">The map was empty: nothing here speaks for {target}.</p>'

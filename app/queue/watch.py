@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from app.place import hide_paths
 from app.plot import figure_json
 from app.queue.processes import machine_busy, memory_bytes
 from app.queue.ticket import process_of
@@ -34,7 +35,7 @@ NOTHING_YET = (
 def card(study: StudyFolder, entry: Entry) -> str:
     """The state of a study as HTML: what it is, where it is, how long it will take."""
     if entry.state == "damaged":
-        return _framed(entry, f"<p>{escape(entry.message)}</p>")
+        return _framed(entry, f"<p>{escape(hide_paths(entry.message))}</p>")
     if entry.state == "queued":
         return _framed(entry, _queued(entry))
     lines = {
@@ -87,7 +88,7 @@ def curves_mark(studies: Sequence[StudyFolder], show: str) -> str:
 
 def log_html(study: StudyFolder) -> str:
     """The end of what the training printed, or of the study's log where it printed to nobody."""
-    text = output_tail(study, LOG_BYTES) or study.log_text(LOG_BYTES).strip()
+    text = hide_paths(output_tail(study, LOG_BYTES) or study.log_text(LOG_BYTES).strip())
     return f'<pre class="ds-log" tabindex="0">{escape(text or "The log is empty so far.")}</pre>'
 
 
@@ -135,7 +136,7 @@ def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
             stage_index = status.get("stage_index") or 0
             steps.append(f"stage {stage_index + 1} of {status['stage_count']}")
         steps.append(f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
-    message = f'<p class="ds-hint">{escape(status.get("message") or "")}</p>'
+    message = f'<p class="ds-hint">{escape(hide_paths(status.get("message") or ""))}</p>'
     place = escape(" · ".join(step for step in steps if step))
     return f"<p>{place}</p>{_bar(status)}{message}{_use(study)}"
 
@@ -170,7 +171,7 @@ def _paused(study: StudyFolder, status: Mapping[str, Any]) -> str:
 
 def _stopped(study: StudyFolder, status: Mapping[str, Any]) -> str:
     message = str(status.get("message") or "Stopped on request").rstrip(".")
-    return f"<p>{escape(message)}. {_reached(status)}</p>"
+    return f"<p>{escape(hide_paths(message))}. {_reached(status)}</p>"
 
 
 def _lost(study: StudyFolder, status: Mapping[str, Any]) -> str:
@@ -182,12 +183,12 @@ def _lost(study: StudyFolder, status: Mapping[str, Any]) -> str:
 
 
 def _failed(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    sentence = escape(status.get("message") or "It failed without saying why.")
+    sentence = escape(hide_paths(status.get("message") or "It failed without saying why."))
     return f'<div class="ds-notice">{sentence}</div>{_last_lines(study)}'
 
 
 def _last_lines(study: StudyFolder) -> str:
-    text = output_tail(study) or study.log_text(4000)
+    text = hide_paths(output_tail(study) or study.log_text(4000))
     tail = escape("\n".join(text.splitlines()[-LAST_LINES:]))
     return f'<pre class="ds-log" tabindex="0">{tail}</pre>' if tail else ""
 

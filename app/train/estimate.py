@@ -19,7 +19,7 @@ import gradio as gr
 
 from app.background import FAULTS
 from app.notice import HIDDEN_NOTICE, notice, notice_box
-from app.place import PROJECT, Place
+from app.place import PROJECT, Place, hide_paths
 from app.queue.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
 from app.wording import count, duration, escape, listed, megabytes
@@ -250,7 +250,7 @@ def _measured_on(found: Mapping[str, Any], beside: int) -> str:
 
 
 def _waiting(probe: Probe) -> str:
-    return f'<p class="ds-hint" role="status">{escape(probe.progress)} …</p>'
+    return f'<p class="ds-hint" role="status">{escape(hide_paths(probe.progress))} …</p>'
 
 
 def _time(seconds: float) -> str:

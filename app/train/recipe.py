@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.notice import HIDDEN_NOTICE, notice
-from app.place import Place
+from app.place import Place, hide_paths
 from app.queue.order import Order
 from app.train.again import form_with
 from app.train.command import command_line, file_name, recipe_file
@@ -115,7 +115,7 @@ def preview(place: Place, values: FormValues) -> str:
     try:
         return command_line(place, read_form(place, values))
     except UserError as error:
-        return f"# {' '.join(str(error).split())}"
+        return f"# {' '.join(hide_paths(str(error)).split())}"
 
 
 def loaded(place: Place, file: str | None, current: FormValues) -> tuple[FormValues, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from dait.errors import without_paths
 from dait.evidence.palette import arm_colour
 from dait.evidence.report.wording import escape
 
@@ -21,7 +22,8 @@ Cell = str | tuple[str, str]
 
 
 class Sheet:
-    """One section of the report. Everything that is handed in is plain text and is escaped here.
+    """One section of the report. Everything that is handed in is plain text and is escaped here;
+    sentences lose the paths of this machine, for a report is handed on.
 
     key: its address in the page; title: its heading.
     """
@@ -50,15 +52,16 @@ class Sheet:
 
     def say(self, text: str) -> None:
         """A paragraph."""
-        self._parts.append(f"<p>{escape(text)}</p>")
+        self._parts.append(f"<p>{escape(without_paths(text))}</p>")
 
     def miss(self, text: str) -> None:
         """A sentence about something that is not here."""
-        self._parts.append(f'<p class="missing">{escape(text)}</p>')
+        self._parts.append(f'<p class="missing">{escape(without_paths(text))}</p>')
 
     def items(self, texts: Sequence[str]) -> None:
         """A list of sentences."""
-        self._parts.append(f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>")
+        rows = "".join(f"<li>{escape(without_paths(text))}</li>" for text in texts)
+        self._parts.append(f"<ul>{rows}</ul>")
 
     def code(self, text: str, title: str = "") -> None:
         """Commands, or with a title a longer text that is folded away."""
@@ -137,7 +140,7 @@ class Picture:
         shown = '<div class="none">no picture</div>'
         if self.image is not None:
             shown = f'<img src="{picture_address(self.image)}" alt="{escape(self.alt)}">'
-        lines = "".join(f"<span>{escape(line)}</span>" for line in self.lines)
+        lines = "".join(f"<span>{escape(without_paths(line))}</span>" for line in self.lines)
         return (
             f'<figure class="cell"{colour}>{shown}<figcaption><b>{escape(self.name)}</b>{lines}'
             "</figcaption></figure>"

@@ -14,9 +14,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app.api.answers import hide_paths
 from app.page import build_page
-from app.place import SPACE_LIMITS, Place
+from app.place import SPACE_LIMITS, Place, hide_paths
 from app.queue.jobs import Jobs
 
 pytestmark = pytest.mark.timeout(600)
@@ -143,8 +142,8 @@ def test_a_space_keeps_its_limits_for_programs_too(place: Place) -> None:
 
 def test_a_sentence_tells_no_path(place: Place) -> None:
     runs = place.runs.path
-    assert hide_paths(place, f"{runs / 'a' / 'study.json'} is damaged") == "a/study.json is damaged"
-    assert hide_paths(place, "‘/home/me/x.zip’ and/or 3/4 of https://a.b/c") == (
+    assert hide_paths(f"{runs / 'a' / 'study.json'} is damaged") == "a/study.json is damaged"
+    assert hide_paths("‘/home/me/x.zip’ and/or 3/4 of https://a.b/c") == (
         "‘x.zip’ and/or 3/4 of https://a.b/c"
     )
 
