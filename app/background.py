@@ -88,6 +88,18 @@ FAULTS = Faults()
 """Those of this server."""
 
 
+def keep_doing(work: str, task: Callable[[], object], seconds: float) -> None:
+    """Do something now and every so many ``seconds``, in a thread that nothing ends."""
+
+    def repeat() -> None:
+        while True:
+            with FAULTS.noted(work):
+                task()
+            time.sleep(seconds)
+
+    threading.Thread(target=repeat, name=work, daemon=True).start()
+
+
 class Work(Generic[Result]):
     """One piece of work: how far it is, then its ``result``, or ``error`` as a sentence."""
 

@@ -27,8 +27,10 @@ def serve(block: bool = True) -> str:
     Raises ``UserError`` for a folder or port that cannot be used.
     """
     import gradio as gr
+    from gradio.route_utils import delete_files_created_by_app
     from starlette.middleware import Middleware
 
+    from app.background import keep_doing
     from app.compare.row_box import PHOTO_ID
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
@@ -36,7 +38,7 @@ def serve(block: bool = True) -> str:
     from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
-    from app.page import build_page
+    from app.page import CACHE_SECONDS, build_page
     from app.place import read_place
     from app.plot import plot_head, plotly_script
     from app.predict.tab import PHOTOS_ID
@@ -78,6 +80,11 @@ def serve(block: bool = True) -> str:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error
     print(f"DAIT Studio is at {address} (Ctrl+C ends it; trainings go on)", flush=True)
     jobs.keep_going()
+    keep_doing(
+        "Deleting old uploads",
+        lambda: delete_files_created_by_app(page, CACHE_SECONDS),
+        CACHE_SECONDS,
+    )
     import_behind_the_page()
     if block:
         page.block_thread()

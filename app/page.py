@@ -35,13 +35,15 @@ HEAD = (
 )
 CACHE_SECONDS = 3600
 """Uploads older than this are deleted, looked for as often."""
+NEVER = 100 * 365 * 24 * 3600
+"""Gradio's own look for them ends for good at the first error, which an upload meanwhile is."""
 
 
 def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
     """The whole page; it trains nothing, draws nothing and loads no network."""
     views = CompareViews(place)
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
+        title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS)
     ) as page:
         build_api(place, jobs, views)  # first: the names are given out in turn
         gr.HTML(HEAD, apply_default_css=False)

@@ -13,6 +13,7 @@ from dait.errors import UserError
 from dait.files import whole_folder
 from dait.models.checkpoint import load_network, save_network
 from dait.models.spec import BACKBONE
+from dait.recipe import parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
@@ -30,7 +31,9 @@ def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -
         raise UserError(f"{study.path} is {study.state()}; only a finished study can be exported.")
     if out.exists():
         raise UserError(f"{out} exists already; name a new folder.")
-    rows = study.description()["runs"]
+    described = study.description()
+    rows = described["runs"]
+    parse_recipe(described.get("recipe"), str(study.path / "study.json"))
     seeds = sorted({row["seed"] for row in rows})
     seed = seeds[0] if weights_of is None else weights_of
     if seed not in seeds:

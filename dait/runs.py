@@ -223,6 +223,8 @@ class StudyFolder(StatusFolder):
         study: dict[str, Any] | None = read_json(self.path / "study.json", STUDY)
         if study is None:
             raise UserError(f"There is no study.json in {self.path}.")
+        for row in study["runs"]:
+            row.setdefault("dir", f"{row['arm']}-s{row['seed']}")
         return study
 
     def run(self, arm: str, seed: int) -> RunFolder:
@@ -231,9 +233,7 @@ class StudyFolder(StatusFolder):
 
     def runs(self) -> list[RunFolder]:
         """The runs that ``study.json`` lists; ``UserError`` if one lies outside the study."""
-        rows = self.description()["runs"]
-        names = (row.get("dir") or f"{row['arm']}-s{row['seed']}" for row in rows)
-        return [RunFolder(inside(self.path, name)) for name in names]
+        return [RunFolder(inside(self.path, row["dir"])) for row in self.description()["runs"]]
 
     def problem(self) -> str | None:
         """Why this study cannot be read, or None."""

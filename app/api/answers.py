@@ -76,7 +76,7 @@ def _network(found: Explained, explanation: Explanation) -> dict[str, Any]:
         "title": member.title,
         "target": {"index": explanation.target, "key": info.key, "name": info.name},
         "heatmap": None if explanation.empty else explanation.raw.tolist(),
-        "note": explanation.note,
+        "note": hide_paths(explanation.note),
         "picture": picture_address(_covered(found.picture.shown, explanation.heat), kind="PNG"),
     }
 

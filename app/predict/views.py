@@ -15,6 +15,7 @@ import numpy as np
 
 from app.compare.comparisons import Comparisons, Opened
 from app.compare.heatmap_row import Picture
+from app.place import hide_paths
 from app.uploads import read_photo
 from dait.data.decode import BadImage
 from dait.errors import UserError
@@ -140,4 +141,4 @@ def _paths(files: object, most: int = MOST_PHOTOS) -> list[Path]:
 
 def _left_out(opened: Opened, failures: dict[str, str]) -> list[str]:
     titles = {member.key: member.title for member in opened.comparison.members}
-    return [f"Without {titles[key]}: {sentence}" for key, sentence in failures.items()]
+    return [hide_paths(f"Without {titles[key]}: {sentence}") for key, sentence in failures.items()]

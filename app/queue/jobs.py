@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.background import FAULTS
+from app.background import FAULTS, keep_doing
 from app.queue.order import RECIPE_FILE, Command, Order, order_of, study_command
 from app.queue.processes import ask_to_end, end_group, marked
 from app.queue.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
@@ -172,19 +172,9 @@ class Jobs:
                     free -= self._begin(study) if free > 0 else 0
 
     def keep_going(self) -> None:
-        """Look after the queue and the trash from now on, in a thread."""
-        threading.Thread(target=self._look_after, name="queue", daemon=True).start()
-
-    def _look_after(self) -> None:
-        cleaned = -SECONDS_BETWEEN_CLEANINGS
-        while True:
-            with FAULTS.noted("Looking after the queue"):
-                self.turn()
-            if time.monotonic() - cleaned >= SECONDS_BETWEEN_CLEANINGS:
-                cleaned = time.monotonic()
-                with FAULTS.noted("Emptying the trash"):
-                    self.trash.empty()
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        """Look after the queue and the trash from now on, in threads."""
+        keep_doing("Looking after the queue", self.turn, SECONDS_BETWEEN_LOOKS)
+        keep_doing("Emptying the trash", self.trash.empty, SECONDS_BETWEEN_CLEANINGS)
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dait.errors import UserError
+from dait.files import parse_json
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.tensors import (
     NETWORK_KEY,
@@ -127,7 +127,7 @@ def _description(path: Path, metadata: dict[str, str]) -> NetworkDescription:
             "which network it holds. Give a student.safetensors or intermediate.safetensors."
         )
     try:
-        fields: Any = json.loads(metadata[NETWORK_KEY])
+        fields: Any = parse_json(metadata[NETWORK_KEY].encode())
         version = fields.get("version") if isinstance(fields, dict) else None
         if isinstance(version, int) and version != VERSION:
             raise UserError(

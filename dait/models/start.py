@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dait.errors import UserError
+from dait.files import parse_json
 from dait.models.spec import BACKBONE, BACKBONES
 from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
 
@@ -146,6 +146,6 @@ def _described(tensor: Tensor) -> str:
 def _holds(metadata: Mapping[str, str]) -> str:
     """The network's name, where the file says it: our own files do, some others too."""
     try:
-        return str(json.loads(metadata[NETWORK_KEY])["spec"]["name"])
+        return str(parse_json(metadata[NETWORK_KEY].encode())["spec"]["name"])
     except (KeyError, TypeError, ValueError):
         return metadata.get("architecture", "")

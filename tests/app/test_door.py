@@ -124,7 +124,7 @@ def test_no_handler_of_the_page_answers_nonsense_with_a_traceback(
 ) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(tiny_study, runs / "tiny")
-    with served(runs) as address, httpx.Client(base_url=address, timeout=120) as http:
+    with served(runs) as address, httpx.Client(base_url=address, timeout=600) as http:
         handlers = http.get("/config").json()["dependencies"]
         posted = 0
         for handler in handlers:
