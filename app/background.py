@@ -15,12 +15,13 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from dait.errors import UserError
 from dait.events import Emit, Event, Note, Progress
 
-LONGEST = 300
+LONGEST = 160
 """Characters of an unexpected error's own words."""
 
 AT_ONCE = 2
@@ -63,8 +64,9 @@ class Faults:
             place, sentence = "", str(error)
         else:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f" ({frame.filename}, line {frame.lineno})"
-            sentence = f"something unexpected ({type(error).__name__}: {str(error)[:LONGEST]})."
+            place = f" ({'/'.join(Path(frame.filename).parts[-2:])}, line {frame.lineno})"
+            words = " ".join(str(error)[:LONGEST].split())
+            sentence = f"something unexpected ({type(error).__name__}: {words})."
         line, now = " ".join(f"{work}: {sentence}{place}".split()), time.monotonic()
         key = f"{work} {type(error).__name__}{place or sentence}"
         with self._lock:

@@ -66,7 +66,7 @@ def _sentence(error: Exception, asked: str) -> str:
         return _text(hide_paths(str(error)))
     if isinstance(error, gr.Error):  # Gradio's own check of a value
         found = _text(hide_paths(str(error.message)))
-        return found if len(found) <= LONGEST else f"{found[:LONGEST]}…"
+        return found if len(found) <= 2 * LONGEST else f"{found[: 2 * LONGEST]}…"
     said = FAULTS.log(error, f"Request {asked}")
     return _text(hide_paths(f"This request could not be answered: {said} {ADVICE}"))
 

@@ -38,7 +38,9 @@ def post(http: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
 
     # As it is: httpx itself would refuse halves of characters.
     content = dumps(body).encode()
-    return http.post(f"/gradio_api{path}", content=content, headers={"content-type": "application/json"})
+    return http.post(
+        f"/gradio_api{path}", content=content, headers={"content-type": "application/json"}
+    )
 
 
 def said(answer: httpx.Response) -> str:
@@ -137,7 +139,7 @@ def test_no_handler_of_the_page_answers_nonsense_with_a_traceback(
                     "data": data,
                     "fn_index": handler["id"],
                     "session_hash": "abcdefgh",
-                    "event_data": {"index": 10**9, "study": "\udfff", "path": 5},
+                    "event_data": {"index": 10**9, "study": ["x"], "path": 5},
                 }
                 said(post(http, "/run/any", body))
                 said(post(http, "/run/any", {**body, "event_data": None}))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.notice import notice
 from app.place import Place
 from app.queue.run_list import runs_html
 from app.queue.ticket import write_ticket
@@ -200,3 +201,21 @@ def test_the_newest_study_is_listed_first(place: Place) -> None:
     newer.create({"name": "tiny"})
     newer.write_status(state="stopped", started=time.time() + 60)
     assert own_studies(place)[0].id == newer.path.name
+
+
+def test_what_the_page_says_of_a_training_holds_no_path_of_the_machine(
+    place: Place, tmp_path: Path
+) -> None:
+    study = StudyFolder(place.runs.path / "broken")
+    secret = tmp_path / "somewhere" / "photographs.zip"
+    study.write_status(state="failed", message=f"‘{secret}’ cannot be read.")
+    study.log(f"Reading {secret}")
+    shown = [log_html(study), card(study, entry_of(study, shipped=False))]
+    (study.path / "output.txt").write_text(f'File "{secret}", line 3\n{study.path}/log.txt\n')
+    shown += [log_html(study), card(study, entry_of(study, shipped=False))]
+    (study.path / "study.json").write_text("{")
+    shown.append(card(study, entry_of(study, shipped=False)))
+    assert all("photographs.zip" in html for html in shown[:4])
+    assert "broken/study.json is damaged" in shown[-1]
+    assert not any(str(tmp_path) in html for html in shown)
+    assert str(tmp_path) not in notice(f"There is nothing at {secret}.")
