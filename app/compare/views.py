@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from app.background import FAULTS
 from app.compare.comparisons import Comparisons, Opened
 from app.compare.heatmap_row import Picture, gallery_html, row_html
 from app.compare.picked import Pick, Picks
@@ -79,14 +80,12 @@ class CompareViews:
         entry = next(iter(finished_studies(self.place)), None)
         if entry is None:
             return ""
-        try:
+        with FAULTS.noted(f"Opening {entry.id}"):  # nothing in a study keeps the app from starting
             folder = open_study(self.place, entry.id).path
             files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
-            if sum(file.stat().st_size for file in files if file.is_file()) > QUICKLY_READ_BYTES:
-                return ""
-            return _table(self.comparisons.get(entry.id).comparison)
-        except (UserError, OSError):
-            return ""
+            if sum(file.stat().st_size for file in files if file.is_file()) <= QUICKLY_READ_BYTES:
+                return _table(self.comparisons.get(entry.id).comparison)
+        return ""
 
     def overview(self, study_id: object, seed: int | None) -> Overview:
         """Table, accuracy bars and, where the results have them, accuracy by slice."""
