@@ -6,6 +6,7 @@ import os
 import sys
 
 from dait.errors import UserError
+from dait.paths import make_absolute
 
 QUEUE_LENGTH = 64
 
@@ -16,6 +17,7 @@ def main() -> None:
     # Read by gradio when it is imported.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
+        make_absolute()
         serve()
     except UserError as error:
         sys.exit(f"DAIT Studio cannot start: {error}")

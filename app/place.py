@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dait.errors import UserError, without_paths
+from dait.paths import PROJECT, absolute
 from dait.runs import RunsRoot, runs_root
 
-PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -128,7 +128,7 @@ def _at_once(text: str | None) -> int:
 def _data_folders(root: str | None) -> dict[str, Path]:
     if not root:
         return {}
-    path = Path(root).expanduser().absolute()
+    path = absolute(root)
     if not path.is_dir():
         raise UserError(
             f"DAIT_DATA is {path}, which is no folder. Set it to a folder whose subfolders are "

@@ -19,6 +19,7 @@ import yaml
 
 from dait.errors import UserError
 from dait.files import append, drop_torn_line, read_end, write_atomically
+from dait.paths import runs_folder
 from dait.run_files import (
     CONFIG,
     EPOCH,
@@ -332,8 +333,7 @@ def runs_root() -> RunsRoot:
 
     Raises ``UserError`` if it cannot be written.
     """
-    default = Path(__file__).resolve().parent.parent / "runs"
-    path = Path(os.environ.get("DAIT_RUNS") or default).expanduser().absolute()
+    path = runs_folder()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):

@@ -9,6 +9,7 @@ from app.data.uploads import Uploads
 from app.place import Place
 from dait.data.registry import DatasetCard, list_datasets
 from dait.errors import UserError
+from dait.paths import absolute
 
 FIELD_GUIDE = "fieldguide"
 FOLDER, UPLOAD, PATH, HUB = "folder:", "upload:", "path:", "hf:"
@@ -68,7 +69,7 @@ class Sources:
         typed = text.strip() if isinstance(text, str) else ""
         if not typed:
             raise UserError("Type the path of a folder, an archive or a CSV file.")
-        value = typed if typed.startswith(HUB) else f"{PATH}{Path(typed).expanduser().absolute()}"
+        value = typed if typed.startswith(HUB) else f"{PATH}{absolute(typed)}"
         self.resolve(value)
         return value
 

@@ -7,11 +7,11 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from app.place import PROJECT
 from app.queue.processes import MARK
 from app.queue.ticket import read_ticket
+from dait import paths
 from dait.errors import UserError
 from dait.files import read_end
 from dait.runs import WORKING_STATES, StatusFolder, StudyFolder
@@ -20,7 +20,6 @@ OUTPUT = "output.txt"
 PAUSED, CANCELLED = "Paused", "Cancelled"
 
 _OUTPUT_TAIL_BYTES = 4000
-_FOLDERS = ("DAIT_CACHE", "DAIT_RUNS")
 
 
 def spawn(
@@ -80,11 +79,8 @@ def _reason(study: StudyFolder, code: int) -> str:
 
 
 def _environment(mark: str, at_once: int) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", MARK: mark}
     # The child works in the project's folder: a relative path would mean another place there.
-    for name in _FOLDERS:
-        if environment.get(name):
-            environment[name] = str(Path(environment[name]).expanduser().absolute())
+    environment = {**paths.environment(), "PYTHONUNBUFFERED": "1", MARK: mark}
     if at_once > 1:  # busy processes that each want every processor starve one another
         threads = max(1, (os.cpu_count() or 1) // at_once)
         environment.setdefault("OMP_NUM_THREADS", str(threads))

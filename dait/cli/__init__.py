@@ -12,6 +12,7 @@ from typing import Any
 from dait.allocator import keep_freed_memory
 from dait.errors import Stopped, UserError
 from dait.interruption import interrupt
+from dait.paths import make_absolute
 
 STOPPED, FAILED = 130, 2
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     keep_freed_memory()
     try:
+        make_absolute()
         words = _joined(sys.argv[1:] if arguments is None else arguments)
         args = build_parser().parse_args(words)
         return int(args.run(args))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from dait.paths import absolute
 from dait.recipe import load_recipe
 from dait.runs import to_json
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     birds = InventedBirds(args.birds, FAMILY, MARKS, recipe.data.size, seed=0)
     training = BackboneTraining(birds, epochs=args.epochs, seed=args.seed)
     with closing(TerminalSink()) as terminal:
-        shares = pretrain_backbone(spec, training, Path(args.out), terminal)
+        shares = pretrain_backbone(spec, training, absolute(args.out), terminal)
     for name, share in shares.items():
         print(f"{name:<14}{share:>8.1%}")
     if args.json:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.paths import absolute, study_folder
 from dait.runs import to_json
 
 
@@ -27,11 +27,11 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "folders",
         nargs="+",
-        type=Path,
+        type=study_folder,
         metavar="STUDY_OR_RUN",
         help="the folder of a study, or of a run",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
+    parser.add_argument("--out", type=absolute, required=True, metavar="FILE.html", help="the page")
     parser.add_argument(
         "--images",
         type=int,

@@ -16,6 +16,7 @@ from dait.data.listed import ListedDataset
 from dait.data.preview import preview_grid
 from dait.data.registry import list_datasets, open_dataset
 from dait.errors import UserError
+from dait.paths import absolute
 from dait.sinks import TerminalSink
 
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
@@ -60,7 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--per-class", type=int, default=4, metavar="N", help="images a class (default: 4)"
     )
     look.add_argument(
-        "--out", type=Path, default=Path("preview.png"), help="the sheet (default: %(default)s)"
+        "--out", type=absolute, default=Path("preview.png"), help="the sheet (default: %(default)s)"
     )
     look.add_argument("--json", action="store_true", help="end with one line of JSON")
     look.set_defaults(run=run_preview)

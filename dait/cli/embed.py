@@ -6,10 +6,10 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
+from dait.paths import study_folder
 from dait.runs import StudyFolder, to_json
 
 COLUMNS = ("intra", "inter", "gap", "knn", "silhouette", "cka_vlm", "cka_intermediate")
@@ -25,7 +25,9 @@ def register(commands: Any) -> None:
         "within and across classes, k-NN accuracy, silhouette, and linear CKA with the frozen and "
         "the intermediate teacher. The same maps are not computed twice.",
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a finished study")
+    parser.add_argument(
+        "study", type=study_folder, metavar="STUDY", help="the folder of a finished study"
+    )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="print this seed of the study (default: every one)"
     )

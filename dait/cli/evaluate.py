@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dait.data.base import SPLITS
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.paths import absolute, study_folder
 from dait.runs import to_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "folders",
         nargs="+",
-        type=Path,
+        type=study_folder,
         metavar="RUN",
         help="the folder of a run, or of a study (all its runs)",
     )
@@ -45,7 +46,7 @@ def register(commands: Any) -> None:
         metavar="ARM",
         help="the arm that gains are counted from (default: direct, where it is there)",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the JSON")
+    parser.add_argument("--out", type=absolute, metavar="FILE.json", help="also write the JSON")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.paths import absolute, study_folder
 from dait.runs import to_json
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "folders",
         nargs="+",
-        type=Path,
+        type=study_folder,
         metavar="RUN_OR_STUDY",
         help="the folder of a finished study (all its networks), or of a run",
     )
     picture = parser.add_mutually_exclusive_group(required=True)
-    picture.add_argument("--image", type=Path, metavar="FILE", help="the photograph")
+    picture.add_argument("--image", type=absolute, metavar="FILE", help="the photograph")
     picture.add_argument(
         "--index", type=int, metavar="N", help="instead: a test image of the study, from 0"
     )
@@ -84,9 +85,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="which seed of a study")
     parser.add_argument(
-        "--out", type=Path, default=Path("row.png"), help="the picture (default: %(default)s)"
+        "--out", type=absolute, default=Path("row.png"), help="the picture (default: %(default)s)"
     )
-    parser.add_argument("--npz", type=Path, metavar="FILE", help=MAPS)
+    parser.add_argument("--npz", type=absolute, metavar="FILE", help=MAPS)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 

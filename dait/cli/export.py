@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from dait.paths import absolute, study_folder
 
 
 def register(commands: Any) -> None:
@@ -15,8 +16,10 @@ def register(commands: Any) -> None:
         description="Copy a finished study without its training-time parts, the networks of one "
         "seed as fp16 safetensors. Put it in assets/runs/ to have the app show it.",
     )
-    parser.add_argument("study", metavar="STUDY", help="the folder of a finished study")
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument(
+        "study", type=study_folder, metavar="STUDY", help="the folder of a finished study"
+    )
+    parser.add_argument("--out", type=absolute, required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--seed", type=int, metavar="N", help="keep this seed's networks")
     parser.set_defaults(run=run)
 
@@ -26,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from dait.export import export_study
     from dait.runs import StudyFolder
 
-    study = export_study(StudyFolder(Path(args.study)), Path(args.out), args.seed)
+    study = export_study(StudyFolder(args.study), args.out, args.seed)
     size = sum(file.stat().st_size for file in study.path.rglob("*") if file.is_file())
     print(f"{study.path}: {size / 2**20:.1f} MiB")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
+from dait.paths import study_folder
 from dait.runs import to_json
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "folders",
         nargs="+",
-        type=Path,
+        type=study_folder,
         metavar="STUDY_OR_RUN",
         help="the folder of a study, all its seeds, or of a run",
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from dait.paths import absolute, study_folder
 
 
 def register(commands: Any) -> None:
@@ -15,8 +16,14 @@ def register(commands: Any) -> None:
         description="Copy finished studies of the same recipe, data and teacher, with different "
         "seeds or arms, into one new study. The first one's t-SNE map and log are kept.",
     )
-    parser.add_argument("studies", nargs="+", metavar="STUDY", help="folders of finished studies")
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument(
+        "studies",
+        nargs="+",
+        type=study_folder,
+        metavar="STUDY",
+        help="folders of finished studies",
+    )
+    parser.add_argument("--out", type=absolute, required=True, metavar="DIR", help="a new folder")
     parser.set_defaults(run=run)
 
 
@@ -25,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from dait.merge import merge_studies
     from dait.runs import StudyFolder
 
-    study = merge_studies([StudyFolder(Path(folder)) for folder in args.studies], Path(args.out))
+    study = merge_studies([StudyFolder(folder) for folder in args.studies], args.out)
     description = study.description()
     seeds = ", ".join(map(str, description["seeds"]))
     print(f"{study.path}: {', '.join(description['arms'])}; seeds {seeds}")

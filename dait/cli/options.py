@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dait.data.registry import absolute_source
 from dait.errors import UserError
 from dait.files import parse_yaml
+from dait.paths import absolute, runs_folder
 from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 
@@ -30,7 +32,9 @@ def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) 
         help="change a value of the recipe, say dait.spatial_weight=2 (may be repeated)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="folder to write (default: a new one in runs/)"
+        "--out",
+        metavar="DIR",
+        help="folder to write (default: a new one in the runs folder, $DAIT_RUNS)",
     )
     parser.add_argument(
         "--json", action="store_true", help="end with one line of JSON on standard output"
@@ -60,13 +64,12 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
             f"The recipe {recipe.name} is for photographs of your own: name their folder with "
             "--data, say --data path/to/photos."
         )
-    folder = Path(recipe.data.source)
-    if folder.is_dir():
-        # The study must find its photographs again from any working directory.
-        recipe = recipe.changed({"data.source": str(folder.resolve())})
-    return recipe
+    # The study must find its photographs again from any working directory.
+    return recipe.changed({"data.source": absolute_source(recipe.data.source)})
 
 
 def new_folder(args: argparse.Namespace, recipe: Recipe) -> Path:
-    """``--out``, or a new folder in ``runs``."""
-    return Path(args.out or f"runs/{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    """``--out``, or a new folder in the runs folder."""
+    if args.out:
+        return absolute(args.out)
+    return runs_folder() / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"

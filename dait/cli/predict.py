@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.paths import absolute, study_folder
 from dait.runs import to_json
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument(
         "folder",
-        type=Path,
+        type=study_folder,
         metavar="RUN_OR_STUDY",
         help="the folder of a finished study (all its networks), or of a run",
     )
@@ -41,7 +42,7 @@ def register(commands: Any) -> None:
         "--top", type=int, default=5, metavar="N", help="classes to name (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="which seed of a study")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write a table")
+    parser.add_argument("--csv", type=absolute, metavar="FILE", help="also write a table")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
@@ -20,6 +19,7 @@ from dait.cli.resume import (
 )
 from dait.config.arms import ARMS, DEFAULT_ARMS, Arm
 from dait.errors import UserError
+from dait.paths import study_folder
 from dait.runs import StudyFolder, to_json
 from dait.study.plan import StudyPlan, begin_study, read_plan
 from dait.trackers import TrackerName, parse_trackers
@@ -81,7 +81,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     plans: list[StudyPlan] = []
 
     def planned() -> Planned:
-        plan = read_plan(StudyFolder(args.resume)) if args.resume else begun(args)
+        plan = read_plan(StudyFolder(study_folder(args.resume))) if args.resume else begun(args)
         plans.append(plan)
         return plan, None
 
@@ -98,7 +98,7 @@ def begun(args: argparse.Namespace) -> StudyPlan:
     """The study that the command line describes, written to its new folder."""
     arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
     recipe = chosen_recipe(args)
-    reuse = [Path(folder) for folder in args.reuse]
+    reuse = [study_folder(folder) for folder in args.reuse]
     return begin_study(recipe, arms, seeds, new_folder(args, recipe), reuse=reuse)
 
 

@@ -13,6 +13,7 @@ from dait.cli.resume import Planned, add_reuse_option, add_tracker_option, with_
 from dait.cli.study import add_run_options, begun, show
 from dait.errors import UserError
 from dait.files import write_atomically
+from dait.paths import study_folder
 from dait.runs import StudyFolder, to_json
 from dait.study.plan import read_plan
 from dait.study.slurm import FILE, array_script
@@ -45,7 +46,7 @@ def register(commands: Any) -> None:
         description="Train one run of a planned study. One that is finished is skipped, one that "
         "was cut off goes on where it was, one that another process trains is refused.",
     )
-    one.add_argument("study", metavar="DIR", help="the study's folder")
+    one.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
     one.add_argument(
         "--task",
         type=int,
@@ -61,7 +62,7 @@ def register(commands: Any) -> None:
         help="complete a planned study whose tasks are all done",
         description="Complete a study whose runs are all finished, if the last of them could not.",
     )
-    finish.add_argument("study", metavar="DIR", help="the study's folder")
+    finish.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
     finish.add_argument("--json", action="store_true", help="end with one line of JSON")
     finish.set_defaults(run=run_finish)
 
@@ -105,7 +106,7 @@ def run_task(args: argparse.Namespace) -> int:
     if results is None:
         return 0
     (result,) = results
-    where = str(Path(args.study) / f"{result['arm']}-s{result['seed']}")
+    where = str(args.study / f"{result['arm']}-s{result['seed']}")
     if args.json:
         print(to_json(result | {"task": task, "dir": where}))
     else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import statistics
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
 from dait.errors import UserError
 from dait.files import parse_yaml
+from dait.paths import absolute
 from dait.runs import to_json
 
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     settings = grid(varied) if args.grid else one_factor_at_a_time(varied)
     arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
     with closing(TerminalSink()) as terminal:
-        rows = run_sweep(recipe, settings, arms, seeds, Path(args.out), terminal)
+        rows = run_sweep(recipe, settings, arms, seeds, absolute(args.out), terminal)
     for line in _table(rows):
         print(line)
     if args.json:

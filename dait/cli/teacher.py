@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from dait.cli import teacher_eval, teacher_list, teacher_probe
+from dait.paths import absolute
 
 
 def register(commands: Any) -> None:
@@ -44,7 +44,7 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from dait.sinks import TerminalSink
     from dait.teachers.pretrain import load_pretrain_recipe, pretrain
 
-    recipe = load_pretrain_recipe(Path(args.recipe))
+    recipe = load_pretrain_recipe(absolute(args.recipe))
     with closing(TerminalSink()) as terminal:
-        pretrain(recipe, Path(args.out), terminal)
+        pretrain(recipe, absolute(args.out), terminal)
     return 0

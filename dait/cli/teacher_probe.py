@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
+from dait.paths import study_folder
 
 if TYPE_CHECKING:
     from dait.events import Emit
@@ -30,6 +30,7 @@ def register(actions: Any) -> None:
     parser.add_argument("--size", type=int, metavar="N", help="side of the images (default: 96)")
     parser.add_argument(
         "--study",
+        type=study_folder,
         metavar="DIR",
         help="a finished study of this teacher: its data, its networks; kept in its knowledge.json",
     )
@@ -76,7 +77,7 @@ def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
     from dait.runs import StudyFolder
     from dait.workbench import open_data
 
-    study = StudyFolder(Path(args.study))
+    study = StudyFolder(args.study)
     recipe = read_study(study).recipe
     teacher = _teacher(args.teacher, recipe.teacher.image_size, emit)
     return measure_study(study, teacher, open_data(recipe, emit), emit, args.pairs)

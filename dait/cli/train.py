@@ -19,6 +19,7 @@ from dait.cli.resume import (
 )
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS
+from dait.paths import study_folder
 from dait.runs import to_json
 from dait.study.plan import StudyPlan, begin_study, find_run
 from dait.trackers import parse_trackers
@@ -52,7 +53,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     folders: list[str] = []
 
     def planned() -> Planned:
-        plan, task = _resumed(Path(args.resume)) if args.resume else (_begun(args), None)
+        plan, task = _resumed(study_folder(args.resume)) if args.resume else (_begun(args), None)
         folders.append(str(plan.run_folder(plan.runs[task or 0]).path))
         return plan, task
 
@@ -70,7 +71,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 def _begun(args: argparse.Namespace) -> StudyPlan:
     (seed,) = parse_seeds(str(args.seed))
     recipe = chosen_recipe(args)
-    reuse = [Path(folder) for folder in args.reuse]
+    reuse = [study_folder(folder) for folder in args.reuse]
     return begin_study(recipe, [args.arm], [seed], new_folder(args, recipe), reuse=reuse)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dait.config.section import Section
 from dait.data.base import ViewKind
 from dait.errors import UserError
+from dait.paths import absolute
 from dait.teachers.prompts import Prompts
+
+LOCAL = "openclip-local"
+"""A teacher whose files lie in a folder: ``openclip-local:FOLDER``."""
 
 
 class DataConfig(Section):
@@ -57,6 +61,13 @@ class TeacherConfig(Section):
     descriptions: dict[str, tuple[str, ...]] = Field(
         {}, description="A class's key to sentences about it, instead of the data set's own"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _from_any_folder(cls, name: str) -> str:
+        kind, _, folder = name.partition(":")
+        # A run must find its teacher again from any working directory.
+        return f"{kind}:{absolute(folder)}" if kind == LOCAL and folder else name
 
     @property
     def prompts(self) -> Prompts:

@@ -14,6 +14,7 @@ from dait.data.base import Dataset
 from dait.data.listing import Listing
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -135,17 +136,30 @@ def _list_path(
     return list_folder(path, **split)
 
 
+def absolute_source(source: str) -> str:
+    """A source that is a path as an absolute one, whether or not it is there; a name as it is."""
+    from dait.data.benchmarks.catalogue import benchmarks
+
+    named = source == "fieldguide" or source.startswith("hf:")
+    if named or source.partition(":")[0] in benchmarks() or not _is_path(source):
+        return source
+    return str(absolute(source))
+
+
+def _is_path(source: str) -> bool:
+    from dait.data.unpack import SUFFIXES
+
+    # What looks like a path is meant as one even when nothing is there.
+    like_a_path = {"/", os.sep} & set(source) or source.lower().endswith((*SUFFIXES, ".csv"))
+    return bool(source and (like_a_path or absolute(source).exists()))
+
+
 def _path(source: str) -> Path:
     """A source that is no name as a path; raises ``UserError`` where it is neither."""
     from dait.data.benchmarks.catalogue import benchmarks
-    from dait.data.unpack import SUFFIXES
 
-    path = Path(source).expanduser()
-    # What looks like a path is meant as one even when nothing is there.
-    like_a_path = {"/", os.sep} & set(source) or source.lower().endswith((*SUFFIXES, ".csv"))
-    if source and (path.exists() or like_a_path):
-        return path
-
+    if _is_path(source):
+        return absolute(source)
     known = ["fieldguide", *benchmarks()]
     asked = source.lower()
     near = difflib.get_close_matches(asked, known, n=1)

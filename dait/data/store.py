@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from dait.errors import UserError
+from dait.paths import CACHE, chosen_folder
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _MANIFEST = "manifest.json"
@@ -40,9 +41,8 @@ def cache_dir() -> Path:
     folder. Raises ``UserError`` where ``DAIT_CACHE`` is set to a folder that cannot be written:
     who chose a place wants to know that it is not used.
     """
-    chosen = os.environ.get("DAIT_CACHE")
-    if chosen:
-        folder = Path(chosen).expanduser()
+    folder = chosen_folder(CACHE)
+    if folder is not None:
         if not _writable(folder):
             raise UserError(
                 f"The cache folder ‘{folder}’ (from DAIT_CACHE) cannot be written. Set DAIT_CACHE "

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION, torchvision_names, unfit
+from dait.paths import absolute
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
     {
@@ -99,7 +100,7 @@ class NetworkSpec(BaseModel):
                 "trust them, with safetensors.torch.save_file(state_dict, 'weights.safetensors')."
             )
         # A run must find its start again from any working directory.
-        return str(Path(weights).expanduser().absolute())
+        return str(absolute(weights))
 
     @model_validator(mode="after")
     def _one_start(self) -> NetworkSpec:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from dait.paths import FOLDERS, environment
 from dait.study.plan import StudyPlan
 
 FILE = "array.sbatch"
@@ -30,12 +31,19 @@ def array_script(plan: StudyPlan, project: Path) -> str:
             "#SBATCH --requeue",
             f"#SBATCH --output={_plain(folder)}/task-%a.txt",
             f"cd {shlex.quote(str(project))}",
+            *_exports(),
             'export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-4}"',
             f"{shlex.quote(sys.executable)} -m dait study run {shlex.quote(str(folder))} "
             '--task "$SLURM_ARRAY_TASK_ID"',
             "",
         ]
     )
+
+
+def _exports() -> list[str]:
+    """The folders of this process, absolute: the tasks work in another folder."""
+    here = environment()
+    return [f"export {name}={shlex.quote(here[name])}" for name in FOLDERS if here.get(name)]
 
 
 def _plain(path: Path) -> str:

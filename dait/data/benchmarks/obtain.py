@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dait.data.benchmarks.benchmark import Benchmark, Published
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
+from dait.paths import downloads_folder
 
 if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
     from dait.data.fetch import Checksum
 
 
-def data_dir() -> Path:
-    """The folder of all benchmarks: ``$DAIT_DOWNLOADS``, or ``~/.local/share/dait-studio/data``.
-
-    It is not made here. Where there is no home folder, it is under the system's temporary folder.
-    """
-    chosen = os.environ.get("DAIT_DOWNLOADS")
-    if chosen:
-        return Path(chosen).expanduser()
-    try:
-        return Path.home() / ".local" / "share" / "dait-studio" / "data"
-    except RuntimeError:  # no HOME and no entry for this user, as in some containers
-        return Path(tempfile.gettempdir()) / "dait-studio-data"
-
-
 def available(benchmark: Benchmark, folder: Path | None = None) -> bool:
     """Whether nothing needs to be downloaded (it may still have to be unpacked)."""
-    folder = folder or data_dir() / benchmark.name
+    folder = folder or downloads_folder() / benchmark.name
     return all(
         published.optional or _place(folder, published) or _file(folder, published)
         for published in benchmark.published
@@ -47,15 +32,15 @@ def obtain(
 ) -> dict[str, Path]:
     """Where each published file of a benchmark is, once it is there and unpacked.
 
-    folder: ``data_dir() / benchmark.name``. Looked for there, in this order: what we unpacked from
-    ``file`` (``unpacked/<its stem>``, whole or not there); the folder ``top`` that somebody else
-    unpacked; ``archives/<file>``, which is checked and unpacked, and may be removed afterwards.
+    folder: by default in ``downloads_folder()``. Looked for there, in this order: what we unpacked
+    from ``file`` (``unpacked/<its stem>``, whole or not there); the folder ``top`` that somebody
+    else unpacked; ``archives/<file>``, which is checked and unpacked, and may be removed then.
     Only then is it downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given.
     What is optional is downloaded along with the rest only, and may fail.
 
     Raises ``UserError`` that says which file to put where for what cannot be downloaded.
     """
-    folder = folder or data_dir() / benchmark.name
+    folder = folder or downloads_folder() / benchmark.name
     places = {}
     whole = available(benchmark, folder)
     for published in benchmark.published:

@@ -129,7 +129,7 @@ def test_options_change_the_recipe() -> None:
              "train.learning_rate=1e-3"]  # fmt: skip
     recipe = chosen_recipe(parser.parse_args(words))
     assert (recipe.data.source, recipe.train.epochs, recipe.views.kind) == (
-        "some/folder", 7, "light",
+        str(Path("some/folder").absolute()), 7, "light",
     )  # fmt: skip
     assert recipe.student.options["channels"] == [4, 4, 4, 4]
     assert recipe.train.learning_rate == 0.001
@@ -160,14 +160,14 @@ def test_train_trains_one_arm(
     assert json.loads((tmp_path / "one" / "direct-s4" / "result.json").read_text()) == kept
 
 
-def test_without_a_folder_a_new_one_is_made_in_runs(
+def test_without_a_folder_a_new_one_is_made_in_the_runs_folder(
     command: Command,
     recipe_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
     assert command("study", recipe_file, "--arms", "independent", "--epochs", 1) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("small-2")

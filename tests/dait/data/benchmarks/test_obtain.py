@@ -10,8 +10,9 @@ import pytest
 from file_server import FileServer
 from miniatures import Mini, archive
 
-from dait.data.benchmarks.obtain import available, data_dir, obtain
+from dait.data.benchmarks.obtain import available, obtain
 from dait.errors import UserError
+from dait.paths import downloads_folder
 
 MakeMini = Callable[..., Mini]
 
@@ -20,10 +21,10 @@ def test_the_data_folder_is_chosen_or_in_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path / "mine"))
-    assert data_dir() == tmp_path / "mine" and not data_dir().exists()
+    assert downloads_folder() == tmp_path / "mine" and not downloads_folder().exists()
     monkeypatch.delenv("DAIT_DOWNLOADS")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert data_dir() == tmp_path / ".local" / "share" / "dait-studio" / "data"
+    assert downloads_folder() == tmp_path / ".local" / "share" / "dait-studio" / "data"
 
 
 def test_a_download_that_fails_says_which_file_to_put_where(
