@@ -19,6 +19,16 @@ class UserError(Exception):
     """
 
 
+class NewerFile(UserError):  # noqa: N818 - reads better where it is caught
+    """A file that a newer version of the project wrote: it is not understood, and not damaged."""
+
+    def __init__(self, path: Path, found: int, read: int) -> None:
+        super().__init__(
+            f"{path} was written in version {found} of its format; this program reads version "
+            f"{read}. Use the version of the project that wrote it, or move the file away."
+        )
+
+
 class Stopped(BaseException):
     """Asked to stop. Not an ``Exception``, so that nothing on the way takes it for a failure."""
 

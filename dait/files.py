@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -22,6 +23,9 @@ LARGEST_BYTES = 256 * 2**20
 
 DEEPEST = 20
 """Levels of lists and sections within each other in YAML."""
+
+HALF_WRITTEN = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp")
+"""The name of what ``write_atomically`` has not finished; its group is the process's number."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -45,6 +49,23 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     except BaseException:  # asked to stop in the middle: the temporary file must not stay
         _discard(temporary)
         raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be read to ``<name>.unreadable``, and give the new path.
+
+    It may be another program's, or hold what somebody can still save: nothing is deleted because it
+    is not understood. Raises ``UserError`` where it cannot be renamed.
+    """
+    aside, number = path.with_name(f"{path.name}.unreadable"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.unreadable-{number}")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise cannot_write(aside, error) from error
+    return aside
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import psutil
 import yaml
 
 from dait.errors import UserError
-from dait.files import append, drop_torn_line, read_end, write_atomically
+from dait.files import HALF_WRITTEN, append, drop_torn_line, read_end, write_atomically
 from dait.paths import runs_folder
 from dait.run_files import (
     CONFIG,
@@ -113,7 +113,8 @@ class StatusFolder:
         """Remove what killed processes left half written, for whoever has the folder to itself."""
         for folder in (self.path, self.path / "checkpoints"):
             for file in folder.glob(".*.tmp"):
-                if f".{os.getpid()}-" not in file.name:
+                ours = HALF_WRITTEN.fullmatch(file.name)
+                if ours and int(ours[1]) != os.getpid():
                     file.unlink(missing_ok=True)
 
     def log(self, text: str) -> None:

@@ -99,8 +99,13 @@ def _run(
     from dait.pipeline import run_arm
 
     folder = RunFolder(out / "run")
-    if folder.path.exists():  # cut off before its row was written
+    if folder.begun:  # cut off before its row was written
         shutil.rmtree(folder.path)
+    elif any(not path.name.startswith(".") for path in folder.path.glob("*")):
+        raise UserError(
+            f"{folder.path} holds something that is no run of this sweep. Move it away, or choose "
+            "another folder."
+        )
     # Not what a killed process left half written, whose name begins with a dot.
     earlier = tuple(sorted((out / BETWEEN).glob("[!.]*")))
     result = run_arm(replace(bench, earlier=earlier), arm, seed, folder, emit, resume=True)

@@ -29,6 +29,7 @@ from dait.paths import CACHE, chosen_folder
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _MANIFEST = "manifest.json"
+_FORMAT = 1  # of entries; a manifest that is silent means 1, and newer ones say "format"
 _MARK = ".building"  # of a temporary folder: <mark>-<host>-<pid>-<random>
 STALE_AFTER = 2 * 24 * 3600  # seconds; for folders whose builder cannot be asked whether it lives
 _SMALL = 1 << 20  # bytes; smaller arrays are read, not mapped (an empty one cannot be mapped)
@@ -110,11 +111,21 @@ def _writable(folder: Path) -> bool:
 
 
 def load_entry(entry: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a whole entry; None where there is none. A damaged one is removed first."""
+    """The arrays of a whole entry; None where there is none. A damaged one is removed first.
+
+    Raises ``UserError`` for an entry that another version of the project wrote.
+    """
     if not entry.is_dir():
         return None
     try:
         manifest: dict[str, int] = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        version = manifest.pop("format", _FORMAT)
+        if version != _FORMAT:
+            raise UserError(
+                f"The cache entry ‘{entry}’ was written in version {version} of its format; this "
+                f"program reads version {_FORMAT}. Set DAIT_CACHE to another folder, or use the "
+                "version of the project that wrote it. (The cache may be deleted at any time.)"
+            )
         arrays = {}
         for name, size in manifest.items():
             file = entry / f"{name}.npy"

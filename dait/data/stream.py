@@ -172,6 +172,10 @@ class _Build:
         """Takes up what the journal vouches for, and cuts the rest off every file."""
         journal, whole = self.folder / _JOURNAL, 0
         lines = journal.read_bytes().splitlines(keepends=True) if journal.is_file() else []
+        if lines and _format_of(lines[0]) not in (None, _FORMAT):
+            # Another version's build, which may be under way: it stays, and this one is apart.
+            self.folder = store.temporary_folder(self.folder.parent)
+            journal, lines = self.folder / _JOURNAL, []
         if lines[:1] == [self._title]:
             for number, line in enumerate(lines):
                 # A crash of the machine may have cut short the journal, or the files behind it.
@@ -287,6 +291,14 @@ def _header(shape: tuple[int, ...], dtype: str) -> bytes:
     facts = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     text = repr(facts).encode().ljust(_HEADER - 11) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def _format_of(title: bytes) -> int | None:
+    """The version that a journal's first line names; None where it is damaged."""
+    try:
+        return int(json.loads(title)[0])
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 def _lock_of(partial: Path) -> Path:

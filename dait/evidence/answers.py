@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from dait.errors import UserError
 from dait.evaluation import prediction_arrays, write_predictions
 from dait.events import Emit, Note, ignore
 from dait.evidence.records import SLICE, read_predictions
+from dait.files import set_aside
 from dait.inference import predict_split
 from dait.models.checkpoint import file_sha256, load_network
 from dait.recipe import Recipe, parse_recipe
@@ -97,6 +99,8 @@ def _kept(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]
             mend = f" Or delete {path.name}: then its networks are asked again."
             raise UserError(f"{error}{mend if run.student.exists() else ''}") from error
         emit(Note(f"{path} cannot be used, so the networks are asked again: {error}"))
+        with suppress(UserError):  # where nothing can be written, nothing will be written over it
+            emit(Note(f"it is kept as {set_aside(path).name}"))
         return None
     if changed:
         emit(Note(f"{changed} since {path} was written, so the networks are asked again"))

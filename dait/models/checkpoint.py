@@ -129,10 +129,10 @@ def _description(path: Path, metadata: dict[str, str]) -> NetworkDescription:
     try:
         fields: Any = parse_json(metadata[NETWORK_KEY].encode())
         version = fields.get("version") if isinstance(fields, dict) else None
-        if isinstance(version, int) and version != VERSION:
+        if version is not None and version != VERSION:
             raise UserError(
-                f"{path} has format version {version}; this program reads version {VERSION}. "
-                "Use the version of the project that wrote it."
+                f"{path} has format version {str(version)[:40]}; this program reads version "
+                f"{VERSION}. Use the version of the project that wrote it."
             )
         return NetworkDescription.model_validate(fields)
     except (ValueError, ValidationError) as error:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,14 +22,17 @@ from dait.config.train import TrainConfig
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Emit, Note
-from dait.files import write_atomically
+from dait.files import set_aside, write_atomically
 from dait.tasks.base import Task
 from dait.training.stage import Stage
 
 MOST_OF_THE_TIME = 0.02
 """An epoch's end is kept too, unless writing would then take more than this share of the time."""
 
-_MAGIC = b"dait-step-checkpoint-1\n"
+_VERSION = 1
+"""Raised when an older version could not read a checkpoint any more, or would misunderstand it."""
+_MAGIC = b"dait-step-checkpoint-%d\n" % _VERSION
+_ANY_MAGIC = re.compile(rb"dait-step-checkpoint-(\d{1,9})\n")
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -77,8 +82,8 @@ class StepCheckpoints:
     def load(self, emit: Emit) -> dict[str, Any] | None:
         """What was kept last, or before that where the last file is damaged; None if nothing is.
 
-        A damaged file is removed, with a note. Tensors come to the CPU. Raises ``UserError`` for a
-        file that cannot be read.
+        A damaged file is set aside, with a note. Tensors come to the CPU. Raises ``UserError`` for
+        a file that cannot be read, or that another version wrote.
         """
         for leftover in self.path.parent.glob(f".{self._new.name}.*.tmp"):
             leftover.unlink(missing_ok=True)  # of a process that was killed while it wrote
@@ -88,8 +93,8 @@ class StepCheckpoints:
             state = _read(file)
             if state is not None:
                 return state
-            emit(Note(f"the checkpoint {file.name} is damaged and not used"))
-            file.unlink()
+            kept = set_aside(file).name
+            emit(Note(f"the checkpoint {file.name} is damaged and not used; it is kept as {kept}"))
         return None
 
     def discard(self) -> None:
@@ -139,17 +144,32 @@ def check_fingerprint(
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """None where the file is damaged."""
+    """None where the file is damaged. Raises ``UserError`` for another version's."""
     try:
         content = file.read_bytes()
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror or error}).") from error
     head = len(_MAGIC) + _DIGEST
+    named = _ANY_MAGIC.match(content)
+    if named is not None and int(named[1]) != _VERSION:
+        raise UserError(
+            f"{file} was written in version {int(named[1])} of the checkpoints' format; this "
+            f"program reads version {_VERSION}. Go on with the version of the project that wrote "
+            "it, or move the file away: then the stage begins anew."
+        )
     if not content.startswith(_MAGIC):
         return None
     if hashlib.sha256(content[head:]).digest() != content[len(_MAGIC) : head]:
         return None
-    state: dict[str, Any] = torch.load(
-        io.BytesIO(content[head:]), map_location="cpu", weights_only=True
-    )
+    try:
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content[head:]), map_location="cpu", weights_only=True
+        )
+    except (RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        # It is whole, as its digest says: it was written by other software, or is no checkpoint.
+        raise UserError(
+            f"{file} cannot be read by torch {torch.__version__} ({str(error).splitlines()[0]}). "
+            "Go on with the version of torch that wrote it, or move the file away: then the stage "
+            "begins anew."
+        ) from error
     return state

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dait.errors import Stopped
+from dait.errors import Stopped, UserError
 from dait.events import Emit
 from dait.interruption import Uncut, uncut
 from dait.tasks.base import Batch
@@ -40,8 +40,15 @@ class Resume:
         kept = on_main(self._share, lambda: reads.load(emit))
         if kept is None:
             return
-        check_fingerprint(self._reads.path, kept["fingerprint"], self._fingerprint)
-        self._state.load_state_dict(kept)
+        try:
+            check_fingerprint(self._reads.path, kept["fingerprint"], self._fingerprint)
+            self._state.load_state_dict(kept)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"{self._reads.path} does not hold what this version of the project keeps "
+                f"({type(error).__name__}: {error}). Go on with the version that wrote it, or move "
+                "the file away: then the stage begins anew."
+            ) from error
         same_for_all(self._share, self._state.task)
         if self._share.index:  # the random numbers kept are the first process's
             torch.manual_seed(torch.initial_seed() + self._state.loop.step)

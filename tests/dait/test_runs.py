@@ -289,3 +289,11 @@ def test_what_a_killed_process_half_wrote_is_swept(tmp_path: Path) -> None:
     run.sweep()
     assert mine.exists() and not any(file.exists() for file in theirs)
     assert run.status()["state"] == "training"
+
+
+def test_only_what_this_project_left_half_written_is_swept(tmp_path: Path) -> None:
+    ours, others = ".result.json.1-0123abcd.tmp", ".my notes.tmp"
+    for name in (ours, others):
+        (tmp_path / name).write_text("half")
+    RunFolder(tmp_path).sweep()
+    assert [file.name for file in tmp_path.iterdir()] == [others]

@@ -99,3 +99,13 @@ def test_a_first_stage_that_was_half_kept_is_passed_over(recipe: Recipe, tmp_pat
     (tmp_path / BETWEEN / ".0123456789abcdef.tmp").mkdir(parents=True)
     (row,) = run_sweep(recipe, [{}], ["dait"], [7], tmp_path, ignore)
     assert row["intermediate_top1"] is not None
+
+
+def test_a_folder_that_is_no_run_of_the_sweep_is_not_deleted(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="no run of this sweep"):
+        run_sweep(recipe, [{}], ["independent"], [7], tmp_path, ignore)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"

@@ -99,7 +99,7 @@ def measure_teacher(
         return {"json": np.frombuffer(found.model_dump_json().encode(), np.uint8)}
 
     kept = load_or_build(cache_dir(), key, build)["json"]
-    found = parse_knowledge(kept.tobytes())
+    found = parse_knowledge(kept.tobytes(), cache_dir() / key)
     assert found is not None  # the key names the version
     return found
 

@@ -5,10 +5,12 @@ Imports nothing heavy: the app reads these files before torch is there.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dait.errors import NewerFile
 from dait.files import parse_json
 from dait.run_files import read_as
 
@@ -149,19 +151,21 @@ class Knowledge(Figures):
 
 
 def read_knowledge(path: Path) -> Knowledge | None:
-    """The figures kept in ``path``; None where there are none, or of another version.
+    """The figures kept in ``path``; None where there are none, or of an older version.
 
-    Raises ``UserError`` for a damaged file.
+    Raises ``UserError`` for a damaged file, ``NewerFile`` for one of a newer version.
     """
     advice = "Delete it and measure again: python -m dait teacher probe."
-    found: Knowledge | None = read_as(path, parse_knowledge, advice)
+    found: Knowledge | None = read_as(path, partial(parse_knowledge, path=path), advice)
     return found
 
 
-def parse_knowledge(content: bytes) -> Knowledge | None:
+def parse_knowledge(content: bytes, path: Path) -> Knowledge | None:
     """As ``read_knowledge``, of a JSON text. Raises ``ValueError`` where it is damaged."""
     value = parse_json(content)
     version = _OnlyVersion.model_validate(value).version
+    if version > VERSION:
+        raise NewerFile(path, version, VERSION)
     return Knowledge.model_validate(value) if version == VERSION else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dait.errors import UserError
-from dait.files import write_atomically
+from dait.files import set_aside, write_atomically
 from dait.run_files import load_arrays
 
 FILE_NAME = "localisation.npz"
@@ -20,12 +20,15 @@ Arrays = Mapping[str, np.ndarray]
 class KeptFigures:
     """Arrays by network and by what they were made of, called ``<network>/<made of>/<figure>``.
 
-    A damaged file counts as none: everything in it can be measured again.
+    A damaged file counts as none, because everything in it can be measured again; it is set aside
+    before another is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
-        self._arrays = _read(self.path)
+        found = _read(self.path)
+        self._damaged = found is None
+        self._arrays = found or {}
 
     def get(self, network: str, made_of: str) -> dict[str, np.ndarray] | None:
         """The arrays by figure, or None."""
@@ -54,12 +57,16 @@ class KeptFigures:
     def _write(self) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **self._arrays)  # type: ignore[arg-type]
+        if self._damaged and self.path.exists():
+            set_aside(self.path)
+        self._damaged = False
         write_atomically(self.path, buffer.getvalue())
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """None where the file is damaged."""
     try:
         arrays = load_arrays(path) or {}
     except UserError:
-        return {}
+        return None
     return {name: array for name, array in arrays.items() if name.count("/") == 2}

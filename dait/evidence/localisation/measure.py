@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dait.data.base import Dataset
-from dait.errors import UserError
+from dait.errors import NewerFile, UserError
 from dait.events import Emit, Note, Progress, ignore
 from dait.evidence.heatmaps import METHODS, default_method
 from dait.evidence.localisation.faithfulness import PERCENTILES
@@ -27,7 +27,7 @@ from dait.evidence.localisation.results import (
 from dait.evidence.localisation.sample import Sample, sample_of
 from dait.evidence.localisation.subjects import Subject, Subjects
 from dait.evidence.localisation.summary import arms, differences, estimates
-from dait.files import write_atomically
+from dait.files import set_aside, write_atomically
 from dait.training.devices import device
 
 WHAT = "Looking where networks look"
@@ -110,8 +110,11 @@ class _Folder:
     def _before(self) -> tuple[Measurement, ...]:
         try:
             return read_localisation(self.path)
+        except NewerFile:
+            raise  # its figures are not ours to replace: those found now are not kept
         except UserError as error:
-            self.emit(Note(f"written anew: {error}"))
+            aside = set_aside(self.path / FILE_NAME).name
+            self.emit(Note(f"{FILE_NAME} is written anew, the old one kept as {aside}: {error}"))
             return ()
 
     def _try(self, write: Callable[[], None]) -> None:

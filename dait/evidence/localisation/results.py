@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dait.errors import NewerFile
 from dait.files import parse_json
 from dait.run_files import read_as
 
@@ -139,18 +140,21 @@ class _OnlyVersion(BaseModel):
 def read_localisation(folder: Path) -> tuple[Measurement, ...]:
     """What is kept in a study's or a run's folder; the newest last, empty where there is none.
 
-    Raises ``UserError`` for a damaged file.
+    What an older version measured counts as none. Raises ``UserError`` for a damaged file, and
+    ``NewerFile`` for one that a newer version of the project wrote.
     """
     path = folder / FILE_NAME
     advice = f"Delete it and measure again: python -m dait localise {folder}."
-    found: tuple[Measurement, ...] | None = read_as(path, _parse, advice)
+
+    def parse(content: bytes) -> tuple[Measurement, ...]:
+        value = parse_json(content)
+        version = _OnlyVersion.model_validate(value).version
+        if version > VERSION:
+            raise NewerFile(path, version, VERSION)
+        return _File.model_validate(value).measurements if version == VERSION else ()
+
+    found: tuple[Measurement, ...] | None = read_as(path, parse, advice)
     return found or ()
-
-
-def _parse(content: bytes) -> tuple[Measurement, ...]:
-    value = parse_json(content)
-    version = _OnlyVersion.model_validate(value).version
-    return _File.model_validate(value).measurements if version == VERSION else ()
 
 
 def written(measurements: tuple[Measurement, ...]) -> str:

@@ -51,6 +51,20 @@ def test_any_number_of_rows(tmp_path: Path, count: int) -> None:
     assert len(rows.kept) == len(rows.columns["image"]) == sum(n % 7 != 3 for n in range(count))
 
 
+def test_another_versions_entry_and_build_are_left_alone(tmp_path: Path) -> None:
+    partial = tmp_path / ".partial-a"
+    partial.mkdir()
+    (partial / "journal.jsonl").write_text('[99, "whatever comes then"]\n')
+    (partial / "rows.bin").write_bytes(b"somebody's")
+    check(load(tmp_path))
+    assert {file.name for file in partial.iterdir()} == {"journal.jsonl", "rows.bin"}
+    manifest = tmp_path / "a" / "manifest.json"
+    manifest.write_text('{"format": 2, "something": "else"}')
+    with pytest.raises(UserError, match=r"in version 2 .* reads version 1\. Set DAIT_CACHE"):
+        load(tmp_path)
+    assert manifest.exists() and (tmp_path / "a" / "image.npy").exists()
+
+
 def test_rows_may_all_be_bad(tmp_path: Path) -> None:
     rows = load(tmp_path, lambda number: Row(None, "no"), count=20)
     assert rows.columns["place"].shape == (0, 2) and len(rows.remarks) == 20

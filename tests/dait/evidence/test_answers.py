@@ -114,6 +114,7 @@ def test_a_damaged_file_is_made_anew_except_of_the_test_split(run: RunFolder) ->
         again = answers_of(run, "val", heard)
         assert any("is damaged" in said and "asked again" in said for said in heard)
         np.testing.assert_array_equal(again.logits["student"], first.logits["student"])
+    assert len(list(run.path.glob("predictions-val.npz.unreadable*"))) == 3
     rewrite(first.kept, labels=None)
     np.testing.assert_array_equal(answers_of(run, "val").labels, first.labels)
 

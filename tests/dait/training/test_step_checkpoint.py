@@ -54,13 +54,28 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path: Path, damage: str)
     events: list[Event] = []
     found = keep.load(events.append)
     assert found is not None and found["number"] == 1
-    assert events == [Note("the checkpoint steps.pt is damaged and not used")]
+    (note,) = events
+    assert isinstance(note, Note) and "steps.pt is damaged and not used" in note.text
+    kept = tmp_path / "steps.pt.unreadable"
+    assert kept.name in note.text and kept.read_bytes() == bytes(damaged.get(damage, content))
     keep.save(state(3))  # the damaged one must not have taken the place of the good one
     keep.path.write_bytes(b"")
     again = keep.load(ignore)
     assert again is not None and again["number"] == 1
     keep.previous.write_bytes(b"")
     assert keep.load(ignore) is None
+
+
+def test_another_versions_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
+    keep = StepCheckpoints(tmp_path / "steps.pt")
+    keep.save(state(1))
+    keep.save(state(2))
+    newer = keep.path.read_bytes().replace(b"checkpoint-1\n", b"checkpoint-2\n", 1)
+    keep.path.write_bytes(newer)
+    with pytest.raises(UserError, match=r"version 2 .* reads version 1.*wrote it, or move"):
+        StepCheckpoints(keep.path).load(ignore)
+    assert keep.path.read_bytes() == newer and keep.previous.exists()
+    assert {file.name for file in tmp_path.iterdir()} == {"steps.pt", "steps.pt.previous"}
 
 
 def test_when_one_is_due(tmp_path: Path) -> None:

@@ -224,6 +224,18 @@ def test_an_unknown_method_and_a_folder_that_cannot_be_written(
     assert len([note for note in notes if "the figures are not kept" in note]) == 1
 
 
+def test_figures_of_a_newer_version_are_kept(
+    measured: tuple[Path, Dataset, Measurement], again: Path
+) -> None:
+    _, data, found = measured
+    file, newer = again / "localisation.json", '{"version": 2, "heatmaps": []}'
+    file.write_text(newer)
+    notes: list[str] = []
+    assert measure(subjects_of(again), data, SETTINGS, noting(notes)) == found
+    assert file.read_text() == newer
+    assert any("version 2 of its format; this program reads version 1" in note for note in notes)
+
+
 def test_the_file_is_plain_json(measured: tuple[Path, Dataset, Measurement]) -> None:
     study, _, found = measured
     raw = json.loads((study / "localisation.json").read_text())
