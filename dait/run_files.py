@@ -16,8 +16,11 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from dait.errors import UserError
+from dait.errors import NewerFile, UserError
 from dait.files import parse_json, parse_yaml, read_bytes
+
+FORMAT = 1
+"""Of the JSON files of runs and studies: one that is silent has 1, newer ones say ``format``."""
 
 ADVICE = "Put back a copy of it, or delete its folder and train again."
 
@@ -184,9 +187,18 @@ STUDY, EPOCH, CONFIG = TypeAdapter(Study), TypeAdapter(Epoch), TypeAdapter(Confi
 def read_json(path: Path, shape: TypeAdapter[Any], advice: str = ADVICE) -> Any:
     """A JSON file that has this shape, or None where there is none.
 
-    Raises ``UserError`` where it is damaged: the file, the reason, and ``advice``.
+    Raises ``UserError`` where it is damaged: the file, the reason, and ``advice``; ``NewerFile``
+    where a newer version of the project wrote it.
     """
-    return read_as(path, lambda content: shape.validate_python(parse_json(content)), advice)
+
+    def parse(content: bytes) -> Any:
+        value = parse_json(content)
+        version = value.get("format") if isinstance(value, dict) else None
+        if isinstance(version, int) and version > FORMAT:
+            raise NewerFile(path, version, FORMAT)
+        return shape.validate_python(value)
+
+    return read_as(path, parse, advice)
 
 
 def read_json_lines(path: Path, shape: TypeAdapter[Any]) -> list[Any] | None:

@@ -154,6 +154,10 @@ class RunFolder(StatusFolder):
         # Weights without their configuration are somebody's too: nothing is ever trained over.
         if self.begun or any(self.path.glob("*.safetensors")):
             raise UserError(f"{self.path} already holds a run; choose another folder.")
+        self.write_config(config)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``, in place of the one that is there."""
         text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
         write_atomically(self.path / "config.yaml", text)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dait.errors import UserError
+from dait.errors import NewerFile, UserError
 from dait.files import write_atomically
 from dait.runs import RunFolder, RunsRoot, StudyFolder, effective_state, is_alive, runs_root
 
@@ -297,3 +297,13 @@ def test_only_what_this_project_left_half_written_is_swept(tmp_path: Path) -> No
         (tmp_path / name).write_text("half")
     RunFolder(tmp_path).sweep()
     assert [file.name for file in tmp_path.iterdir()] == [others]
+
+
+@pytest.mark.parametrize("file", ["study.json", "status.json", "result.json"])
+def test_what_a_newer_version_wrote_is_not_called_damaged(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text('{"format": 2, "runs": [], "state": "finished"}')
+    study = StudyFolder(tmp_path)
+    read = {"study.json": study.description, "status.json": study.status}
+    with pytest.raises(NewerFile, match="version 2 of its format; this program reads version 1"):
+        read.get(file, RunFolder(tmp_path).result)()
+    assert "damaged" not in (study.problem() or "")
