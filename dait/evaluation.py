@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,10 +18,12 @@ from dait.arms.plan import ROLE_TITLES
 from dait.data.base import Split
 from dait.files import write_atomically
 from dait.inference import Predictions, predict_split
+from dait.models.checkpoint import weights_digest
 from dait.models.cost import measure_cost
 from dait.models.network import Network
 from dait.runs import RunFolder
 from dait.tasks.base import Role
+from dait.training.devices import device, world
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 
@@ -38,13 +41,27 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **found}
 
 
+def runtime() -> dict[str, Any]:
+    """What the order of sums depends on, and so the last bits of weights: the same seed gives other
+    weights with one thread than with two."""
+    where = device()
+    named = torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
+    return {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "processes": world().count,
+        "device": named,
+    }
+
+
 def measure_networks(
-    networks: Mapping[Role, Network], test: Split, folder: RunFolder
+    networks: Mapping[Role, Network], test: Split, folder: RunFolder, fingerprint: str
 ) -> dict[str, Any]:
     """Figures and costs of every network of a run on the test split, the student's at the top.
 
     ``between`` holds those of the networks that taught it, by role. Logits and pooled vectors of
-    all are written to ``predictions.npz``. Raises UserError if that cannot be written.
+    all are written to ``predictions.npz``. fingerprint: of the data. Raises UserError if that
+    cannot be written.
     """
     answers = {role: predict_split(network, test) for role, network in networks.items()}
     figures: dict[Role, dict[str, Any]] = {}
@@ -55,7 +72,8 @@ def measure_networks(
             **_cost_figures(network, folder, role),
             "map": [network.map_channels, *network.map_size],
         }
-    write_predictions(folder.predictions, prediction_arrays(answers, test))
+    arrays = prediction_arrays(answers, test) | made_of(folder, fingerprint)
+    write_predictions(folder.predictions, arrays)
     between = {
         role: {**found, "title": ROLE_TITLES[role]}
         for role, found in figures.items()
@@ -83,6 +101,31 @@ def prediction_arrays(answers: Mapping[Role, Predictions], split: Split) -> dict
         prefix = "" if role == "student" else f"{role}_"
         arrays |= {f"{prefix}logits": _half(found.logits), f"{prefix}pooled": _half(found.pooled)}
     return arrays
+
+
+WEIGHTS, DATA = "weights", "data"
+"""Arrays that say what kept predictions are of: digests of the networks' files, of the images."""
+
+
+def networks_of(run: RunFolder) -> dict[Role, Path]:
+    """The files of a run's networks that are here, by role."""
+    return {role: run.weights(role) for role in ROLE_TITLES if run.weights(role).exists()}
+
+
+def made_of(run: RunFolder, fingerprint: str) -> dict[str, np.ndarray]:
+    """The arrays of these names: ``weights`` is JSON, the digest of each network by its role."""
+    digests = {role: weights_digest(file) for role, file in networks_of(run).items()}
+    return {WEIGHTS: np.array(json.dumps(digests)), DATA: np.array(fingerprint)}
+
+
+def other_networks(run: RunFolder, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a network that is here is not the one that ``arrays`` are of; those of versions that
+    did not say so of every network are not of any."""
+    try:
+        kept = json.loads(str(arrays[WEIGHTS]))
+        return any(kept.get(role) != weights_digest(f) for role, f in networks_of(run).items())
+    except (KeyError, ValueError, AttributeError):
+        return True
 
 
 def write_predictions(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

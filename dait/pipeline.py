@@ -12,15 +12,16 @@ from dait.arms.catalogue import plan_of
 from dait.arms.plan import ROLE_SEEDS, Surroundings, TrainingStage
 from dait.config.arms import Arm
 from dait.errors import UserError
-from dait.evaluation import measure_networks, versions
+from dait.evaluation import measure_networks, runtime, versions
 from dait.events import Emit, Note, StageKept
 from dait.models.checkpoint import LoadedNetwork, load_network, save_network, save_tensors
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.tensors import load_tensors
 from dait.progress import StagePlan
 from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder
+from dait.runs import RunFolder, to_json
 from dait.study.earlier import take_over
+from dait.study.provenance import KEY, kept_provenance, provenance
 from dait.tasks.base import Role, Task
 from dait.teachers.cache.share import ALONE, Share
 from dait.training.checkpoint import StepCheckpoints
@@ -53,7 +54,7 @@ def run_arm(
     ``bench.measured`` is measured once, after all training. Every arm starts from the same student
     weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
     network is there is not repeated, the one that was cut off goes on from its last checkpoint,
-    and on the CPU the weights are those of a run that was not cut off.
+    and on the CPU, with as many threads, the weights are those of a run that was not cut off.
     Of several processes of one training (``share``) all call this and see the same folder; the
     main one writes. Raises UserError when training cannot go on.
     """
@@ -64,7 +65,9 @@ def run_arm(
     def measure() -> dict[str, Any]:
         folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
         emit(Note(f"measuring the {bench.measured} split"))
-        figures = measure_networks(networks, bench.data.split(bench.measured), folder)
+        figures = measure_networks(
+            networks, bench.data.split(bench.measured), folder, bench.data.fingerprint
+        )
         for role, found in figures["between"].items():
             found["val_top1"] = val_top1.get(role)
         result = {
@@ -80,6 +83,8 @@ def run_arm(
             "taken": folder.status().get("taken", {}),
             "seconds": float(folder.status().get("seconds_before", 0)) + time.time() - started,
             "versions": versions(),
+            "runtime": runtime(),
+            "made_of": {role: kept_provenance(folder.weights(role)) for role in networks},
         }
         folder.write_result(result)
         return folder.result() or {}
@@ -123,16 +128,20 @@ def _train_stages(
         place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
 
         def is_trained(index: int = index, stage: TrainingStage = stage) -> bool:
-            if index == 0:
-                take_over(bench.earlier, bench.recipe, stages, seed, folder, emit)
-            return folder.weights(stage.role).exists()
+            if index == 0 and bench.earlier and not _is_there(folder, stage):
+                start = new_network(bench, stage.network, seed, stage.role)
+                take_over(bench, stages, seed, folder, provenance(bench, start, folder), emit)
+            return _is_there(folder, stage)
 
         if on_main(share, is_trained):
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
             task = _task(bench, arm, stage, seed, networks, folder)
+            # Now, because training is done in place.
+            made_of = provenance(bench, task.network, folder) if share.is_main else {}
             found = _train(bench, task, place, emit, steps)
-            on_main(share, partial(_save, bench, arm, stage, task, found, folder))
+            save = partial(_save, bench, arm, stage, task, found, folder, made_of)
+            on_main(share, save)
         on_main(share, steps.discard)
         trained = _load(bench, folder, stage.role)
         val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
@@ -173,7 +182,13 @@ def _train(bench: Workbench, task: Task, stage: Stage, emit: Emit, keep: StepChe
 
 
 def _save(
-    bench: Workbench, arm: Arm, stage: TrainingStage, task: Task, top1: float, folder: RunFolder
+    bench: Workbench,
+    arm: Arm,
+    stage: TrainingStage,
+    task: Task,
+    top1: float,
+    folder: RunFolder,
+    made_of: dict[str, Any],
 ) -> None:
     """Write what a stage made; its own network last, which says that the stage is over."""
     tensors = dict(task.projections.state_dict())
@@ -184,7 +199,13 @@ def _save(
         save_network(folder.weights(role), network, bench.class_keys, arm=said)
     said = arm if stage.role == "student" else stage.role
     about = {_VAL_TOP1: repr(top1), _COMPANIONS: " ".join(task.companions)}
+    about[KEY] = to_json(made_of)
     save_network(folder.weights(stage.role), task.network, bench.class_keys, arm=said, extra=about)
+
+
+def _is_there(folder: RunFolder, stage: TrainingStage) -> bool:
+    """Whether the stage is over: then its network has a file."""
+    return folder.weights(stage.role).exists()
 
 
 def _load(bench: Workbench, folder: RunFolder, role: Role) -> LoadedNetwork:

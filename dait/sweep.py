@@ -63,6 +63,7 @@ def run_sweep(
     """
     recipes = [recipe.changed(setting) for setting in settings]
     rows = _begin(out, recipe)
+    _tell_of_other_versions(rows, emit)
     for number, (setting, changed) in enumerate(zip(settings, recipes, strict=True)):
         if changed in recipes[:number]:
             emit(Note(f"{setting}: the same recipe as one before, not run again"))
@@ -86,6 +87,22 @@ def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
         raise UserError(f"{out} holds a sweep of another recipe; choose another folder.")
     write_atomically(described, recipe.to_yaml())
     return read_json_lines(out / LOG, TypeAdapter(dict[str, Any])) or []
+
+
+def _tell_of_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:
+    """Rows of other code or libraries stay, but they are not quite comparable with new ones."""
+    from dait.evaluation import versions
+    from dait.study.provenance import code_digest
+
+    now = {"code": code_digest(), "versions": versions()}
+    others = [row for row in rows if any((row.get("made_of") or {}).get(k) != now[k] for k in now)]
+    if others:
+        emit(
+            Note(
+                f"{len(others)} of the {len(rows)} rows of {LOG} were measured by other code or "
+                "library versions than those here, and are not measured again"
+            )
+        )
 
 
 def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
@@ -121,6 +138,7 @@ def _run(
         "intermediate_top1": next((found["top1"] for found in between.values()), None),
         "slices": result.get("slices"),
         "seconds": result["seconds"],
+        "made_of": result["made_of"]["student"],
     }
     emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
     return row
@@ -130,13 +148,17 @@ def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where
     """Make what a later setting may take of a run a folder of its own."""
     from dait.arms.catalogue import plan_of
     from dait.study.earlier import first_stage_key
+    from dait.study.provenance import kept_provenance, provenance_digest
 
     stages = plan_of(arm).stages(recipe)
     key = first_stage_key(recipe, stages, seed)
     if key is None:
         return
     role = stages[0].role
-    with whole_folder(where / key) as kept:
+    place_of = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
+    if place_of.exists():
+        return
+    with whole_folder(place_of) as kept:
         for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
             if file.exists():
                 place = kept / file.relative_to(run.path)

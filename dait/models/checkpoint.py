@@ -17,6 +17,7 @@ from dait.models.tensors import (
     NETWORK_KEY,
     file_sha256,
     load_tensors,
+    read_metadata,
     read_tensors,
     save_tensors,
     tensors_sha256,
@@ -25,12 +26,14 @@ from dait.models.tensors import (
 __all__ = [
     "LoadedNetwork",
     "NetworkDescription",
+    "describe_network",
     "file_sha256",
     "load_network",
     "load_tensors",
     "save_network",
     "save_tensors",
     "tensors_sha256",
+    "weights_digest",
 ]
 
 VERSION: Literal[1] = 1
@@ -118,6 +121,28 @@ def load_network(path: Path) -> LoadedNetwork:
         ) from error
     network.spec = description.spec
     return LoadedNetwork(network.eval(), list(description.classes), description)
+
+
+def describe_network(path: Path) -> NetworkDescription:
+    """What a network's file says of itself, without its weights. Raises as ``load_network``."""
+    return _description(path, read_metadata(path))
+
+
+EXPORTED_FROM = "exported_from"
+"""Of a file that was made smaller: the digest of the one that it holds the rounded weights of."""
+
+
+def weights_digest(path: Path) -> str:
+    """By which figures name the weights that they were measured of: the file's SHA-256, in hex.
+
+    An exported network is known by the file that it was exported from. Raises ``UserError`` where
+    the file cannot be read.
+    """
+    try:
+        exported_from = describe_network(path).extra.get(EXPORTED_FROM)
+    except UserError:  # whoever loads it says what is wrong
+        exported_from = None
+    return exported_from or file_sha256(path)
 
 
 def _description(path: Path, metadata: dict[str, str]) -> NetworkDescription:

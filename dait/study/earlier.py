@@ -7,55 +7,84 @@ once for each seed and not once for each student.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TrainingStage
 from dait.config.arms import ARMS
+from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.files import write_atomically
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, to_json
-from dait.study.plan import runs_in
+from dait.study.plan import differences, runs_in
+from dait.study.provenance import differing, kept_provenance, runtime_differs
+from dait.workbench import Workbench
+
+SHOWN = 5
+"""Differences that are named."""
 
 
-def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) -> str | None:
-    """Equal for two runs exactly if the first stage of both trains a network to the same weights.
+def first_stage_settings(
+    recipe: Recipe, stages: Sequence[TrainingStage], seed: int
+) -> dict[str, Any] | None:
+    """The settings that decide what the first stage trains, or None for an arm of one stage.
 
-    None for an arm of one stage, which teaches nobody else. A file of weights to start from is
-    known by its name alone.
+    Places are left out: what lies there is compared itself (``dait.study.provenance``).
     """
     if len(stages) < 2:
         return None
     depends = recipe.model_dump(include={"data", "teacher", "views", "train"})
-    del depends["train"]["epochs"], depends["views"]["cache"]
+    del depends["train"]["epochs"], depends["views"]["cache"], depends["data"]["source"]
     first = stages[0]
-    told = [first.role, first.network.model_dump(), first.epochs, dict(first.told), seed]
-    return hashlib.sha256(to_json([depends, told]).encode()).hexdigest()[:16]
+    network = first.network.model_dump(exclude={"weights"})
+    trained = {"role": first.role, "network": network, "epochs": first.epochs, "seed": seed}
+    return depends | trained | {"told": dict(first.told)}
+
+
+def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) -> str | None:
+    """Equal for two runs whose first stages have the same settings; None for an arm of one stage,
+    which teaches nobody else."""
+    settings = first_stage_settings(recipe, stages, seed)
+    return None if settings is None else hashlib.sha256(to_json(settings).encode()).hexdigest()[:16]
 
 
 def take_over(
-    earlier: Sequence[Path],
-    recipe: Recipe,
+    bench: Workbench,
     stages: Sequence[TrainingStage],
     seed: int,
     folder: RunFolder,
+    now: Mapping[str, Any],
     emit: Emit,
 ) -> None:
-    """Copy what the first stage would train into ``folder``, if a run of ``earlier`` has it.
+    """Copy what the first stage would train into ``folder``, if a run of ``bench.earlier`` has it.
 
-    With the network come its projections and its rows of ``metrics.jsonl``; ``status.json`` tells
-    where it is from (``taken``). Nothing happens where the network is there already, and where
-    nobody trained just this one, which is said. Raises UserError where the disk is full, and where
-    a path of ``earlier`` is gone.
+    now: the provenance that its network would have here. With the network come its projections and
+    its rows of ``metrics.jsonl``; ``status.json`` tells where it is from (``taken``). Where nobody
+    trained just this one, the log says of every run with this seed what differs. Raises UserError
+    where the disk is full, and where a path of ``bench.earlier`` is gone.
     """
-    key = first_stage_key(recipe, stages, seed)
-    if not earlier or key is None or folder.weights(stages[0].role).exists():
-        return
+    wanted = first_stage_settings(bench.recipe, stages, seed)
     title, role = stages[0].title, stages[0].role
-    for run in (run for path in earlier for run in runs_in(path)):
-        if not run.weights(role).exists() or _key_of(run) != key:
+    if wanted is None:
+        return
+    for run in (run for path in bench.earlier for run in runs_in(path)):
+        source = f"{run.path.parent.name}/{run.path.name}"
+        try:
+            found = _settings_of(run)
+            if found is None or (found["role"], found["seed"]) != (role, seed):
+                continue
+            if not run.weights(role).exists():
+                continue
+            was = kept_provenance(run.weights(role))
+            reasons = [*differences(wanted, found), *differing(was, now)]
+        except UserError as error:
+            reasons, was = [str(error)], None
+        if reasons:
+            more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+            said = "; ".join(reasons[:SHOWN])
+            emit(Note(f"the {title} of {source} is not reused: {said}{more}"))
             continue
         folder.drop_metrics(title, 1)
         for row in run.metrics():
@@ -63,20 +92,25 @@ def take_over(
                 folder.append_metrics(row)
         if run.projections(role).exists():
             write_atomically(folder.projections(role), run.projections(role).read_bytes())
-        source = f"{run.path.parent.name}/{run.path.name}"
         folder.write_status(taken={role: source})
         write_atomically(folder.weights(role), run.weights(role).read_bytes())
         emit(Note(f"the {title} is taken from {source}, which trained it just so"))
+        if elsewhere := runtime_differs((was or {}).get("runtime") or {}, now["runtime"]):
+            emit(Note(f"it was trained otherwise than it would be here, {elsewhere}: {ROUNDED}"))
         return
-    named = ", ".join(path.name for path in earlier)
+    named = ", ".join(path.name for path in bench.earlier)
     emit(Note(f"no run in {named} has trained this {title} with seed {seed}: trained here"))
 
 
-def _key_of(run: RunFolder) -> str | None:
-    """As ``first_stage_key`` of a run that is there; None if it says too little to compare."""
+ROUNDED = "sums are rounded in another order, so weights differ in their last digits"
+"""What another number of threads or processes, or another device, does."""
+
+
+def _settings_of(run: RunFolder) -> dict[str, Any] | None:
+    """``first_stage_settings`` of a run that is there; None if it says too little to compare."""
     config = run.config()
     arm, seed = config.pop("arm", None), config.pop("seed", None)
     if arm not in ARMS or not isinstance(seed, int):
         return None
     recipe = parse_recipe(config, str(run.path / "config.yaml"))
-    return first_stage_key(recipe, plan_of(arm).stages(recipe), seed)
+    return first_stage_settings(recipe, plan_of(arm).stages(recipe), seed)

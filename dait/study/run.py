@@ -7,14 +7,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from dait.evaluation import versions
+from dait.evaluation import runtime, versions
 from dait.events import Emit, Note, ignore
 from dait.pipeline import run_arm, stage_plan
 from dait.runs import RunFolder
 from dait.sinks import RunSink, fan_out
 from dait.study.claim import claimed
+from dait.study.earlier import ROUNDED
 from dait.study.ending import write_end
 from dait.study.plan import PlannedRun, StudyPlan
+from dait.study.provenance import runtime_differs
 from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName, tracked
 from dait.training.devices import on_main
@@ -53,15 +55,24 @@ def train_run(
         if not share.is_main:
             bench = replace(prepared(ignore), earlier=plan.reuse)
             return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
-        now, before = versions(), folder.status().get("versions") or {}
-        facts = {"arm": run.arm, "seed": run.seed, "versions": now, "host": host}
+        status, now, here = folder.status(), versions(), runtime()
+        before = status.get("versions") or {}
+        facts: dict[str, Any] = {
+            "arm": run.arm,
+            "seed": run.seed,
+            "versions": now,
+            "runtime": here,
+            "host": host,
+        }
+        if before and before != now:
+            facts["versions_before"] = [*status.get("versions_before", ()), before]
         folder.claim(state="preparing", message="Building the networks", **facts)
         try:
             bench = prepared(fan_out(RunSink(folder, ()), emit))
             bench = replace(bench, earlier=plan.reuse)
             stages = stage_plan(bench.recipe, run.arm, len(bench.data.split("train")))
             listen = fan_out(RunSink(folder, stages), emit)
-            for line in _newer(before, now):
+            for line in (*_newer(before, now), *_elsewhere(status.get("runtime") or {}, here)):
                 listen(Note(line))
             with tracked(trackers, plan.folder.path, plan.recipe, str(folder.path.name)) as follow:
                 listen = fan_out(listen, follow)
@@ -92,6 +103,11 @@ def _settle(folder: RunFolder, result: dict[str, Any]) -> None:
     top1 = f"test top-1 {result['top1']:.1%}"
     folder.write_status(state="finished", progress=1.0, eta_seconds=0.0, message=top1)
     folder.log(f"finished: {top1}")
+
+
+def _elsewhere(before: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    changed = runtime_differs(before, here)
+    return [f"this run was begun otherwise, {changed}: {ROUNDED}"] if changed else []
 
 
 def _newer(before: dict[str, str], now: dict[str, str]) -> list[str]:

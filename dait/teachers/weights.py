@@ -182,6 +182,30 @@ def stamp(name: str) -> str | None:
     return "; ".join(_file_stamp(file) for file in files_of(name))
 
 
+def sources_of(name: str) -> list[str]:
+    """Which files a teacher was loaded from: ``owner/name/file at COMMIT``, an address, or none.
+
+    None for a teacher that comes along or lies in a folder: its weights' hash says which it is.
+    """
+    return [_source(file) for file in files_of(name)]
+
+
+def source_of_network(architecture: str) -> str:
+    """The same of timm's pretrained weights of a network; empty where they are not here."""
+    file = timm_file(architecture)
+    return "" if file is None else _source(file)
+
+
+def _source(file: HubFile | str) -> str:
+    if isinstance(file, str):
+        return file
+    path = cached(file)
+    if path is None:
+        return f"{file.repo} (not in the hub's cache)"
+    commit, *inside = path.relative_to(repo_folder(file.repo) / "snapshots").parts
+    return f"{file.repo}/{'/'.join(inside)} at {commit}"
+
+
 def estimated_bytes(name: str) -> int | None:
     """How large an OpenCLIP model's weights are, from its parameters (four bytes each)."""
     kind, _, rest = name.partition(":")

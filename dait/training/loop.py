@@ -52,8 +52,9 @@ def train_stage(
 
     The last epoch's weights are kept, or the best one's on validation where ``config.patience`` is
     set; of averaged weights, the average. Where ``keep`` holds a checkpoint of this very stage, it
-    goes on from there, on a CPU to the same result bit for bit. Several processes that Accelerate
-    started train one network together; the first one alone speaks and writes.
+    goes on from there: on a CPU, with as many threads, to the same result bit for bit. Several
+    processes that Accelerate started train one network together; the first one alone speaks and
+    writes.
     Raises UserError when the loss stops being finite, when a batch does not fit into the memory,
     when ``keep`` holds another training, and for settings that contradict one another.
     """

@@ -12,7 +12,7 @@ import pytest
 from dait.config.arms import Arm
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone, ignore
-from dait.models.checkpoint import file_sha256
+from dait.models.checkpoint import file_sha256, weights_digest
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 from dait.study import whole as study_module
@@ -127,9 +127,22 @@ def test_the_study_describes_itself(
         assert float(teacher["logit_scale"]) > 1
     with np.load(folder.path / "tsne.npz", allow_pickle=False) as plane:
         count = len(plane["indices"])
-        members = set(plane.files) - {"indices"}
+        members = set(plane.files) - {"indices", "made_of"}
         assert members >= {"vlm", *(run["dir"] for run in study["runs"])}
         assert all(plane[name].shape == (count, 2) for name in members)
+
+
+def test_what_was_measured_says_of_what(finished: tuple[StudyFolder, list[dict[str, Any]]]) -> None:
+    folder, results = finished
+    for run, result in zip(folder.runs(), results, strict=True):
+        with np.load(run.predictions, allow_pickle=False) as arrays:
+            assert arrays["data"] == folder.description()["data"]["fingerprint"]
+            digests = json.loads(str(arrays["weights"]))
+        assert digests["student"] == weights_digest(run.student)
+        assert digests.keys() == result["made_of"].keys()
+        facts = result["made_of"]["student"]
+        assert facts.keys() >= {"data", "start", "start_from", "teacher", "prompts", "code"}
+        assert facts["versions"] == result["versions"] and facts["runtime"] == result["runtime"]
 
 
 def test_a_repeated_run_gives_the_same_numbers(

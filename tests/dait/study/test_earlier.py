@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
 from dait.errors import UserError
 from dait.events import Event, Note, StageKept, StageStarted, ignore
-from dait.models.checkpoint import tensors_sha256
-from dait.models.tensors import load_tensors
+from dait.models.checkpoint import save_network, tensors_sha256
+from dait.models.network import build_network
+from dait.models.tensors import NETWORK_KEY, load_tensors, read_tensors, save_tensors
+from dait.pipeline import new_network
 from dait.recipe import Recipe, load_recipe
-from dait.runs import StudyFolder
-from dait.study.earlier import first_stage_key
+from dait.runs import RunFolder, StudyFolder
+from dait.study.earlier import first_stage_key, take_over
 from dait.study.plan import begin_study, read_plan
+from dait.study.provenance import code_digest, provenance
 from dait.study.whole import train_study
+from dait.workbench import Workbench, prepare
 
 ONE_EPOCH = {"train.epochs": 1, "dait.text_weight": 2}
 OTHER_STUDENT = {"student.options.channels": [8, 8, 16, 16]}
@@ -138,3 +146,113 @@ def test_a_resumed_study_still_knows_whom_to_ask(recipe: Recipe, tmp_path: Path)
     assert weights(tmp_path / "first", "dait-s7", "student") == weights(
         tmp_path / "second", "dait-s7", "student"
     )
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of one run, with an intermediate teacher."""
+    out = tmp_path_factory.mktemp("earlier") / "first"
+    train(load_recipe("tiny").changed(ONE_EPOCH), ["dait"], out)
+    return out
+
+
+@pytest.fixture
+def bench(recipe: Recipe, earlier: Path) -> Workbench:
+    return replace(prepare(recipe, ignore), earlier=(earlier,))
+
+
+def taken(bench: Workbench, folder: Path) -> list[str]:
+    """What is said of taking the intermediate teacher of seed 7 into ``folder``."""
+    stages, heard = plan_of("dait").stages(bench.recipe), list[Event]()
+    run = RunFolder(folder)
+    start = new_network(bench, stages[0].network, 7, stages[0].role)
+    take_over(bench, stages, 7, run, provenance(bench, start, run), heard.append)
+    assert run.intermediate.exists() == any("is taken from" in str(event) for event in heard)
+    return [event.text for event in heard if isinstance(event, Note)]
+
+
+def rewritten(study: Path, out: Path, **changes: object) -> Path:
+    """A copy whose intermediate teacher says something else of what it was made of."""
+    shutil.copytree(study, out)
+    file = out / "dait-s7" / "intermediate.safetensors"
+    tensors, metadata = read_tensors(file)
+    described = json.loads(metadata[NETWORK_KEY])
+    facts = json.loads(described["extra"]["made_of"])
+    described["extra"]["made_of"] = json.dumps(facts | changes)
+    if not changes:
+        del described["extra"]["made_of"]
+    save_tensors(file, tensors, {NETWORK_KEY: json.dumps(described)})
+    return out
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data": "other"}, "the images"),
+        ({"start": "other"}, "the weights that training starts from"),
+        ({"teacher": "other"}, "the frozen teacher's weights"),
+        ({"prompts": "other"}, "the sentences about the classes"),
+        ({"code": "other"}, "the code that trains"),
+        ({"versions": {"timm": "0.1"}}, "timm is 0.1 there and"),
+        ({"versions_before": [{"torch": "1.0"}]}, "before it was resumed"),
+        ({}, "of an older version"),
+    ],
+)
+def test_what_was_made_of_anything_else_is_not_reused_and_that_is_said(
+    changes: dict[str, object], said: str, bench: Workbench, earlier: Path, tmp_path: Path
+) -> None:
+    other = rewritten(earlier, tmp_path / "other", **changes)
+    notes = taken(replace(bench, earlier=(other,)), tmp_path / "run")
+    assert any("of other/dait-s7 is not reused: " in note and said in note for note in notes)
+    assert "trained here" in notes[-1]
+
+
+def test_other_threads_are_worth_a_word(bench: Workbench, earlier: Path, tmp_path: Path) -> None:
+    other = rewritten(earlier, tmp_path / "other", runtime={"threads": 64, "device": "cpu"})
+    notes = taken(replace(bench, earlier=(other,)), tmp_path / "run")
+    assert any("threads 64 then and 1 now" in note and "last digits" in note for note in notes)
+
+
+def test_a_damaged_run_costs_itself_alone(bench: Workbench, earlier: Path, tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(earlier, tmp_path / "damaged"))
+    (damaged / "dait-s7" / "intermediate.safetensors").write_bytes(b"cut")
+    notes = taken(replace(bench, earlier=(damaged, earlier)), tmp_path / "run")
+    assert any("damaged/dait-s7 is not reused" in note for note in notes)
+    assert any("is taken from first/dait-s7" in note for note in notes)
+
+
+def test_provenance_follows_what_lies_behind_the_names(
+    recipe: Recipe, clip_folder: Path, tmp_path: Path
+) -> None:
+    """Files that change under the same path, which the settings cannot tell."""
+    weights, clip = tmp_path / "start.safetensors", tmp_path / "clip"
+    shutil.copytree(clip_folder, clip)
+    told = {"teacher.name": f"openclip-local:{clip}", "intermediate.weights": str(weights)}
+    found = []
+    for number in range(2):
+        torch.manual_seed(number)
+        network = build_network(recipe.intermediate, 40, recipe.data.size)
+        save_network(weights, network, [str(key) for key in range(40)], arm="dait")
+        if number:
+            tensors, metadata = read_tensors(clip / "open_clip_model.safetensors")
+            tensors["visual.proj"] = tensors["visual.proj"] + 1
+            save_tensors(clip / "open_clip_model.safetensors", tensors, metadata)
+        bench = prepare(recipe.changed(told), ignore)
+        start = new_network(bench, bench.recipe.intermediate, 7, "intermediate")
+        found.append(provenance(bench, start, RunFolder(tmp_path / "run")))
+    assert {key for key in found[0] if found[0][key] != found[1][key]} == {"start", "teacher"}
+    assert "start.safetensors" in found[0]["start_from"]
+
+
+def test_the_digest_of_the_code_is_of_its_statements(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = 'def f(x):\n    """Twice."""\n    return 2 * x\n'
+    found = []
+    for text in (code, code.replace("Twice.", "Two x.") + "# done\n", code.replace("2", "3")):
+        (tmp_path / "losses.py").write_text(text)
+        monkeypatch.setattr("dait.study.provenance.dait.__file__", str(tmp_path / "__init__.py"))
+        code_digest.cache_clear()
+        found.append(code_digest())
+    code_digest.cache_clear()
+    assert found[0] == found[1] != found[2]

@@ -14,6 +14,7 @@ from hub_server import COMMIT, HubServer, point_hub_at
 from dait.errors import UserError
 from dait.events import Event, Note, Progress
 from dait.teachers.hub import HubFile, cached, fetch, in_words, repo_folder
+from dait.teachers.weights import fetch_weights, sources_of
 
 DATA = bytes(range(256)) * 4096 * 3  # 3 MiB
 FILE = HubFile("tiny/clip", ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"))
@@ -41,6 +42,19 @@ def test_a_download_says_how_far_it_is_and_is_done_once(served: HubServer, hub_c
     assert [event.done for event in steps] == sorted({event.done for event in steps})
     asked = len(served.asked)
     assert fetch(FILE, TEACHER) == path and len(served.asked) == asked
+
+
+def test_it_is_known_which_commit_a_teacher_was_loaded_from(
+    served: HubServer, hub_cache: Path
+) -> None:
+    served.repos["tiny/clip"]["open_clip_config.json"] = b"{}"
+    assert all("not in the hub's cache" in said for said in sources_of(TEACHER))
+    fetch_weights(TEACHER)
+    assert sources_of(TEACHER) == [
+        f"tiny/clip/open_clip_config.json at {COMMIT}",
+        f"tiny/clip/{FILE.names[0]} at {COMMIT}",
+    ]
+    assert sources_of("fieldguide-clip") == sources_of("openclip-local:folder") == []
 
 
 def test_the_pickle_is_taken_only_where_there_is_nothing_safer(
