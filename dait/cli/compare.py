@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from typing import Any
 
+from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
 from dait.files import write_atomically
 from dait.paths import absolute, study_folder
@@ -43,6 +44,7 @@ def register(commands: Any) -> None:
         metavar="ARM",
         help="the arm that gains are counted from (default: direct, where it is there)",
     )
+    add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from dait.evidence.report.whole import IMAGES, make_report
     from dait.sinks import TerminalSink
 
+    move_if_told(args, args.folders)
     started = time.perf_counter()
     with closing(TerminalSink()) as terminal:
         report = make_report(args.folders, args.against, args.images or IMAGES, terminal)

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dait.cli.resume import add_moved_options, move_if_told
 from dait.data.base import SPLITS
 from dait.errors import UserError
 from dait.files import write_atomically
@@ -47,6 +48,7 @@ def register(commands: Any) -> None:
         help="the arm that gains are counted from (default: direct, where it is there)",
     )
     parser.add_argument("--out", type=absolute, metavar="FILE.json", help="also write the JSON")
+    add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
     from dait.evidence.run_figures import details_as_json, run_as_json
 
+    move_if_told(args, args.folders)
     found, left_out, alone = _evaluated(args)
     if alone:
         if args.against is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
 from dait.files import write_atomically
 from dait.paths import absolute, study_folder
@@ -88,6 +89,7 @@ def register(commands: Any) -> None:
         "--out", type=absolute, default=Path("row.png"), help="the picture (default: %(default)s)"
     )
     parser.add_argument("--npz", type=absolute, metavar="FILE", help=MAPS)
+    add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -117,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
 def _cells(args: argparse.Namespace) -> list[Cell]:
     from dait.evidence.comparison import open_row
 
+    move_if_told(args, args.folders)
     cells = []
     for folder in args.folders:
         row = open_row(folder, args.seed)

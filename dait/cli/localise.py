@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
 from dait.paths import study_folder
 from dait.runs import to_json
@@ -58,6 +59,7 @@ def register(commands: Any) -> None:
         metavar="N",
         help="images to judge by ROAD, the slowest part; 0: none (default: 100)",
     )
+    add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -72,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
     from dait.evidence.localisation.results import Settings
     from dait.evidence.localisation.subjects import subjects_of
     from dait.sinks import TerminalSink
-    from dait.workbench import open_data
+    from dait.study.moved import open_data_of
 
+    move_if_told(args, args.folders)
     settings = Settings(
         method=args.method, target=args.target, images=args.images, road_images=args.road
     )
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     with closing(TerminalSink()) as terminal:
         for folder in args.folders:
             subjects = subjects_of(folder)
-            data = open_data(subjects.recipe, terminal)
+            data = open_data_of(folder, subjects.recipe, terminal)
             found[str(folder)] = measurement = measure(subjects, data, settings, terminal)
             print("\n".join(_lines(folder, measurement)))
     if args.json:

@@ -22,7 +22,11 @@ def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) 
         nargs="?" if optional else None,
         help=f"a recipe that comes along ({', '.join(recipe_names())}) or a .yaml file",
     )
-    parser.add_argument("--data", metavar="NAME_OR_FOLDER", help="use other data than the recipe's")
+    parser.add_argument(
+        "--data",
+        metavar="NAME_OR_FOLDER",
+        help="use other data than the recipe's; with --resume: the same images lie here now",
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     parser.add_argument(
         "--set",

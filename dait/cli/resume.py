@@ -6,9 +6,12 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
+from dait.runs import StudyFolder
 from dait.study.plan import StudyPlan, read_plan
 from dait.trackers import TRACKERS, TrackerName
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 Planned = tuple[StudyPlan, int | None]
 """A study, and which of its runs to train; None: all of them."""
 
-_BESIDES_RESUME = ("resume", "json", "run", "tracker", "executor", "cpus_per_run")
+_BESIDES_RESUME = (
+    *("resume", "json", "run", "tracker", "executor", "cpus_per_run", "data", "accept_versions"),
+)
 """Options that do not change what is trained."""
 _AS_WRITTEN = {"recipe": "RECIPE"}
 
@@ -28,8 +33,44 @@ def add_resume_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help=f"go on with what was cut off: the folder of {what}; everything else is read from it",
+        help=f"go on with what was cut off: the folder of {what}, or its name in the runs folder; "
+        "everything else is read from it. On a CPU, with as many threads as before, it comes to "
+        "the same weights bit for bit",
     )
+
+
+def add_moved_options(parser: argparse.ArgumentParser, data: bool = True) -> None:
+    """Add ``--data FOLDER`` (unless there is one) and ``--accept-versions``."""
+    if data:
+        parser.add_argument(
+            "--data",
+            metavar="FOLDER",
+            help="where the images lie now, if they have moved; kept with the study",
+        )
+    parser.add_argument(
+        "--accept-versions",
+        action="store_true",
+        help="go on where other versions of libraries read the images than the study was begun "
+        "with (then not bit for bit as before)",
+    )
+
+
+def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
+    """Keep ``--data`` with the studies of ``folders``. Raises UserError for other images."""
+    if args.data is None:
+        return
+    from dait.sinks import TerminalSink
+    from dait.study.moved import move_data
+
+    with closing(TerminalSink()) as terminal:
+        for folder in folders:
+            move_data(folder, args.data, terminal, args.accept_versions)
+
+
+def resumed_plan(args: argparse.Namespace, folder: Path) -> StudyPlan:
+    """The plan of the study in ``folder``, with its images where ``--data`` says they are."""
+    move_if_told(args, [folder])
+    return replace(read_plan(StudyFolder(folder)), accept_versions=args.accept_versions)
 
 
 def add_reuse_option(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +81,8 @@ def add_reuse_option(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="take intermediate teachers, classifiers and assistants from an earlier study or run "
-        "that trained the very same ones, instead of training them again (may be repeated)",
+        "that trained the very same ones (settings, images, start weights, teacher, code and "
+        "library versions), instead of training them again (may be repeated)",
     )
 
 

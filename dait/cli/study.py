@@ -10,18 +10,20 @@ from typing import Any
 from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
     Planned,
+    add_moved_options,
     add_resume_option,
     add_reuse_option,
     add_tracker_option,
     need_recipe,
     refuse_other_options,
+    resumed_plan,
     with_all_processes,
 )
 from dait.config.arms import ARMS, DEFAULT_ARMS, Arm
 from dait.errors import UserError
 from dait.paths import study_folder
-from dait.runs import StudyFolder, to_json
-from dait.study.plan import StudyPlan, begin_study, read_plan
+from dait.runs import to_json
+from dait.study.plan import StudyPlan, begin_study
 from dait.trackers import TrackerName, parse_trackers
 
 EXECUTORS = ("here", "ray")
@@ -41,6 +43,7 @@ def register(commands: Any) -> None:
     add_run_options(parser)
     add_reuse_option(parser)
     add_resume_option(parser, "a study")
+    add_moved_options(parser, data=False)
     add_tracker_option(parser)
     parser.add_argument(
         "--executor",
@@ -67,7 +70,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help=f"arms, separated by commas, out of {', '.join(ARMS)} (default: %(default)s)",
     )
     parser.add_argument(
-        "--seeds", default="0", metavar="N,M", help="random seeds, separated by commas (default: 0)"
+        "--seeds",
+        default="0",
+        metavar="N,M",
+        help="random seeds, separated by commas (default: 0). The same seed gives the same weights "
+        "only with the same number of threads (OMP_NUM_THREADS), device and libraries",
     )
 
 
@@ -81,7 +88,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     plans: list[StudyPlan] = []
 
     def planned() -> Planned:
-        plan = read_plan(StudyFolder(study_folder(args.resume))) if args.resume else begun(args)
+        plan = resumed_plan(args, study_folder(args.resume)) if args.resume else begun(args)
         plans.append(plan)
         return plan, None
 

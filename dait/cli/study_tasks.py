@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options
-from dait.cli.resume import Planned, add_reuse_option, add_tracker_option, with_all_processes
+from dait.cli.resume import (
+    Planned,
+    add_moved_options,
+    add_reuse_option,
+    add_tracker_option,
+    resumed_plan,
+    with_all_processes,
+)
 from dait.cli.study import add_run_options, begun, show
 from dait.errors import UserError
 from dait.files import write_atomically
@@ -53,6 +60,7 @@ def register(commands: Any) -> None:
         metavar="I",
         help="its number, from 0 (default: what SLURM_ARRAY_TASK_ID says)",
     )
+    add_moved_options(one)
     add_tracker_option(one)
     one.add_argument("--json", action="store_true", help="end with one line of JSON")
     one.set_defaults(run=run_task)
@@ -100,7 +108,7 @@ def run_task(args: argparse.Namespace) -> int:
     task = _task(args)
 
     def planned() -> Planned:
-        return read_plan(StudyFolder(args.study)), task
+        return resumed_plan(args, args.study), task
 
     results = with_all_processes(planned, trackers)
     if results is None:

@@ -75,12 +75,12 @@ def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
     from dait.evidence.knowledge.measure import measure_study
     from dait.evidence.records import read_study
     from dait.runs import StudyFolder
-    from dait.workbench import open_data
+    from dait.study.moved import open_data_of
 
     study = StudyFolder(args.study)
     recipe = read_study(study).recipe
     teacher = _teacher(args.teacher, recipe.teacher.image_size, emit)
-    return measure_study(study, teacher, open_data(recipe, emit), emit, args.pairs)
+    return measure_study(study, teacher, open_data_of(args.study, recipe, emit), emit, args.pairs)
 
 
 def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
     Planned,
+    add_moved_options,
     add_resume_option,
     add_reuse_option,
     add_tracker_option,
+    move_if_told,
     need_recipe,
     refuse_other_options,
     with_all_processes,
@@ -36,9 +38,12 @@ def register(commands: Any) -> None:
     )
     add_recipe_options(parser, optional=True)
     parser.add_argument("--arm", choices=ARMS, default="dait", help="what to train (default: dait)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed (default: 0); see study --help"
+    )
     add_reuse_option(parser)
     add_resume_option(parser, "a run, or of a study of one run")
+    add_moved_options(parser, data=False)
     add_tracker_option(parser)
     parser.set_defaults(run=partial(run, parser))
 
@@ -53,7 +58,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     folders: list[str] = []
 
     def planned() -> Planned:
-        plan, task = _resumed(study_folder(args.resume)) if args.resume else (_begun(args), None)
+        plan, task = _resumed(args) if args.resume else (_begun(args), None)
         folders.append(str(plan.run_folder(plan.runs[task or 0]).path))
         return plan, task
 
@@ -75,7 +80,10 @@ def _begun(args: argparse.Namespace) -> StudyPlan:
     return begin_study(recipe, [args.arm], [seed], new_folder(args, recipe), reuse=reuse)
 
 
-def _resumed(folder: Path) -> Planned:
+def _resumed(args: argparse.Namespace) -> Planned:
     """A run alone is resumed as its study, which is finished with it."""
+    folder = study_folder(args.resume)
+    move_if_told(args, [folder])
     plan, task = find_run(folder)
+    plan = replace(plan, accept_versions=args.accept_versions)
     return plan, None if len(plan.runs) == 1 else task

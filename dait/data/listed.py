@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
@@ -56,6 +56,7 @@ class ListedDataset:
         self.homepage = listing.homepage
         self.notes = listing.notes
         self.problems = listing.problems
+        self.revision = listing.revision
         self.ignored = dict(listing.ignored)
         has_masks = any(entry.mask for entries in listing.splits.values() for entry in entries)
         self.part_names: tuple[str, ...] = ("object",) if has_masks else ()
@@ -65,10 +66,21 @@ class ListedDataset:
         self._bad: dict[SplitName, tuple[Problem, ...]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def reader(self) -> dict[str, str]:
+        """What reads the files, by name: its versions are part of the fingerprint."""
+        decoder, pillow = _versions()
+        return {"decoder": decoder, "pillow": pillow}
+
     @cached_property
     def fingerprint(self) -> str:
+        return self.fingerprint_read_by(self.reader)
+
+    def fingerprint_read_by(self, reader: Mapping[str, str]) -> str:
+        """The fingerprint that these files have where other versions read them."""
         splits = self.listing.splits
-        facts = [str(self.size), *_versions(), *(str(asdict(info)) for info in self.classes)]
+        versions = [reader["decoder"], reader["pillow"]]
+        facts = [str(self.size), *versions, *(str(asdict(info)) for info in self.classes)]
         return _digest(chain(facts, *(_facts(self.listing, name, True) for name in splits)))
 
     def counts(self) -> dict[SplitName, int]:

@@ -44,7 +44,8 @@ class Listing:
 
     root: the folder that messages name. mask_values: the grey values (of ``Entry.mask``) that mean
     the object. ignored: suffix to number of files that are no photographs. notes: sentences on
-    choices that were made (a held-out split, classes without a test photograph).
+    choices that were made (a held-out split, classes without a test photograph). revision: the
+    commit that was downloaded, of a data set of the hub.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Listing:
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     mask_values: tuple[int, ...] = ()
+    revision: str = ""
 
 
 def hold_out(

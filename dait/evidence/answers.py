@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,20 +13,26 @@ from dait.arms.plan import ROLE_SEEDS
 from dait.data.base import Dataset, SplitName
 from dait.data.registry import list_datasets
 from dait.errors import UserError
-from dait.evaluation import prediction_arrays, write_predictions
+from dait.evaluation import (
+    DATA,
+    WEIGHTS,
+    made_of,
+    networks_of,
+    other_networks,
+    prediction_arrays,
+    write_predictions,
+)
 from dait.events import Emit, Note, ignore
 from dait.evidence.records import SLICE, read_predictions
 from dait.files import set_aside
 from dait.inference import predict_split
-from dait.models.checkpoint import file_sha256, load_network
+from dait.models.checkpoint import load_network
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
+from dait.study.moved import open_data_of
 from dait.tasks.base import Role
 from dait.training.devices import device
 from dait.workbench import open_data
-
-WEIGHTS, DATA = "weights", "data"
-"""Arrays that say what kept answers were made of: digests of the networks' files, of the images."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,16 @@ def _kept(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]
     try:
         arrays = read_predictions(path)
         changed = "" if split == "test" else _changed(run, arrays, emit)
+        if split == "test" and WEIGHTS in arrays and other_networks(run, arrays):
+            emit(Note(f"{run.path.name} has other networks now than those that it was measured by"))
     except UserError as error:
         if split == "test":
             mend = f" Or delete {path.name}: then its networks are asked again."
             raise UserError(f"{error}{mend if run.student.exists() else ''}") from error
         emit(Note(f"{path} cannot be used, so the networks are asked again: {error}"))
-        with suppress(UserError):  # where nothing can be written, nothing will be written over it
-            emit(Note(f"it is kept as {set_aside(path).name}"))
+        if path.is_file():
+            with suppress(UserError):  # where nothing can be written, it cannot be overwritten
+                emit(Note(f"it is kept as {set_aside(path).name}"))
         return None
     if changed:
         emit(Note(f"{changed} since {path} was written, so the networks are asked again"))
@@ -113,7 +121,7 @@ def _changed(run: RunFolder, arrays: Mapping[str, np.ndarray], emit: Emit) -> st
 
     Of what is gone nothing can be said: then what is kept is all there is.
     """
-    if run.student.exists() and str(arrays.get(WEIGHTS)) != _weights_digest(run):
+    if run.student.exists() and other_networks(run, arrays):
         return "the networks have changed"
     try:
         data = _data_here(run)
@@ -133,10 +141,10 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
             "The run has not finished, or was exported without its networks (an export keeps those "
             "of one seed): evaluate the study that it was exported from."
         )
-    files = {role: run.weights(role) for role in ROLE_SEEDS if run.weights(role).exists()}
+    files = networks_of(run)
     networks = {role: load_network(file) for role, file in files.items()}
     try:
-        data = open_data(_recipe(run), emit)
+        data = open_data_of(run.path, _recipe(run), emit)
     except UserError as error:
         raise UserError(
             f"Its images are needed to evaluate {run.path} on {split}. {error}"
@@ -154,8 +162,7 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
     answers = {
         role: predict_split(loaded.network.to(device()), rows) for role, loaded in networks.items()
     }
-    made_of = {WEIGHTS: np.array(_weights_digest(run)), DATA: np.array(data.fingerprint)}
-    return prediction_arrays(answers, rows) | made_of
+    return prediction_arrays(answers, rows) | made_of(run, data.fingerprint)
 
 
 def _recipe(run: RunFolder) -> Recipe:
@@ -185,13 +192,6 @@ def _tell_of_other_images(run: RunFolder, data: Dataset, emit: Emit) -> None:
                 "were copied or changed, or another version reads them"
             )
         )
-
-
-def _weights_digest(run: RunFolder) -> str:
-    """One digest of the files of all networks of a run."""
-    files = [run.weights(role) for role in ROLE_SEEDS if run.weights(role).exists()]
-    said = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
-    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _answers(split: SplitName, arrays: Mapping[str, np.ndarray], path: Path | None) -> Answers:

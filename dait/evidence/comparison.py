@@ -35,6 +35,7 @@ from dait.evidence.single_image import SingleImages
 from dait.evidence.slices import test_slices
 from dait.evidence.table import comparison_table
 from dait.runs import RunFolder, StudyFolder
+from dait.study.plan import moved_hint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +94,7 @@ class Comparison(NetworkRow):
             self.recipe.data.size,
             self._loaders_of_members(),
         )
-        self._images = SingleImages(self.recipe.data)
+        self._images = SingleImages(self.recipe.data, partial(moved_hint, study.path, self.recipe))
         self._kept: dict[str, Any] = {}
         # One for each figure: a table should not wait for a t-SNE map.
         self._computing = {name: threading.Lock() for name in FIGURES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from dait.errors import UserError
 class SingleImages:
     """The test images of the data that a study was trained on; several threads may ask."""
 
-    def __init__(self, data: DataConfig) -> None:
-        self._data = data
+    def __init__(self, data: DataConfig, hint: Callable[[], str] = str) -> None:
+        """hint: says what else to do where the photographs are gone."""
+        self._data, self._hint = data, hint
         self._entries: dict[str, Entry] | None = None
         self._listing = threading.Lock()
 
@@ -34,14 +36,21 @@ class SingleImages:
             # Ids come from a file: they must not lead elsewhere.
             path = (root / image_id).resolve()
             if not path.is_relative_to(root.resolve()) or not path.is_file():
-                raise _gone(image_id, self._data.source)
+                raise self._gone(image_id)
             return decode_image(path, self._data.size)
         if root.is_absolute() and not root.exists():
-            raise _gone(image_id, self._data.source)
+            raise self._gone(image_id)
         entry = self._listed().get(image_id)
         if entry is None or not entry.file.is_file():
-            raise _gone(image_id, self._data.source)
+            raise self._gone(image_id)
         return decode_framed(entry.file, self._data.size, trim=entry.trim)[0]
+
+    def _gone(self, image_id: str) -> UserError:
+        return UserError(
+            f"The photograph ‘{image_id}’ was in ‘{self._data.source}’ when this study was trained "
+            f"and is not there now. Put the photographs back, or upload an image instead."
+            f"{self._hint()}"
+        )
 
     def _listed(self) -> dict[str, Entry]:
         """The test images of an archive, a table, a benchmark or a data set of the hub, by id."""
@@ -67,13 +76,6 @@ def _test_entries(data: DataConfig) -> dict[str, Entry]:
     )
     assert isinstance(opened, ListedDataset)
     return {entry.id: entry for entry in opened.listing.splits["test"]}
-
-
-def _gone(image_id: str, source: str) -> UserError:
-    return UserError(
-        f"The photograph ‘{image_id}’ was in ‘{source}’ when this study was trained and is not "
-        "there now. Put the photographs back, or upload an image instead."
-    )
 
 
 def _drawn(data: DataConfig, index: int) -> np.ndarray:

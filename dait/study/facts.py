@@ -9,20 +9,29 @@ import numpy as np
 from torch import nn
 
 from dait.errors import UserError
+from dait.events import Emit, ignore
 from dait.files import write_atomically
 from dait.models.cost import count_parameters
 from dait.runs import StudyFolder
+from dait.study.moved import accept_data, data_facts
+from dait.teachers.weights import sources_of
 from dait.workbench import Workbench, left_out
 
 
-def settle_facts(folder: StudyFolder, bench: Workbench) -> None:
+def settle_facts(
+    folder: StudyFolder, bench: Workbench, emit: Emit = ignore, accept_versions: bool = False
+) -> None:
     """Write the facts of a new study, or check that they still hold for one that goes on.
 
-    Raises UserError when the images or the teacher are not what the study began with.
+    accept_versions: go on where other versions of libraries read the images; what is accepted is
+    noted. Raises UserError when the images or the teacher are not what the study began with.
     """
     described = folder.description()
     if "data" in described and "teacher" in described:
-        _check(folder, described, bench)
+        _check_teacher(folder, described, bench)
+        known = accept_data(folder, described, bench.data, emit, accept_versions)
+        if known and known != described["data"]:
+            folder.write_description(described | {"data": known})
         return
     # study.json comes last: a study that knows its data has its teacher's file too.
     _write_teacher(folder, bench)
@@ -31,14 +40,8 @@ def settle_facts(folder: StudyFolder, bench: Workbench) -> None:
         folder.log(line)
 
 
-def _check(folder: StudyFolder, described: dict[str, Any], bench: Workbench) -> None:
-    data, teacher = described["data"], described["teacher"]
-    if data.get("fingerprint") not in (None, bench.data.fingerprint):
-        raise UserError(
-            f"The images of {data.get('name')} have changed since {folder.path} was begun: files "
-            "were added, removed or written anew, or another version reads them. Put them back as "
-            "they were, or start a new study."
-        )
+def _check_teacher(folder: StudyFolder, described: dict[str, Any], bench: Workbench) -> None:
+    teacher = described["teacher"]
     if teacher.get("weights_hash") not in (None, bench.teacher.weights_hash):
         raise UserError(
             f"The weights of the teacher {bench.teacher.name} are not those that {folder.path} was "
@@ -51,18 +54,12 @@ def _facts(bench: Workbench) -> dict[str, Any]:
         "classes": [
             {"key": info.key, "name": info.name, "group": info.group} for info in bench.data.classes
         ],
-        "data": {
-            "name": bench.data.name,
-            "fingerprint": bench.data.fingerprint,
-            "counts": bench.data.counts(),
-            "problems": [
-                {"file": problem.file, "reason": problem.reason} for problem in bench.data.problems
-            ],
-        },
+        "data": data_facts(bench.data),
         "teacher": {
             "name": bench.teacher.name,
             "reads_text": bench.teacher.reads_text,
             "weights_hash": bench.teacher.weights_hash,
+            "files": sources_of(bench.recipe.teacher.name),
             **_size(bench),
             "zero_shot_top1": bench.zero_shot["top1"],
             "zero_shot_top5": bench.zero_shot["top5"],

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dait.config.arms import ARMS, Arm
 from dait.errors import UserError
+from dait.paths import runs_folder
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
@@ -34,12 +35,14 @@ class StudyPlan:
 
     resumed: the folder was there before, so what is in it is gone on with. reuse: earlier studies
     and runs, whose networks between are taken instead of training the very same ones again.
+    accept_versions: go on where other versions of libraries read the images (``study.moved``).
     """
 
     folder: StudyFolder
     recipe: Recipe
     runs: tuple[PlannedRun, ...]
     resumed: bool = False
+    accept_versions: bool = False
     reuse: tuple[Path, ...] = ()
 
     def run_folder(self, run: PlannedRun) -> RunFolder:
@@ -127,6 +130,30 @@ def runs_in(path: Path) -> list[RunFolder]:
         f"{path} holds neither a study (study.json) nor a run (config.yaml). Name the folder of "
         "one."
     )
+
+
+def moved_hint(folder: Path, recipe: Recipe) -> str:
+    """How to say where the images of a study are now; empty where they are at their old place."""
+    source = Path(recipe.data.source)
+    if not source.is_absolute() or source.exists():
+        return ""
+    try:
+        study = study_around(folder).path.absolute()
+    except UserError:
+        return ""
+    named = study.name if study.parent == runs_folder() else study
+    return (
+        " If they have moved, say where they are now: "
+        f"`python -m dait study --resume {named} --data FOLDER`."
+    )
+
+
+def study_around(path: Path) -> StudyFolder:
+    """The study of this folder, or of the run whose folder it is. Raises ``UserError``."""
+    for folder in (path, path.absolute().parent):
+        if (folder / "study.json").is_file():
+            return StudyFolder(folder)
+    raise UserError(f"{path} is no study and no run of one, so nothing says which images it knows.")
 
 
 def find_run(path: Path) -> tuple[StudyPlan, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def train_with_ray(
         gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
         remote = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus, max_retries=0)(_train_here)
         folder = str(plan.folder.path.absolute())
-        waiting = {remote.remote(folder, task, tuple(trackers)): task for task in missing}
+        waiting = {
+            remote.remote(folder, task, tuple(trackers), plan.accept_versions): task
+            for task in missing
+        }
         failed = _wait_for(ray, waiting, plan, emit)
     finally:
         ray.shutdown()
@@ -91,7 +95,9 @@ def _start(ray: Any) -> None:
                 ) from error
 
 
-def _train_here(folder: str, task: int, trackers: tuple[TrackerName, ...]) -> str | None:
+def _train_here(
+    folder: str, task: int, trackers: tuple[TrackerName, ...], accept_versions: bool
+) -> str | None:
     """In a Ray worker: train one run. Returns the sentence of a ``UserError``, which Ray would
     wrap into another exception."""
     import torch
@@ -100,7 +106,8 @@ def _train_here(folder: str, task: int, trackers: tuple[TrackerName, ...]) -> st
 
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     try:
-        run_task(read_plan(StudyFolder(Path(folder))), task, ignore, trackers)
+        plan = replace(read_plan(StudyFolder(Path(folder))), accept_versions=accept_versions)
+        run_task(plan, task, ignore, trackers)
     except UserError as error:
         return str(error)
     return None

@@ -16,6 +16,7 @@ from dait.runs import WORKING_STATES
 from dait.study.claim import claimed, one_task_at_a_time
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
+from dait.study.moved import open_data_of
 from dait.study.plan import StudyPlan
 from dait.study.run import finished, train_run
 from dait.study.whole import complete_study
@@ -48,10 +49,11 @@ def run_task(
     else:
 
         def prepared(listen: Emit) -> Workbench:
+            open_data_of(plan.folder.path, plan.recipe, listen)  # says how to find what has moved
             bench = prepare(plan.recipe, listen)
             if share.is_main:
                 with one_task_at_a_time(plan.folder.path):
-                    settle_facts(plan.folder, bench)
+                    settle_facts(plan.folder, bench, listen, plan.accept_versions)
             return bench
 
         host = platform.node()

@@ -17,12 +17,13 @@ from dait.sinks import StudySink, fan_out
 from dait.study.claim import claimed, one_task_at_a_time
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
+from dait.study.moved import open_data_of
 from dait.study.plan import Resume, StudyPlan, begin_study
 from dait.study.run import finished, train_run
 from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName
 from dait.training.devices import on_main
-from dait.workbench import open_data, prepare
+from dait.workbench import prepare
 
 
 def run_study(
@@ -89,15 +90,18 @@ def complete_study(plan: StudyPlan, emit: Emit) -> None:
     """What a study has besides its runs: the t-SNE map, and the word that it is finished."""
     folder = plan.folder
     folder.write_status(state="evaluating")
-    if not (folder.path / "tsne.npz").exists():
-        listen = fan_out(StudySink(folder, []), emit)
-        listen(Note("placing the test images on a plane"))
-        try:
-            _write_plane(folder, listen)
-        except UserError as error:
-            # The runs are finished all the same, and whoever looks at it may compute it again.
-            folder.log(f"no t-SNE map: {error}")
-            emit(Note(f"no t-SNE map: {error}"))
+    listen = fan_out(StudySink(folder, []), emit)
+    listen(Note("placing the test images on a plane"))
+    try:
+        # Even where there is a map: it may be of networks that were trained anew since.
+        _write_plane(folder, listen)
+    except UserError as error:
+        # The runs are finished all the same, and whoever looks at it may compute it again.
+        folder.log(f"no t-SNE map: {error}")
+        emit(Note(f"no t-SNE map: {error}"))
+    for name in _outdated(folder):
+        (folder.path / name).unlink()
+        folder.log(f"{name} is removed: it was measured of networks that were trained anew since")
     folder.write_status(
         state="finished",
         progress=1.0,
@@ -118,7 +122,7 @@ def _train_missing(
     results = {index: result for index, result in kept.items() if result is not None}
     if not todo:
         return [results[index] for index in sorted(results)]
-    data = open_data(plan.recipe, fan_out(StudySink(folder, []), emit))
+    data = open_data_of(folder.path, plan.recipe, fan_out(StudySink(folder, []), emit))
     train_images = data.counts()["train"]
     stages = [stage_plan(plan.recipe, run.arm, train_images) for run in plan.runs]
     sink = StudySink(folder, stages)
@@ -127,7 +131,7 @@ def _train_missing(
         emit(Note(f"{plan.runs[index]}: finished before"))
     listen = fan_out(sink, emit)
     bench = prepare(plan.recipe, listen)
-    settle_facts(folder, bench)
+    settle_facts(folder, bench, listen, plan.accept_versions)
     for index in todo:
         run = plan.runs[index]
         sink.begin_run(index, run.arm, run.seed)
@@ -143,6 +147,12 @@ def _take_part(plan: StudyPlan, todo: Sequence[int], share: Share) -> list[dict[
     bench = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
     return [train_run(plan, run, lambda _: bench, ignore, share=share) for run in runs]
+
+
+def _outdated(folder: StudyFolder) -> list[str]:
+    from dait.evidence.measured import outdated
+
+    return outdated(folder)
 
 
 def _write_plane(folder: StudyFolder, emit: Emit) -> None:

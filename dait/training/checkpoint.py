@@ -117,11 +117,20 @@ def fingerprint(
             "seed": stage.seed,
             "distinct views": stage.distinct_views,
         },
-        "data": {"fingerprint": data.fingerprint},
+        "data": _data_identity(data),
         "task": {"kind": type(task).__name__, "views": str(task.views)},
         "losses": losses.model_dump() if isinstance(losses, Section) else {},
         "parameters": shapes,
     }
+
+
+def _data_identity(data: Dataset) -> dict[str, str]:
+    """``contents``: the fingerprint whatever version reads them, which is the study's to accept."""
+    found = {"fingerprint": data.fingerprint}
+    reader = getattr(data, "reader", None)
+    if reader:
+        found["contents"] = data.fingerprint_read_by(dict.fromkeys(reader, "0"))  # type: ignore[attr-defined]
+    return found
 
 
 def check_fingerprint(
@@ -131,7 +140,7 @@ def check_fingerprint(
     differing = [
         f"{section} {key} is {wanted.get(section, {}).get(key)!r} and was {was.get(key)!r}"
         for section, was in found.items()
-        for key in sorted({*was, *wanted.get(section, {})})
+        for key in _compared(section, was, wanted.get(section, {}))
         if was.get(key) != wanted.get(section, {}).get(key)
     ]
     if differing:
@@ -141,6 +150,12 @@ def check_fingerprint(
             "Go on with the settings that it was started with, or choose another folder to start "
             "anew."
         )
+
+
+def _compared(section: str, was: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    if section == "data":  # checkpoints of older versions do not say what the contents were
+        return ["contents" if "contents" in was else "fingerprint"]
+    return sorted({*was, *wanted})
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -221,8 +222,18 @@ class FieldGuide:
         self._splits: dict[SplitName, Split] = {}
 
     @property
+    def reader(self) -> dict[str, str]:
+        """What draws the birds, by name: its versions are part of the fingerprint."""
+        libraries = {name: version(name) for name in ("pillow", "numpy")}
+        return {"renderer": str(RENDERER_VERSION), **libraries}
+
+    @property
     def fingerprint(self) -> str:
-        return self._key(SPLIT_NUMBERS)
+        return self.fingerprint_read_by(self.reader)
+
+    def fingerprint_read_by(self, reader: Mapping[str, str]) -> str:
+        """The fingerprint that this guide has where other versions draw it."""
+        return self._key(SPLIT_NUMBERS, reader)
 
     def counts(self) -> dict[SplitName, int]:
         return {name: len(shown(self.options, name)) for name in SPLIT_NUMBERS}
@@ -232,15 +243,15 @@ class FieldGuide:
             self._splits[name] = self._load(name)
         return self._splits[name]
 
-    def _key(self, splits: Any) -> str:
+    def _key(self, splits: Any, reader: Mapping[str, str]) -> str:
         described = json.dumps(
             {
                 "options": asdict(self.options),
                 "species": [bird.attributes for bird in self._species],
                 "splits": sorted(splits),
-                "renderer": RENDERER_VERSION,
-                "pillow": version("pillow"),
-                "numpy": version("numpy"),
+                "renderer": int(reader["renderer"]),
+                "pillow": reader["pillow"],
+                "numpy": reader["numpy"],
             },
             sort_keys=True,
         )
@@ -249,7 +260,7 @@ class FieldGuide:
     def _load(self, name: SplitName) -> Split:
         from dait.data.store import cache_dir, load_or_build
 
-        key = f"fieldguide-{name}-{self.size}-{self._key([name])}"
+        key = f"fieldguide-{name}-{self.size}-{self._key([name], self.reader)}"
         arrays = load_or_build(cache_dir(), key, lambda: self._draw(name))
         habitats = np.asarray(tuple(load_world().habitats))[arrays["habitats"]]
         homes = np.asarray([home_habitat(label) for label in shown(self.options, name)])

@@ -1,0 +1,76 @@
+"""Whether what was measured of a study's networks is of the networks that it has now.
+
+Weights can change under it: a run is trained anew, or studies are merged. Figures say of which
+weights they are; those of older versions do not, and are believed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dait.errors import UserError
+from dait.evidence.knowledge.results import FILE_NAME as KNOWLEDGE
+from dait.evidence.knowledge.results import Knowledge, read_knowledge
+from dait.evidence.localisation.results import FILE_NAME as LOCALISATION
+from dait.evidence.localisation.results import Measurement, read_localisation
+from dait.evidence.localisation.subjects import Subjects, subjects_of
+from dait.evidence.records import StudyRecord, read_study
+from dait.models.checkpoint import weights_digest
+from dait.runs import StudyFolder
+
+
+def localisation_holds(measurement: Measurement, subjects: Subjects) -> bool:
+    """Whether all networks that are here were looked at, with the weights that they have."""
+    measured = {row.key: row.weights for row in measurement.networks}
+    return all(
+        subject.member.key in measured and measured[subject.member.key] in (None, subject.weights)
+        for subject in subjects.networks
+    )
+
+
+def localisation_of(path: Path) -> tuple[Measurement, ...]:
+    """What is kept in a study's or a run's folder and holds, the newest last.
+
+    Where the networks are not here, what is kept is all there is. Raises as ``read_localisation``.
+    """
+    kept = read_localisation(path)
+    try:
+        subjects = subjects_of(path) if kept else None
+    except UserError:
+        return kept
+    return tuple(one for one in kept if subjects is None or localisation_holds(one, subjects))
+
+
+def knowledge_holds(knowledge: Knowledge, study: StudyRecord) -> bool:
+    """As ``localisation_holds``, of ``knowledge.json``."""
+    if knowledge.files is None:
+        return True
+    return all(knowledge.files.get(name) == digest for name, digest in files_read(study).items())
+
+
+def files_read(study: StudyRecord) -> dict[str, str]:
+    """Digests of the networks that linear probes read, by file."""
+    return {
+        f"{path.parent.name}/{path.name}": weights_digest(path)
+        for seed in study.open_seeds
+        for run in study.runs[seed]
+        for path in (run.folder.student, run.folder.intermediate)
+        if path.exists()
+    }
+
+
+def outdated(study: StudyFolder) -> list[str]:
+    """The files of figures in ``study`` that are not of its networks; damaged ones are not."""
+    found = []
+    try:
+        if len(localisation_of(study.path)) < len(read_localisation(study.path)):
+            found.append(LOCALISATION)
+    except UserError:
+        pass  # it is said where the figures are asked for
+    try:
+        knowledge = read_knowledge(study.path / KNOWLEDGE)
+        if knowledge is not None and not knowledge_holds(knowledge, read_study(study)):
+            found.append(KNOWLEDGE)
+    except UserError:
+        pass
+    return found
