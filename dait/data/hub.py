@@ -2,7 +2,8 @@
 
 The library is an optional install. It downloads, resumes and checks; what is done here is to find
 the images and the labels, and to write the encoded images out once as files, so that the rest of
-the project sees what it always sees. No code of a data set is ever run.
+the project sees what it always sees. No code of a data set is ever run: from version 4 on the
+library cannot, and an older one is told not to.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import inspect
 import json
 import re
 import shutil
@@ -27,7 +29,10 @@ from dait.data.store import cache_dir
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
 
-_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?", re.ASCII)
+_NAME = re.compile(
+    r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGES = ("image", "img", "jpg", "png", "webp", "picture", "photo")
 _LABELS = ("label", "labels", "fine_label", "class", "class_name", "category", "species", "breed")
 _VALIDATION = ("validation", "valid", "val", "dev")
@@ -43,7 +48,10 @@ def list_hub(
     split_seed: int = 0,
     emit: Emit = ignore,
 ) -> Listing:
-    """``owner/name`` or ``owner/name:config`` of the hub; downloaded once, nothing is decoded.
+    """``owner/name[:config][@revision]`` of the hub; downloaded once, nothing is decoded.
+
+    revision: a commit, tag or branch; without one, the newest there is, or the one that was
+    downloaded before where the hub cannot be reached. The listing says which commit it was.
 
     The published splits are used. Where there is no test split, the validation split is the test
     split; what is missing then is held out of training, of every class, by ``split_seed``. Rows
@@ -57,28 +65,37 @@ def list_hub(
     found = _NAME.fullmatch(name)
     if found is None:
         raise UserError(
-            f"‘hf:{name}’ names no data set of the hub. Write hf:owner/name, or "
-            "hf:owner/name:config where it has several configurations."
+            f"‘hf:{name}’ names no data set of the hub. Write hf:owner/name, "
+            "hf:owner/name:config where it has several configurations, or hf:owner/name@revision "
+            "for a certain version."
         )
-    tables = _load(found[1], found[2], emit)
+    tables = _load(found[1], found[2], found[3], emit)
     columns = _Columns.of(name, next(iter(tables.values())).features)
     folder = _written(name, tables, columns, emit)
-    return _listing(name, folder, val_fraction, test_fraction, split_seed)
+    commit = _commit(tables)
+    if commit:
+        emit(Note(f"hf:{name} is at revision {commit}"))
+    return _listing(name, folder, val_fraction, test_fraction, split_seed, commit)
 
 
-def _load(repository: str, config: str | None, emit: Emit) -> Mapping[str, Any]:
+def _load(
+    repository: str, config: str | None, revision: str | None, emit: Emit
+) -> Mapping[str, Any]:
     """The splits of a data set, by name, as the library's tables."""
     try:
         import datasets
     except ImportError as error:
         raise UserError(
             "Data sets of the hub need the library ‘datasets’, which is not installed. Run: "
-            "pip install datasets"
+            "pip install 'datasets>=4'"
         ) from error
     emit(Note(f"Getting {repository} from the Hugging Face hub, or from what is here of it."))
     try:
         with _quiet(datasets):
-            tables = datasets.load_dataset(repository, config)
+            # What runs no code any more does not know the word.
+            known = inspect.signature(datasets.load_dataset).parameters
+            safe = {"trust_remote_code": False} if "trust_remote_code" in known else {}
+            tables = datasets.load_dataset(repository, config, revision=revision, **safe)
     except Exception as error:  # the library raises nearly anything, with good sentences
         said = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
         offline = isinstance(error, ConnectionError)
@@ -184,6 +201,19 @@ def _version(table: Any) -> list[Any]:
     return [["/".join(file.parts[-3:]), file.stat().st_size] for file in files]
 
 
+def _commit(tables: Mapping[str, Any]) -> str:
+    """The commit of the hub that the tables are of; empty for a folder on this disk.
+
+    The library keeps the tables of each in a folder of that name.
+    """
+    for table in tables.values():
+        for file in table.cache_files:
+            for part in Path(file["filename"]).parts:
+                if _COMMIT.fullmatch(part):
+                    return part
+    return ""
+
+
 def _write(
     folder: Path, name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit
 ) -> None:
@@ -223,7 +253,7 @@ def _write_row(
 
 
 def _listing(
-    name: str, folder: Path, val_fraction: float, test_fraction: float, seed: int
+    name: str, folder: Path, val_fraction: float, test_fraction: float, seed: int, commit: str
 ) -> Listing:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     names, problems, notes = index["names"], list[Problem](), list[str]()
@@ -237,8 +267,11 @@ def _listing(
     if names and len(order) < len(names):
         notes.append(f"{len(names) - len(order)} of its {len(names)} classes have no images.")
     place = {label: at for at, label in enumerate(order)}
+    # The files are as old as their writing out, which is done again where the cache was deleted:
+    # the commit stands for their contents, or else what the folder is named after.
+    stamp = int(hashlib.sha256((commit or folder.name).encode()).hexdigest()[:15], 16)
     entries = {
-        split: tuple(_entry(folder, file, place[label]) for file, label in found)
+        split: tuple(_entry(folder, file, place[label], stamp) for file, label in found)
         for split, found in rows.items()
         if found
     }
@@ -247,7 +280,9 @@ def _listing(
     missing = set(range(len(keys))) - {entry.label for entry in splits["train"]}
     if missing:
         raise UserError(f"‘hf:{name}’ has no training image of ‘{keys[min(missing)]}’.")
-    homepage = f"https://huggingface.co/datasets/{name.partition(':')[0]}"
+    homepage = f"https://huggingface.co/datasets/{re.split('[:@]', name)[0]}"
+    if not commit:
+        notes.append("It was read from a folder on this disk, not from the hub.")
     return Listing(
         name=f"hf:{name}",
         root=folder,
@@ -260,6 +295,7 @@ def _listing(
         homepage=homepage,
         problems=tuple(problems),
         notes=tuple(notes),
+        revision=commit,
     )
 
 
@@ -281,9 +317,8 @@ def _labelled(
     return good
 
 
-def _entry(folder: Path, file: str, label: int) -> Entry:
-    about = (folder / file).stat()
-    return Entry(file, label, folder / file, about.st_size, about.st_mtime_ns)
+def _entry(folder: Path, file: str, label: int, stamp: int) -> Entry:
+    return Entry(file, label, folder / file, (folder / file).stat().st_size, stamp)
 
 
 def _splits(

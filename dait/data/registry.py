@@ -86,9 +86,9 @@ def open_dataset(
     """A data set by name or path; nothing is drawn or decoded yet, but it may be downloaded.
 
     source: ``"fieldguide"``; a benchmark (``"cub-200-2011"``, ``"fgvc-aircraft:family"``);
-        ``"hf:owner/name"`` or ``"hf:owner/name:config"`` of the Hugging Face hub; or a path, of a
-        folder of photographs, of a ``.zip`` or ``.tar`` of one, or of a ``.csv`` that lists them.
-        A name goes before a folder of the same name (``./fieldguide``).
+        ``"hf:owner/name"`` (or ``"hf:owner/name:config@revision"``) of the Hugging Face hub; or a
+        path, of a folder of photographs, of a ``.zip`` or ``.tar`` of one, or of a ``.csv`` that
+        lists them. A name goes before a folder of the same name (``./fieldguide``).
     size: pixels a side. seed: draws the Field Guide, splits what comes without splits.
     val_fraction: of the training images, where there is no validation split.
     habitat_bias and options: the Field Guide's (``train_per_class``, ``species``, ...). A benchmark

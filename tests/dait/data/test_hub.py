@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from dait.data.hub import list_hub
 from dait.data.listed import ListedDataset
 from dait.data.registry import open_dataset
 from dait.errors import UserError
-from dait.events import Event, Progress
+from dait.events import Event, Note, Progress
+from dait.study.moved import data_facts
 
 Publish = Callable[..., str]
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -72,7 +74,8 @@ def test_published_splits_are_used(publish: Publish) -> None:
         "test": 3,
     }
     assert [entry.label for entry in listing.splits["val"]] == [1, 0]
-    assert listing.notes == () and listing.problems == ()
+    assert listing.notes == ("It was read from a folder on this disk, not from the hub.",)
+    assert listing.problems == ()
     assert listing.homepage == "https://huggingface.co/datasets/owner/animals"
     assert listing.splits["test"][1].file.read_bytes() == jpeg(1)  # the bytes, not a copy of them
     progress = [event for event in heard if isinstance(event, Progress)]
@@ -187,5 +190,81 @@ def test_without_the_library_the_sentence_says_what_to_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UserError, match="pip install datasets"):
+    with pytest.raises(UserError, match=r"pip install 'datasets>=4'"):
         list_hub("owner/animals")
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["with data beside it", "alone"])
+def test_a_loading_script_is_never_run(publish: Publish, tmp_path: Path, beside: bool) -> None:
+    name = publish({"train": [0, 1] * 4, "test": [0, 1]})
+    folder, sprung = tmp_path / "owner" / "animals", tmp_path / "sprung"
+    (folder / "animals.py").write_text(f"open({str(sprung)!r}, 'w')\nraise SystemExit\n")
+    if not beside:
+        for file in (folder / "data").iterdir():
+            file.unlink()
+    try:
+        assert len(list_hub(name).splits["test"]) == 2
+    except UserError as error:
+        assert "cannot be opened" in str(error)
+    assert not sprung.exists()
+
+
+COMMITS = ("a" * 40, "b" * 40)
+
+
+@pytest.fixture
+def hub(library: Any, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    """The internet's edge: a data set of the hub at two commits, the newest last."""
+    labels = {"train": [0, 1] * 4, "test": [0, 1]}
+    publish(labels)
+    for commit in COMMITS:
+        for split, table in library.load_dataset("owner/animals").items():
+            table.save_to_disk(tmp_path / "library" / commit / split)
+    asked: list[dict[str, Any]] = []
+
+    def load(path: str, name: str | None = None, **options: Any) -> Any:
+        asked.append(options)
+        commit = options.get("revision") or COMMITS[1]
+        folder = tmp_path / "library" / commit
+        return library.DatasetDict(
+            {split: library.load_from_disk(folder / split) for split in ("train", "test")}
+        )
+
+    monkeypatch.setattr(library, "load_dataset", load)
+    monkeypatch.chdir(tmp_path / "library")
+    return lambda: asked  # type: ignore[return-value]
+
+
+def test_the_commit_is_recorded_and_can_be_named(hub: Any, own_cache: Path) -> None:
+    heard: list[Event] = []
+    newest = list_hub("owner/animals", emit=heard.append)
+    assert newest.revision == COMMITS[1] and newest.notes == (
+        "2 training images are held out for validation.",
+    )
+    assert any(isinstance(event, Note) and COMMITS[1] in event.text for event in heard)
+    older = open_dataset(f"hf:owner/animals@{COMMITS[0]}", size=16)
+    assert older.revision == COMMITS[0]  # type: ignore[attr-defined]
+    assert [options["revision"] for options in hub()] == [None, COMMITS[0]]
+    assert older.homepage == "https://huggingface.co/datasets/owner/animals"
+    newer = open_dataset("hf:owner/animals", size=16)
+    assert newer.fingerprint != older.fingerprint
+    assert data_facts(newer)["revision"] == COMMITS[1]
+    # The cache may be deleted at any time: what is written out again is still the same data.
+    shutil.rmtree(own_cache / "hub")
+    assert open_dataset("hf:owner/animals", size=16).fingerprint == newer.fingerprint
+
+
+def test_an_older_library_is_told_to_run_no_code(
+    publish: Publish, library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, real, told = publish({"train": [0, 1] * 4, "test": [0, 1]}), library.load_dataset, []
+
+    def older(
+        path: str, name: str | None = None, revision: Any = None, trust_remote_code: Any = None
+    ) -> Any:
+        told.append(trust_remote_code)
+        return real(path, name, revision=revision)
+
+    monkeypatch.setattr(library, "load_dataset", older)
+    list_hub(name)
+    assert told == [False]
