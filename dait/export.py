@@ -10,22 +10,28 @@ from typing import Any
 import torch
 
 from dait.errors import UserError
+from dait.events import Emit, Note, ignore
+from dait.evidence.measured import outdated
 from dait.files import whole_folder
-from dait.models.checkpoint import load_network, save_network
+from dait.models.checkpoint import EXPORTED_FROM, load_network, save_network, weights_digest
 from dait.models.spec import BACKBONE
 from dait.recipe import parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
+"""What was measured is of the networks before they were rounded, whose digests they keep."""
 RUN_FILES = ("metrics.jsonl", "result.json")
 
 
-def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -> StudyFolder:
+def export_study(
+    study: StudyFolder, out: Path, weights_of: int | None = None, emit: Emit = ignore
+) -> StudyFolder:
     """Copy a finished study to ``out``: its figures, and its networks as fp16 safetensors.
 
     weights_of: the seed whose networks and predictions are kept (the first by default); the others
-    keep their figures alone. Raises UserError when the study is not finished, has no such seed, or
-    ``out`` exists.
+    keep their figures alone. Figures that are not of the study's networks, which were trained anew
+    since, are left out, with a note. Raises UserError when the study is not finished, has no such
+    seed, or ``out`` exists.
     """
     if study.state() != "finished":
         raise UserError(f"{study.path} is {study.state()}; only a finished study can be exported.")
@@ -38,8 +44,11 @@ def export_study(study: StudyFolder, out: Path, weights_of: int | None = None) -
     seed = seeds[0] if weights_of is None else weights_of
     if seed not in seeds:
         raise UserError(f"The study has no seed {seed}; it has {', '.join(map(str, seeds))}.")
+    old = outdated(study)
+    for name in old:
+        emit(Note(f"{name} is left out: it was measured of other networks than {study.path} has"))
     with whole_folder(out) as unfinished:
-        _copy(study.path, unfinished, STUDY_FILES)
+        _copy(study.path, unfinished, tuple(name for name in STUDY_FILES if name not in old))
         _write_description(study, StudyFolder(unfinished))
         for row, run in zip(rows, study.runs(), strict=True):
             target = RunFolder(unfinished / row["dir"])
@@ -94,6 +103,6 @@ def _export_networks(run: RunFolder, target: RunFolder) -> None:
                 loaded.network,
                 loaded.classes,
                 arm=loaded.description.arm,
-                extra=loaded.description.extra,
+                extra={**loaded.description.extra, EXPORTED_FROM: weights_digest(file)},
                 dtype=torch.float16,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import Any
 
 from dait.paths import absolute, study_folder
@@ -28,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say how large the result is."""
     from dait.export import export_study
     from dait.runs import StudyFolder
+    from dait.sinks import TerminalSink
 
-    study = export_study(StudyFolder(args.study), args.out, args.seed)
+    with closing(TerminalSink()) as terminal:
+        study = export_study(StudyFolder(args.study), args.out, args.seed, terminal)
     size = sum(file.stat().st_size for file in study.path.rglob("*") if file.is_file())
     print(f"{study.path}: {size / 2**20:.1f} MiB")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import Any
 
 from dait.paths import absolute, study_folder
@@ -14,7 +15,8 @@ def register(commands: Any) -> None:
         "merge",
         help="put studies of the same recipe together, say one seed from each machine",
         description="Copy finished studies of the same recipe, data and teacher, with different "
-        "seeds or arms, into one new study. The first one's t-SNE map and log are kept.",
+        "seeds or arms, into one new study. The t-SNE map is made of "
+        "all; what else was measured of one study's networks is left out, and said.",
     )
     parser.add_argument(
         "studies",
@@ -31,8 +33,11 @@ def run(args: argparse.Namespace) -> int:
     """Merge, and say what the result holds."""
     from dait.merge import merge_studies
     from dait.runs import StudyFolder
+    from dait.sinks import TerminalSink
 
-    study = merge_studies([StudyFolder(folder) for folder in args.studies], args.out)
+    with closing(TerminalSink()) as terminal:
+        studies = [StudyFolder(folder) for folder in args.studies]
+        study = merge_studies(studies, args.out, terminal)
     description = study.description()
     seeds = ", ".join(map(str, description["seeds"]))
     print(f"{study.path}: {', '.join(description['arms'])}; seeds {seeds}")

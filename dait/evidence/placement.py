@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ TSNE_IMAGES = 500
 PERPLEXITY, NEIGHBOURS = 30.0, 15
 FILE, UMAP_FILE = "tsne.npz", "umap.npz"
 
+MADE_OF = "made_of"
+"""The array that names a digest of the features that each map was made of, as JSON."""
+
 Features = Mapping[str, np.ndarray]
 
 
@@ -43,6 +48,15 @@ class Tsne:
     indices: np.ndarray
     labels: np.ndarray
     coordinates: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A file of maps: ``(n, 2)`` by network, and digests of their features, where it has them."""
+
+    indices: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    digests: Mapping[str, str]
 
 
 def write_tsne(
@@ -98,7 +112,8 @@ def _write(
     if maps is None:
         maps = compute(shown)
         kept.write(maps)
-    write_atomically(study.path / file, packed(indices=indices, **maps))
+    digests = {name: _digest(rows) for name, rows in shown.items()}
+    write_atomically(study.path / file, _file(indices, maps, digests))
     return new
 
 
@@ -112,23 +127,42 @@ def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
     names = _names(study, seed)
     indices = stratified_sample(seed.labels, TSNE_IMAGES)
     kept = _read(path, len(seed.labels))
-    if kept is None or not kept.keys() >= set(names.values()):
-        maps = tsne({names[key]: rows[indices] for key, rows in seed.features.items()})
-        if kept is not None and np.array_equal(kept["indices"], indices):
-            maps = {**{name: xy for name, xy in kept.items() if name != "indices"}, **maps}
-        kept = {"indices": indices, **maps}
+    if kept is None or not _hold(kept, names, seed):
+        shown = {names[key]: rows[indices] for key, rows in seed.features.items()}
+        maps, digests = tsne(shown), {name: _digest(rows) for name, rows in shown.items()}
+        if kept is not None and np.array_equal(kept.indices, indices):
+            maps, digests = {**kept.maps, **maps}, {**kept.digests, **digests}
+        kept = _Kept(indices, maps, digests)
         # The file is only a saving of time: shipped studies lie where nothing can be written.
         with suppress(UserError):
-            write_atomically(path, packed(indices=indices, **maps))
-    indices = kept["indices"]
-    coordinates = {key: kept[name] for key, name in names.items()}
+            write_atomically(path, _file(indices, maps, digests))
+    indices = kept.indices
+    coordinates = {key: kept.maps[name] for key, name in names.items()}
     return Tsne(indices, seed.labels[indices], coordinates)
 
 
 def is_placed(study: StudyRecord, seed: SeedRecord) -> bool:
     """Whether ``place`` finds the maps of this seed in ``tsne.npz`` and computes none."""
     kept = _read(study.folder.path / FILE, len(seed.labels))
-    return kept is not None and kept.keys() >= set(_names(study, seed).values())
+    return kept is not None and _hold(kept, _names(study, seed), seed)
+
+
+def _hold(kept: _Kept, names: Mapping[str, str], seed: SeedRecord) -> bool:
+    """Whether there is a map of every network, made of the very features that it has."""
+    return all(
+        name in kept.maps
+        # Files of older versions do not say what their maps were made of.
+        and kept.digests.get(name) in (None, _digest(seed.features[key][kept.indices]))
+        for key, name in names.items()
+    )
+
+
+def _digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype=np.float32).tobytes()).hexdigest()[:16]
+
+
+def _file(indices: np.ndarray, maps: Mapping[str, np.ndarray], digests: Mapping[str, str]) -> bytes:
+    return packed(indices=indices, **maps, **{MADE_OF: np.array(json.dumps(digests))})
 
 
 def _names(study: StudyRecord, seed: SeedRecord) -> dict[str, str]:
@@ -140,8 +174,8 @@ def _name(study: StudyRecord, seed: int, key: str) -> str:
     return f"{key}-s{seed}" if key == INTERMEDIATE and seed != study.seeds[0] else key
 
 
-def _read(path: Path, images: int) -> dict[str, np.ndarray] | None:
-    """The file's arrays; None where it is missing, damaged or of another test split."""
+def _read(path: Path, images: int) -> _Kept | None:
+    """What the file holds; None where it is missing, damaged or of another test split."""
     try:
         arrays = read_arrays(path, ("indices",))
     except UserError:
@@ -151,4 +185,9 @@ def _read(path: Path, images: int) -> dict[str, np.ndarray] | None:
     if not fits or indices.min() < 0 or indices.max() >= images:
         return None
     right = (len(indices), 2)
-    return {k: a for k, a in arrays.items() if k == "indices" or a.shape == right}
+    maps = {k: a for k, a in arrays.items() if k != "indices" and a.shape == right}
+    try:
+        digests = dict(json.loads(str(arrays.get(MADE_OF, "{}"))))
+    except ValueError:
+        return None
+    return _Kept(indices, maps, digests)

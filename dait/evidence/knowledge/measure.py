@@ -30,6 +30,7 @@ from dait.evidence.knowledge.results import (
     read_knowledge,
 )
 from dait.evidence.knowledge.words import HABITAT, attribute_figures, retrieval, zero_shot
+from dait.evidence.measured import files_read
 from dait.evidence.palette import arm_title
 from dait.evidence.records import (
     INTERMEDIATE,
@@ -42,7 +43,7 @@ from dait.evidence.records import (
 )
 from dait.files import write_atomically
 from dait.inference import predict_split
-from dait.models.checkpoint import file_sha256, load_network
+from dait.models.checkpoint import load_network
 from dait.runs import StudyFolder, to_json
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import device_of, embed_split, prototypes_of
@@ -124,13 +125,7 @@ def measure_study(
     if arrays is None:
         raise UserError(f"There is no teacher.npz in {study.path}; train the study again.")
     _require_teacher(record, teacher)
-    files = {
-        f"{path.parent.name}/{path.name}": file_sha256(path)
-        for seed in record.open_seeds
-        for run in record.runs[seed]
-        for path in (run.folder.student, run.folder.intermediate)
-        if path.exists()
-    }
+    files = files_read(record)
     made_of = _digest(teacher, data, pairs, files)
     path = study.path / FILE_NAME
     kept = read_knowledge(path)
@@ -142,6 +137,7 @@ def measure_study(
     _require_same(test.numpy(), _of_teacher(teacher), images.test, study)
     networks = list(_networks(record, teacher, images.test))
     found = _measure(teacher, vectors, test, images, networks, made_of, emit)
+    found = found.model_copy(update={"files": files})
     write_atomically(path, to_json(found.model_dump(mode="json"), indent=1) + "\n")
     return found
 

@@ -135,7 +135,8 @@ class Knowledge(Figures):
     """Everything that was measured. ``made_of`` names what it depends on.
 
     retrieval and attributes are None where the data has no attributes in words, or the teacher
-    reads none.
+    reads none. files: digests of the trained networks by their file, None where an older version
+    measured.
     """
 
     version: int
@@ -148,6 +149,7 @@ class Knowledge(Figures):
     retrieval: Retrieval | None
     attributes: tuple[AttributeFigures, ...] | None
     networks: tuple[NetworkFigures, ...]
+    files: dict[str, str] | None = None
 
 
 def read_knowledge(path: Path) -> Knowledge | None:

@@ -46,6 +46,12 @@ class KeptFigures:
             self._arrays[f"{network}/{made_of}/{figure}"] = array
         self._write()
 
+    def add(self, others: Iterable[KeptFigures]) -> None:
+        """Keep what ``others`` know too, and write the file. Raises as ``put`` does."""
+        for other in others:
+            self._arrays |= other._arrays
+        self._write()
+
     def forget_all_but(self, made_of: Iterable[str]) -> None:
         """Drop what belongs to none of these, such as the figures of weights that are gone."""
         wanted = set(made_of)

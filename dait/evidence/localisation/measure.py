@@ -161,6 +161,7 @@ def _row(subject: Subject, arrays: Arrays, made_of: str) -> NetworkLocalisation:
         scored=int((~empty & ~unmasked).sum()),
         empty=int(empty.sum()),
         unmasked=int(unmasked.sum()),
+        weights=subject.weights,
     )
 
 

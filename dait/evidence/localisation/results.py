@@ -68,7 +68,8 @@ class NetworkLocalisation(Record):
 
     seed: None for the frozen teacher. method: the one used. made_of: names everything that the
     figures depend on, and the arrays of ``localisation.npz``. scored, empty, unmasked: images with
-    figures, with a map that is zero everywhere, and without an object in sight.
+    figures, with a map that is zero everywhere, and without an object in sight. weights: digest of
+    the network, None where an older version measured.
     """
 
     key: str
@@ -81,6 +82,7 @@ class NetworkLocalisation(Record):
     scored: int
     empty: int
     unmasked: int
+    weights: str | None = None
 
 
 class ArmLocalisation(Record):

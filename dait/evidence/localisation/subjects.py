@@ -23,7 +23,7 @@ from dait.evidence.records import (
     read_teacher,
 )
 from dait.evidence.row import Member
-from dait.models.checkpoint import file_sha256, load_network
+from dait.models.checkpoint import file_sha256, load_network, weights_digest
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
@@ -114,7 +114,7 @@ def _trained(run: RunFolder, role: str, key: str, seed: int, keys: tuple[str, ..
     return Subject(
         Member(key, role, arm_title(role)),
         seed,
-        file_sha256(file),
+        weights_digest(file),
         partial(trained_network, file, keys),
         partial(_recorded, run.predictions, name),
     )

@@ -16,13 +16,14 @@ from dait.events import Emit, Note, ignore
 from dait.evidence.arm_figures import DIRECT, ArmRuns, arm_named, by_arm
 from dait.evidence.comparison import Comparison
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.results import Measurement, Settings, read_localisation
+from dait.evidence.localisation.results import Measurement, Settings
 from dait.evidence.localisation.subjects import subjects_of
+from dait.evidence.measured import localisation_of
 from dait.evidence.palette import arm_title
 from dait.evidence.run_figures import Evaluated, evaluate_run, runs_in
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
-from dait.workbench import open_data
+from dait.study.moved import open_data_of
 
 FOCUS = "dait"
 """The arm that examples are chosen by, where it is there."""
@@ -227,7 +228,7 @@ def _localised(
     found: dict[str, Measurement] = {}
     for title, folder in named.items():
         try:
-            kept = read_localisation(folder)
+            kept = localisation_of(folder)
             found[title] = kept[-1] if kept else _measured(folder, emit)
         except UserError as error:
             left_out.append(LeftOut(f"{title}, where its networks look", str(error)))
@@ -238,4 +239,4 @@ def _measured(folder: Path, emit: Emit) -> Measurement:
     subjects = subjects_of(folder)
     emit(Note(f"{folder.name}: where its networks look is measured once and kept"))
     settings = Settings(method=None, target="true", images=LOCALISED_IMAGES, road_images=0)
-    return measure(subjects, open_data(subjects.recipe, emit), settings, emit)
+    return measure(subjects, open_data_of(folder, subjects.recipe, emit), settings, emit)

@@ -11,6 +11,7 @@ import pytest
 
 from dait.data.registry import open_dataset
 from dait.errors import UserError
+from dait.evaluation import made_of
 from dait.events import Event, Note
 from dait.evidence.answers import answers_of, has_answers
 from dait.inference import predict_split
@@ -164,7 +165,7 @@ def test_what_is_missing_is_said(run: RunFolder) -> None:
     run.student.write_bytes(weights)
     config = run.path / "config.yaml"
     config.write_text(config.read_text().replace("source: fieldguide", "source: no/such/folder"))
-    with pytest.raises(UserError, match=r"dait-s0 on val\. There is no folder ‘no/such/folder’"):
+    with pytest.raises(UserError, match=r"dait-s0 on val\. There is no folder ‘.*/no/such/folder’"):
         answers_of(run, "val")
 
 
@@ -202,3 +203,14 @@ def test_a_run_that_stands_alone_is_asked_too(run: RunFolder, tmp_path: Path) ->
     alone = RunFolder(shutil.copytree(run.path, tmp_path / "mine"))
     found = answers_of(alone, "train")
     assert len(found.labels) == 8 and found.kept == alone.path / "predictions-train.npz"
+
+
+def test_test_answers_of_other_networks_are_told(run: RunFolder) -> None:
+    change_to = load_network(run.intermediate)
+    rewrite(run.predictions, **made_of(run, "any"))
+    heard = Heard()
+    answers_of(run, "test", heard)
+    assert not heard
+    save_network(run.student, change_to.network, change_to.classes, arm="dait")
+    answers_of(run, "test", heard)
+    assert any("other networks now than those that it was measured by" in said for said in heard)

@@ -32,7 +32,7 @@ def test_tsne_is_written_for_every_seed_and_then_read(
         students = {
             f"{arm}-s{seed}" for arm in ("direct", "independent", "dait") for seed in (0, 1)
         }
-        others = {"indices", "vlm", "intermediate", "intermediate-s1"}
+        others = {"indices", "made_of", "vlm", "intermediate", "intermediate-s1"}
         assert set(file.files) == students | others
         kept = {name: file[name] for name in file.files}
     last = events[-1]
@@ -84,3 +84,20 @@ def test_too_few_images_are_not_placed(copied: Path) -> None:
     assert not (copied / "tsne.npz").exists()
     with pytest.raises(UserError, match="at least 5 images"):
         Comparison(StudyFolder(copied)).tsne()
+
+
+def test_a_map_of_other_features_is_made_anew(copied: Path) -> None:
+    study = StudyFolder(copied)
+    write_tsne(study)
+    before = Comparison(study).tsne().coordinates
+    with np.load(copied / "dait-s0" / "predictions.npz") as file:
+        pooled = file["pooled"]
+    change_npz(copied / "dait-s0" / "predictions.npz", pooled=pooled[::-1])
+    after = Comparison(study).tsne().coordinates
+    assert not np.array_equal(after["dait-s0"], before["dait-s0"])
+    # What an older version wrote does not say of what it is, and is believed.
+    with np.load(copied / "tsne.npz") as file:
+        arrays = {name: file[name] for name in file.files if name != "made_of"}
+    arrays["dait-s0"] = np.full((len(arrays["indices"]), 2), 7.0)
+    np.savez(copied / "tsne.npz", **arrays)
+    assert (Comparison(study).tsne().coordinates["dait-s0"] == 7).all()

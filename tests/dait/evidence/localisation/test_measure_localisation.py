@@ -22,8 +22,12 @@ from dait.evidence.localisation.results import FIGURES, Measurement, Settings, r
 from dait.evidence.localisation.sample import sample_of
 from dait.evidence.localisation.scores import localise
 from dait.evidence.localisation.subjects import Subjects, subjects_of
+from dait.evidence.measured import localisation_of, outdated
+from dait.export import export_study
 from dait.models.checkpoint import load_network, save_network
 from dait.runs import StudyFolder
+from dait.study.plan import read_plan
+from dait.study.whole import complete_study
 from dait.workbench import open_data
 
 SETTINGS = Settings(images=8, road_images=2)
@@ -234,6 +238,27 @@ def test_figures_of_a_newer_version_are_kept(
     assert measure(subjects_of(again), data, SETTINGS, noting(notes)) == found
     assert file.read_text() == newer
     assert any("version 2 of its format; this program reads version 1" in note for note in notes)
+
+
+def test_figures_hold_for_the_networks_that_they_are_of(
+    measured: tuple[Path, Dataset, Measurement], again: Path, tmp_path: Path
+) -> None:
+    _, _, found = measured
+    study = StudyFolder(again)
+    assert localisation_of(again) == (found,) and outdated(study) == []
+    exported = export_study(study, tmp_path / "exported")  # its networks are rounded
+    assert localisation_of(exported.path) == (found,) and outdated(exported) == []
+    (again / "direct-s0" / "student.safetensors").write_bytes(
+        (again / "direct-s1" / "student.safetensors").read_bytes()
+    )
+    assert localisation_of(again) == () and outdated(study) == ["localisation.json"]
+    notes: list[str] = []
+    without = export_study(study, tmp_path / "without", emit=noting(notes))
+    assert not (without.path / "localisation.json").exists()
+    assert any("localisation.json is left out" in note for note in notes)
+    complete_study(read_plan(study), ignore)
+    assert not (again / "localisation.json").exists()
+    assert "localisation.json is removed" in study.log_text()
 
 
 def test_the_file_is_plain_json(measured: tuple[Path, Dataset, Measurement]) -> None:
