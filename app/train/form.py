@@ -13,6 +13,7 @@ from app.queue.order import Order
 from app.train.network_facts import at_a_stride_it_takes, offered_network
 from app.wording import listed
 from dait.config.arms import ARMS, Arm
+from dait.data.registry import absolute_source
 from dait.errors import UserError
 from dait.models.catalogue import CURATED
 from dait.models.spec import NetworkSpec
@@ -162,6 +163,8 @@ def _data_changes(place: Place, values: FormValues, recipe: Recipe) -> dict[str,
         require_fit(values.data, teacher)
     elif recipe.data.source == OWN_FOLDER:
         raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
+    else:  # a loaded recipe's path is meant from here: the trainer works in another folder
+        changes["data.source"] = absolute_source(recipe.data.source)
     handed = values.handed
     if isinstance(handed, Handed) and handed.data == values.data:
         if handed.size:

@@ -51,6 +51,16 @@ def test_what_the_form_has_no_field_for_is_kept(own: Place, tmp_path: Path) -> N
     assert "--set train.learning_rate=0.01" in preview(own, values)
 
 
+def test_a_path_in_a_recipe_is_meant_from_where_the_app_runs(
+    own: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer works in another folder."""
+    monkeypatch.chdir(tmp_path)
+    file = sent(tmp_path, "extends: tiny\ndata: {source: photos.zip}\n")
+    values, _ = loaded(own, file, FORM)
+    assert read_form(own, values).recipe.data.source == str(tmp_path / "photos.zip")
+
+
 def test_only_what_differs_need_be_in_the_file(own: Place, tmp_path: Path) -> None:
     file = sent(tmp_path, "extends: tiny\ntrain: {batch_size: 8}\n")
     values, _ = loaded(own, file, FORM)
