@@ -13,7 +13,7 @@ from dait.events import Emit, ignore
 from dait.files import write_atomically
 from dait.models.cost import count_parameters
 from dait.runs import StudyFolder
-from dait.study.moved import accept_data, data_facts
+from dait.study.moved import accept_data, data_facts, versions_changed
 from dait.teachers.weights import sources_of
 from dait.workbench import Workbench, left_out
 
@@ -43,9 +43,11 @@ def settle_facts(
 def _check_teacher(folder: StudyFolder, described: dict[str, Any], bench: Workbench) -> None:
     teacher = described["teacher"]
     if teacher.get("weights_hash") not in (None, bench.teacher.weights_hash):
+        changed = versions_changed(folder)
+        since = f" (since then, {' and '.join(changed)})" if changed else ""
         raise UserError(
             f"The weights of the teacher {bench.teacher.name} are not those that {folder.path} was "
-            "begun with. Put them back, or start a new study."
+            f"begun with{since}. Put them back, or start a new study."
         )
 
 

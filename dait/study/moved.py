@@ -10,6 +10,7 @@ from typing import Any
 from dait.data.base import Dataset
 from dait.data.registry import absolute_source
 from dait.errors import UserError
+from dait.evaluation import versions
 from dait.events import Emit, Note
 from dait.recipe import Recipe, parse_recipe
 from dait.runs import StudyFolder
@@ -122,12 +123,28 @@ def open_data_of(folder: Path, recipe: Recipe, emit: Emit) -> Dataset:
         raise UserError(f"{error}{moved_hint(folder, recipe)}") from error
 
 
+def versions_changed(study: StudyFolder) -> list[str]:
+    """In words, which libraries have other versions than when the study's first run was begun."""
+    then = _noted_versions(study)
+    return [
+        f"{name} was {then[name]} and is {version}"
+        for name, version in versions().items()
+        if then.get(name, version) != version
+    ]
+
+
 def _versions_then(study: StudyFolder) -> dict[str, str]:
-    """Of the libraries that read images, as the study's first run noted them."""
+    noted = _noted_versions(study)
+    return {name: noted[name] for name in LIBRARIES if name in noted}
+
+
+def _noted_versions(study: StudyFolder) -> dict[str, str]:
     for run in study.runs():
-        noted = run.status().get("versions") or {}
-        if noted:
-            return {name: noted[name] for name in LIBRARIES if name in noted}
+        status = run.status()
+        # The process that asks may have written down its own already.
+        noted = (status.get("versions_before") or [status.get("versions")])[0]
+        if isinstance(noted, dict) and noted:
+            return noted
     return {}
 
 
