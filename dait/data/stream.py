@@ -37,21 +37,31 @@ CHUNK = 256
 _BLOCK = 8  # rows that a thread makes at a time: what a stop has to wait for
 _HEADER = 128  # bytes of an .npy file before its rows
 _BUFFER = 2**20
-_FORMAT = 1
+_FORMAT = 2
 _PARTIAL, _LOCK = ".partial-", ".lock-"
 _JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)
 class Column:
-    """What every row has under one name: an array of this shape and type."""
+    """What every row has under one name: an array of this shape and type.
+
+    ragged: rows are flat, of about ``shape`` numbers but each of its own length, and are kept one
+    behind the other as one flat array. Another column has to tell where a row ends.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "uint8"
+    ragged: bool = False
 
     @property
     def row_bytes(self) -> int:
+        """Of a ragged column, about."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def kept_shape(self, rows: int, size: int) -> tuple[int, ...]:
+        """Of ``rows`` rows in ``size`` bytes."""
+        return (size // np.dtype(self.dtype).itemsize,) if self.ragged else (rows, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,8 @@ class Row:
 class Rows:
     """What was kept.
 
-    columns: ``(n, *shape)`` each, read-only, memory-mapped. kept: ``(n,)`` int64, the numbers of
-    the rows that were not left out. remarks: row number to remark, in order.
+    columns: ``(n, *shape)`` each (flat where ragged), read-only, memory-mapped. kept: ``(n,)``
+    int64, the numbers of the rows that were not left out. remarks: row number to remark, in order.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -126,21 +136,23 @@ class _Build:
     """The folder of a build under way: a file per column, and the journal.
 
     The journal's first line says what is built. Every other line is a chunk's: how many rows were
-    made and kept until its end, and which rows of the chunk were dropped or remarked upon.
+    made and kept until its end, in how many bytes of each file, and which rows of the chunk were
+    dropped or remarked upon.
     """
 
     def __init__(self, folder: Path, count: int, columns: Mapping[str, Column]) -> None:
         self.folder, self.count, self.columns = folder, count, columns
         self.made = self.kept = 0
+        self.sizes = dict.fromkeys(columns, 0)  # bytes of each file, without its header
         self.dropped: list[int] = []
         self.remarks: dict[int, str] = {}
-        shapes = {name: [column.shape, column.dtype] for name, column in columns.items()}
+        shapes = {name: list(vars(column).values()) for name, column in columns.items()}
         self._title = json.dumps([_FORMAT, count, shapes]).encode() + b"\n"
         self._row_bytes = sum(column.row_bytes for column in columns.values())
 
     def length(self) -> int:
         """Rows in the first file: how far whoever builds has come, or a little behind."""
-        name, column = next(iter(self.columns.items()))
+        name, column = next(item for item in self.columns.items() if not item[1].ragged)
         try:
             size = self._file(name).stat().st_size
         except FileNotFoundError:  # not begun yet, or just finished
@@ -179,7 +191,7 @@ class _Build:
         if lines[:1] == [self._title]:
             for number, line in enumerate(lines):
                 # A crash of the machine may have cut short the journal, or the files behind it.
-                if not line.endswith(b"\n") or (number and not self._have(json.loads(line)[1])):
+                if not line.endswith(b"\n") or (number and not self._have(json.loads(line)[2])):
                     break
                 whole += len(line)
                 if number:
@@ -190,13 +202,14 @@ class _Build:
             journal.write_bytes(self._title)
             whole = len(self._title)
         os.truncate(journal, whole)
-        for name, column in self.columns.items():
+        for name, size in self.sizes.items():
             self._file(name).touch()
-            os.truncate(self._file(name), _HEADER + self.kept * column.row_bytes)
+            os.truncate(self._file(name), _HEADER + size)
 
     def _append(self, make: Callable[[int], Row], progress: Callable[[int], object]) -> None:
         step = max(1, self.count // 100)
         kept, dropped, remarks = self.kept, list[int](), list[tuple[int, str]]()
+        sizes = dict(self.sizes)
         with ExitStack() as stack:
             files = {
                 name: stack.enter_context(self._file(name).open("ab", _BUFFER))
@@ -211,30 +224,37 @@ class _Build:
                     dropped.append(number)
                 else:
                     for name, file in files.items():
-                        file.write(self._checked(name, row.values[name]).data)
+                        sizes[name] += file.write(self._checked(name, row.values[name]).data)
                     kept += 1
                 done = number + 1
                 if done % CHUNK == 0 or done == self.count:
                     for file in files.values():  # rows first, and only then the word that they are
                         file.flush()
-                    journal.write(json.dumps([done, kept, dropped, remarks]).encode() + b"\n")
+                    chunk = (done, kept, dict(sizes), dropped, remarks)
+                    journal.write(json.dumps(chunk).encode() + b"\n")
                     journal.flush()
-                    self._take(done, kept, dropped, remarks)
+                    self._take(*chunk)
                     dropped, remarks = [], []
                 if done % step == 0 or done == self.count:
                     progress(done)
 
     def _take(
-        self, made: int, kept: int, dropped: list[int], remarks: list[tuple[int, str]]
+        self,
+        made: int,
+        kept: int,
+        sizes: dict[str, int],
+        dropped: list[int],
+        remarks: list[tuple[int, str]],
     ) -> None:
-        self.made, self.kept = made, kept
+        self.made, self.kept, self.sizes = made, kept, sizes
         self.dropped += dropped
         self.remarks.update(remarks)
 
     def _finish(self, entry: Path) -> None:
         for name, column in self.columns.items():
             with self._file(name).open("r+b") as file:
-                file.write(_header((self.kept, *column.shape), column.dtype))
+                shape = column.kept_shape(self.kept, self.sizes[name])
+                file.write(_header(shape, column.dtype))
                 file.flush()
                 os.fsync(file.fileno())  # some disks tell only now that they are full
         kept = np.setdiff1d(np.arange(self.count, dtype=np.int64), self.dropped)
@@ -247,16 +267,14 @@ class _Build:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 
-    def _have(self, rows: int) -> bool:
-        sizes = {
-            self._file(name): _HEADER + rows * column.row_bytes
-            for name, column in self.columns.items()
-        }
-        return all(file.is_file() and file.stat().st_size >= sizes[file] for file in sizes)
+    def _have(self, sizes: Mapping[str, int]) -> bool:
+        files = {self._file(name): _HEADER + size for name, size in sizes.items()}
+        return all(file.is_file() and file.stat().st_size >= files[file] for file in files)
 
     def _checked(self, name: str, value: np.ndarray) -> np.ndarray:
         column = self.columns[name]
-        if value.shape != column.shape or value.dtype != np.dtype(column.dtype):
+        fits = value.ndim == 1 if column.ragged else value.shape == column.shape
+        if not fits or value.dtype != np.dtype(column.dtype):
             raise ValueError(f"a row’s {name} is {value.shape} {value.dtype}, not {column}")
         return np.ascontiguousarray(value)
 
