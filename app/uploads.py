@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dait.data.decode import BadImage, decode_image
+from dait.data.frame import Framing
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
@@ -27,8 +28,10 @@ def limits_head(limits: Mapping[str, int]) -> str:
     return f"<script>{script}</script>"
 
 
-def read_photo(path: str | Path, size: int) -> np.ndarray:
-    """The centre square of an uploaded photograph, ``(size, size, 3)`` uint8 RGB.
+def read_photo(path: str | Path, framing: Framing | int) -> np.ndarray:
+    """An uploaded photograph as evaluation sees it, ``(size, size, 3)`` uint8 RGB.
+
+    framing: a number is the centre square, of so many pixels a side.
 
     Raises ``BadImage``, whose message is for the visitor: more than ``MAX_BYTES`` bytes or
     ``MAX_PIXELS`` pixels, another kind of file whatever its name says, damaged, or gone.
@@ -44,7 +47,7 @@ def read_photo(path: str | Path, size: int) -> np.ndarray:
     except OSError as error:
         raise BadImage("is not there any more; upload it again", _THIS) from error
     try:
-        return decode_image(content, size, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES)
+        return decode_image(content, framing, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES)
     except BadImage as error:
         raise BadImage(error.reason, _THIS) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,9 +48,8 @@ def predict_split(
     try:
         for start in range(own.start, own.stop, batch):
             index = range(start, min(start + batch, own.stop))
-            # As bytes to an accelerator: a quarter of the floats.
-            stored = torch.from_numpy(np.array(split.images[start : index.stop])).to(device)
-            output = network(view_batch(stored, index, 0, policy, 0))
+            images = split.images[start : index.stop]
+            output = network(view_batch(images, index, 0, policy, 0, device=device))
             logits.append(output.logits)
             pooled.append(output.pooled)
     finally:

@@ -222,8 +222,8 @@ def _picture(opened: Opened, pick: Pick) -> Picture:
     comparison = opened.comparison
     kind, value = pick
     if kind == "upload":
-        shown = read_photo(value, SHOWN_PIXELS)
-        seen = read_photo(value, comparison.image_size)
+        shown = read_photo(value, comparison.framing.at(SHOWN_PIXELS))
+        seen = read_photo(value, comparison.framing)
         return Picture(seen, shown, None, "Your photograph")
     if not isinstance(value, int):
         raise UserError("Choose one of the sample images, or upload a photograph.")

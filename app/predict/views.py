@@ -85,8 +85,8 @@ class PredictViews:
         for done, path in enumerate(paths):
             progress(done, len(paths))
             try:
-                image = read_photo(path, comparison.image_size)
-                thumbnails.append(read_photo(path, THUMBNAIL_PIXELS))
+                image = read_photo(path, comparison.framing)
+                thumbnails.append(read_photo(path, comparison.framing.at(THUMBNAIL_PIXELS)))
             except BadImage as error:
                 problems.append(f"{path.name} {error.reason}.")
                 continue
@@ -112,8 +112,8 @@ class PredictViews:
         opened = self.comparisons.get(study_id)
         comparison = opened.comparison
         try:
-            seen = read_photo(path, comparison.image_size)
-            shown = read_photo(path, SHOWN_PIXELS)
+            seen = read_photo(path, comparison.framing)
+            shown = read_photo(path, comparison.framing.at(SHOWN_PIXELS))
         except BadImage as error:
             raise UserError(f"{path.name} {error.reason}.") from error
         failures = comparison.load()

@@ -17,10 +17,12 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from dait.data.base import ClassInfo, SplitName
-from dait.data.decode import decode_image
+from dait.data.base import CROP_PCT, ClassInfo, SplitName
+from dait.data.decode import decode_framed
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
+from dait.data.frame import Framing
+from dait.data.images import Whole
 from dait.data.listed import ListedDataset
 from dait.data.listing import Entry, Listing
 from dait.data.registry import open_dataset
@@ -49,7 +51,7 @@ def measure_files(
 ) -> dict[str, float]:
     """An epoch that decodes the training images every time, and one that reads them from the store.
 
-    Both shuffle, and give batches of 64 as ``(64, size, size, 3)`` uint8; decoding uses all
+    Both shuffle, and give batches of 64 images that training views are cut from; decoding uses all
     processors. source: of image files; None writes ``drawn`` JPEGs of twice the size, or 512 pixels
     where that is less. Memory is this process's largest so far, after building the store and after
     reading it (which adds the pages of the store that the system keeps in its cache).
@@ -63,14 +65,16 @@ def measure_files(
         if not isinstance(dataset, ListedDataset):
             raise UserError(f"‘{source}’ has no image files. Give the path of a folder, or none.")
         start = time.perf_counter()
-        images = dataset.split("train").images
+        images = dataset.split("train").whole
         build = time.perf_counter() - start
         built_mib = peak_mib()
         bad = {problem.file for problem in dataset.problems}
         files = [entry.file for entry in dataset.listing.splits["train"] if entry.id not in bad]
         with ThreadPoolExecutor(cores()) as pool:
             decode = _epoch_seconds(
-                lambda order: _decode_epoch(pool, files, order, size), len(files), least_seconds
+                lambda order: _decode_epoch(pool, files, order, dataset.framing),
+                len(files),
+                least_seconds,
             )
         read = _epoch_seconds(lambda order: _read_epoch(images, order), len(images), least_seconds)
         return {
@@ -95,16 +99,16 @@ def measure_entries(
     """
     with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder)):
         _write_jpegs(Path(folder), _side(size), _FILES)
-        listing = _repeated(Path(folder), count)
+        listing, framing = _repeated(Path(folder), count), Framing(size, CROP_PCT, "crop")
         before_mib = peak_mib()
         start = time.perf_counter()
-        dataset = ListedDataset(listing, size)
+        dataset = ListedDataset(listing, framing)
         assert dataset.fingerprint
         opened = time.perf_counter()
-        images = dataset.split("train").images
+        images = dataset.split("train").whole
         built = time.perf_counter()
         built_mib = peak_mib()
-        ListedDataset(listing, size).split("train")
+        ListedDataset(listing, framing).split("train")
         reopened = time.perf_counter()
         read = _epoch_seconds(lambda order: _read_epoch(images, order), len(images), least_seconds)
         return {
@@ -146,27 +150,27 @@ def _epoch_seconds(epoch: Callable[[np.ndarray], None], count: int, least_second
     return seconds / orders
 
 
-def _read_epoch(images: np.ndarray, order: np.ndarray) -> None:
+def _read_epoch(images: Whole, order: np.ndarray) -> None:
     for start in range(0, len(order), BATCH):
         images[order[start : start + BATCH]]
 
 
 def _decode_epoch(
-    pool: ThreadPoolExecutor, files: list[Path], order: np.ndarray, size: int
+    pool: ThreadPoolExecutor, files: list[Path], order: np.ndarray, framing: Framing
 ) -> None:
     """A few batches ahead, as a loader would; no more, so that memory stays small."""
-    ahead: deque[Future[np.ndarray]] = deque()
+    ahead: deque[Future[list[np.ndarray]]] = deque()
     for start in range(0, len(order), BATCH):
         batch = [files[index] for index in order[start : start + BATCH]]
-        ahead.append(pool.submit(_decode_batch, batch, size))
+        ahead.append(pool.submit(_decode_batch, batch, framing))
         if len(ahead) > cores():
             ahead.popleft().result()
     for future in ahead:
         future.result()
 
 
-def _decode_batch(files: list[Path], size: int) -> np.ndarray:
-    return np.stack([decode_image(file, size) for file in files])
+def _decode_batch(files: list[Path], framing: Framing) -> list[np.ndarray]:
+    return [decode_framed(file, framing)[0] for file in files]
 
 
 def _pixels(options: FieldGuideOptions, index: int) -> np.ndarray:

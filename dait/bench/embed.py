@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dait.bench.stand_ins import Noise, teacher_for_bench
 from dait.data.augment import ViewPolicy, view_batch
+from dait.data.images import Images
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.openclip import resized
@@ -70,7 +71,7 @@ def measure_embedding(
     }
 
 
-def bare_loop(teacher: FrozenTeacher, images: np.ndarray, batch: int) -> Callable[[], None]:
+def bare_loop(teacher: FrozenTeacher, images: Images, batch: int) -> Callable[[], None]:
     """The teacher's model over as many batches as ``images`` ``(N, S, S, 3)`` uint8 make.
 
     Every batch is the first one's pixels, in memory before the clock starts.

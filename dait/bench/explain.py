@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dait.bench.stand_ins import Noise, teacher_for_bench
 from dait.data.base import ClassInfo
+from dait.data.frame import Framing
 from dait.evidence.heatmaps import default_method, warm_up
 from dait.evidence.localisation.judge import BATCH, by_masks
 from dait.evidence.localisation.sample import Sample
@@ -89,7 +90,7 @@ def _row() -> tuple[NetworkRow, list[nn.Module]]:
     members = [Member(f"{number}", "network", "") for number in range(len(networks))]
     loaders = {m.key: (lambda network=n: network) for m, n in zip(members, networks, strict=True)}
     classes = [ClassInfo(str(number), str(number)) for number in range(CLASSES)]
-    return NetworkRow(members, classes, SIZE, loaders), networks
+    return NetworkRow(members, classes, Framing(SIZE), loaders), networks
 
 
 def _network(name: str, size: int) -> nn.Module:

@@ -144,7 +144,7 @@ def _image(
     from dait.evidence.comparison import Comparison
 
     if args.index is None:
-        return decode_image(args.image, row.image_size), None
+        return decode_image(args.image, row.framing), None
     if not isinstance(row, Comparison):
         raise UserError(
             f"--index is a test image of a study, and {folder} is a run. Give its study, or a "

@@ -84,7 +84,7 @@ def _predict(
     hidden = len(files) < MANY or not sys.stderr.isatty()
     for file in tqdm(files, "Looking at photographs", unit="image", disable=hidden):
         try:
-            image = decode_image(file, row.image_size)
+            image = decode_image(file, row.framing)
         except BadImage as error:
             if len(files) == 1:
                 raise

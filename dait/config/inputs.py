@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, field_validator, model_validator
 
 from dait.config.section import Section
-from dait.data.base import ViewKind
+from dait.data.base import CROP_PCT, Fit, ViewKind
+from dait.data.frame import Framing
 from dait.errors import UserError
 from dait.paths import absolute
 from dait.teachers.prompts import Prompts
@@ -13,12 +16,32 @@ from dait.teachers.prompts import Prompts
 LOCAL = "openclip-local"
 """A teacher whose files lie in a folder: ``openclip-local:FOLDER``."""
 
+_FIRST_SETTINGS = {
+    *("source", "size", "seed", "habitat_bias", "species", "val_fraction"),
+    *("train_per_class", "val_per_class", "test_per_class"),
+}
+"""What every study ever written says of its data."""
+
 
 class DataConfig(Section):
     """Which images, at which size, and how they are split."""
 
     source: str = Field("fieldguide", description="A data set's name, or the path of a folder")
-    size: int = Field(96, ge=32, le=512, description="Side of the square images, in pixels")
+    size: int = Field(
+        96, ge=32, le=512, description="Side of the squares that networks see, in pixels"
+    )
+    crop_pct: float = Field(
+        CROP_PCT,
+        ge=0.5,
+        le=1,
+        description="Photographs: evaluation sees so much of the stored image's shorter side; "
+        "training views are cut from all of it",
+    )
+    fit: Fit = Field(
+        "crop",
+        description="Photographs: crop (the ratio is kept, the centre evaluated), square (the "
+        "centre square alone) or letterbox (all of it, with bars; no margin)",
+    )
     seed: int = Field(0, ge=0, le=2**31, description="Field Guide: which world is drawn")
     habitat_bias: float = Field(
         0.7, ge=0, le=1, description="Field Guide: chance that a training image is in its habitat"
@@ -39,6 +62,24 @@ class DataConfig(Section):
     val_fraction: float = Field(
         0.1, gt=0, le=0.5, description="Folders without a validation split: share held out"
     )
+
+    @property
+    def framing(self) -> Framing:
+        """How a picture becomes what networks see. The Field Guide's are drawn without a margin."""
+        if self.source == "fieldguide":
+            return Framing(self.size)
+        return Framing(self.size, self.crop_pct, self.fit)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Studies write down every setting: one without these two is from before they were there,
+        when photographs were stored as their centre squares."""
+        if not isinstance(raw, dict) or raw.get("source", "fieldguide") == "fieldguide":
+            return raw
+        if {"crop_pct", "fit"} & set(raw) or not set(raw) >= _FIRST_SETTINGS:
+            return raw
+        return {**raw, "crop_pct": 1.0, "fit": "square"}
 
 
 class TeacherConfig(Section):

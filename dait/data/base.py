@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from dait.data.images import Images, StoredImages, Whole
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 # Here and not beside the views: a recipe is read by the app before torch is imported.
 ViewKind = Literal["original", "light", "full", "paper"]
+Fit = Literal["crop", "square", "letterbox"]
+CROP_PCT = 0.875
+"""What evaluation sees of a photograph's shorter side: 224 of 256 pixels, as is usual."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Problem:
 class Split:
     """The images of one split, decoded, all of one size.
 
-    images: ``(N, S, S, 3)`` uint8 RGB, possibly memory-mapped.
+    images: ``(N, S, S, 3)`` uint8 RGB as evaluation sees them, possibly memory-mapped.
     labels: ``(N,)`` int64 indices into the data set's classes.
     ids: one stable name per image (``test/Kiwi/Kiwi_001.jpg``, ``test/0042``).
     masks: ``(N, S, S)`` uint8 part labels (0 background, k > 0 the part ``part_names[k - 1]``), or
@@ -44,18 +50,28 @@ class Split:
     slices: names to ``(N,)`` string arrays that cut the split for evaluation (``habitat``).
     boxes: ``(N, 4)`` float32 left, top, right, bottom of the object in pixels of ``images``, NaN
         where an image has none; None where the data has no boxes.
+    stored: the whole images that ``images`` are the centres of; None where there is no more.
     """
 
     name: SplitName
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     ids: tuple[str, ...]
     masks: np.ndarray | None = None
     slices: Mapping[str, np.ndarray] = field(default_factory=dict)
     boxes: np.ndarray | None = None
+    stored: StoredImages | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def whole(self) -> Whole:
+        """What augmented views are cut from; ``whole[index]`` is a batch for ``view_batch``."""
+        if self.stored is not None:
+            return self.stored
+        assert isinstance(self.images, np.ndarray)  # centres are of stored images
+        return self.images
 
 
 class Dataset(Protocol):

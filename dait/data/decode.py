@@ -1,4 +1,4 @@
-"""One photograph, of whatever kind, to a square of pixels: bounded, upright, opaque, RGB."""
+"""One photograph, of whatever kind, to bounded pixels: upright, opaque, RGB, of the asked size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from dait.data.frame import Frame
+from dait.data.frame import Frame, Framing
 from dait.data.listing import Trim
 from dait.errors import UserError
 
@@ -24,6 +24,7 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 20 * 2**20
 
 _WHITE = (255, 255, 255, 255)
+_BARS = (124, 116, 104)  # ImageNet's mean: about 0 once a network has normalised it
 
 # What people rename to .jpg, by the file's first bytes (lower case), for a reason that helps.
 _LOOKS_LIKE = (
@@ -48,19 +49,19 @@ class BadImage(UserError):  # noqa: N818 - reads better where it is caught
 
 def decode_image(
     source: str | Path | bytes,
-    size: int,
+    framing: Framing | int,
     *,
     trim: Trim | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> np.ndarray:
-    """A file, or a file's bytes, to ``(size, size, 3)`` uint8 RGB.
+    """A file, or a file's bytes, to ``(size, size, 3)`` uint8 RGB, as evaluation sees it.
 
-    trim: pixels that are cut off each side first, of the image as it is stored.
+    framing: a number is the centre square, of so many pixels a side. trim: pixels that are cut off
+    each side first, of the image as it is stored.
 
     The first frame, turned upright (EXIF), laid over white where transparent, reduced to 8 bits,
-    its centre square resampled to ``size`` pixels (antialiased: what resizing the short side to
-    ``size`` and cutting out the centre gives). Raises ``BadImage`` for a format other than
+    resampled (antialiased) and cut as ``framing`` says. Raises ``BadImage`` for a format other than
     ``FORMATS``, a damaged or truncated file, more than ``max_pixels`` pixels (by the header, before
     anything is decoded), or bytes longer than ``max_bytes`` (a file's length is not bounded).
     """
@@ -68,32 +69,40 @@ def decode_image(
         if len(source) > max_bytes:
             found, allowed = len(source) / 2**20, max_bytes / 2**20
             raise BadImage(f"is {found:.1f} MiB; at most {allowed:.1f} MiB are read")
-        return _decode(io.BytesIO(source), size, max_pixels, trim)[0]
-    return decode_framed(Path(source), size, trim=trim, max_pixels=max_pixels)[0]
+        stored, frame = _decode(io.BytesIO(source), framing, max_pixels, trim)
+    else:
+        stored, frame = decode_framed(Path(source), framing, trim=trim, max_pixels=max_pixels)
+    return frame.framing.centre(stored)
 
 
 def decode_framed(
-    file: Path, size: int, *, trim: Trim | None = None, max_pixels: int = MAX_PIXELS
+    file: Path, framing: Framing | int, *, trim: Trim | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, Frame]:
-    """What ``decode_image`` gives of a file, and how its boxes and masks can follow."""
+    """The image that is stored of a file, ``(h, w, 3)``, and how its boxes and masks can follow.
+
+    ``frame.framing.centre`` of it is what ``decode_image`` gives.
+    """
     name = f"‘{file.name}’"
     try:
         with file.open("rb") as stream:
-            return _decode(stream, size, max_pixels, trim)
+            return _decode(stream, framing, max_pixels, trim)
     except BadImage as error:
         raise BadImage(error.reason, name) from error
     except OSError as error:
         raise BadImage(f"cannot be read ({error.strerror or error})", name) from error
 
 
-def decode_picture(image: Image.Image, size: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_picture(
+    image: Image.Image, framing: Framing | int, *, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """An opened Pillow image, which is left as it is, to what ``decode_image`` gives.
 
     Raises ``BadImage`` for a damaged image or one of more than ``max_pixels`` pixels.
     """
     _require_few_pixels(image, max_pixels)
     try:
-        return _to_square(image.copy(), size, max_pixels)[0]
+        stored, frame = _to_stored(image.copy(), framing, max_pixels)
+        return frame.framing.centre(stored)
     except BadImage:
         raise
     except Exception as error:  # as in _decode: Pillow reads an opened file's pixels only now
@@ -101,7 +110,7 @@ def decode_picture(image: Image.Image, size: int, *, max_pixels: int = MAX_PIXEL
 
 
 def _decode(
-    stream: IO[bytes], size: int, max_pixels: int, trim: Trim | None
+    stream: IO[bytes], framing: Framing | int, max_pixels: int, trim: Trim | None
 ) -> tuple[np.ndarray, Frame]:
     head = stream.read(64)
     stream.seek(0)
@@ -111,7 +120,7 @@ def _decode(
     # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
     try:
         with Image.open(stream, formats=FORMATS) as image:
-            return _to_square(image, size, max_pixels, trim)
+            return _to_stored(image, framing, max_pixels, trim)
     except BadImage:
         raise
     except Image.UnidentifiedImageError as error:
@@ -124,24 +133,30 @@ def _decode(
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
 
-def _to_square(
-    image: Image.Image, size: int, max_pixels: int, trim: Trim | None = None
+def _to_stored(
+    image: Image.Image, framing: Framing | int, max_pixels: int, trim: Trim | None = None
 ) -> tuple[np.ndarray, Frame]:
     _require_few_pixels(image, max_pixels)
+    framing = Framing(framing) if isinstance(framing, int) else framing
     whole = image.size
     # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
-    image.draft(None, (2 * size, 2 * size))
+    least = 2 * min(Frame(*whole, framing).scaled)
+    image.draft(None, (least, least))
     image.load()
     if trim is not None:
         image = _trimmed(image, whole, trim)
-    frame = Frame(*whole, _turn_upright(image), trim or (0, 0, 0, 0))
-    # Resampling only the square also keeps a 1 × 60,000 strip from growing a huge middle step.
-    box = Frame(*image.size).square()
-    small = _to_8_bit_colour(image).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    frame = Frame(*whole, framing, _turn_upright(image), trim or (0, 0, 0, 0))
+    # Resampling only what is kept also keeps a 1 × 60,000 strip from growing a huge middle step.
+    box = Frame(*image.size, framing).kept
+    small = _to_8_bit_colour(image).resize(frame.scaled, Image.Resampling.BICUBIC, box=box)
     if small.mode == "RGBA":  # resized with premultiplied colours, so laying it down now is exact
         white = Image.new("RGBA", small.size, _WHITE)
         white.alpha_composite(small)
         small = white.convert("RGB")
+    if framing.fit == "letterbox":
+        square = Image.new("RGB", (framing.size, framing.size), _BARS)
+        square.paste(small, frame.shift)
+        small = square
     return np.array(small), frame
 
 

@@ -15,6 +15,8 @@ from PIL import __version__ as pillow_version
 
 from dait.data.base import SPLITS, Problem, Split, SplitName
 from dait.data.decode import DECODER_VERSION, BadImage, decode_framed
+from dait.data.frame import Framing
+from dait.data.images import StoredImages
 from dait.data.listing import Entry, Listing
 from dait.data.masks import decode_mask
 from dait.data.store import cache_dir
@@ -23,7 +25,7 @@ from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 
 SIZES = (16, 1024)
-"""Least and greatest side of the decoded images, in pixels."""
+"""Least and greatest side of the images that networks see, in pixels."""
 
 
 class ListedDataset:
@@ -33,19 +35,22 @@ class ListedDataset:
     photographs), ``check()``, ``file_sizes()``. ``problems`` lists what the listing found and, for
     every split decoded so far, the files that could not be decoded and the masks that could not be
     used. Masks are 1 on the object, and all zero where a file's mask is missing or unusable; boxes
-    are clipped to the centre square, and NaN where nothing of the object is in it.
+    are clipped to the square that evaluation sees, and NaN where nothing of the object is in it.
 
     ``fingerprint`` hashes names, lengths and modification times rather than contents: opening a
     folder of gigabytes stays instant, and copies that keep the times keep the fingerprint. It also
-    covers the classes, the split, the size, and the versions of the decoder and of Pillow.
+    covers the classes, the split, the framing, and the versions of the decoder and of Pillow.
     """
 
-    def __init__(self, listing: Listing, size: int, emit: Emit = ignore) -> None:
-        """size: of the square images in pixels. emit: hears ``Progress`` of the decoding.
+    def __init__(self, listing: Listing, framing: Framing | int, emit: Emit = ignore) -> None:
+        """framing: a number is the centre square, of so many pixels a side. emit: hears
+        ``Progress`` of the decoding.
 
         Raises ``UserError`` for a size that is not offered.
         """
+        self.framing = Framing(framing) if isinstance(framing, int) else framing
         low, high = SIZES
+        size = self.framing.size
         if not low <= size <= high:
             raise UserError(f"Images are {low} to {high} pixels a side, not {size}. Change it.")
         self.listing = listing
@@ -69,8 +74,7 @@ class ListedDataset:
     @property
     def reader(self) -> dict[str, str]:
         """What reads the files, by name: its versions are part of the fingerprint."""
-        decoder, pillow = _versions()
-        return {"decoder": decoder, "pillow": pillow}
+        return {"decoder": str(DECODER_VERSION), "pillow": pillow_version}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,8 +83,7 @@ class ListedDataset:
     def fingerprint_read_by(self, reader: Mapping[str, str]) -> str:
         """The fingerprint that these files have where other versions read them."""
         splits = self.listing.splits
-        versions = [reader["decoder"], reader["pillow"]]
-        facts = [str(self.size), *versions, *(str(asdict(info)) for info in self.classes)]
+        facts = [*_facts_of(self.framing, reader), *(str(asdict(info)) for info in self.classes)]
         return _digest(chain(facts, *(_facts(self.listing, name, True) for name in splits)))
 
     def counts(self) -> dict[SplitName, int]:
@@ -129,18 +132,40 @@ class ListedDataset:
             slices["coarse"] = groups[labels]
         ids = tuple(entries[at].id for at in rows.kept.tolist())
         masks, boxes = rows.columns.get("mask"), rows.columns.get("box")
-        return Split(name, rows.columns["image"], labels, ids, masks, slices, boxes)
+        stored = self._stored(rows)
+        images = rows.columns["image"] if stored is None else stored.centres()
+        return Split(name, images, labels, ids, masks, slices, boxes, stored)
+
+    def _stored(self, rows: Rows) -> StoredImages | None:
+        """The whole images; None where nothing is cut off them."""
+        pixels = rows.columns["image"]
+        if self._ragged:
+            return StoredImages(pixels, rows.columns["image_shape"], self.framing)
+        if pixels.shape[1] == self.size:
+            return None
+        shapes = np.full((len(pixels), 2), pixels.shape[1], dtype=np.int32)
+        return StoredImages(pixels.reshape(-1), shapes, self.framing)
+
+    @property
+    def _ragged(self) -> bool:
+        """Whether stored images differ in shape."""
+        return self.framing.fit == "crop"
 
     def _rows(self, name: SplitName, entries: tuple[Entry, ...]) -> Rows:
-        columns = {
-            "image": Column((self.size, self.size, 3)),
-            "file_size": Column((2,), "int32"),
-        }
+        side = self.framing.short_side
+        if self._ragged:
+            columns = {
+                "image": Column((self.framing.typical_bytes,), ragged=True),
+                "image_shape": Column((2,), "int32"),
+            }
+        else:
+            columns = {"image": Column((side, side, 3))}
+        columns["file_size"] = Column((2,), "int32")
         if any(entry.mask for entry in entries):
             columns["mask"] = Column((self.size, self.size))
         if any(entry.box for entry in entries):
             columns["box"] = Column((4,), "float32")
-        facts = [str(self.size), *_versions(), *columns]
+        facts = [*_facts_of(self.framing, self.reader), *columns]
         digest = _digest(chain(facts, _facts(self.listing, name, False)))
         return load_or_stream(
             cache_dir(),
@@ -160,20 +185,22 @@ class ListedDataset:
                 "Open it again."
             )
         try:
-            image, frame = decode_framed(entry.file, self.size, trim=entry.trim)
+            image, frame = decode_framed(entry.file, self.framing, trim=entry.trim)
         except BadImage as error:
             return Row(None, error.reason)
         values, remark = {"image": image}, ""
+        if self._ragged:
+            values["image"] = image.reshape(-1)
+            values["image_shape"] = np.array(image.shape[:2], dtype=np.int32)
         values["file_size"] = np.array(frame.upright, dtype=np.int32)
         if "box" in columns:
             nowhere = np.full(4, np.nan, np.float32)
-            values["box"] = frame.place_box(entry.box, self.size) if entry.box else nowhere
+            values["box"] = frame.place_box(entry.box) if entry.box else nowhere
         if "mask" in columns:
             values["mask"] = np.zeros((self.size, self.size), np.uint8)
             if entry.mask:
                 try:
-                    marks = decode_mask(entry.mask, frame, self.listing.mask_values, self.size)
-                    values["mask"] = marks
+                    values["mask"] = decode_mask(entry.mask, frame, self.listing.mask_values)
                 except BadImage as error:
                     remark = f"has no usable mask: {str(error).rstrip('.')}"
         return Row(values, remark)
@@ -219,8 +246,11 @@ def _stamp(mask: Path | None) -> tuple[int, int] | None:
     return about.st_size, about.st_mtime_ns
 
 
-def _versions() -> tuple[str, str]:
-    return str(DECODER_VERSION), pillow_version
+def _facts_of(framing: Framing, reader: Mapping[str, str]) -> list[str]:
+    facts = [str(framing.size), reader["decoder"], reader["pillow"]]
+    if framing != Framing(framing.size):  # which has the names that it always had
+        facts.append(f"{framing.fit} {framing.short_side}")
+    return facts
 
 
 def _digest(facts: Iterable[str]) -> str:

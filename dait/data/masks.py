@@ -11,8 +11,8 @@ from dait.data.decode import FORMATS, BadImage
 from dait.data.frame import Frame
 
 
-def decode_mask(file: Path, frame: Frame, values: tuple[int, ...], size: int) -> np.ndarray:
-    """``(size, size)`` uint8, 1 on the object: the mask cut and scaled as its image was.
+def decode_mask(file: Path, frame: Frame, values: tuple[int, ...]) -> np.ndarray:
+    """``(S, S)`` uint8, 1 on the object: the mask cut and scaled as its image was.
 
     values: the grey values that mean the object (of an image with a coloured palette, the palette's
     indices). Raises ``BadImage`` for a file that is missing, damaged or not of the image's size.
@@ -32,7 +32,7 @@ def decode_mask(file: Path, frame: Frame, values: tuple[int, ...], size: int) ->
         raise BadImage("is not an image", name) from error
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})", name) from error
-    return frame.place_mask(marks, size)
+    return frame.place_mask(marks)
 
 
 def _grey(image: Image.Image) -> np.ndarray:

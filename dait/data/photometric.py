@@ -36,10 +36,25 @@ _CHROMA = _FROM_YIQ @ np.diag([0.0, 1.0, 1.0]) @ _TO_YIQ
 _TURN = _FROM_YIQ @ np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]) @ _TO_YIQ
 
 
-def colour_matrices(draws: Draws, source: Tensor, jitter: Jitter) -> np.ndarray:
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there; to a CUDA device from pinned memory, without waiting for it."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor.to(device)
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+def mean_colours(images: Tensor) -> np.ndarray:
+    """``(b, 3)`` float64 in [0, 1] of ``(b, h, w, 3)`` uint8: of every fourth row and column."""
+    # Integer sums are exact in any order.
+    sample = images[:, ::4, ::4].to(torch.int64)
+    means: np.ndarray = sample.sum(dim=(1, 2)).cpu().numpy()
+    return means / (sample.shape[1] * sample.shape[2] * 255)
+
+
+def colour_matrices(draws: Draws, means: np.ndarray, jitter: Jitter) -> np.ndarray:
     """``(B, 3, 4)`` float32: colour matrices and offsets, from [0, 255] to [0, 1].
 
-    source: the images ``(B, S, S, 3)`` uint8; contrast pivots on their mean luminance.
+    means: as of ``mean_colours``; contrast pivots on their luminance.
     """
     brightness = draws.between("brightness", *jitter.brightness)
     contrast = draws.between("contrast", *jitter.contrast)
@@ -51,19 +66,16 @@ def colour_matrices(draws: Draws, source: Tensor, jitter: Jitter) -> np.ndarray:
     sine = saturation * np.array([math.sin(h) for h in hues])
     matrix = _LUMA + cosine[:, None, None] * _CHROMA + sine[:, None, None] * _TURN
     matrix = matrix * (brightness * contrast / 255)[:, None, None]
-    # Integer sums are exact in any order.
-    sample = source[:, ::4, ::4].to(torch.int64)
-    sums = sample.sum(dim=(1, 2)).cpu().numpy() / (sample.shape[1] * sample.shape[2] * 255)
-    luminance = 0.299 * sums[:, 0] + 0.587 * sums[:, 1] + 0.114 * sums[:, 2]
+    luminance = 0.299 * means[:, 0] + 0.587 * means[:, 1] + 0.114 * means[:, 2]
     offset = (1 - contrast) * brightness * luminance
     offsets = np.broadcast_to(offset[:, None, None], (len(draws), 3, 1))
     return np.concatenate([matrix, offsets], axis=2).astype(np.float32)
 
 
-def recolour(pixels: Tensor, matrices: np.ndarray) -> Tensor:
-    """``(b, 3, S, S)`` in [0, 255] through the matrices, in [0, 1]."""
+def recolour(pixels: Tensor, matrices: Tensor) -> Tensor:
+    """``(b, 3, S, S)`` in [0, 255] through the matrices ``(b, 3, 4)``, in [0, 1]."""
     found = torch.empty_like(pixels)
-    weights = torch.from_numpy(matrices).to(pixels.device)[..., None, None]
+    weights = matrices[..., None, None]
     red, green, blue = pixels.unbind(dim=1)
     for channel in range(3):
         mixed = red * weights[:, channel, 0]
@@ -85,12 +97,13 @@ def blur(views: Tensor, draws: Draws, jitter: Jitter) -> None:
     radius = min(math.ceil(2 * jitter.sigma[1] * scale), views.shape[-1] - 1)
     taps = [[math.exp(-0.5 * (k / s) ** 2) for k in range(-radius, radius + 1)] for s in sigmas]
     weights = torch.tensor([[tap / sum(row) for tap in row] for row in taps])
-    weights = weights.to(views.device)[:, :, None, None, None]
+    weights = sent(weights, views.device)[:, :, None, None, None]
+    places = sent(torch.from_numpy(chosen), views.device)
     # One image at a time stays in a processor's cache; an accelerator wants them all.
     together = 1 if views.device.type == "cpu" else len(chosen)
     for start in range(0, len(chosen), together):
         part = slice(start, start + together)
-        rows = torch.from_numpy(chosen[part]).to(views.device)
+        rows = places[part]
         pixels = views[rows]
         for dim, pad in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
             padded, length = F.pad(pixels, pad, mode="reflect"), pixels.shape[dim]

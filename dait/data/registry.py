@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data.base import Dataset
+from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.listing import Listing
 from dait.errors import UserError
 from dait.events import Emit, ignore
@@ -80,6 +80,8 @@ def open_dataset(
     seed: int = 0,
     habitat_bias: float = 0.7,
     val_fraction: float = 0.1,
+    crop_pct: float = CROP_PCT,
+    fit: Fit = "crop",
     emit: Emit = ignore,
     **options: Any,
 ) -> Dataset:
@@ -91,6 +93,8 @@ def open_dataset(
         lists them. A name goes before a folder of the same name (``./fieldguide``).
     size: pixels a side. seed: draws the Field Guide, splits what comes without splits.
     val_fraction: of the training images, where there is no validation split.
+    crop_pct, fit: how photographs become squares, as in ``dait.data.frame.Framing``; the Field
+        Guide is drawn as squares of this very size.
     habitat_bias and options: the Field Guide's (``train_per_class``, ``species``, ...). A benchmark
         has the options ``mirror`` (an address that has its published files) and ``folder``.
 
@@ -100,6 +104,7 @@ def open_dataset(
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
     from dait.data.benchmarks.catalogue import benchmarks, open_listing
+    from dait.data.frame import Framing
     from dait.data.listed import SIZES, ListedDataset
 
     low, high = SIZES
@@ -116,7 +121,7 @@ def open_dataset(
         listing = list_hub(source.removeprefix("hf:"), **split, emit=emit)
     else:
         listing = _list_path(_path(source), split, options, emit)
-    return ListedDataset(listing, size, emit)
+    return ListedDataset(listing, Framing(size, crop_pct, fit), emit)
 
 
 def _list_path(

@@ -23,11 +23,10 @@ from dait.evaluation import (
     write_predictions,
 )
 from dait.events import Emit, Note, ignore
-from dait.evidence.records import SLICE, read_predictions
+from dait.evidence.records import SLICE, read_predictions, recipe_of
 from dait.files import set_aside
 from dait.inference import predict_split
 from dait.models.checkpoint import load_network
-from dait.recipe import Recipe, parse_recipe
 from dait.runs import RunFolder, StudyFolder
 from dait.study.moved import open_data_of
 from dait.tasks.base import Role
@@ -144,7 +143,7 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
     files = networks_of(run)
     networks = {role: load_network(file) for role, file in files.items()}
     try:
-        data = open_data_of(run.path, _recipe(run), emit)
+        data = open_data_of(run.path, recipe_of(run), emit)
     except UserError as error:
         raise UserError(
             f"Its images are needed to evaluate {run.path} on {split}. {error}"
@@ -165,15 +164,9 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
     return prediction_arrays(answers, rows) | made_of(run, data.fingerprint)
 
 
-def _recipe(run: RunFolder) -> Recipe:
-    config = run.config()
-    raw = {key: value for key, value in config.items() if key not in ("arm", "seed")}
-    return parse_recipe(raw, str(run.path / "config.yaml"))
-
-
 def _data_here(run: RunFolder) -> Dataset:
     """The run's data set if it is on this machine; ``UserError`` if not: nothing is downloaded."""
-    recipe = _recipe(run)
+    recipe = recipe_of(run)
     name = recipe.data.source.partition(":")[0]
     if any(card.name == name and not card.available for card in list_datasets()):
         raise UserError(f"The data set {recipe.data.source} is not on this machine.")

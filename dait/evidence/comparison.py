@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dait.data.base import ClassInfo
+from dait.data.frame import Framing
 from dait.errors import UserError
 from dait.evidence.embeddings import (
     class_similarity,
@@ -29,6 +30,7 @@ from dait.evidence.records import (
     intermediate_run,
     read_seed,
     read_study,
+    recipe_of,
 )
 from dait.evidence.row import Explanation, Loader, Member, NetworkRow
 from dait.evidence.single_image import SingleImages
@@ -91,7 +93,7 @@ class Comparison(NetworkRow):
         super().__init__(
             self._here.members,
             self._record.classes,
-            self.recipe.data.size,
+            self.recipe.data.framing,
             self._loaders_of_members(),
         )
         self._images = SingleImages(self.recipe.data, partial(moved_hint, study.path, self.recipe))
@@ -267,4 +269,8 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
     classes = classes_around(path)
     if tuple(info.key for info in classes) != keys:
         classes = tuple(ClassInfo(key, key) for key in keys)
-    return NetworkRow(members, classes, student.description.image_size, networks)
+    # Weights alone say no more than the size.
+    framing = Framing(student.description.image_size)
+    if (path / "config.yaml").is_file():
+        framing = recipe_of(run).data.framing
+    return NetworkRow(members, classes, framing, networks)

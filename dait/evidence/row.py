@@ -18,6 +18,7 @@ from PIL import Image
 
 from dait.data.base import ClassInfo
 from dait.data.decode import decode_picture
+from dait.data.frame import Framing
 from dait.errors import UserError
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class Question:
 class NetworkRow:
     """Networks that know the same classes and see images of one size; each is loaded once.
 
-    members: in the order of the row; classes: in the order of every network's logits.
+    members: in the order of the row; classes: in the order of every network's logits; framing: the
+    preprocessing of photographs that they learned with.
     May be called from several threads.
     """
 
@@ -107,12 +109,13 @@ class NetworkRow:
         self,
         members: Sequence[Member],
         classes: Sequence[ClassInfo],
-        image_size: int,
+        framing: Framing,
         loaders: Mapping[str, Loader],
     ) -> None:
         self.members = tuple(members)
         self.classes = tuple(classes)
-        self.image_size = image_size
+        self.framing = framing
+        self.image_size = framing.size
         self._loaders = dict(loaders)
         self._networks: dict[str, nn.Module | UserError] = {}
         self._loading = threading.Lock()
@@ -128,7 +131,7 @@ class NetworkRow:
         return failures
 
     def prepare(self, image: Image.Image | np.ndarray) -> np.ndarray:
-        """Any picture → ``(S, S, 3)`` uint8 RGB: upright, opaque, its centre square.
+        """Any picture → ``(S, S, 3)`` uint8 RGB: upright, opaque, cut as test images are.
 
         An array is ``(H, W, 3)``, ``(H, W, 4)`` or ``(H, W)`` uint8. Raises ``UserError`` for a
         picture that is damaged or too large, ``ValueError`` for another kind of array.
@@ -137,7 +140,7 @@ class NetworkRow:
             if image.dtype != np.uint8 or image.ndim not in (2, 3):
                 raise ValueError(f"a picture is (H, W, 3) uint8, not {image.shape} {image.dtype}")
             image = Image.fromarray(image)
-        return decode_picture(image, self.image_size)
+        return decode_picture(image, self.framing)
 
     def explain(
         self,

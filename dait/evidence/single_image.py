@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dait.config.inputs import DataConfig
-from dait.data.decode import decode_framed, decode_image
+from dait.data.decode import decode_image
 from dait.data.listing import Entry
 from dait.errors import UserError
 
@@ -37,13 +37,13 @@ class SingleImages:
             path = (root / image_id).resolve()
             if not path.is_relative_to(root.resolve()) or not path.is_file():
                 raise self._gone(image_id)
-            return decode_image(path, self._data.size)
+            return decode_image(path, self._data.framing)
         if root.is_absolute() and not root.exists():
             raise self._gone(image_id)
         entry = self._listed().get(image_id)
         if entry is None or not entry.file.is_file():
             raise self._gone(image_id)
-        return decode_framed(entry.file, self._data.size, trim=entry.trim)[0]
+        return decode_image(entry.file, self._data.framing, trim=entry.trim)
 
     def _gone(self, image_id: str) -> UserError:
         return UserError(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dait.data.augment import ViewPolicy, view_batch
+from dait.data.images import Images, Whole
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import device_of
@@ -25,8 +26,8 @@ Span = tuple[int, int]
 class Embedder:
     """Embeds images and views of images with a frozen teacher.
 
-    On an accelerator the images cross as uint8 from pinned memory without blocking, their views
-    are made there, the forward pass runs in fp16 where the device supports autocast, and the next
+    On a GPU the images cross as uint8 from pinned memory without blocking, their views are made
+    there, the forward pass runs in fp16 where the device supports autocast, and the next
     batch is sent before the answers of the last are awaited. On a CPU everything is fp32: its
     autocast is slower.
 
@@ -52,17 +53,23 @@ class Embedder:
         return found if not self._half or torch.isfinite(found).all() else self._exact(images)
 
     def views(
-        self, images: np.ndarray, spans: Iterable[Span], view: int, policy: ViewPolicy, seed: int
+        self,
+        images: Images | Whole,
+        spans: Iterable[Span],
+        view: int,
+        policy: ViewPolicy,
+        seed: int,
     ) -> Iterator[np.ndarray]:
-        """``(n, d)`` float32 for every span ``(start, stop)`` of ``images`` ``(N, S, S, 3)``.
+        """``(n, d)`` float32 for every span ``(start, stop)`` of a split's images, or whole ones.
 
         Raises ``UserError`` where the teacher's answer is not finite.
         """
         ahead = 0 if self.device.type == "cpu" else 1
+        place = self.device if self.device.type == "cuda" else None
         under_way: deque[tuple[Tensor, _Answer]] = deque()
         for start, stop in spans:
             index = np.arange(start, stop)
-            pixels = view_batch(self._sent(images[start:stop]), index, view, policy, seed)
+            pixels = view_batch(images[start:stop], index, view, policy, seed, device=place)
             pixels = pixels.to(self.device)
             under_way.append((pixels, _Answer(self._forward(pixels))))
             if len(under_way) > ahead:
@@ -90,11 +97,6 @@ class Embedder:
                 "weights may be damaged; load them again, or choose another teacher."
             )
         return rows
-
-    def _sent(self, images: np.ndarray) -> np.ndarray | Tensor:
-        if self.device.type != "cuda":
-            return images
-        return torch.from_numpy(np.array(images)).pin_memory().to(self.device, non_blocking=True)
 
 
 class _Answer:

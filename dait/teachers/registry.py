@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dait.data.base import Dataset
+from dait.data.images import Images
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.paths import absolute
@@ -120,7 +121,7 @@ def prototypes_of(
     return Prototypes(vectors, scale)
 
 
-def embed_split(teacher: FrozenTeacher, images: np.ndarray, batch: int = 128) -> Tensor:
+def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:
     """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
     from dait.data.augment import ViewPolicy
     from dait.teachers.embedding import Embedder, spans_of

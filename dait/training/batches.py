@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy, view_batch
+from dait.data.augment import ViewPolicy, pinned, view_batch
 from dait.data.base import Split
+from dait.data.images import Packed
 from dait.tasks.base import Batch, Task
 from dait.teachers.cache.share import Share
 from dait.teachers.views import TeacherViews
@@ -68,7 +69,7 @@ class Batches:
             for start in range(0, self.per_epoch * self.images, self.images)
         ]
 
-        def make(index: np.ndarray) -> Tensor:
+        def make(index: np.ndarray) -> Tensor | Packed:
             return self._pixels(index, view)
 
         for place, images in enumerate(in_advance(make, parts[first:], self.device), start=first):
@@ -90,16 +91,18 @@ class Batches:
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.stage.seed, self.stage.index, *key])
 
-    def _pixels(self, index: np.ndarray, view: int) -> Tensor:
+    def _pixels(self, index: np.ndarray, view: int) -> Tensor | Packed:
         """The views of these images; for an NVIDIA GPU, which makes the views, their pixels."""
         if self.device.type == "cuda":
-            stored = self.train.images[index]
-            return torch.from_numpy(np.ascontiguousarray(stored)).pin_memory()
+            return pinned(self._whole(index))
         make = partial(self._made, index, view)
         return self._replay.pixels(index, view, make)
 
     def _made(self, index: np.ndarray, view: int) -> Tensor:
-        return self._views(self.train.images[index], index, view)
+        return self._views(self._whole(index), index, view)
+
+    def _whole(self, index: np.ndarray) -> np.ndarray | Packed:
+        return (self.train.images if self.task.views == "original" else self.train.whole)[index]
 
     @cached_property
     def _replay(self) -> Replay:
@@ -108,15 +111,18 @@ class Batches:
         views = views_to_keep(kind, self.stage, images, size, self.device, share.count)
         return Replay(images, size, views)
 
-    def _on_device(self, images: Tensor, index: np.ndarray, view: int) -> Tensor:
-        images = images.to(self.device, non_blocking=True)
-        return images if images.dtype != torch.uint8 else self._views(images, index, view)
+    def _on_device(self, made: Tensor | Packed, index: np.ndarray, view: int) -> Tensor:
+        if isinstance(made, Tensor):
+            return made.to(self.device)
+        return self._views(made, index, view)
 
-    def _views(self, stored: np.ndarray | Tensor, index: np.ndarray, view: int) -> Tensor:
-        return view_batch(stored, index, view, ViewPolicy(self.task.views), self.stage.seed)
+    def _views(self, stored: np.ndarray | Packed, index: np.ndarray, view: int) -> Tensor:
+        policy, place = ViewPolicy(self.task.views), self.device
+        makes = place if place.type == "cuda" else None
+        return view_batch(stored, index, view, policy, self.stage.seed, device=makes)
 
-    def _batch(self, images: Tensor, index: np.ndarray, view: int, key: list[int]) -> Batch:
-        images, shares = self._on_device(images, index, view), None
+    def _batch(self, made: Tensor | Packed, index: np.ndarray, view: int, key: list[int]) -> Batch:
+        images, shares = self._on_device(made, index, view), None
         labels = torch.as_tensor(self.train.labels[index]).to(self.device)
         if self.config.mixes:
             # A process mixes its own images, so this is the one thing that their number changes.

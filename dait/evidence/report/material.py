@@ -20,9 +20,9 @@ from dait.evidence.localisation.results import Measurement, Settings
 from dait.evidence.localisation.subjects import subjects_of
 from dait.evidence.measured import localisation_of
 from dait.evidence.palette import arm_title
+from dait.evidence.records import recipe_of
 from dait.evidence.run_figures import Evaluated, evaluate_run, runs_in
-from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder
+from dait.runs import StudyFolder
 from dait.study.moved import open_data_of
 
 FOCUS = "dait"
@@ -126,12 +126,6 @@ def gather(
             left_out.append(LeftOut(f"{title}, its networks side by side", str(error)))
     localised = _localised(named, left_out, emit)
     return Material(named, tests, tuple(studies), localised, tuple(left_out), images, against)
-
-
-def recipe_of(run: RunFolder) -> Recipe:
-    """The recipe that a run was trained by. Raises ``UserError`` where it is damaged."""
-    raw = {key: value for key, value in run.config().items() if key not in ("arm", "seed")}
-    return parse_recipe(raw, str(run.path / "config.yaml"))
 
 
 def groups_of(classes: Sequence[ClassInfo]) -> list[str] | None:

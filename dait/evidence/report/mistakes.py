@@ -12,8 +12,9 @@ from dait.evidence.answers import Answers
 from dait.evidence.arm_figures import ArmRuns, over_seeds
 from dait.evidence.calibration import reliability
 from dait.evidence.confusion import ConfusedPair, confusion_matrix, most_confused
+from dait.evidence.records import recipe_of
 from dait.evidence.report.accuracy import gains_of
-from dait.evidence.report.material import Material, TestSet, groups_of, recipe_of
+from dait.evidence.report.material import Material, TestSet, groups_of
 from dait.evidence.report.sheet import Picture, Sheet
 from dait.evidence.report.wording import listed, points, seeds, share
 from dait.evidence.run_figures import Evaluated

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dait.evidence.report.material import Material, recipe_of
+from dait.evidence.records import recipe_of
+from dait.evidence.report.material import Material
 from dait.evidence.report.sheet import Sheet
 from dait.evidence.report.wording import listed, seeds
 from dait.runs import RunFolder, StudyFolder

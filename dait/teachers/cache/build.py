@@ -9,6 +9,7 @@ import numpy as np
 
 from dait.data import store
 from dait.data.augment import ViewPolicy
+from dait.data.images import Whole
 from dait.data.lock import locked
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
@@ -39,7 +40,7 @@ def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
 def build(
     views: ViewSet,
     numbers: Sequence[int],
-    images: np.ndarray,
+    images: Whole,
     embedder: Embedder,
     policy: ViewPolicy,
     emit: Emit,
@@ -47,7 +48,7 @@ def build(
 ) -> None:
     """Computes this process's share of the shards that are missing of the views ``numbers``.
 
-    images: ``(N, S, S, 3)`` uint8. Every shard is computed by whoever holds its lock, in the same
+    images: ``Split.whole``. Every shard is computed by whoever holds its lock, in the same
     batches whoever that is, so the result does not depend on how many processes there are. What
     another process is at is left to it and waited for. Returns when all shards are there, of all
     processes of ``share``.
@@ -88,7 +89,7 @@ class _Work:
     def __init__(
         self,
         views: ViewSet,
-        images: np.ndarray,
+        images: Whole,
         embedder: Embedder,
         policy: ViewPolicy,
         emit: Emit,

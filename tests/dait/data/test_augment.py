@@ -296,7 +296,9 @@ def test_wrong_arguments_are_refused() -> None:
 
 
 def test_without_rotation_positions_are_those_of_the_affine_map() -> None:
-    still = augment._geometry(Draws(np.arange(5), 3, SEED, 5), augment._WINDOWS["light"])
+    still = augment._geometry(
+        Draws(np.arange(5), 3, SEED, 5), augment._WINDOWS["light"], augment._Shape(9, 9)
+    )
     turned = still.copy()
     turned[0, 1] = 0.25  # one rotated view sends all of them the long way
     found, expected = (

@@ -66,9 +66,9 @@ def test_a_training_with_replayed_views_ends_in_the_same_weights(
     made = list[int]()
     real = batches_module.view_batch
 
-    def counted(stored: np.ndarray, *args: object) -> Tensor:
+    def counted(stored: np.ndarray, *args: object, **options: object) -> Tensor:
         made.append(len(stored))
-        return real(stored, *args)  # type: ignore[arg-type]
+        return real(stored, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(batches_module, "view_batch", counted)
 
