@@ -10,7 +10,11 @@ import numpy as np
 
 from dait.data.stream import CHUNK, Column, Row, Rows, load_or_stream
 
-COLUMNS = {"image": Column((4, 4, 3)), "place": Column((2,), "float32")}
+COLUMNS = {
+    "line": Column((3,), "uint16", ragged=True),
+    "image": Column((4, 4, 3)),
+    "place": Column((2,), "float32"),
+}
 COUNT = 3 * CHUNK + 17
 
 
@@ -20,7 +24,13 @@ def make(number: int) -> Row:
         return Row(None, f"row {number} is bad – ‘schlecht’")
     image = np.full((4, 4, 3), number % 251, np.uint8)
     remark = "so so" if number % 5 == 0 else ""
-    return Row({"image": image, "place": np.array([number, -number], np.float32)}, remark)
+    place = np.array([number, -number], np.float32)
+    return Row({"line": line(number), "image": image, "place": place}, remark)
+
+
+def line(number: int) -> np.ndarray:
+    """Of none to five numbers."""
+    return np.arange(number, number + number % 6, dtype=np.uint16)
 
 
 def refuse(number: int) -> Row:
@@ -45,6 +55,8 @@ def check(rows: Rows, count: int = COUNT) -> None:
     assert rows.kept.tolist() == kept
     image, place = rows.columns["image"], rows.columns["place"]
     assert image.shape == (len(kept), 4, 4, 3) and place.shape == (len(kept), 2)
+    lines = np.concatenate([line(number) for number in kept])
+    np.testing.assert_array_equal(rows.columns["line"], lines)
     assert image[:, 3, 3, 2].tolist() == [number % 251 for number in kept]
     assert place[:, 1].tolist() == [-number for number in kept]
     assert list(rows.remarks) == [n for n in range(count) if n % 5 == 0 or n % 7 == 3]

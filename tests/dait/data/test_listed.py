@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from dait.data.base import ClassInfo, Dataset, Problem
+from dait.data.decode import decode_framed
+from dait.data.frame import Framing
 from dait.data.listed import ListedDataset
 from dait.data.listing import Box, Entry, Listing, Trim
 from dait.errors import UserError
@@ -267,3 +269,55 @@ def test_problems_of_the_listing_come_first(
     dataset = ListedDataset(listing(entries, problems=(found,)), 16)
     assert dataset.problems == (found,)
     assert [problem.file for problem in dataset.check()] == ["link.png", "bad.png"]
+
+
+def varied(folder: Path) -> list[Entry]:
+    """Noise of three shapes, and a file that cannot be read."""
+    rng, entries = np.random.default_rng(0), []
+    for number in range(12):
+        shape = ((30, 20), (20, 30), (24, 24))[number % 3]
+        file = folder / f"v{number}.png"
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(file)
+        entries.append(entry(file))
+    (folder / "v5.png").write_bytes(b"nothing")
+    return entries
+
+
+def test_photographs_of_several_shapes_are_stored_whole(
+    listing: Callable[..., Listing], tmp_path: Path
+) -> None:
+    entries, framing = varied(tmp_path), Framing(16, 0.8, "crop")
+    split = ListedDataset(listing(entries), framing).split("test")
+    assert split.stored is not None and split.whole is split.stored and len(split) == 11
+    kept = [entry for entry in entries if entry.file.name != "v5.png"]
+    for number, one in enumerate(kept):
+        stored, _ = decode_framed(one.file, framing)
+        assert min(stored.shape[:2]) == 20
+        np.testing.assert_array_equal(split.stored.image(number), stored)
+        np.testing.assert_array_equal(split.images[number], framing.centre(stored))
+    again = ListedDataset(listing(entries), framing).split("test")
+    np.testing.assert_array_equal(np.asarray(again.images), np.asarray(split.images))
+    assert split.images.shape == (11, 16, 16, 3)
+
+
+def test_every_framing_has_its_own_fingerprint_and_store(
+    listing: Callable[..., Listing], tmp_path: Path, own_cache: Path
+) -> None:
+    facts, prints = listing(varied(tmp_path)), set()
+    for framing in (
+        16,
+        Framing(16, 0.8, "square"),
+        Framing(16, 0.8, "crop"),
+        Framing(16, 0.7, "crop"),
+        Framing(16, 1, "crop"),
+        Framing(16, 0.8, "letterbox"),
+    ):
+        data = ListedDataset(facts, framing)
+        prints.add(data.fingerprint)
+        plain = data.framing.fit != "crop" and data.framing.short_side == 16
+        assert (data.split("test").stored is None) == plain
+    assert len(prints) == 6
+    assert len(list(own_cache.glob("listed-test-*"))) == 6
+    # A letterbox has no margin.
+    assert ListedDataset(facts, Framing(16, 0.5, "letterbox")).fingerprint in prints
+    assert ListedDataset(facts, Framing(16)).fingerprint in prints

@@ -71,10 +71,14 @@ def test_rows_may_all_be_bad(tmp_path: Path) -> None:
 
 
 def test_a_row_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    place = np.zeros(2, np.float32)
+    place, line = np.zeros(2, np.float32), np.zeros(5, np.uint16)
     for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.int64)):
+        row = Row({"line": line, "image": image, "place": place})
         with pytest.raises(ValueError, match="a row’s image is"):
-            load(tmp_path, lambda number, image=image: Row({"image": image, "place": place}))
+            load(tmp_path, lambda number, row=row: row)
+    for line in (np.zeros((5, 2), np.uint16), np.zeros(5, np.uint8)):
+        with pytest.raises(ValueError, match="a row’s line is"):
+            load(tmp_path, lambda number, line=line: Row({"line": line}))
     assert names(tmp_path) == []
 
 
@@ -197,15 +201,19 @@ def test_a_small_disk(tmp_path: Path) -> None:
     assert int(total) == 1_000 * 32 * 32 * 3
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    columns = {"image": Column((64, 64, 3))}
+@pytest.mark.parametrize("ragged", [False, True])
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, ragged: bool) -> None:
+    shape = (64 * 64 * 3,) if ragged else (64, 64, 3)
+    columns = {"image": Column(shape, ragged=ragged), "row": Column((), "int64")}
 
     def peak(count: int) -> int:
         tracemalloc.start()
-        picture = np.zeros((64, 64, 3), np.uint8)
-        load_or_stream(
-            tmp_path, str(count), count, columns, lambda n: Row({"image": picture.copy()}), quiet
-        )
+
+        def row(number: int) -> Row:
+            image = np.zeros(shape, np.uint8)
+            return Row({"image": image[number % 9 :] if ragged else image, "row": np.array(number)})
+
+        load_or_stream(tmp_path, str(count), count, columns, row, quiet)
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dait.config.inputs import DataConfig
+from dait.data.base import Fit
 from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.evidence.single_image import SingleImages
@@ -20,7 +21,9 @@ def photographs(tmp_path: Path) -> Path:
     for number in range(16):
         path = tmp_path / "photos" / ("pear", "plum")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (50, 40), (number * 15, 80, 10)).save(path)
+        rng = np.random.default_rng(number)
+        noise = rng.integers(0, 256, (40, (50, 70)[number % 3 == 0], 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
     return tmp_path / "photos"
 
 
@@ -33,13 +36,14 @@ def sources(folder: Path) -> dict[str, str]:
     return {"folder": str(folder), "archive": archive, "table": str(table)}
 
 
+@pytest.mark.parametrize("fit", ["crop", "square", "letterbox"])
 @pytest.mark.parametrize("kind", ["folder", "archive", "table"])
 def test_a_single_image_is_that_of_the_split(
-    kind: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, fit: Fit, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
-    data = DataConfig(source=sources(photographs)[kind], size=32)
-    split = open_dataset(data.source, size=32).split("test")
+    data = DataConfig(source=sources(photographs)[kind], size=32, crop_pct=0.8, fit=fit)
+    split = open_dataset(data.source, size=32, crop_pct=0.8, fit=fit).split("test")
     images = SingleImages(data)
     for index, name in enumerate(split.ids):
         np.testing.assert_array_equal(images.image(index, name), split.images[index])

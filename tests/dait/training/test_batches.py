@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ import torch
 from colours import Colours, Recorder, coarse, network, pixels
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy
+from dait.data.augment import ViewPolicy, view_batch
+from dait.data.base import ViewKind
+from dait.data.frame import Framing
+from dait.data.images import StoredImages
 from dait.errors import UserError
 from dait.tasks.base import Batch
 from dait.tasks.independent import IndependentTask
@@ -145,3 +149,23 @@ def test_few_are_made_ahead_and_none_when_nobody_wants_them(
     stream.close()  # type: ignore[attr-defined]
     assert len(made) <= module.AHEAD + 1
     assert not [t for t in threading.enumerate() if t.name.startswith("batches")]
+
+
+@pytest.mark.parametrize("kind", ["original", "light"])
+def test_views_are_cut_from_the_whole_images(kind: ViewKind) -> None:
+    shapes = np.array([(40, 40), (40, 61), (55, 40), (40, 40)] * 5, np.int32)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, int(shapes.prod(axis=1).sum()) * 3, dtype=np.uint8)
+    stored = StoredImages(noise, shapes, Framing(32, 0.8, "crop"))
+    split = replace(Colours(train=20).split("train"), images=stored.centres(), stored=stored)
+    task, stage = IndependentTask(network(), kind), Stage(0, 1, 3, seed=3, distinct_views=1)
+    batches = Batches(task, split, TrainConfig(batch_size=6), stage, None, ALONE, CPU)
+    for epoch in (0, 1):  # made, and replayed
+        for batch, index in zip(batches.epoch(epoch), orders(batches, epoch), strict=True):
+            views = view_batch(stored[index], index, 0, ViewPolicy(kind), 3)
+            assert torch.equal(batch.images.contiguous(), views.contiguous())
+
+
+def orders(batches: Batches, epoch: int) -> list[np.ndarray]:
+    order = batches._order(epoch)
+    return [order[start : start + 6] for start in (0, 6, 12)]
