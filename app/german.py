@@ -32,9 +32,9 @@ GERMAN = {
     "One moment: loading the networks.": "Einen Moment: die Netze werden geladen.",
     "Where each network looks": "Wohin jedes Netz schaut",
     "One image under every network. Pick a test image here or in any figure below, or upload a "
-    "photograph: it is cut to its centre square.": (
+    "photograph: it is cut as the test images are.": (
         "Ein Bild unter allen Netzen. Wählen Sie ein Testbild, hier oder in einer Abbildung weiter "
-        "unten, oder laden Sie ein Foto hoch: Es wird auf sein mittleres Quadrat zugeschnitten."
+        "unten, oder laden Sie ein Foto hoch: Es wird wie die Testbilder zugeschnitten."
     ),
     "Find images": "Bilder finden",
     "All of these right": "Alle diese richtig",
@@ -91,10 +91,10 @@ GERMAN = {
     "CSV table": "CSV-Tabelle",
     "PNG picture": "PNG-Bild",
     # Predict
-    "Every network of a study looks at your photographs, at most # of # MB at once. Each is cut to "
-    "its centre square, and deleted within two hours.": (
+    "Every network of a study looks at your photographs, at most # of # MB at once. Each is cut as "
+    "the test images are, and deleted within two hours.": (
         "Alle Netze einer Studie sehen Ihre Fotos an, höchstens # von # MB auf einmal. Jedes wird "
-        "auf sein mittleres Quadrat zugeschnitten und binnen zwei Stunden gelöscht."
+        "wie die Testbilder zugeschnitten und binnen zwei Stunden gelöscht."
     ),
     "Photographs (one, or several for a table)": "Fotos (eines, oder mehrere für eine Tabelle)",
     "From the clipboard or the camera": "Aus der Zwischenablage oder der Kamera",

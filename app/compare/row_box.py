@@ -123,7 +123,7 @@ def layout_row(study: gr.Dropdown, seed: gr.Dropdown) -> RowBox:
     section(
         "Where each network looks",
         "One image under every network. Pick a test image here or in any figure below, or upload a "
-        "photograph: it is cut to its centre square.",
+        "photograph: it is cut as the test images are.",
     )
     with gr.Row():
         with gr.Column(scale=3, min_width=320):

@@ -32,7 +32,7 @@ def build_predict_tab(panel: gr.Tab, compare: CompareTab) -> None:
     section(
         "Predict",
         f"Every network of a study looks at your photographs, at most {MOST_PHOTOS} of 20 MB at "
-        "once. Each is cut to its centre square, and deleted within two hours.",
+        "once. Each is cut as the test images are, and deleted within two hours.",
     )
     study = gr.Dropdown([], label="Study", elem_id="predict-study")
     with gr.Row():

@@ -6,6 +6,7 @@ and labels are noise, which costs the same.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from dait.bench.train import high_water_mib
 from dait.config.arms import Arm
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import ViewKind
+from dait.data.frame import Framing
 from dait.events import Emit, Progress, ignore
 from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
@@ -140,12 +142,11 @@ def _measured_teacher(recipe: Recipe) -> _TeacherCost:
 
 
 def _seconds_of_teacher(teacher: FrozenTeacher, recipe: Recipe) -> float:
-    pixels, index = _noise(EMBEDDED, recipe.data.size), np.arange(EMBEDDED)
+    pixels, index = _noise(EMBEDDED, recipe.data.framing), np.arange(EMBEDDED)
     embedder, policy = Embedder(teacher), ViewPolicy(recipe.views.kind)
 
     def look() -> None:
-        images = view_batch(torch.from_numpy(pixels).to(device()), index, 0, policy, 0)
-        embedder.embed(images).cpu()
+        embedder.embed(_views_of(pixels, index, policy, recipe)).cpu()
 
     return _seconds(look, most=3) / EMBEDDED
 
@@ -156,7 +157,7 @@ class _Probe:
     def __init__(self, recipe: Recipe, shapes: Shapes, dim: int, scale: float) -> None:
         self.recipe, self.shapes, self.dim, self.scale = recipe, shapes, dim, scale
         self.batch = min(recipe.train.batch_size, shapes.train)
-        self.pixels = _noise(self.batch, recipe.data.size)
+        self.pixels = _noise(self.batch, recipe.data.framing)
         self._view_seconds: dict[ViewKind, float] = {}
 
     def arm(self, arm: Arm) -> list[_StageCost]:
@@ -211,7 +212,8 @@ class _Probe:
         )
 
     def _batch(self, channels_last: bool) -> Batch:
-        images = torch.from_numpy(self.pixels).permute(0, 3, 1, 2).float().div(255).to(device())
+        size = self.recipe.data.size
+        images = torch.rand(self.batch, size, size, 3).permute(0, 3, 1, 2).to(device())
         if channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         labels = torch.arange(self.batch, device=device()) % self.shapes.classes
@@ -220,10 +222,9 @@ class _Probe:
 
     def _views(self, kind: ViewKind) -> float:
         if kind not in self._view_seconds:
-            index, stored = np.arange(self.batch), torch.from_numpy(self.pixels).to(device())
-            policy = ViewPolicy(kind)
+            index, policy = np.arange(self.batch), ViewPolicy(kind)
             self._view_seconds[kind] = _seconds(
-                lambda: view_batch(stored, index, 0, policy, 0), most=3
+                lambda: _views_of(self.pixels, index, policy, self.recipe), most=3
             )
         return self._view_seconds[kind]
 
@@ -251,7 +252,8 @@ def _summed(
     seen = len(seeds) * looks * shapes.train + once
     teaching = None if teacher.seconds is None else seen * teacher.seconds
     kept = views * shapes.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
-    pixels = (shapes.train + shapes.val + shapes.test) * 3 * recipe.data.size**2
+    images = shapes.train + shapes.val + shapes.test
+    pixels = images * 3 * math.prod(recipe.data.framing.typical_shape)
     weights = sum(4 * cost.learned for cost in costs)
     answers = sum(2 * shapes.test * (shapes.classes + cost.pooled) for cost in costs)
     return Estimate(
@@ -296,5 +298,14 @@ def _most_memory() -> int:
     return int(high_water_mib() * MEBIBYTE)
 
 
-def _noise(count: int, size: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+def _noise(count: int, framing: Framing) -> np.ndarray:
+    """Stored images, of the shape that most photographs have."""
+    shape = (count, *framing.typical_shape, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _views_of(
+    stored: np.ndarray, index: np.ndarray, policy: ViewPolicy, recipe: Recipe
+) -> torch.Tensor:
+    place = device() if device().type == "cuda" else None
+    return view_batch(stored, index, 0, policy, 0, size=recipe.data.size, device=place)

@@ -14,6 +14,8 @@ from dait.arms.catalogue import plan_of
 from dait.arms.plan import Surroundings
 from dait.config.arms import Arm
 from dait.data.base import ClassInfo, Problem, Split, SplitName
+from dait.data.frame import Framing
+from dait.data.images import Images, StoredImages
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.recipe import Recipe
 from dait.tasks.base import Role, Task
@@ -30,13 +32,17 @@ LOGIT_SCALE = 50.0
 
 @dataclass
 class Noise:
-    """A data set of random pixels; with ``folder`` they are memory-mapped, as a real one's are."""
+    """A data set of random pixels; with ``folder`` they are memory-mapped, as a real one's are.
+
+    framing: of photographs; then their stored images are of two shapes, upright and lying.
+    """
 
     train: int
     val: int
     size: int
     folder: Path | None = None
     class_count: int = 40
+    framing: Framing | None = None
     name: str = "noise"
     part_names: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -62,13 +68,20 @@ class Noise:
         if name not in self._splits:
             count = self.counts()[name]
             rng = np.random.default_rng([count, self.size, len(name)])
-            images = rng.integers(0, 256, (count, self.size, self.size, 3), dtype=np.uint8)
+            framing = self.framing or Framing(self.size)
+            pixels = rng.integers(0, 256, (count, *framing.typical_shape, 3), dtype=np.uint8)
             if self.folder is not None:
-                np.save(self.folder / f"{name}.npy", images)
-                images = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+                np.save(self.folder / f"{name}.npy", pixels)
+                pixels = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+            images: Images = pixels
+            stored = None
+            if framing != Framing(self.size):
+                shapes = np.tile([framing.typical_shape, framing.typical_shape[::-1]], (count, 1))
+                stored = StoredImages(pixels.reshape(-1), shapes[:count].astype(np.int32), framing)
+                images = stored.centres()
             labels = np.arange(count) % self.class_count
             ids = tuple(f"{name}/{k}" for k in range(count))
-            self._splits[name] = Split(name, images, labels, ids)
+            self._splits[name] = Split(name, images, labels, ids, stored=stored)
         return self._splits[name]
 
 

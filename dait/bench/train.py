@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from dait.bench.data import MEBIBYTE, peak_mib
 from dait.bench.stand_ins import LOGIT_SCALE, Noise, untrained_task
 from dait.config.arms import Arm
-from dait.data.augment import ViewPolicy
+from dait.data.augment import ViewPolicy, pinned, view_batch
 from dait.errors import UserError
 from dait.events import EpochDone, Event, StepDone
 from dait.progress import StagePlan
@@ -64,17 +65,20 @@ def measure_train(
     large a part makes its views as of the recipe's epochs, the rest is shown them again; the ratio
     is that of their medians, so weighted. Validation and checkpoints are no part of it.
 
-    ``..._making`` is the ratio of the epochs alone that make their views. ``..._cpu`` is the first
-    one of processor time, which other work disturbs less, and in which nothing is won by a second
-    thread; ``..._mib`` is the most memory that a process takes that does nothing but the stage (on
-    a GPU, of the GPU's), without the views that it holds to show them again: these grow with the
-    data, and ``dait estimate`` counts them. tell: gets each of these as soon as it is known.
+    ``views_per_second`` is what the device makes of the recipe's views, from batches in the
+    processor's memory. ``..._making`` is the ratio of the epochs alone that make their views.
+    ``..._cpu`` is the first one of processor time, which other work disturbs less, and in which
+    nothing is won by a second thread; ``..._mib`` is the most memory that a process takes that does
+    nothing but the stage (on a GPU, of the GPU's), without the views that it holds to show them
+    again: these grow with the data, and ``dait estimate`` counts them. tell: gets each of these as
+    soon as it is known.
     Raises ``UserError`` for an unknown recipe.
     """
     recipe = load_recipe(recipe_name)
     if batch is not None:
         recipe = recipe.changed({"train.batch_size": batch})
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"views_per_second": _views_per_second(recipe, steps * rounds)}
+    tell("views_per_second", figures["views_per_second"])
     for name in STAGES:
         found = _ratios(name, recipe, steps, rounds)
         found[f"{name}_mib"] = _peak_of_its_own(name, recipe)
@@ -135,7 +139,8 @@ class _Measured:
         # The first epoch warms up; the views that it makes are not shown again in time.
         self.making = _making(recipe, rounds)
         self.stage = Stage(0, 1, rounds + 1, seed=0, distinct_views=self.making + 1)
-        self.data = Noise(recipe.train.batch_size * steps, 8, recipe.data.size, folder)
+        count, framing = recipe.train.batch_size * steps, recipe.data.framing
+        self.data = Noise(count, 8, framing.size, folder, framing=framing)
         torch.manual_seed(0)
         classes, size = len(self.data.classes), recipe.data.size
         self.task = untrained_task(*STAGES[name], recipe, classes, size, _Glance.dim)
@@ -187,6 +192,22 @@ class _Measured:
             synchronize()
 
         return run
+
+
+def _views_per_second(recipe: Recipe, rounds: int) -> float:
+    """Of whole images in pinned memory, where the device is a GPU; the copy there counts."""
+    batch, place = recipe.train.batch_size, device() if device().type == "cuda" else None
+    train = Noise(batch, 1, recipe.data.size, framing=recipe.data.framing).split("train")
+    index, policy = np.arange(batch), ViewPolicy(recipe.views.kind)
+    stored = train.whole[index] if place is None else pinned(train.whole[index])
+    seconds = []
+    for view in range(rounds + 2):
+        start = time.perf_counter()
+        view_batch(stored, index, view, policy, 0, device=place)
+        if place is not None:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return batch / median(seconds[2:])
 
 
 def _ratios(name: str, recipe: Recipe, steps: int, rounds: int) -> dict[str, float]:

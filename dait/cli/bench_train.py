@@ -34,14 +34,22 @@ def register(actions: Any) -> None:
     parser.add_argument(
         "--rounds", type=int, default=9, metavar="N", help="epochs of each loop (default: 9)"
     )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "mps"), help="default: this machine's accelerator"
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_train)
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Print each ratio as soon as it is measured, and what it was measured with."""
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything of CUDA is asked
     from dait.bench.train import measure_train
+    from dait.training.devices import device
 
+    if args.device not in (None, device().type):
+        raise UserError(f"This machine trains on {device().type}, not on {args.device}.")
     for name in ("steps", "rounds"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name} is a number from 1, not {getattr(args, name)}.")

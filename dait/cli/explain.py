@@ -50,7 +50,7 @@ def register(commands: Any) -> None:
         help=summary,
         description="Writes one picture with a heatmap of the image by every network: the frozen "
         "teacher, the intermediate teacher and the students of a study, or the networks of single "
-        "runs. The image is cut to its centre square.",
+        "runs. The image is cut as the test images are.",
     )
     parser.add_argument(
         "folders",

@@ -50,10 +50,10 @@ class Framing:
         return self.size if self.fit == "letterbox" else round(self.size / self.crop_pct)
 
     @property
-    def typical_bytes(self) -> int:
-        """Of a stored image: a camera's 4 : 3 or 3 : 4 where the ratio is kept."""
+    def typical_shape(self) -> tuple[int, int]:
+        """Height and width of a stored image: a camera's 4 : 3 where the ratio is kept."""
         side = self.short_side
-        return 3 * side * (round(side * 4 / 3) if self.fit == "crop" else side)
+        return side, round(side * 4 / 3) if self.fit == "crop" else side
 
     def at(self, size: int) -> Framing:
         """The same part of a photograph in other pixels, to be shown."""

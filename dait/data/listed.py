@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -155,7 +156,7 @@ class ListedDataset:
         side = self.framing.short_side
         if self._ragged:
             columns = {
-                "image": Column((self.framing.typical_bytes,), ragged=True),
+                "image": Column((3 * math.prod(self.framing.typical_shape),), ragged=True),
                 "image_shape": Column((2,), "int32"),
             }
         else:

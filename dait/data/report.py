@@ -36,7 +36,7 @@ class ClassCount:
 class SizeRange:
     """Width and height in pixels of the files, upright: least, median and greatest by area.
 
-    upscaled: how many have a short side below the size of the data set, so that they are enlarged.
+    upscaled: how many are smaller than what is stored of them, margin included, and so enlarged.
     """
 
     smallest: tuple[int, int]
@@ -154,7 +154,8 @@ def _sizes(dataset: Dataset) -> SizeRange | None:
     sizes = np.concatenate([dataset.file_sizes(name) for name in SPLITS])
     order = np.argsort(sizes.prod(axis=1, dtype=np.int64), kind="stable")
     least, middle, most = (tuple(sizes[order[at]].tolist()) for at in (0, len(order) // 2, -1))
-    upscaled = int((sizes.min(axis=1) < dataset.size).sum())
+    side = sizes.max(axis=1) if dataset.framing.fit == "letterbox" else sizes.min(axis=1)
+    upscaled = int((side < dataset.framing.short_side).sum())
     return SizeRange(least, middle, most, upscaled)
 
 
@@ -195,9 +196,11 @@ def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
             f"{len(problems):,} files cannot be used or only in part; the first, ‘{first.file}’, "
             f"{first.reason}."
         )
-    if sizes and sizes.upscaled:
+    if sizes and sizes.upscaled and isinstance(dataset, ListedDataset):
+        side = dataset.framing.short_side
+        margin = f" ({dataset.size} and the margin)" if side > dataset.size else ""
         yield (
-            f"{sizes.upscaled:,} images are smaller than {dataset.size} pixels and are enlarged; "
+            f"{sizes.upscaled:,} images are smaller than {side} pixels{margin} and are enlarged; "
             f"the smallest is {sizes.smallest[0]} × {sizes.smallest[1]}."
         )
 

@@ -52,6 +52,9 @@ def test_the_command_ends_in_a_line_of_json(
     try:
         assert main(words) == 0
         figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert figures["views_per_second"] > 0 and figures["device"] == "cpu"
+        assert main([*words, "--device", "mps"]) == 2
+        assert "not on mps" in capsys.readouterr().err
         assert figures["direct"] > 0 and figures["direct_cpu"] > 0
         assert 50 < figures["direct_mib"] < module.high_water_mib() - 50
         assert (figures["batch"], figures["steps"], figures["views"]) == (4, 1, "full")

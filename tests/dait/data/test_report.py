@@ -12,6 +12,7 @@ from PIL import Image
 
 from dait.data.fieldguide import FieldGuide
 from dait.data.folder import open_folder
+from dait.data.registry import open_dataset
 from dait.data.report import Report, SizeRange, report
 from dait.errors import UserError
 from dait.events import Event, Progress
@@ -137,3 +138,11 @@ def test_drawn_images_have_no_files(birds: FieldGuide) -> None:
     assert found.sizes is None and found.leaks == ()
     assert found.counts == {"train": 24, "val": 12, "test": 18}
     assert len(found.warnings) == 1 and "fewer than 10 training images" in found.warnings[0]
+
+
+def test_what_is_smaller_than_its_margin_is_enlarged(folder: Path) -> None:
+    found = report(open_dataset(str(folder), size=32))  # stored at 37; the files have 40 × 32
+    assert found.sizes is not None and found.sizes.upscaled == 34
+    assert any("smaller than 37 pixels (32 and the margin)" in line for line in found.warnings)
+    whole = report(open_dataset(str(folder), size=32, fit="letterbox"))
+    assert whole.sizes is not None and whole.sizes.upscaled == 0
