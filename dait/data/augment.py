@@ -87,11 +87,11 @@ class ViewPolicy:
     ×0.6 to ×1.4, hue ±10°, one view in ten grey, one in ten blurred.
 
     ``paper``: the published protocol of VL2Lite, from whose code these are: a 224-pixel window of
-    an image resized to 256 (87.5 % of each side), a rotation of up to ±60°, a flip, colour jitter,
-    a blur of sigma up to 10 pixels at 224. Our choice, because our source does not give it: the
-    window lies anywhere and is rotated about its own centre, the image is mirrored beyond its edge,
-    brightness, contrast and saturation are ×0.6 to ×1.4, hue ±18°, every second view is blurred,
-    with a sigma drawn evenly from 0.1 pixels, and sigma grows with the image's size.
+    an image resized to 256 (87.5 % of the shorter side), a rotation of up to ±60°, a flip, colour
+    jitter, a blur of sigma up to 10 pixels at 224. Our choice, because our source does not give it:
+    the window lies anywhere and is rotated about its own centre, the image is mirrored beyond its
+    edge, brightness, contrast and saturation are ×0.6 to ×1.4, hue ±18°, every second view is
+    blurred, with a sigma drawn evenly from 0.1 pixels, and sigma grows with the image's size.
 
     The area is of the square over the stored image's shorter side, and the window lies anywhere in
     the image, so that things have the same scale whatever the image's ratio. (In torchvision it is
@@ -143,9 +143,10 @@ def view_batch(
     source = _Source(images, 3, size)
     device = source.pixels.device if device is None else device
     if policy.kind == "original":
-        centres = sent(source.centres(), device)
+        centres = source.in_batch(sent(source.centres(), device))
         return centres.permute(0, 3, 1, 2).float().div_(255.0)
-    draws, jitter = Draws(indices, view, seed, len(source)), _JITTERS.get(policy.kind)
+    draws = Draws(indices, view, seed, len(source)).ordered(source.order)
+    jitter = _JITTERS.get(policy.kind)
     grids = _Grids(_geometry(draws, _WINDOWS[policy.kind], source), source.size, device)
     # Before the images leave, so that nobody waits for an answer.
     matrices = colour_matrices(draws, source.mean_colours(), jitter) if jitter else None
@@ -168,7 +169,7 @@ def view_batch(
             result[part] = recolour(seen, colours[part])
     if jitter:
         blur(result, draws, jitter)
-    return result
+    return source.in_batch(result.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def view_masks(
@@ -250,70 +251,63 @@ class _Shape:
 class _Source:
     """The images of a batch, those of a shape side by side in one flat tensor.
 
-    height, width: ``(B,)`` in the batch's order; size: S of the views.
+    order: as ``Packed`` has it; everything here is in that order, until ``in_batch``. height,
+    width: ``(B,)``; size: S of the views.
     """
 
     def __init__(
         self, images: np.ndarray | Tensor | Packed, channels: int, size: int | None
     ) -> None:
         packed = images if isinstance(images, Packed) else _one_shape(images, channels, size)
-        self._groups, self._order, self.size = packed.groups, packed.order, packed.size
+        self._groups, self.order, self.size = packed.groups, packed.order, packed.size
         self._channels = channels
         self.pixels = _tensor(packed.pixels)
-        shapes = np.repeat([group[1:] for group in self._groups], self._counts(), axis=0)
-        self.height, self.width = self._in_batch(shapes).T
+        counts = [count for count, _, _ in self._groups]
+        self.height = np.repeat([height for _, height, _ in self._groups], counts)
+        self.width = np.repeat([width for _, _, width in self._groups], counts)
 
     def __len__(self) -> int:
         return len(self.height)
 
-    def parts(self, device: torch.device) -> Iterator[tuple[slice | Tensor, Tensor]]:
-        """``(b, h, w, channels)`` on the device, and which of the batch they are.
+    def in_batch(self, rows: Tensor) -> Tensor:
+        """``(B, ...)`` in the order of the batch."""
+        if self.order is None:
+            return rows
+        places = sent(torch.from_numpy(np.argsort(self.order)), rows.device)
+        return rows.index_select(0, places)
+
+    def parts(self, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+        """``(b, h, w, channels)`` on the device, and which they are.
 
         All of a shape at once, or a few where they should stay in a processor's cache.
         """
         pixels, most = sent(self.pixels, device), _CHUNK if device.type == "cpu" else len(self)
-        order = None if self._order is None else sent(torch.from_numpy(self._order), device)
-        for first, images in self._of_a_shape(pixels):
-            for start in range(0, len(images), most):
-                some = images[start : start + most]
-                part = slice(first + start, first + start + len(some))
-                yield part if order is None else order[part], some
+        first = 0
+        for images in self._of_a_shape(pixels):
+            for some in images.split(most):
+                yield slice(first, first + len(some)), some
+                first += len(some)
 
     def centres(self) -> Tensor:
         """``(B, S, S, channels)``, where the images are."""
         cut, size = [], self.size
-        for _, images in self._of_a_shape(self.pixels):
+        for images in self._of_a_shape(self.pixels):
             top, left = (images.shape[1] - size) // 2, (images.shape[2] - size) // 2
             cut.append(images[:, top : top + size, left : left + size])
-        if self._order is None:
-            return cut[0]
-        found = torch.empty_like(torch.cat(cut))
-        found[torch.from_numpy(self._order).to(found.device)] = torch.cat(cut)
-        return found
+        return cut[0] if len(cut) == 1 else torch.cat(cut)
 
     def mean_colours(self) -> np.ndarray:
         """``(B, 3)``, as ``photometric.mean_colours`` has them."""
-        means = [mean_colours(images) for _, images in self._of_a_shape(self.pixels)]
-        return self._in_batch(np.concatenate(means))
+        return np.concatenate([mean_colours(images) for images in self._of_a_shape(self.pixels)])
 
-    def _of_a_shape(self, pixels: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Where they begin, and the images ``(n, h, w, channels)``."""
-        first = start = 0
-        for count, height, width in self._groups:
-            shape = (count, height, width, self._channels)
+    def _of_a_shape(self, pixels: Tensor) -> Iterator[Tensor]:
+        """``(n, h, w, channels)`` each."""
+        start = 0
+        for group in self._groups:
+            shape = (*group, self._channels)
             stop = start + math.prod(shape)
-            yield first, pixels[start:stop].view(shape)
-            first, start = first + count, stop
-
-    def _counts(self) -> list[int]:
-        return [group[0] for group in self._groups]
-
-    def _in_batch(self, rows: np.ndarray) -> np.ndarray:
-        if self._order is None:
-            return rows
-        found = np.empty_like(rows)
-        found[self._order] = rows
-        return found
+            yield pixels[start:stop].view(shape)
+            start = stop
 
 
 def pinned(images: np.ndarray | Packed) -> Packed:
@@ -391,7 +385,7 @@ class _Grids:
             lines = np.stack([a * along, d * along, b * along + c, e * along + f])
             self._lines = sent(torch.from_numpy(lines), device)
 
-    def part(self, part: slice | Tensor) -> Tensor:
+    def part(self, part: slice) -> Tensor:
         """The positions of these views."""
         if self._plain:
             return torch.view_as_real(self._row[part] + self._column[part])

@@ -7,6 +7,7 @@ so it is the same in whatever batch, order or process.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from torch import Tensor
@@ -44,6 +45,14 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def ordered(self, order: np.ndarray | None) -> Draws:
+        """Of the same views in another order; None is the same."""
+        if order is None:
+            return self
+        found = copy(self)
+        found._values = self._values[order]
+        return found
 
     def between(self, slot: str, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """``(B,)`` float64 from ``low`` to ``high``, evenly."""

@@ -18,6 +18,7 @@ from dait.config.train import TrainConfig
 from dait.data.augment import ViewPolicy, pinned, view_batch
 from dait.data.base import Split
 from dait.data.images import Packed
+from dait.data.photometric import sent
 from dait.tasks.base import Batch, Task
 from dait.teachers.cache.share import Share
 from dait.teachers.views import TeacherViews
@@ -123,7 +124,7 @@ class Batches:
 
     def _batch(self, made: Tensor | Packed, index: np.ndarray, view: int, key: list[int]) -> Batch:
         images, shares = self._on_device(made, index, view), None
-        labels = torch.as_tensor(self.train.labels[index]).to(self.device)
+        labels = sent(torch.as_tensor(self.train.labels[index]), self.device)
         if self.config.mixes:
             # A process mixes its own images, so this is the one thing that their number changes.
             rng, classes = self._rng(*key, self.share.index), self.task.network.num_classes
@@ -132,7 +133,7 @@ class Batches:
             images = images.contiguous(memory_format=torch.channels_last)
         vlm = None
         if self.task.needs_vlm and self.vlm_views is not None:
-            vlm = self.vlm_views.rows(view, index, images).to(self.device)
+            vlm = sent(self.vlm_views.rows(view, index, images), self.device)
         return Batch(images, labels, vlm, shares)
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dait.config.train import TrainConfig
+from dait.data.photometric import sent
 
 
 def mixed(
@@ -25,7 +26,7 @@ def mixed(
     into the other. The share is drawn once for the batch, from Beta(α, α); where both are on, a
     coin is thrown. Returns the images and the shares ``(B, classes)``, which sum to 1.
     """
-    partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    partner = sent(torch.from_numpy(rng.permutation(len(images))), images.device)
     cut = config.cutmix > 0 and (not config.mixup or rng.random() < 0.5)
     alpha = config.cutmix if cut else config.mixup
     share = float(rng.beta(alpha, alpha))
