@@ -9,14 +9,14 @@ from torch import nn
 from dait.errors import UserError
 from dait.models.catalogue import TORCHVISION
 from dait.models.spec import NetworkSpec
-from dait.models.torchvision_networks import create_torchvision
+from dait.models.torchvision_networks import create_torchvision, shown_size
 
 
 def create_model(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
     """timm's or torchvision's network of ``spec``, with ``spec.pretrained`` weights if asked.
 
-    Raises ``UserError`` when it refuses the stride or an option, and when pretrained weights
-    cannot be had.
+    Raises ``UserError`` when it has no stride or stem to change, and when pretrained weights
+    cannot be had; whatever the library raises for an option or a size is passed on.
     """
     options = dict(spec.options)
     stem_stride = options.pop("stem_stride", 2)
@@ -30,6 +30,25 @@ def create_model(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
     if stem_stride != 2:
         _keep_size_in_stem(model, spec.name, stem_stride)
     return model
+
+
+def own_size(name: str) -> int:
+    """The side in pixels of the images that a network was made for."""
+    if name.startswith(TORCHVISION):
+        return shown_size(name)
+    import timm
+
+    config: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return int(config.input_size[-1])
+
+
+def takes_size(name: str) -> bool:
+    """Whether a network is built for one size of images; another is told it as ``img_size``."""
+    if name.startswith(TORCHVISION):
+        return False
+    import timm
+
+    return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
 
 
 def stride_refused(spec: NetworkSpec) -> UserError:
@@ -60,7 +79,7 @@ def _create_timm(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
         )
     # Transformers must know the size of their images; CNNs do not take the word.
     options.pop("img_size", None)
-    if timm.get_pretrained_cfg_value(spec.name, "fixed_input_size"):
+    if takes_size(spec.name):
         options["img_size"] = image_size
     if spec.output_stride != 32:
         options["output_stride"] = spec.output_stride
@@ -74,19 +93,6 @@ def _create_timm(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
             f"downloaded ({first_line(error)}). Connect to the internet once, so that timm can "
             "cache them, or set pretrained: false."
         ) from error
-    except (TypeError, AssertionError, NotImplementedError, ValueError, RuntimeError) as error:
-        if spec.output_stride != 32 and _is_about_stride(error):
-            raise stride_refused(spec) from error
-        named = [key for key in spec.options if f"'{key}'" in str(error)]
-        what = f"the option {named[0]}" if named else f"the options {spec.options or 'none'}"
-        raise UserError(
-            f"{spec.name} could not be built with {what} ({first_line(error)}). Leave out what it "
-            "does not take."
-        ) from error
-
-
-def _is_about_stride(error: Exception) -> bool:
-    return "output_stride" in str(error) or isinstance(error, AssertionError)
 
 
 def _keep_size_in_stem(model: nn.Module, name: str, stride: object) -> None:

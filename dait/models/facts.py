@@ -8,7 +8,6 @@ import torch
 
 from dait.errors import UserError
 from dait.models.cost import count_macs, count_parameters
-from dait.models.create import create_model
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
 
@@ -46,7 +45,7 @@ def network_facts(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
     bare = spec.model_copy(update={"pretrained": False, "weights": None})
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"):
-            parameters = count_parameters(create_model(bare, num_classes, image_size))
+            parameters = count_parameters(build_network(bare, num_classes, image_size))
         if parameters > MOST_PARAMETERS:
             raise UserError(
                 f"{spec.name} has {parameters / 1e6:,.0f} M parameters; networks of at most "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
-from dait.models.create import create_model, first_line, stride_refused
+from dait.models.create import create_model, first_line, own_size, stride_refused, takes_size
+from dait.models.heatmap_layer import Grid, find_heatmap_layer
 from dait.models.spec import NetworkSpec
 from dait.models.start import start_from, weights_path
 
@@ -25,6 +26,15 @@ __all__ = [
 ]
 
 MAX_IMAGE_SIZE = 1024
+
+REFUSALS: tuple[type[Exception], ...] = (
+    *(AssertionError, AttributeError, IndexError, NotImplementedError, RuntimeError),
+    *(TypeError, ValueError, ZeroDivisionError),
+)
+"""What libraries raise for an option or a size that a network does not take."""
+
+_TRIED = frozenset(range(32, 545, 32))
+"""Sizes tried, in pixels, beside the network's own, in search of one that works."""
 
 
 class NetworkOutput(NamedTuple):
@@ -65,6 +75,8 @@ class Network(nn.Module):
     ``pooled_width``, ``num_classes``, ``image_size``, ``spec``; ``model`` is the library's own
     network. ``mean`` and ``std`` are buffers of shape ``(1, 3, 1, 1)``, saved with the weights.
     ``started_from`` says in a sentence which weights it began with; empty for random ones.
+
+    A network on torch's meta device has its shapes checked alone: it has no ``heatmap_layer``.
     """
 
     mean: Tensor
@@ -85,17 +97,19 @@ class Network(nn.Module):
         # Swin and its kin say NHWC themselves; nothing in a tensor's shape tells it for sure.
         self.map_view = _MapView(str(getattr(model, "output_fmt", "NCHW")) in _CHANNELS_LAST)
         self.token_grid: tuple[int, int] | None = None
-        self._pools_patches = False
+        self._asks_for_map = False
+        self._heads_read_pooled = True
+        self._heatmap: tuple[str, Grid | None] | None = None
         self._dry_run()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """``(B, 3, H, W)`` float in [0, 1] → map ``(B, C, h, w)``, pooled ``(B, p)``, logits."""
-        features = self.model.forward_features((images - self.mean) / self.std)
-        view = self.map_view(features)
-        pooled = self.model.forward_head(self.map_view.invert(view), pre_logits=True).flatten(1)
-        logits = self._classify(pooled)
-        if self.token_grid is not None:
-            view = _tokens_to_map(view, self.token_grid, self.prefix_tokens)
+        features, view = self._features((images - self.mean) / self.std)
+        pooled = self.model.forward_head(features, pre_logits=True).flatten(1)
+        if self._heads_read_pooled:
+            logits = self._classify(pooled)
+        else:
+            logits = self.model.forward_head(features)
         return NetworkOutput(view, pooled, logits)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
@@ -110,70 +124,51 @@ class Network(nn.Module):
         return super().load_state_dict(state_dict, *args, **options)
 
     def heads(self) -> tuple[nn.Module, ...]:
-        """The classifier: one head, or the two of a network made for distillation by a token."""
+        """The classifier: one head, or several, as those of a network with a distillation token."""
+        named = self.model.pretrained_cfg.get("classifier") or ()  # VOLO names a second one here
+        names = (named,) if isinstance(named, str) else tuple(named)
+        others = [module for name, module in self.model.named_modules() if name in names]
+        return tuple(dict.fromkeys([*self._linear_heads(), *others]))
+
+    def _linear_heads(self) -> tuple[nn.Module, ...]:
         found = self.model.get_classifier()
         heads = tuple(found) if isinstance(found, (tuple, list, nn.ModuleList)) else (found,)
         # timm's ClassifierHead pools too; its linear part is what reads the pooled vector.
         return tuple(getattr(head, "fc", head) for head in heads)
 
+    def _features(self, pixels: Tensor) -> tuple[Any, Tensor]:
+        """What the head reads, and the last map ``(B, C, h, w)``."""
+        if self._asks_for_map:
+            features, maps = self.model.forward_intermediates(pixels, indices=1, output_fmt="NCHW")
+            return features, maps[-1]
+        view = self.map_view(self.model.forward_features(pixels))
+        features = self.map_view.invert(view)
+        if self.token_grid is not None:
+            view = _tokens_to_map(view, self.token_grid, self.prefix_tokens)
+        return features, view
+
     def _classify(self, pooled: Tensor) -> Tensor:
         """Logits ``(B, classes)`` of ``(B, p)``; two heads are averaged, as timm does in use."""
-        logits = [_apply_head(head, pooled) for head in self.heads()]
+        logits = [_apply_head(head, pooled) for head in self._linear_heads()]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
 
     def heatmap_layer(self) -> nn.Module:
         """The module whose output Grad-CAM reads: the map of a CNN, the tokens of a transformer.
 
-        For a transformer it is the last block's ``norm1``: after the last block a network that
-        pools its class token has no gradient left in the others. One without such a norm that
-        pools all its tokens is read at these. Raises ``UserError`` for a transformer with neither.
+        For a transformer it is the last block's ``norm1`` (after the last block a network that
+        pools its class token has no gradient left in the others), or else the last layer that has
+        a gradient at most of its positions. Raises ``UserError`` where there is none.
         """
-        norm = self._last_norm() if self.token_grid is not None else None
-        if norm is not None:
-            return norm
-        if self.token_grid is None or self._pools_patches:
-            return self.map_view
-        raise UserError(
-            f"Heatmaps are not available for {self.spec.name}: it pools its class token, and its "
-            "last block has no norm1. CNNs and the ViT, DeiT and EVA families have them."
-        )
+        if self._heatmap is None:
+            raise UserError(
+                f"Heatmaps are not available for {self.spec.name}: no layer of it gives one map "
+                "that its answer depends on. `python -m dait networks` lists others."
+            )
+        return self.get_submodule(self._heatmap[0])
 
-    def heatmap_grid(self) -> tuple[int, int, int] | None:
+    def heatmap_grid(self) -> Grid | None:
         """``(rows, columns, prefix tokens)`` of a token output, or None for a CNN's map."""
-        return None if self.token_grid is None else (*self.token_grid, self._heatmap_prefix)
-
-    def _last_norm(self) -> nn.Module | None:
-        blocks = getattr(self.model, "blocks", None)
-        return getattr(blocks[-1], "norm1", None) if blocks is not None else None
-
-    def _feels_patches(self, tokens: Tensor, pooled: Tensor) -> bool:
-        """Whether the pooled vector depends on the patches' tokens, not on a class token alone."""
-        changed = tokens.clone()
-        changed[:, self.prefix_tokens :] = tokens[:, self.prefix_tokens :].roll(1, dims=-1)
-        again = self.model.forward_head(changed, pre_logits=True).flatten(1)
-        return not torch.allclose(again, pooled, rtol=1e-3, atol=1e-5)
-
-    @contextmanager
-    def _watch_heatmap_tokens(self) -> Iterator[None]:
-        """Count the tokens before the patches at the heatmap's layer.
-
-        XCiT adds its class token only after its blocks, so the last features do not tell.
-        """
-        self._heatmap_prefix = self.prefix_tokens
-        norm = self._last_norm()
-        if self.token_grid is None or norm is None:
-            yield
-            return
-        patches = self.token_grid[0] * self.token_grid[1]
-
-        def count(module: nn.Module, args: tuple[Tensor, ...], tokens: Tensor) -> None:
-            self._heatmap_prefix = tokens.shape[1] - patches
-
-        handle = norm.register_forward_hook(count)
-        try:
-            yield
-        finally:
-            handle.remove()
+        return None if self._heatmap is None else self._heatmap[1]
 
     @torch.no_grad()
     def _dry_run(self) -> None:
@@ -181,35 +176,59 @@ class Network(nn.Module):
         # eval mode leaves BatchNorm's statistics alone and draws nothing at random.
         self.eval()
         size = self.image_size
-        images = torch.linspace(0, 1, 3 * size * size).view(1, 3, size, size)
-        images = images.to(self.mean.device)
-        features = self.model.forward_features((images - self.mean) / self.std)
-        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
-            raise UserError(f"{self.spec.name} gives no single feature map; choose another.")
-        if features.ndim == 3:
-            rows, columns = self.token_grid = _token_grid(self.model, size)
-            if not hasattr(self.model, "num_prefix_tokens"):  # CoaT has one and does not say so
-                self.prefix_tokens = int(features.shape[1] == rows * columns + 1)
-            if features.shape[1] != rows * columns + self.prefix_tokens:
-                raise UserError(
-                    f"{self.spec.name} gives {features.shape[1]} tokens for a grid of {rows} × "
-                    f"{columns}, so there is no map of where it looks; choose another network."
-                )
-        with self._watch_heatmap_tokens():
-            output = self(images)
-        if self.token_grid is not None:
-            self._pools_patches = self._feels_patches(features, output.pooled)
-        whole = self.model((images - self.mean) / self.std)
-        same = isinstance(whole, Tensor) and whole.shape == output.logits.shape
-        if not same or not torch.allclose(whole, output.logits, rtol=1e-4, atol=1e-5):
-            raise UserError(
-                f"{self.spec.name} cannot be taken apart into a feature map, a pooled vector and "
-                "a head; choose another network."
-            )
+        images = torch.linspace(0, 1, 3 * size * size, device=self.mean.device)
+        images = images.view(1, 3, size, size)
+        pixels = (images - self.mean) / self.std
+        if not self._has_map(self.model.forward_features(pixels)):
+            if not hasattr(self.model, "forward_intermediates"):
+                raise UserError(f"{self.spec.name} gives no feature map; choose another network.")
+            self._asks_for_map = True
+        with _filled(self.heads()):
+            output = self._checked(images, self.model(pixels))
+            if self.token_grid is None and not self._asks_for_map:
+                self._heatmap = "map_view", None
+            elif self.mean.device.type != "meta":
+                self._heatmap = find_heatmap_layer(self, "model", images)
         self.map_channels = output.map.shape[1]
         self.map_size: tuple[int, int] = (output.map.shape[2], output.map.shape[3])
         self.pooled_width = output.pooled.shape[1]
         self.train(was_training)
+
+    def _has_map(self, features: object) -> bool:
+        """Whether the features that the head reads are one map, or the tokens of one."""
+        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
+            return False
+        if features.ndim == 4:
+            return True
+        grid = _token_grid(self.model, self.image_size)
+        if grid is None:
+            return False
+        if not hasattr(self.model, "num_prefix_tokens"):  # CoaT has one and does not say so
+            self.prefix_tokens = int(features.shape[1] == grid[0] * grid[1] + 1)
+        if features.shape[1] != grid[0] * grid[1] + self.prefix_tokens:
+            return False
+        self.token_grid = grid
+        return True
+
+    def _checked(self, images: Tensor, whole: object) -> NetworkOutput:
+        """The parts' output, once it is known that they give the library's own logits, ``whole``.
+
+        Most heads read the pooled vector. Where each reads another token, the library applies them.
+        """
+        for reads_pooled in (True, False):
+            self._heads_read_pooled = reads_pooled
+            try:
+                output = self(images)
+            except RuntimeError:
+                if not reads_pooled:
+                    raise
+                continue  # the heads read something of another width than the pooled vector
+            if isinstance(whole, Tensor) and _alike(whole, output.logits):
+                return output
+        raise UserError(
+            f"{self.spec.name} cannot be taken apart into a feature map, a pooled vector and a "
+            "head; choose another network."
+        )
 
 
 def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Network:
@@ -217,8 +236,9 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
 
     Weights are drawn from torch's global generator (seed it first), then replaced where
     ``spec.pretrained`` or ``spec.weights`` has others; ``network.started_from`` says so.
-    Raises ``UserError`` when the network refuses the stride, an option or the image size, when it
-    cannot be taken apart, and when weights cannot be had or do not fit.
+    Raises ``UserError`` when the network refuses the stride, an option or the image size (then it
+    says which size would do), when it cannot be taken apart, and when weights cannot be had or do
+    not fit.
     """
     if num_classes < 1:
         raise UserError(f"A classifier needs at least one class; found {num_classes}.")
@@ -226,28 +246,97 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
         raise UserError(
             f"Images of {image_size} px are not supported; choose 16 to {MAX_IMAGE_SIZE} px."
         )
-    model = create_model(spec, num_classes, image_size)
     try:
-        network = Network(model, spec, num_classes, image_size)
-    except (
-        RuntimeError,
-        AssertionError,
-        AttributeError,
-        IndexError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise UserError(
-            f"{spec.name} does not run on images of {image_size} px with the options "
-            f"{spec.options or 'left at their defaults'} ({first_line(error)}). Check the "
-            "options, or try a multiple of 32 px, or larger images."
-        ) from error
-    _check_stride(network)
+        model = create_model(spec, num_classes, image_size)
+        network = _split(model, spec, num_classes, image_size)
+    except REFUSALS as error:
+        raise _refusal(spec, image_size, error) from error
     if spec.weights is not None:
         network.started_from = start_from(network, weights_path(spec.weights))
     elif spec.pretrained:
         network.started_from = f"the pretrained weights of {spec.name}"
     return network
+
+
+def sizes_that_work(spec: NetworkSpec, sizes: Iterable[int]) -> Iterator[int]:
+    """Those of ``sizes``, in pixels, at which the network can be built, as they are found.
+
+    Only shapes are computed (torch's meta device): a network of any size costs no memory.
+    """
+    model = None
+    for size in sizes:
+        try:
+            with torch.device("meta"):
+                if model is None or takes_size(spec.name):
+                    model = create_model(_bare(spec), 2, size)
+                _split(model, spec, 2, size)
+        except UserError:
+            continue
+        except REFUSALS:
+            continue
+        yield size
+
+
+def _bare(spec: NetworkSpec) -> NetworkSpec:
+    return spec.model_copy(update={"pretrained": False, "weights": None})
+
+
+def _split(model: Any, spec: NetworkSpec, num_classes: int, image_size: int) -> Network:
+    network = Network(model, spec, num_classes, image_size)
+    if spec.output_stride != 32 and network.map_size[0] < image_size // spec.output_stride:
+        raise stride_refused(spec)
+    return network
+
+
+def _refusal(spec: NetworkSpec, image_size: int, error: Exception) -> UserError:
+    """Why a network cannot be built, and what can be instead: found by trying."""
+    why = first_line(error)
+    undilated = spec.model_copy(update={"output_stride": 32})
+    if spec.output_stride != 32 and any(sizes_that_work(undilated, [image_size])):
+        return stride_refused(spec)
+    plain = spec.model_copy(update={"options": {}})
+    if spec.options and any(sizes_that_work(plain, [image_size])):
+        named = [key for key in spec.options if f"'{key}'" in str(error)]
+        what = f"the option {named[0]}" if named else f"the options {spec.options}"
+        return UserError(
+            f"{spec.name} cannot be built with {what} ({why}). Without options it can, at "
+            f"{image_size} px: leave out or change what it does not take."
+        )
+    own = own_size(spec.name)
+    near = sorted(_TRIED | {own // 2, own, 2 * own}, key=lambda size: abs(size - image_size))
+    size = next(sizes_that_work(spec, near), None)
+    if size is None:
+        return UserError(
+            f"{spec.name} cannot be built, for images of {image_size} px or any other size tried "
+            f"({why}). Choose another network: `python -m dait networks` lists some."
+        )
+    made_for = "" if size == own else f"; it was made for {own} px"
+    return UserError(
+        f"{spec.name} does not take images of {image_size} px ({why}). The nearest size that "
+        f"works is {size} px{made_for}."
+    )
+
+
+@contextmanager
+def _filled(heads: tuple[nn.Module, ...]) -> Iterator[None]:
+    """Other weights in the heads, for a moment.
+
+    A head that starts at zero would fit whatever it is applied to, and give no gradient.
+    """
+    kept = [(weight, weight.clone()) for head in heads for weight in head.parameters()]
+    try:
+        for number, (weight, _) in enumerate(kept, start=1):
+            weight.copy_(torch.linspace(-1, number, weight.numel()).view_as(weight))
+        yield
+    finally:
+        for weight, before in kept:
+            weight.copy_(before)
+
+
+def _alike(whole: Tensor, logits: Tensor) -> bool:
+    if whole.shape != logits.shape or whole.device.type == "meta":
+        return whole.shape == logits.shape
+    return torch.allclose(whole, logits, rtol=1e-4, atol=1e-4 * float(whole.abs().amax()))
 
 
 def _apply_head(head: nn.Module, pooled: Tensor) -> Tensor:
@@ -256,19 +345,16 @@ def _apply_head(head: nn.Module, pooled: Tensor) -> Tensor:
     return head(pooled)
 
 
-def _check_stride(network: Network) -> None:
-    asked = network.spec.output_stride
-    if asked != 32 and network.map_size[0] < network.image_size // asked:
-        raise stride_refused(network.spec)
-
-
-def _token_grid(model: Any, size: int) -> tuple[int, int]:
+def _token_grid(model: Any, size: int) -> tuple[int, int] | None:
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
-    if grid is None:
-        # Each halving rounds up, as a convolution with padding does.
-        side = -(-size // int(model.feature_info[-1]["reduction"]))
-        grid = (side, side)
-    return int(grid[0]), int(grid[1])
+    if grid is not None:
+        return int(grid[0]), int(grid[1])
+    stages = getattr(model, "feature_info", None)
+    if not stages:
+        return None
+    # Each halving rounds up, as a convolution with padding does.
+    side = -(-size // int(stages[-1]["reduction"]))
+    return side, side
 
 
 def _tokens_to_map(tokens: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:

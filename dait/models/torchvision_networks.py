@@ -73,11 +73,14 @@ def create_torchvision(spec: NetworkSpec, num_classes: int) -> TorchvisionNetwor
     """The network of a ``torchvision:`` name; options are passed to torchvision's own builder.
 
     ``width_mult`` scales the three stages of a ShuffleNetV2 too, which torchvision has no word for.
-    Raises ``UserError`` for options that do not fit, and for pretrained weights that cannot be had.
+    Raises ``UserError`` for pretrained weights that cannot be had; what torchvision raises for
+    options that do not fit is passed on.
     """
+    from torchvision.models import get_model
+
     name = spec.name.removeprefix(TORCHVISION)
     body = _shufflenet(spec, name, num_classes) if name in SHUFFLENET_WIDTHS else None
-    body = body or _built(spec, name, num_classes)
+    body = body or get_model(name, weights=None, num_classes=num_classes, **spec.options)
     weights = _weights(name)
     shown = weights.transforms()
     network = TorchvisionNetwork(body, list(shown.mean), list(shown.std))
@@ -86,6 +89,11 @@ def create_torchvision(spec: NetworkSpec, num_classes: int) -> TorchvisionNetwor
     if spec.pretrained:
         _load_pretrained(network, weights, spec)
     return network
+
+
+def shown_size(name: str) -> int:
+    """The side in pixels of the images that the weights of ``torchvision:NAME`` were made for."""
+    return int(_weights(name.removeprefix(TORCHVISION)).transforms().crop_size[0])
 
 
 def _split(body: nn.Module) -> tuple[list[str], list[str]]:
@@ -101,18 +109,6 @@ def _in_order(module: nn.Module) -> Iterator[nn.Module]:
         yield from module
     else:
         yield module
-
-
-def _built(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:
-    from torchvision.models import get_model
-
-    try:
-        return get_model(name, weights=None, num_classes=num_classes, **spec.options)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise UserError(
-            f"{spec.name} could not be built with the options {spec.options or 'none'} "
-            f"({type(error).__name__}: {error}). Leave out what it does not take."
-        ) from error
 
 
 def _shufflenet(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:

@@ -30,11 +30,18 @@ FAMILIES = [
     "swin_tiny_patch4_window7_224",  # channels last
     "coat_lite_tiny",  # a class token that it does not mention
     "dla46_c",  # a convolution for a head
+    "deit_tiny_distilled_patch16_224",  # two heads, each with a token of its own
+    "pit_ti_distilled_224",  # its features are the tokens of its heads alone
+    "volo_d1_224",  # a second head looks at every patch
+    "coat_tiny",  # several maps, of which the head reads the class tokens
     "starnet_s1",
     "test_vit",
     "test_mambaout",
 ]
-TRANSFORMERS = ["test_vit", "xcit_nano_12_p16_224", "levit_128s"]
+TRANSFORMERS = [
+    *("test_vit", "xcit_nano_12_p16_224", "levit_128s", "deit_tiny_distilled_patch16_224"),
+    *("pit_ti_224", "volo_d1_224", "coat_tiny"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -138,17 +145,42 @@ def test_a_stem_stride_that_means_nothing_is_refused() -> None:
     ("spec", "size", "sentence"),
     [
         (NetworkSpec(name="resnet10t", options={"window_size": 7}), 64, "option window_size"),
-        (NetworkSpec(name="resnet10t", options={"channels": [8]}), 64, "Check the options"),
+        (NetworkSpec(name="resnet10t", options={"channels": [8]}), 64, "leave out or change"),
         (NetworkSpec(name="test_vit", options={"img_size": 32}), 64, "leave img_size out"),
-        (NetworkSpec(name="crossvit_9_240"), 240, "no single feature map"),
-        (NetworkSpec(name="pit_ti_224"), 64, "no map of where it looks"),
-        (NetworkSpec(name="deit_tiny_distilled_patch16_224"), 64, "cannot be taken apart"),
         (NetworkSpec(name="resnet10t"), 8, "16 to 1024"),
     ],
 )
 def test_networks_that_cannot_be_built_say_why(spec: NetworkSpec, size: int, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         build_network(spec, 3, size)
+
+
+def test_a_network_of_two_branches_has_the_map_of_one_and_a_heatmap() -> None:
+    network = build_network(NetworkSpec(name="crossvit_9_240"), 5, 120).eval()
+    images = torch.rand(1, 3, 120, 120)
+    output = network(images)
+    whole = network.model((images - network.mean) / network.std)
+    torch.testing.assert_close(output.logits, whole)
+    assert network.heatmap_grid() == (*network.map_size, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "works"),
+    [
+        ("xcit_nano_12_p16_224", 100, 96),
+        ("crossvit_9_240", 128, 120),
+        ("efficientformer_l1", 192, 224),
+        ("torchvision:maxvit_t", 192, 224),
+    ],
+)
+def test_a_size_that_does_not_fit_is_answered_with_one_that_does(
+    name: str, size: int, works: int
+) -> None:
+    spec = NetworkSpec(name=name)
+    with pytest.raises(UserError, match=rf"not take images of {size} px.* works is {works} px"):
+        build_network(spec, 3, size)
+    with torch.device("meta"):
+        assert build_network(spec, 3, works).map_size[0] > 1
 
 
 def test_missing_pretrained_weights_are_a_sentence(

@@ -78,7 +78,7 @@ def test_a_saved_network_comes_back(tmp_path: Path) -> None:
     [
         ("shufflenet_v2_x0_5", {"depth": 2}, "only the options width_mult"),
         ("shufflenet_v2_x0_5", {"width_mult": 9}, r"between 0\.1 and 4"),
-        ("resnet18", {"depth": 2}, "could not be built with the options"),
+        ("resnet18", {"depth": 2}, "cannot be built with the option depth"),
     ],
 )
 def test_options_that_do_not_fit(name: str, options: dict[str, object], sentence: str) -> None:
