@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from app.place import Place, check_address, read_place
 from dait.errors import UserError
 from dait.paths import make_absolute
 
@@ -20,14 +23,25 @@ def main() -> None:
         make_absolute()
         serve()
     except UserError as error:
-        sys.exit(f"DAIT Studio cannot start: {error}")
+        print(f"DAIT Studio cannot start: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def serve(block: bool = True) -> str:
     """Build and launch the page, and import the libraries behind it; gives its address.
 
-    Raises ``UserError`` for a folder or port that cannot be used.
+    Raises ``UserError`` for an environment variable that cannot be used.
     """
+    # Before gradio, which reads its variables when it is imported and knows no sentence for them.
+    place = read_place()
+    check_address(place)
+    if not os.environ.get("GRADIO_SERVER_PORT"):
+        os.environ.pop("GRADIO_SERVER_PORT", None)  # empty means unset, but not to gradio
+    with _of_libraries():
+        return _serve(place, block)
+
+
+def _serve(place: Place, block: bool) -> str:
     import gradio as gr
     from gradio.route_utils import delete_files_created_by_app
     from starlette.middleware import Middleware
@@ -41,14 +55,12 @@ def serve(block: bool = True) -> str:
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
     from app.page import CACHE_SECONDS, build_page
-    from app.place import read_place
     from app.plot import plot_head, plotly_script
     from app.predict.tab import PHOTOS_ID
     from app.queue.jobs import Jobs
     from app.theme import studio_css, studio_theme
     from app.uploads import MAX_BYTES, limits_head
 
-    place = read_place()
     limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
     jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
@@ -91,3 +103,18 @@ def serve(block: bool = True) -> str:
     if block:
         page.block_thread()
     return address
+
+
+@contextmanager
+def _of_libraries() -> Iterator[None]:
+    """A variable that a library takes for a number and that is none, as a ``UserError``."""
+    try:
+        yield
+    except ValueError as error:
+        named = [name for name, value in os.environ.items() if value and repr(value) in str(error)]
+        if not named:
+            raise
+        raise UserError(
+            f"A library cannot use the environment variable {' or '.join(sorted(named))} "
+            f"({error}). Correct it, or unset it."
+        ) from error

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dait.errors import UserError, without_paths
-from dait.paths import PROJECT, absolute
+from dait.paths import PROJECT, folder_of
 from dait.runs import RunsRoot, runs_root
 
 DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
+_SHOWN = 40  # characters of a wrong value
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _ROOTS: dict[str, str] = {str(PROJECT): PROJECT.name, tempfile.gettempdir(): "tmp"}
@@ -93,9 +97,13 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
 
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
     subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time) and ``SPACE_ID`` (set on a
-    Hugging Face Space). Raises ``UserError`` for a folder, a port or a number that cannot be used.
+    Hugging Face Space). ``DAIT_CACHE`` and ``DAIT_DOWNLOADS``, which others read, are looked at
+    too: at the start a fault is mended sooner than in the middle of a training. Raises
+    ``UserError`` for a folder, a port or a number that cannot be used.
     """
     values = os.environ if environment is None else environment
+    for name in ("DAIT_RUNS", "DAIT_CACHE", "DAIT_DOWNLOADS"):
+        _check_writable(name, values.get(name))
     on_space = bool(values.get("SPACE_ID"))
     host = values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else LOOPBACK[0])
     return Place(
@@ -109,30 +117,81 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     )
 
 
+def check_address(place: Place) -> None:
+    """Raises ``UserError`` for an address that is not this machine's, and for a port in use."""
+    for family, kind, protocol, _, address in _addresses(place.host, place.port or 0):
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                # As servers do: what the last one left in TIME_WAIT is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except PermissionError as error:
+            raise UserError(
+                f"GRADIO_SERVER_PORT is {place.port}, which only an administrator may open. Give a "
+                "number from 1024 to 65535."
+            ) from error
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UserError(
+                    f"Port {place.port} is in use on {place.host}. Set GRADIO_SERVER_PORT to a "
+                    "free one, or end the program that uses it."
+                ) from error
+            raise UserError(_no_address(place.host, error)) from error
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]
+    except (OSError, UnicodeError) as error:
+        raise UserError(_no_address(host, error)) from error
+
+
+def _no_address(host: str, error: Exception) -> str:
+    return (
+        f"GRADIO_SERVER_NAME is {host!r}, which is no address of this machine ({error}). Set it "
+        f"to {LOOPBACK[0]} for this machine alone, to 0.0.0.0 for everybody who can reach it, or "
+        "unset it."
+    )
+
+
 def _port(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UserError(f"GRADIO_SERVER_PORT is {text!r}; give a number from 1 to 65535.")
-    return int(text)
+    return _number("GRADIO_SERVER_PORT", text, 65535) if text else None
 
 
 def _at_once(text: str | None) -> int:
-    if not text:
-        return 1
-    if not text.isdecimal() or not 0 < int(text) <= MOST_AT_ONCE:
-        raise UserError(f"DAIT_JOBS is {text!r}; give a number from 1 to {MOST_AT_ONCE}.")
+    return _number("DAIT_JOBS", text, MOST_AT_ONCE) if text else 1
+
+
+def _number(name: str, text: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= most):
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise UserError(f"{name} is {shown!r}; give a number from 1 to {most}.")
     return int(text)
+
+
+def _check_writable(name: str, text: str | None) -> None:
+    """Raises ``UserError`` where a folder is not writable, or cannot be made; makes nothing."""
+    if not text:
+        return
+    folder = folder_of(name, text)
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written" if there.is_dir() else "is no folder"
+        raise UserError(
+            f"{name} is {folder}, but {there} {why}. Set it to a folder that can be written, or "
+            "unset it."
+        )
 
 
 def _data_folders(root: str | None) -> dict[str, Path]:
     if not root:
         return {}
-    path = absolute(root)
-    if not path.is_dir():
+    path = folder_of("DAIT_DATA", root)
+    try:
+        entries = [entry for entry in path.iterdir() if entry.name[0] not in "._"]
+        return {entry.name: entry for entry in sorted(entries) if entry.is_dir()}
+    except OSError as error:
         raise UserError(
-            f"DAIT_DATA is {path}, which is no folder. Set it to a folder whose subfolders are "
-            "data sets, or unset it."
-        )
-    folders = [entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] not in "._"]
-    return {folder.name: folder for folder in sorted(folders)}
+            f"DAIT_DATA is {path}, which cannot be read as a folder ({error.strerror}). Set it to "
+            "a folder whose subfolders are data sets, or unset it."
+        ) from error

@@ -35,10 +35,21 @@ def absolute(path: str | Path) -> Path:
         raise UserError(f"‘{path}’ cannot be found: {error} Write the path without ~.") from error
 
 
+def folder_of(variable: str, value: str) -> Path:
+    """The folder that the ``value`` of an environment variable names, absolute.
+
+    Raises ``UserError``, which names the variable, for the home folder of an unknown user.
+    """
+    try:
+        return absolute(value)
+    except UserError as error:
+        raise UserError(f"{variable}: {error}") from error
+
+
 def chosen_folder(variable: str) -> Path | None:
     """The folder that an environment variable names; None where it is unset or empty."""
     value = os.environ.get(variable)
-    return absolute(value) if value else None
+    return folder_of(variable, value) if value else None
 
 
 def environment() -> dict[str, str]:

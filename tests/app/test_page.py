@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +108,15 @@ def test_data_folders_are_those_below_the_named_one(
         {"DAIT_DATA": "/nonexistent/folder"},
         {"DAIT_JOBS": "0"},
         {"DAIT_JOBS": "many"},
+        {"DAIT_JOBS": "-1"},
+        {"GRADIO_SERVER_PORT": "0"},
+        {"GRADIO_SERVER_PORT": "9" * 5000},
+        {"DAIT_DATA": "~nobody-of-this-name/photos"},
+        {"DAIT_DATA": __file__},
+        {"DAIT_RUNS": f"{__file__}/runs"},
+        {"DAIT_CACHE": f"{__file__}/cache"},
+        {"DAIT_DOWNLOADS": "/dev/null/data"},
+        {"DAIT_DOWNLOADS": "~nobody-of-this-name/data"},
     ],
 )
 def test_a_setting_that_will_not_do_is_named(
@@ -113,3 +125,38 @@ def test_a_setting_that_will_not_do_is_named(
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
     with pytest.raises(UserError, match=next(iter(environment))):
         read_place(environment)
+
+
+def started_with(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """``python app.py`` that is expected to end by itself."""
+    environment = {**os.environ, "DAIT_RUNS": str(tmp_path / "runs"), **variables}
+    command = [sys.executable, str(PROJECT / "app.py")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GRADIO_SERVER_PORT", "auto"),
+        ("GRADIO_SERVER_NAME", "no.such.host.invalid"),
+        pytest.param("GRADIO_NUM_PORTS", "some", marks=pytest.mark.slow),
+        pytest.param("HF_HUB_DOWNLOAD_TIMEOUT", "soon", marks=pytest.mark.slow),
+    ],
+)
+def test_a_variable_that_gradio_reads_first_ends_the_start_with_a_sentence(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    ended = started_with(tmp_path, **{variable: value})
+    assert ended.returncode == 2
+    assert re.search(rf"^DAIT Studio cannot start: .*{variable}.*", ended.stderr, re.MULTILINE)
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = started_with(tmp_path, GRADIO_SERVER_PORT=port)
+    assert ended.returncode == 2
+    assert f"Port {port} is in use" in ended.stderr and "Traceback" not in ended.stderr
