@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
@@ -39,6 +40,27 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--measure", action="store_true", help="measure every network found")
     parser.add_argument(
+        "--all",
+        action="store_true",
+        help="try every network of the libraries, without weights, and write --out; takes hours, "
+        "goes on where it was cut off",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("networks.csv"),
+        metavar="FILE",
+        help="of --all: a line a network; beside it the same as a table, FILE with .md",
+    )
+    parser.add_argument(
+        "--most",
+        type=float,
+        default=100,
+        metavar="M",
+        help="of --all: millions of parameters up to which a network is trained for a step; of "
+        "larger ones only the shapes are tried, which costs no memory (100)",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="end with one line of JSON on standard output"
     )
     parser.set_defaults(run=run)
@@ -46,6 +68,13 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the networks, one a line, as they are measured. Raises UserError for none."""
+    if args.all:
+        from dait.models.survey import survey
+
+        for line in survey(args.out, args.most):
+            if not args.json:
+                _print(line)
+        return 0
     from dait.models.catalogue import CURATED, search_networks, what_for
 
     names = search_networks(args.text) if args.text else [entry.name for entry in CURATED]

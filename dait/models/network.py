@@ -104,13 +104,7 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """``(B, 3, H, W)`` float in [0, 1] → map ``(B, C, h, w)``, pooled ``(B, p)``, logits."""
-        features, view = self._features((images - self.mean) / self.std)
-        pooled = self.model.forward_head(features, pre_logits=True).flatten(1)
-        if self._heads_read_pooled:
-            logits = self._classify(pooled)
-        else:
-            logits = self.model.forward_head(features)
-        return NetworkOutput(view, pooled, logits)
+        return self._output(*self._features((images - self.mean) / self.std))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         """As torch's; tensors without torch's own notes are taken to be laid out as ours are.
@@ -141,11 +135,22 @@ class Network(nn.Module):
         if self._asks_for_map:
             features, maps = self.model.forward_intermediates(pixels, indices=1, output_fmt="NCHW")
             return features, maps[-1]
-        view = self.map_view(self.model.forward_features(pixels))
+        return self._viewed(self.model.forward_features(pixels))
+
+    def _viewed(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        view = self.map_view(features)
         features = self.map_view.invert(view)
         if self.token_grid is not None:
             view = _tokens_to_map(view, self.token_grid, self.prefix_tokens)
         return features, view
+
+    def _output(self, features: Any, view: Tensor) -> NetworkOutput:
+        pooled = self.model.forward_head(features, pre_logits=True).flatten(1)
+        if self._heads_read_pooled:
+            logits = self._classify(pooled)
+        else:
+            logits = self.model.forward_head(features)
+        return NetworkOutput(view, pooled, logits)
 
     def _classify(self, pooled: Tensor) -> Tensor:
         """Logits ``(B, classes)`` of ``(B, p)``; two heads are averaged, as timm does in use."""
@@ -179,15 +184,20 @@ class Network(nn.Module):
         images = torch.linspace(0, 1, 3 * size * size, device=self.mean.device)
         images = images.view(1, 3, size, size)
         pixels = (images - self.mean) / self.std
-        if not self._has_map(self.model.forward_features(pixels)):
-            if not hasattr(self.model, "forward_intermediates"):
-                raise UserError(f"{self.spec.name} gives no feature map; choose another network.")
+        features = self.model.forward_features(pixels)
+        if self._has_map(features):
+            parts = self._viewed(features)
+        elif hasattr(self.model, "forward_intermediates"):
             self._asks_for_map = True
+            parts = self._features(pixels)
+        else:
+            raise UserError(f"{self.spec.name} gives no feature map; choose another network.")
+        shapes_alone = self.mean.device.type == "meta"
         with _filled(self.heads()):
-            output = self._checked(images, self.model(pixels))
+            output = self._checked(parts, None if shapes_alone else self.model(pixels))
             if self.token_grid is None and not self._asks_for_map:
                 self._heatmap = "map_view", None
-            elif self.mean.device.type != "meta":
+            elif not shapes_alone:
                 self._heatmap = find_heatmap_layer(self, "model", images)
         self.map_channels = output.map.shape[1]
         self.map_size: tuple[int, int] = (output.map.shape[2], output.map.shape[3])
@@ -210,21 +220,20 @@ class Network(nn.Module):
         self.token_grid = grid
         return True
 
-    def _checked(self, images: Tensor, whole: object) -> NetworkOutput:
-        """The parts' output, once it is known that they give the library's own logits, ``whole``.
+    def _checked(self, parts: tuple[Any, Tensor], whole: Tensor | None) -> NetworkOutput:
+        """The output of ``_features``, once it is known to hold the library's logits, ``whole``.
 
         Most heads read the pooled vector. Where each reads another token, the library applies them.
         """
-        for reads_pooled in (True, False):
-            self._heads_read_pooled = reads_pooled
-            try:
-                output = self(images)
-            except RuntimeError:
-                if not reads_pooled:
-                    raise
-                continue  # the heads read something of another width than the pooled vector
-            if isinstance(whole, Tensor) and _alike(whole, output.logits):
-                return output
+        try:
+            output = self._output(*parts)
+        except RuntimeError:  # the heads read something of another width than the pooled vector
+            output = None
+        if output is None or not (whole is None or _alike(whole, output.logits)):
+            self._heads_read_pooled = False
+            output = self._output(*parts)
+        if whole is None or _alike(whole, output.logits):
+            return output
         raise UserError(
             f"{self.spec.name} cannot be taken apart into a feature map, a pooled vector and a "
             "head; choose another network."
@@ -258,27 +267,29 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
     return network
 
 
-def sizes_that_work(spec: NetworkSpec, sizes: Iterable[int]) -> Iterator[int]:
-    """Those of ``sizes``, in pixels, at which the network can be built, as they are found.
+def shapes_at(spec: NetworkSpec, num_classes: int, sizes: Iterable[int]) -> Iterator[Network]:
+    """The network on torch's meta device, at those of ``sizes`` (pixels) that it takes.
 
-    Only shapes are computed (torch's meta device): a network of any size costs no memory.
+    It has shapes and no memory, whatever its size; weights are neither read nor fetched.
     """
+    bare = spec.model_copy(update={"pretrained": False, "weights": None})
     model = None
     for size in sizes:
         try:
             with torch.device("meta"):
                 if model is None or takes_size(spec.name):
-                    model = create_model(_bare(spec), 2, size)
-                _split(model, spec, 2, size)
+                    model = create_model(bare, num_classes, size)
+                network = _split(model, spec, num_classes, size)
         except UserError:
             continue
         except REFUSALS:
             continue
-        yield size
+        yield network
 
 
-def _bare(spec: NetworkSpec) -> NetworkSpec:
-    return spec.model_copy(update={"pretrained": False, "weights": None})
+def _works(spec: NetworkSpec, sizes: Iterable[int]) -> int | None:
+    """The first of ``sizes`` that the network takes."""
+    return next((network.image_size for network in shapes_at(spec, 2, sizes)), None)
 
 
 def _split(model: Any, spec: NetworkSpec, num_classes: int, image_size: int) -> Network:
@@ -292,10 +303,10 @@ def _refusal(spec: NetworkSpec, image_size: int, error: Exception) -> UserError:
     """Why a network cannot be built, and what can be instead: found by trying."""
     why = first_line(error)
     undilated = spec.model_copy(update={"output_stride": 32})
-    if spec.output_stride != 32 and any(sizes_that_work(undilated, [image_size])):
+    if spec.output_stride != 32 and _works(undilated, [image_size]):
         return stride_refused(spec)
     plain = spec.model_copy(update={"options": {}})
-    if spec.options and any(sizes_that_work(plain, [image_size])):
+    if spec.options and _works(plain, [image_size]):
         named = [key for key in spec.options if f"'{key}'" in str(error)]
         what = f"the option {named[0]}" if named else f"the options {spec.options}"
         return UserError(
@@ -304,7 +315,7 @@ def _refusal(spec: NetworkSpec, image_size: int, error: Exception) -> UserError:
         )
     own = own_size(spec.name)
     near = sorted(_TRIED | {own // 2, own, 2 * own}, key=lambda size: abs(size - image_size))
-    size = next(sizes_that_work(spec, near), None)
+    size = _works(spec, near)
     if size is None:
         return UserError(
             f"{spec.name} cannot be built, for images of {image_size} px or any other size tried "
@@ -333,9 +344,9 @@ def _filled(heads: tuple[nn.Module, ...]) -> Iterator[None]:
             weight.copy_(before)
 
 
-def _alike(whole: Tensor, logits: Tensor) -> bool:
-    if whole.shape != logits.shape or whole.device.type == "meta":
-        return whole.shape == logits.shape
+def _alike(whole: object, logits: Tensor) -> bool:
+    if not isinstance(whole, Tensor) or whole.shape != logits.shape:
+        return False
     return torch.allclose(whole, logits, rtol=1e-4, atol=1e-4 * float(whole.abs().amax()))
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 
+import timm
 import torch
+import torchvision
 from torch import nn
 
 from dait.errors import UserError
-from dait.models.catalogue import TORCHVISION
+from dait.files import write_atomically
+from dait.models.catalogue import TORCHVISION, torchvision_names
 from dait.models.cost import count_parameters
 from dait.models.create import first_line, own_size
-from dait.models.network import MAX_IMAGE_SIZE, Network, NetworkSpec, build_network, sizes_that_work
+from dait.models.network import MAX_IMAGE_SIZE, Network, NetworkSpec, build_network, shapes_at
 
 SIZES = (64, 96, 128, 160, 192, 224, 256)
 """Sides in pixels at which every network is tried, beside its own."""
@@ -51,18 +54,57 @@ class Surveyed:
 COLUMNS = tuple(field.name for field in fields(Surveyed))
 
 
+def survey(path: Path, most: float) -> Iterator[str]:
+    """Try every network of timm and torchvision; writes ``path`` (CSV) and a table beside it.
+
+    Of each the shapes at every size, then, of those with at most ``most`` million parameters, a
+    step of training and a heatmap. Yields a line a network. What ``path`` holds already is not
+    tried again, so that a survey that was cut off goes on. Raises ``UserError`` for another file
+    at ``path``.
+    """
+    known = read_survey(path)
+    if not known:
+        write_atomically(path, as_csv([]))
+    names = families_in_turn([*timm.list_models(), *torchvision_names()])
+    try:
+        for name in names:
+            row = known.get(name) or _noted(path, survey_shapes(name))
+            if row.tried == "shapes" and not row.fault and int(row.parameters) <= most * 1e6:
+                row = _noted(path, survey_run(row))
+            if row != known.get(name):
+                known[name] = row
+                yield _line(row)
+    finally:
+        rows = [known[name] for name in sorted(names) if name in known]
+        write_atomically(path, as_csv(rows))
+        write_atomically(path.with_suffix(".md"), as_document(rows, len(names)))
+
+
+def _noted(path: Path, row: Surveyed) -> Surveyed:
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(as_csv([row], header=False))
+    return row
+
+
+def _line(row: Surveyed) -> str:
+    found = row.fault or f"{row.sizes} px; map {row.map}, heatmap {row.heatmap or 'not tried'}"
+    return f"{row.name}: {found}"
+
+
 def survey_shapes(name: str) -> Surveyed:
     """Try a network at every size without memory or weights."""
     spec = NetworkSpec(name=name)
     row = Surveyed(name, family_of(name))
     try:
         own = own_size(name)
-        works = list(sizes_that_work(spec, sorted({*SIZES, min(own, MAX_IMAGE_SIZE)})))
-        with torch.device("meta"):
-            network = build_network(spec, _CLASSES, own if own in works else (works or [own])[-1])
+        sizes = sorted({*SIZES, min(own, MAX_IMAGE_SIZE)})
+        works = {built.image_size: built for built in shapes_at(spec, _CLASSES, sizes)}
+        if not works:
+            build_network(spec, _CLASSES, own)  # says why not
+        network = works.get(own) or works[max(works)]
     except UserError as error:
         return replace(row, fault=str(error))
-    except Exception as error:
+    except Exception as error:  # a library may raise anything; the other networks go on
         return replace(row, fault=first_line(error))
     return replace(
         row,
@@ -90,12 +132,20 @@ def survey_run(row: Surveyed) -> Surveyed:
     return replace(row, tried="run", heatmap=heatmap)
 
 
+def families_in_turn(names: Iterable[str]) -> list[str]:
+    """One network of every family, then a second of each, and so on: a survey that is cut off has
+    seen some of everything."""
+    members: dict[str, list[str]] = {}
+    for name in sorted(names):
+        members.setdefault(family_of(name), []).append(name)
+    rounds = zip_longest(*members.values())
+    return [name for one in rounds for name in one if name is not None]
+
+
 def family_of(name: str) -> str:
     """timm's module of a network, or ``torchvision``."""
     if name.startswith(TORCHVISION):
         return "torchvision"
-    import timm
-
     return timm.model_entrypoint(name).__module__.rpartition(".")[2]
 
 
@@ -118,6 +168,37 @@ def as_csv(rows: Iterable[Surveyed], header: bool = True) -> str:
         writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
     return text.getvalue()
+
+
+def as_document(rows: Sequence[Surveyed], total: int) -> str:
+    """The table with what it says, of which libraries, and how to make it anew.
+
+    total: the number of networks in the libraries, of which ``rows`` have been tried.
+    """
+    missing = (
+        f"**Not finished: {total - len(rows):,} of {total:,} networks have not been tried yet; the "
+        "same command goes on.**\n\n"
+        if len(rows) < total
+        else ""
+    )
+    used = [row for row in rows if not row.fault]
+    run = [row for row in used if row.tried == "run"]
+    looks = [row for row in run if row.heatmap != "none"]
+    return f"""# Which networks can be used
+
+Written by `python -m dait networks --all --out docs/networks.csv`, with timm {timm.__version__},
+torchvision {torchvision.__version__.partition("+")[0]} and torch
+{torch.__version__.partition("+")[0]}. [networks.csv](networks.csv) has a line a network: its
+parameters, map, pooled vector, and the layer that heatmaps are read at.
+
+{missing}Of {len(rows):,} networks {len(used):,} can be a student or an intermediate teacher:
+they have a last map (C × h × w), a pooled vector and a head whose logits are the library's own.
+{len(run):,} were run with random weights (a training step of two images; a heatmap's gradient),
+and {len(looks):,} of them have heatmaps; of the others, mostly larger ones, only the shapes were
+tried. Sizes: those at which a network can be built; *all* are
+{", ".join(map(str, SIZES))} px. A network's own size was tried too.
+
+{as_table(rows)}"""
 
 
 def as_table(rows: Sequence[Surveyed]) -> str:
