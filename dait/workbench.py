@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +89,24 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workben
     for line in left_out(data):
         emit(Note(line))
     prototypes = prototypes_of(teacher, data, recipe.teacher.prompts)
-    prototypes = Prototypes(prototypes.vectors.cpu(), prototypes.logit_scale)
+    prototypes = replace(prototypes, vectors=prototypes.vectors.cpu())
+    for warning in prototypes.warnings:
+        emit(Note(f"warning: {warning}"))
     emit(Note(f"the frozen teacher looks at the {measured} split"))
     split = data.split(measured)
     embeddings = embed_split(teacher, split.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
     zero_shot = evaluate(logits, split.labels, {})
     source, prompts = recipe.data.source, recipe.teacher.prompts
-    remember_zero_shot(teacher, data, measured, zero_shot, called=source, prompts=prompts)
+    remember_zero_shot(
+        teacher,
+        data,
+        measured,
+        zero_shot,
+        called=source,
+        prompts=prompts,
+        warnings=prototypes.warnings,
+    )
     emit(Note(f"zero-shot top-1 of {teacher.name} on {measured}: {zero_shot['top1']:.1%}"))
     return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from app.notice import notice
 from app.place import Place
 from app.wording import escape, percent, points
 from dait.data.base import ClassInfo
@@ -75,7 +76,7 @@ def read_prompts(templates: object, descriptions: object, classes: Sequence[Clas
         if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
             raise UserError(
                 f"Prompts are text: one template a line (at most {MOST_TEMPLATES}), one "
-                f"description a line, each of at most {LONGEST} characters."
+                f"description a line, each of at most {LONGEST:,} characters."
             )
     found: dict[str, list[str]] = {info.key: [] for info in classes}
     heads = _heads(classes)
@@ -102,7 +103,7 @@ def preview_html(score: Score, usual: Score, classes: Sequence[ClassInfo]) -> st
         f'<p class="ds-hint">{against}95 % interval {percent(low, 0)} to {percent(high, 0)}: '
         f"smaller differences than about {100 * doubt:.0f} points may be chance. "
         f"{score.sentences:,} sentences. The test images are not looked at.</p>"
-        f"{_worst(score, classes)}</div>"
+        f"{''.join(map(notice, score.warnings))}{_worst(score, classes)}</div>"
     )
 
 

@@ -132,7 +132,7 @@ class ExploreViews:
         if found.unknown:
             told.append(f"{not_known(found.unknown)} It read the rest.")
         if found.cut:
-            told.append("The sentence is longer than the teacher reads: its end was left out.")
+            told.append(f"The sentence is longer than the teacher reads: {found.cut}.")
         hits = [self._hit(study_id, match.index, match.similarity) for match in found.matches]
         return Answer(matches_html(found, hits), " ".join(told))
 

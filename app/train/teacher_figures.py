@@ -15,6 +15,7 @@ from typing import Any
 
 from app.data.prompts import read_teacher
 from app.data.sources import FIELD_GUIDE, Sources
+from app.notice import notice
 from app.place import Place
 from app.studies import finished_studies, open_study, recipe_of
 from app.wording import escape, percent
@@ -43,6 +44,7 @@ class Known:
     classes: int
     images: int | None
     here: bool
+    warnings: tuple[str, ...] = ()
 
 
 def form_html(place: Place, recipe: object, data: object, teacher: object) -> str:
@@ -81,7 +83,10 @@ def recipe_html(place: Place, recipe: Recipe) -> str:
         first = _unmeasured(place, recipe)
     elif not elsewhere:
         first = f"Zero-shot accuracy of <b>{escape(name)}</b>: not measured yet on any data."
-    return "".join(f'<p class="ds-hint">{line}</p>' for line in (first, elsewhere) if line)
+    measured = _measured(described["teacher"], described["data"])
+    warned = dict.fromkeys(line for row in measured if row.here for line in row.warnings)
+    lines = [f'<p class="ds-hint">{line}</p>' for line in (first, elsewhere) if line]
+    return "".join([*lines, *map(notice, warned)])
 
 
 def others_html(place: Place, recipe: Mapping[str, Any]) -> str:
@@ -115,7 +120,8 @@ def _measured(teacher: Section, data: Section) -> Iterator[Known]:
         same_data = row.data == data["source"] and fingerprint in (None, row.fingerprint)
         here = same_data and teacher.get("image_size") in (None, row.image_size)
         title = _title(row.data)
-        yield Known(title, row.split, row.top1, row.top5, row.classes, row.n, here)
+        shown = (row.top1, row.top5, row.classes, row.n)
+        yield Known(title, row.split, *shown, here, row.warnings)
 
 
 def _of_studies(place: Place, teacher: Section, data: Section) -> Iterator[Known]:

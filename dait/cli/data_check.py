@@ -6,6 +6,7 @@ import argparse
 import json
 import textwrap
 from contextlib import closing
+from dataclasses import replace
 
 from dait.data.base import SPLITS
 from dait.data.registry import open_dataset
@@ -37,6 +38,12 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help=SOURCE,
     )
     check.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
+    check.add_argument(
+        "--teacher",
+        metavar="TEACHER",
+        help="also check what this frozen teacher reads of the class texts, and which classes it "
+        "cannot tell apart (say fieldguide-clip)",
+    )
     check.add_argument("--json", action="store_true", help="end with one line of JSON")
     check.set_defaults(run=run)
 
@@ -44,10 +51,17 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Prints the report; raises ``UserError`` for data that cannot be used at all."""
     with closing(TerminalSink()) as terminal:
-        found = report(open_dataset(args.source, size=args.size, emit=terminal), terminal)
+        data = open_dataset(args.source, size=args.size, emit=terminal)
+        found = report(data, terminal)
+        if args.teacher:
+            from dait.teachers.registry import load_teacher, prototypes_of
+
+            warned = prototypes_of(load_teacher(args.teacher, emit=terminal), data).warnings
+            found = replace(found, warnings=(*found.warnings, *warned))
     _print(found)
     if args.json:
-        print(json.dumps(found.as_json()))
+        teacher = {"teacher": args.teacher, "teacher_warnings": warned} if args.teacher else {}
+        print(json.dumps({**found.as_json(), **teacher}))
     return 0
 
 

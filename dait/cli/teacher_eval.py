@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from contextlib import closing
 from typing import Any
 
@@ -53,12 +54,23 @@ def run(args: argparse.Namespace) -> int:
         split = data.split(args.split)
         logits = embed_split(teacher, split.images) @ prototypes.vectors.T
         figures = evaluate(prototypes.logit_scale * logits, split.labels, split.slices)
-    remember_zero_shot(teacher, data, args.split, figures, called=args.data, prompts=prompts)
+    remember_zero_shot(
+        teacher,
+        data,
+        args.split,
+        figures,
+        called=args.data,
+        prompts=prompts,
+        warnings=prototypes.warnings,
+    )
     low, high = figures["top1_interval"]
+    for warning in prototypes.warnings:
+        print(f"! {warning}", file=sys.stderr if args.json else sys.stdout)
     if args.json:
         summary = {"teacher": teacher.name, "data": args.data, "split": args.split}
         counted = {"interval": [low, high], "n": figures["n_test"]}
-        print(json.dumps({**summary, **figures, **counted}))
+        warned = {"warnings": list(prototypes.warnings)}
+        print(json.dumps({**summary, **figures, **counted, **warned}))
     else:
         print(
             f"{teacher.name} on {len(split)} {args.split} images of {args.data}: "

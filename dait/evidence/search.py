@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.prompts import LONGEST
+from dait.teachers.reading import Cut, cut, unknown_words
 
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 
@@ -30,14 +28,14 @@ class Match:
 class Found:
     """The best matches, best first.
 
-    unknown: words of the query that the teacher does not know and left out; cut: whether the
-    sentence was too long for the text tower, so that its end was not read.
+    unknown: words of the query that the teacher does not know and left out; cut: where a sentence
+    that is too long for the text tower was cut, None where all of it was read.
     """
 
     query: str
     matches: tuple[Match, ...]
     unknown: tuple[str, ...]
-    cut: bool
+    cut: Cut | None
 
 
 def check_query(text: object) -> str:
@@ -45,7 +43,7 @@ def check_query(text: object) -> str:
     query = " ".join(text.split()) if isinstance(text, str) else ""
     if len(query) > LONGEST:
         raise UserError(
-            f"This query has {len(query):,} characters; at most {LONGEST} are allowed. A text "
+            f"This query has {len(query):,} characters; at most {LONGEST:,} are allowed. A text "
             "tower reads about 77 words and parts of words: describe one bird in one sentence."
         )
     if not _WORDS.search(query):
@@ -77,7 +75,7 @@ def search(teacher: FrozenTeacher, embeddings: np.ndarray, text: object, count: 
     cosines = embeddings.astype(np.float32) @ sentence / np.maximum(lengths, 1e-12)
     best = np.argsort(-cosines, kind="stable")[:count]
     matches = tuple(Match(int(index), float(cosines[index])) for index in best)
-    return Found(query, matches, unknown, _is_cut(teacher, query))
+    return Found(query, matches, unknown, cut(teacher, query))
 
 
 def why_unread(teacher: str) -> str:
@@ -86,14 +84,6 @@ def why_unread(teacher: str) -> str:
         f"The teacher {teacher} sees images only and reads no words, so it cannot be asked in "
         "words. A study with an OpenCLIP teacher, or with fieldguide-clip, can."
     )
-
-
-def unknown_words(teacher: FrozenTeacher, query: str) -> tuple[str, ...]:
-    """The words of a query that a teacher with a small vocabulary leaves out, each once."""
-    tokenizer: Any = getattr(teacher, "tokenizer", None)
-    if not hasattr(tokenizer, "unknown_words"):
-        return ()  # OpenCLIP's own tokenizers have a piece for every byte
-    return tuple(dict.fromkeys(tokenizer.unknown_words(query)))
 
 
 def not_known(words: tuple[str, ...]) -> str:
@@ -115,13 +105,3 @@ def known_words(teacher: FrozenTeacher) -> str:
         f"It knows birds and the words of their captions: colours ({', '.join(colours)}), parts "
         f"({', '.join(parts)}) and places ({', '.join(places)})."
     )
-
-
-def _is_cut(teacher: FrozenTeacher, query: str) -> bool:
-    """Whether the last word makes no difference to what the text tower reads."""
-    tokenizer: Any = getattr(teacher, "tokenizer", None)
-    shorter, _, last = query.rpartition(" ")
-    if tokenizer is None or not shorter or unknown_words(teacher, last):
-        return False
-    tokens: Tensor = tokenizer([query, shorter])
-    return bool(torch.equal(tokens[0], tokens[1]))

@@ -7,7 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
+from dait.teachers.reading import cut
 
 
 class TeacherScores(nn.Module):
@@ -36,8 +38,11 @@ class TeacherScores(nn.Module):
 
         Its logit is κ times the cosine of image and sentence, so a heatmap of it shows where the
         image resembles the sentence; FinerCAM contrasts it with the classes. Raises ``UserError``
-        where the teacher reads no text.
+        where the teacher reads no text, and for a sentence that it does not read to its end.
         """
+        beyond = cut(self.teacher, sentence)
+        if beyond is not None:
+            raise UserError(f"This sentence is too long: {beyond}. Shorten it.")
         vector = self.teacher.embed_text([sentence]).to(self.prototypes)
         return TeacherScores(self.teacher, torch.cat([self.prototypes, vector]), self.logit_scale)
 

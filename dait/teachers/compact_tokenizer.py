@@ -43,6 +43,10 @@ class CompactTokenizer:
             result[i, : len(ids)] = torch.tensor(ids)
         return result
 
+    def count(self, sentence: str) -> int:
+        """Tokens of the whole sentence that have a row, start and end among them."""
+        return 2 + sum(token in self._row for token in self._full.encode(sentence))
+
     def unknown_words(self, sentence: str) -> list[str]:
         """The words of ``sentence`` of which some token has no row: they are not understood."""
         words = re.findall(r"[^\W\d_]+|\d+", sentence.lower())

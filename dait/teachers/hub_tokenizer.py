@@ -57,6 +57,9 @@ class HubTokenizer:
         self._separator = None if separator is None else self._full.token_to_id(separator)
         if number is None:
             raise UserError(f"The tokenizer {tokenizer} does not know its own padding ‘{pad}’.")
+        self._whole = _library().from_str(self._full.to_str())
+        self._whole.no_truncation()
+        self._whole.no_padding()
         side = described.get("padding_side", "right")
         self._full.enable_truncation(max_length=context_length)
         self._full.enable_padding(
@@ -71,6 +74,10 @@ class HubTokenizer:
         found = self._full.encode_batch([self._clean(sentence) for sentence in sentences])
         ids = torch.tensor([line.ids for line in found], dtype=torch.long)
         return ids if self._separator is None else ids.masked_fill(ids == self._separator, 0)
+
+    def count(self, sentence: str) -> int:
+        """Tokens of the whole sentence, those that mark its start and end among them."""
+        return len(self._whole.encode(self._clean(sentence)).ids)
 
 
 def _library() -> Any:

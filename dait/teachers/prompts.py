@@ -22,8 +22,9 @@ ENSEMBLES: dict[str, str] = {
 
 MOST_TEMPLATES = 200
 MOST_DESCRIPTIONS = 100
-LONGEST = 300
-"""Characters of one sentence: CLIP's text towers read 77 tokens and no more."""
+LONGEST = 4_000
+"""Characters of one sentence, wherever it comes from. How much of it a teacher reads its own
+tokenizer says (``dait.teachers.reading``): 77 tokens mostly, a word or a part of one each."""
 
 _SLOT = "{}"
 
@@ -70,7 +71,8 @@ def class_prompts(classes: Iterable[ClassInfo], prompts: Prompts) -> tuple[Class
     """The classes with all their sentences as descriptions, at least one each.
 
     A class's sentences are its descriptions and every template with its name; a class that has
-    neither gets ``DEFAULT_TEMPLATE``. Raises ``UserError`` for a description of no class.
+    neither gets ``DEFAULT_TEMPLATE``. Raises ``UserError`` for a description of no class, and for
+    one of the data set's own that ``Prompts`` would refuse.
     """
     classes = tuple(classes)
     unknown = sorted(set(prompts.descriptions) - {info.key for info in classes})
@@ -83,6 +85,8 @@ def class_prompts(classes: Iterable[ClassInfo], prompts: Prompts) -> tuple[Class
     full = []
     for info in classes:
         own = tuple(prompts.descriptions.get(info.key, info.descriptions))
+        for sentence in own:
+            _check_length(sentence, f"A description of ‘{info.key}’")
         sentences = own + tuple(template.replace(_SLOT, info.name) for template in templates)
         default = DEFAULT_TEMPLATE.replace(_SLOT, info.name)
         full.append(replace(info, descriptions=sentences or (default,)))
@@ -126,7 +130,7 @@ def _check_length(sentence: str, what: str) -> None:
         raise UserError(f"{what} is empty. Write a sentence, or take it away.")
     if len(sentence) > LONGEST:
         raise UserError(
-            f"{what} has {len(sentence)} characters: ‘{_cut(sentence)}’. At most {LONGEST} are "
+            f"{what} has {len(sentence):,} characters: ‘{_cut(sentence)}’. At most {LONGEST:,} are "
             "allowed; a text tower reads about 77 words and parts of words."
         )
 

@@ -16,6 +16,7 @@ from dait.events import Emit, ignore
 from dait.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.prompts import Prompts, class_prompts
+from dait.teachers.reading import about_alike, about_cuts, cut_texts
 from dait.teachers.weights import HUB_MARK, fetch_weights
 
 FORMS = (
@@ -26,10 +27,15 @@ FORMS = (
 
 @dataclass(frozen=True)
 class Prototypes:
-    """``(C, d)`` unit vectors, one a class, and κ, the scale of the zero-shot logits."""
+    """``(C, d)`` unit vectors, one a class, and κ, the scale of the zero-shot logits.
+
+    warnings: whole sentences on texts that are not read to their end, and on classes that the
+    vectors do not tell apart.
+    """
 
     vectors: Tensor
     logit_scale: float
+    warnings: tuple[str, ...] = ()
 
 
 def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) -> FrozenTeacher:
@@ -103,7 +109,9 @@ def prototypes_of(
     """
     if teacher.reads_text:
         classes = class_prompts(data.classes, prompts or Prompts())
-        return Prototypes(text_prototypes(teacher, classes), teacher.logit_scale)
+        vectors, scale = text_prototypes(teacher, classes), teacher.logit_scale
+        cuts = about_cuts(classes, cut_texts(teacher, classes))
+        return Prototypes(vectors, scale, cuts + about_alike(teacher, classes, vectors, scale))
     if prompts:
         raise UserError(
             f"The teacher {teacher.name} sees images only and cannot read prompts. Remove "
@@ -118,7 +126,7 @@ def prototypes_of(
     scale = calibrated_logit_scale(
         embed_split(teacher, val.images), torch.as_tensor(val.labels), vectors
     )
-    return Prototypes(vectors, scale)
+    return Prototypes(vectors, scale, about_alike(teacher, data.classes, vectors, scale))
 
 
 def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:

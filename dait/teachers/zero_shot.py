@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,12 @@ import torch
 from torch import Tensor
 
 from dait.data.augment import ViewPolicy
-from dait.data.base import Dataset
+from dait.data.base import ClassInfo, Dataset
 from dait.data.store import cache_dir, load_or_build
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.prompts import Prompts, class_prompts
+from dait.teachers.reading import Cut, about_alike, about_cuts, cut
 from dait.teachers.registry import embed_split
 
 KEPT_SENTENCES = 50_000
@@ -31,6 +33,7 @@ class Score:
     top1: fraction of its ``images``. per_class: ``(C,)`` the fraction of each class's images that
     are named right, NaN for a class without one. taken_for: for each class the other class that
     its images are named most often, -1 where there is none. sentences: in all prompts together.
+    warnings: whole sentences on texts that are cut and classes that are not told apart.
     """
 
     top1: float
@@ -38,6 +41,7 @@ class Score:
     per_class: tuple[float, ...]
     taken_for: tuple[int, ...]
     sentences: int
+    warnings: tuple[str, ...] = ()
 
 
 class ZeroShot:
@@ -67,6 +71,9 @@ class ZeroShot:
         with self._lock:
             self._reader.read([sentence for info in classes for sentence in info.descriptions])
             prototypes = text_prototypes(self._reader, classes)
+            cuts = about_cuts(classes, self._reader.cuts(classes))
+        teacher = self._reader.teacher
+        alike = about_alike(teacher, classes, prototypes, teacher.logit_scale)
         answers = (self._images @ prototypes.T).argmax(dim=1)
         count = len(classes)
         table = torch.bincount(self._labels * count + answers, minlength=count * count)
@@ -80,6 +87,7 @@ class ZeroShot:
             per_class=tuple((right / of_class).tolist()),
             taken_for=tuple(taken_for.tolist()),
             sentences=sum(len(info.descriptions) for info in classes),
+            warnings=cuts + alike,
         )
 
 
@@ -87,21 +95,28 @@ class _Reader:
     """A teacher's text tower that remembers what it has read."""
 
     def __init__(self, teacher: FrozenTeacher) -> None:
-        self._teacher = teacher
+        self.teacher = teacher
         self._known: dict[str, Tensor] = {}
+        self._cut: dict[str, Cut | None] = {}
 
     def read(self, sentences: list[str]) -> None:
         wanted = dict.fromkeys(sentences)
         if len(self._known) > KEPT_SENTENCES:
             self._known = {text: row for text, row in self._known.items() if text in wanted}
+            self._cut = {text: found for text, found in self._cut.items() if text in wanted}
         new = [sentence for sentence in wanted if sentence not in self._known]
         for start in range(0, len(new), _CHUNK):
             part = new[start : start + _CHUNK]
-            rows = self._teacher.embed_text(part).float().cpu()
+            rows = self.teacher.embed_text(part).float().cpu()
             self._known.update(zip(part, rows, strict=True))
+            self._cut.update({sentence: cut(self.teacher, sentence) for sentence in part})
 
     def embed_text(self, sentences: list[str]) -> Tensor:
         return torch.stack([self._known[sentence] for sentence in sentences])
+
+    def cuts(self, classes: Iterable[ClassInfo]) -> list[tuple[ClassInfo, Cut]]:
+        found = ((info, self._cut[text]) for info in classes for text in info.descriptions)
+        return [(info, one) for info, one in found if one is not None]
 
 
 def _kept_embeddings(teacher: FrozenTeacher, data: Dataset) -> Tensor:

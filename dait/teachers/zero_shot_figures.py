@@ -30,7 +30,7 @@ class ZeroShotFigures:
     interval: low and high end of top-1's bootstrap 95 % interval. n: images; classes: their
     number. prompts: of the sentences, "" for a teacher that reads none; own_prompts: whether they
     were the data set's own. image_size: the side at which the teacher saw the images, pixels.
-    measured: Unix seconds. stamp: of the weights' files.
+    measured: Unix seconds. stamp: of the weights' files. warnings: ``Prototypes.warnings``.
     """
 
     teacher: str
@@ -48,6 +48,7 @@ class ZeroShotFigures:
     stamp: str | None = None
     own_prompts: bool = True
     measured: float = field(default_factory=time.time)
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -79,10 +80,12 @@ def remember_zero_shot(
     *,
     called: str | None = None,
     prompts: Prompts | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> ZeroShotFigures:
     """Keep what ``dait.evidence.metrics.evaluate_logits`` found of a teacher, and return it.
 
-    called: what the user called the data set, by default its own name. Raises ``UserError`` where
+    called: what the user called the data set, by default its own name. warnings: those of the
+    prototypes that were used. Raises ``UserError`` where
     the cache folder cannot be written.
     """
     low, high = figures["top1_interval"]
@@ -101,6 +104,7 @@ def remember_zero_shot(
         classes=len(data.classes),
         stamp=stamp(teacher.name),
         own_prompts=not prompts,
+        warnings=warnings,
     )
     write_atomically(_folder() / f"{found.key}.json", json.dumps(asdict(found)))
     return found
@@ -137,7 +141,8 @@ def _kept() -> Iterable[ZeroShotFigures]:
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
             low, high = raw.pop("interval")
-            yield ZeroShotFigures(**raw, interval=(low, high))
+            warnings = tuple(raw.pop("warnings", ()))
+            yield ZeroShotFigures(**raw, interval=(low, high), warnings=warnings)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue  # another version's, or half gone: it is only a saving of time
 

@@ -87,6 +87,9 @@ def test_the_preview_says_how_sure_it_is_and_what_goes_wrong() -> None:
     assert "Kiwi fruit: 25\u00a0%, taken for &lt;b&gt;Red&lt;/b&gt; pear" in html
     assert "Pear:" not in html  # it has no validation image
     assert "points against" not in preview_html(usual, usual, CLASSES)
+    assert 'role="alert"' not in html
+    warned = preview_html(replace(score, warnings=("‘a’ & ‘b’ are alike.",)), usual, CLASSES)
+    assert 'role="alert">‘a’ &amp; ‘b’ are alike.' in warned
 
 
 def test_the_interval_is_wilsons() -> None:

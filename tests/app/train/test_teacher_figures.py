@@ -42,9 +42,15 @@ def recipe(teacher: Any) -> Recipe:
     return parse_recipe(raw, "mine")
 
 
-def measure(teacher: Any, prompts: Prompts | None = None, **options: Any) -> None:
+def measure(
+    teacher: Any,
+    prompts: Prompts | None = None,
+    warnings: tuple[str, ...] = (),
+    **options: Any,
+) -> None:
     data = open_dataset("fieldguide", **options)
-    remember_zero_shot(teacher, data, "val", FIGURES, called="fieldguide", prompts=prompts)
+    kept = {"called": "fieldguide", "prompts": prompts, "warnings": warnings}
+    remember_zero_shot(teacher, data, "val", FIGURES, **kept)
 
 
 def plain(html: str) -> str:
@@ -58,6 +64,15 @@ def test_what_was_measured_on_this_data_is_said(
     said = plain(recipe_html(empty_place, recipe))
     assert "43.2 % of this data's 320 val images right" in said and "top-5 87.6 %" in said
     assert "not measured" not in said and "On other data" not in said
+
+
+def test_classes_that_the_teacher_cannot_tell_apart_are_warned_of(
+    empty_place: Place, teacher: Any, recipe: Recipe
+) -> None:
+    measure(teacher, size=64, warnings=("Other classes are alike.",))
+    assert 'role="alert"' not in recipe_html(empty_place, recipe)
+    measure(teacher, size=48, warnings=("‘a’ & ‘b’ are alike.",))
+    assert 'role="alert">‘a’ &amp; ‘b’ are alike.' in recipe_html(empty_place, recipe)
 
 
 def test_what_was_not_measured_says_how_to(

@@ -56,6 +56,21 @@ def test_list_names_the_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cub-200-2011" in [card["name"] for card in cards]
 
 
+def test_check_says_what_a_named_teacher_cannot_tell_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "classes.csv").write_text(
+        "class,coarse,description\ncat,,a zebra with a red crown\ndog,,a tiger with a red crown\n"
+    )
+    words = ("data", "check", str(folder), "--size", "32", "--teacher", "fieldguide-clip", "--json")
+    assert run(*words) == 0
+    found = last_json(capsys)
+    assert found["teacher"] == "fieldguide-clip"
+    (warning,) = found["teacher_warnings"]
+    assert "‘cat’ and ‘dog’ apart" in warning and "‘tiger’ and ‘zebra’" in warning
+    assert warning in found["warnings"]
+
+
 def test_preview_counts_checks_and_draws(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ def test_the_nearest_come_first_whatever_their_length(teacher: Any) -> None:
     similarities = [match.similarity for match in found.matches]
     assert similarities == sorted(similarities, reverse=True) and len(similarities) == 5
     assert found.matches[0].similarity == pytest.approx(1.0, abs=1e-5)
-    assert (found.query, found.unknown, found.cut) == (QUERY, (), False)
+    assert (found.query, found.unknown, found.cut) == (QUERY, (), None)
 
 
 def test_there_may_be_fewer_images_than_asked_for(teacher: Any) -> None:
@@ -69,7 +69,7 @@ def test_there_may_be_fewer_images_than_asked_for(teacher: Any) -> None:
         (["a bird"], "nothing to look for"),
         ("?!…", "has no word in it"),
         ("🐦", "has no word in it"),
-        ("red " * 2500, "9,999 characters; at most 300"),
+        ("red " * 2500, "9,999 characters; at most 4,000"),
     ],
 )
 def test_what_is_no_query(teacher: Any, text: object, says: str) -> None:

@@ -69,10 +69,10 @@ def test_an_ensemble_stands_for_its_templates() -> None:
     [
         (("a photo",), {}, "should hold {} once"),
         (("{} and {}",), {}, "should hold {} once"),
-        (("{" + "}" + "x" * LONGEST,), {}, f"{LONGEST + 2} characters.*At most {LONGEST}"),
+        (("{" + "}" + "x" * LONGEST,), {}, f"{LONGEST + 2:,} characters.*At most {LONGEST:,}"),
         (("{}",) * (MOST_TEMPLATES + 1), {}, f"at most {MOST_TEMPLATES}"),
         ((), {"kiwi": (" ",)}, "‘kiwi’ is empty"),
-        ((), {"kiwi": ("x" * (LONGEST + 1),)}, f"At most {LONGEST}"),
+        ((), {"kiwi": ("x" * (LONGEST + 1),)}, f"At most {LONGEST:,}"),
         ((), {"kiwi": ("x",) * (MOST_DESCRIPTIONS + 1)}, f"at most {MOST_DESCRIPTIONS}"),
     ],
 )

@@ -85,6 +85,19 @@ def test_an_edit_costs_its_own_sentences_alone(
     assert seen == []  # another visit finds the images' embeddings in the cache
 
 
+def test_prompts_that_are_cut_or_say_the_same_are_warned_of(
+    teacher: Any, birds: FieldGuide
+) -> None:
+    zero_shot = ZeroShot(teacher, birds)
+    one, two, *_ = keys = [info.key for info in birds.classes]
+    plain: dict[str, tuple[str, ...]] = {key: (f"{key} number {n}",) for n, key in enumerate(keys)}
+    long = {key: ("a bird with a long red tail " * 9 + key,) for key in (one, two)}
+    cuts, alike = zero_shot.score(Prompts((), plain | long)).warnings
+    assert "2 of 6 class texts" in cuts and "the teacher reads 40" in cuts
+    assert "apart" in alike and all(info.name in alike for info in birds.classes[:2])
+    assert zero_shot.score(Prompts((), plain)).warnings == ()
+
+
 def test_a_teacher_that_reads_nothing_says_why(birds: FieldGuide) -> None:
     class Blind:
         name, reads_text = "blind", False
