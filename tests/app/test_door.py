@@ -142,8 +142,8 @@ def test_no_handler_of_the_page_answers_nonsense_with_a_traceback(
                     "event_data": {"index": 10**9, "study": ["x"], "path": 5},
                 }
                 said(post(http, "/run/any", body))
-                said(post(http, "/run/any", {**body, "event_data": None}))
-                posted += 2
+                posted += 1
+            said(post(http, "/run/any", {**body, "event_data": None}))
         assert posted > 500
     log = (tmp_path / "app.txt").read_text()
     assert "Traceback" not in log, log[-3000:]
