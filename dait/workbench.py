@@ -113,7 +113,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workben
 
 def left_out(data: Dataset) -> list[str]:
     """In words: how many files could not be used, which and why, and what else is odd."""
-    lines = [str(note) for note in getattr(data, "notes", ())]
+    lines = [str(note) for note in (*getattr(data, "notes", ()), *getattr(data, "left_out", ()))]
     if data.problems:
         lines.append(f"{len(data.problems)} files cannot be used and are left out")
     lines += [f"left out {problem.file}: {problem.reason}" for problem in data.problems]

@@ -10,6 +10,7 @@ from app.notice import notice
 from app.place import Place
 from app.wording import escape, percent, points
 from dait.data.base import ClassInfo
+from dait.data.names import nfc
 from dait.errors import UserError
 from dait.teachers.prompts import LONGEST, MOST_TEMPLATES, Prompts
 
@@ -80,7 +81,7 @@ def read_prompts(templates: object, descriptions: object, classes: Sequence[Clas
             )
     found: dict[str, list[str]] = {info.key: [] for info in classes}
     heads = _heads(classes)
-    for number, line in enumerate(str(descriptions).splitlines(), start=1):
+    for number, line in enumerate(nfc(str(descriptions)).splitlines(), start=1):
         if line.strip():
             key, sentence = _split(line.strip(), heads, number, classes)
             found[key].append(sentence)
@@ -131,8 +132,8 @@ def summary(prompts: Prompts) -> str:
 
 def _heads(classes: Sequence[ClassInfo]) -> list[tuple[str, str]]:
     """(what a line may begin with, key): the longest first, keys before names."""
-    names = {info.name.casefold(): info.key for info in classes}
-    keys = {info.key.casefold(): info.key for info in classes}
+    names = {nfc(info.name).casefold(): info.key for info in classes}
+    keys = {nfc(info.key).casefold(): info.key for info in classes}
     return sorted((names | keys).items(), key=lambda head: -len(head[0]))
 
 

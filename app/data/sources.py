@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.data.uploads import Uploads
 from app.place import Place
+from dait.data.names import on_disk
 from dait.data.registry import DatasetCard, list_datasets
 from dait.errors import UserError
 from dait.paths import absolute
@@ -69,7 +70,7 @@ class Sources:
         typed = text.strip() if isinstance(text, str) else ""
         if not typed:
             raise UserError("Type the path of a folder, an archive or a CSV file.")
-        value = typed if typed.startswith(HUB) else f"{PATH}{absolute(typed)}"
+        value = typed if typed.startswith(HUB) else f"{PATH}{on_disk(absolute(typed))}"
         self.resolve(value)
         return value
 

@@ -126,6 +126,7 @@ def _facts(dataset: Dataset, args: argparse.Namespace) -> dict[str, Any]:
         ],
         "problems": [vars(problem) for problem in dataset.problems],
         "ignored": getattr(dataset, "ignored", {}),
+        "left_out": [vars(left) for left in getattr(dataset, "left_out", ())],
         "notes": list(getattr(dataset, "notes", ())),
         "sheet": str(args.out),
     }
@@ -137,7 +138,7 @@ def _print_facts(dataset: Dataset, facts: dict[str, Any]) -> None:
     grouped = f" in {groups} groups" if groups else ""
     print(f"{dataset.name}: {len(dataset.classes)} classes{grouped}; {counts} images.")
     print(f"Licence: {dataset.licence}.")
-    for note in facts["notes"]:
+    for note in (*facts["notes"], *getattr(dataset, "left_out", ())):
         print(note)
     if facts["ignored"]:
         others = ", ".join(f"{count} {suffix}" for suffix, count in facts["ignored"].items())

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dait.data.folder import list_folder
-from dait.data.layout import SPLIT_NAMES, require_fractions
+from dait.data.layout import require_fractions
 from dait.data.listing import Listing
+from dait.data.names import split_of
 from dait.data.store import cache_dir
 from dait.data.table import is_table, list_table
 from dait.data.unpack import SUFFIXES, Limits, limits_here, unpack
@@ -115,7 +116,7 @@ def _unwrapped(folder: Path) -> Path:
             for path in folder.iterdir()
             if path.is_dir() and not path.name.startswith(".") and path.name.lower() not in _LITTER
         ]
-        if len(inside) != 1 or inside[0].name.lower() in SPLIT_NAMES:
+        if len(inside) != 1 or split_of(inside[0].name):
             break
         held = list(inside[0].iterdir())
         if not any(path.is_dir() or path.suffix.lower() == ".csv" for path in held):

@@ -11,6 +11,7 @@ from dait.data.base import ClassInfo
 from dait.data.layout import read_layout
 from dait.data.listed import ListedDataset
 from dait.data.listing import Listing
+from dait.data.names import nfc
 from dait.errors import UserError
 from dait.events import Emit, ignore
 
@@ -44,6 +45,7 @@ def list_folder(
         problems=layout.problems,
         ignored=layout.ignored,
         notes=layout.notes + unknown,
+        left_out=layout.left_out,
     )
 
 
@@ -68,7 +70,7 @@ def class_infos(root: Path, keys: tuple[str, ...]) -> tuple[tuple[ClassInfo, ...
     sentences: dict[str, list[str]] = {key: [] for key in keys}
     unknown: list[str] = []
     for row in _read_csv(root):
-        key = (row.get("class") or "").strip()
+        key = nfc((row.get("class") or "").strip())
         if key not in sentences:
             unknown.append(key)
             continue

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data.base import ClassInfo, Problem, SplitName
-from dait.data.layout import natural_key
-from dait.data.listing import Entry, Listing, hold_out
+from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
+from dait.data.listing import Entry, LeftOut, Listing, hold_out
 from dait.data.lock import locked
+from dait.data.names import natural_key, nfc, second_words, split_of
 from dait.data.store import cache_dir
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
@@ -35,7 +35,6 @@ _NAME = re.compile(
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGES = ("image", "img", "jpg", "png", "webp", "picture", "photo")
 _LABELS = ("label", "labels", "fine_label", "class", "class_name", "category", "species", "breed")
-_VALIDATION = ("validation", "valid", "val", "dev")
 _MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
 _VERSION = 1  # of the files that are written out
 
@@ -275,8 +274,8 @@ def _listing(
         for split, found in rows.items()
         if found
     }
-    splits = _splits(name, entries, val_fraction, test_fraction, seed, notes)
-    keys = [str(names[label] if names else label) for label in order]
+    splits, left_out = _splits(name, entries, val_fraction, test_fraction, seed, notes)
+    keys = [nfc(str(names[label] if names else label)) for label in order]
     missing = set(range(len(keys))) - {entry.label for entry in splits["train"]}
     if missing:
         raise UserError(f"‘hf:{name}’ has no training image of ‘{keys[min(missing)]}’.")
@@ -296,6 +295,18 @@ def _listing(
         problems=tuple(problems),
         notes=tuple(notes),
         revision=commit,
+        left_out=left_out + _unlabelled(index["splits"], entries),
+    )
+
+
+def _unlabelled(
+    given: Mapping[str, list[list[Any]]], used: Mapping[str, object]
+) -> tuple[LeftOut, ...]:
+    """The splits of which no row has a label, as test splits of competitions."""
+    return tuple(
+        LeftOut(len(rows), f"{split}/{0:07d}", f"no row of the split ‘{split}’ has a label")
+        for split, rows in given.items()
+        if rows and split not in used
     )
 
 
@@ -311,7 +322,7 @@ def _labelled(
         elif not file:
             bad.append(Problem(f"{split}/{number:07d}", "has no image"))
         else:
-            good.append((file, label if names else str(label)))
+            good.append((file, label if names else nfc(str(label))))
     if good:
         problems += bad
     return good
@@ -328,13 +339,21 @@ def _splits(
     test_fraction: float,
     seed: int,
     notes: list[str],
-) -> dict[SplitName, tuple[Entry, ...]]:
+) -> tuple[dict[SplitName, tuple[Entry, ...]], tuple[LeftOut, ...]]:
     """Training, validation and test from what there is; what is missing is held out of training."""
-    train = given.get("train") or (next(iter(given.values())) if len(given) == 1 else None)
+    seconds = second_words(given)
+    found: dict[SplitName, tuple[Entry, ...]] = {}
+    left: list[LeftOut] = []
+    for word, entries in given.items():
+        split: SplitName | None = "train" if len(given) == 1 else split_of(word)
+        if split is None or word in seconds or split in found:
+            why = f"‘{word}’ is no word for train, val or test, or there is a better one"
+            left.append(LeftOut(len(entries), entries[0].id, why))
+        else:
+            found[split] = entries
+    train, val, test = (found.get(split) for split in SPLITS)
     if train is None:
         raise UserError(f"‘hf:{name}’ has no split ‘train’; it has {', '.join(given)}.")
-    val = next((given[word] for word in _VALIDATION if word in given), None)
-    test = given.get("test") if train is not given.get("test") else None
     if test is None and val is not None:
         test, val = val, None
         notes.append("It has no labelled test split: its validation split is the test split.")
@@ -347,4 +366,4 @@ def _splits(
         notes.append(f"{len(val):,} training images are held out for validation.")
     if not (train and val and test):
         raise UserError(f"‘hf:{name}’ has too few images a class to split into three.")
-    return {"train": train, "val": val, "test": test}
+    return {"train": train, "val": val, "test": test}, tuple(left)

@@ -1,34 +1,35 @@
 """What a folder of photographs holds: its classes and splits, found by name and by suffix.
 
-Two layouts are read: ``split/class/*`` (``train``, ``val``, ``test``; ``valid`` and ``validation``
-mean ``val``) and ``class/*``, which is then split. Nothing is decoded here.
+Two layouts are read: ``split/class/*`` and ``class/*``, which is then split. Splits are ``train``,
+``val`` and ``test``, or other common words for them (``dait.data.names``). Names are compared in
+Unicode's composed form (NFC). Nothing is decoded here, and no image is passed over in silence.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from unicodedata import category
 
 from dait.data.base import SPLITS, Problem, SplitName
-from dait.data.listing import Entry, hold_out
+from dait.data.listing import Entry, LeftOut, hold_out
+from dait.data.names import about_splits, natural_key, second_words, split_of, stable_ids
+from dait.data.tree import SUFFIXES, Folder, Tree
 from dait.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+__all__ = ["Layout", "data_folder", "natural_key", "quoted", "read_layout"]
 
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-_LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # left by operating systems, like .DS_Store
 _EXPECTED = "Expected ‘split/class/*.jpg’ (train, val, test) or ‘class/*.jpg’."
+_WRAPPINGS = 3  # folders around the photographs that are looked through
+
+# Folders of a class whose images are made from its photographs.
+_DERIVED = re.compile(
+    "(mask|segmentation|annotation|label|ground_?truth|gt|thumb|thumbnail|depth|heatmap|overlay"
+    "|preview|augmented)s?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Layout:
     """The classes in natural order, the photographs of each split, and what was left aside.
 
     ignored: suffix to number of files that are no photographs (``.txt``, or ``(none)``).
+    left_out: images that are in the folder and not used, by reason.
     notes: sentences on choices that were made (a held-out split, classes without a test photo).
     """
 
@@ -44,12 +46,16 @@ class Layout:
     problems: tuple[Problem, ...]
     ignored: Mapping[str, int]
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_layout(
     root: Path, val_fraction: float = 0.1, test_fraction: float = 0.2, split_seed: int = 0
 ) -> Layout:
     """Lists ``root``; raises ``UserError`` with a sentence for a folder that cannot be used.
+
+    Images in folders below a class are the class's, unless that folder is called like another
+    class, like a split or like something made from photographs (``masks``, ``thumbnails``).
 
     val_fraction, test_fraction: of all photographs for ``class/*``; of the training photographs
         where ``split/class/*`` has no validation split. Per class, at least one image a split.
@@ -61,136 +67,101 @@ def read_layout(
         raise UserError(f"There is no folder ‘{root}’. Check the path.")
     if not root.is_dir():
         raise UserError(f"‘{root}’ is a file, not a folder of photographs. {_EXPECTED}")
-    scan = _Scan(root)
-    folders = scan.folders(root)
-    splits = scan.split_folders(folders)
-    if splits:
-        return _read_splits(scan, splits, val_fraction, split_seed)
-    return _read_classes(scan, folders, val_fraction, test_fraction, split_seed)
+    tree = Tree(root)
+    tree.leave(tree.top.photos, "they are in no class folder")
+    folders = _named_splits(tree)
+    if folders:
+        return _read_splits(tree, folders, val_fraction, split_seed)
+    return _read_classes(tree, val_fraction, test_fraction, split_seed)
 
 
-class _Scan:
-    """Walks one folder: natural order, no hidden files, no links that lead out of it."""
+def data_folder(top: Folder) -> Folder | None:
+    """The folder of splits or classes in a tree, which may lie in others; None if not just one."""
+    level = [top]
+    for _ in range(_WRAPPINGS + 1):
+        found = [folder for folder in level if _is_readable(folder)]
+        if found:
+            return found[0] if len(found) == 1 else None
+        level = [below for folder in level for below in folder.folders if below.total]
+    return None
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._inside = root.resolve()
-        self.problems: list[Problem] = []
-        self.ignored: Counter[str] = Counter()
 
-    def folders(self, folder: Path) -> list[Path]:
-        return [Path(entry.path) for entry in self._entries(folder) if entry.is_dir()]
+def _is_readable(folder: Folder) -> bool:
+    if _split_folders(folder):
+        return True
+    filled = [below for below in folder.folders if below.total]
+    return len(filled) > 1 and all(below.photos for below in filled)
 
-    def split_folders(self, folders: list[Path]) -> dict[SplitName, Path]:
-        """The folders that are splits; none where ``train`` or ``test`` is a class of its own.
 
-        A split holds class folders, a class holds photographs: ``train/0001.jpg`` beside
-        ``bus/`` is the class of trains.
-        """
-        named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
-        nested = [folder for folder in named if self.folders(folder)]
-        if not nested:
-            if named and len(named) == len(folders):
-                raise UserError(
-                    f"‘{self.root}’ has {quoted(f.name for f in named)}, but no class folders in "
-                    f"them. {_EXPECTED}"
-                )
-            return {}
-        found: dict[SplitName, Path] = {}
-        for folder in named:
-            split = SPLIT_NAMES[folder.name.lower()]
-            if split in found:
-                raise UserError(
-                    f"‘{self.root}’ has both ‘{found[split].name}’ and ‘{folder.name}’, which mean "
-                    f"the same split ({split}). Keep one."
-                )
-            found[split] = folder
-        return found
+def _split_folders(folder: Folder) -> list[Folder]:
+    """The folders that are splits; none where ``train`` or ``test`` is a class of its own.
 
-    def photos(self, folder: Path, label: int) -> list[Entry]:
-        """The image files directly in a class folder; counts the others."""
-        found = []
-        below = folder.relative_to(self.root).as_posix()
-        for entry in self._entries(folder):
-            if not entry.is_file():
-                continue
-            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of 100,000 files
-            if suffix not in SUFFIXES:
-                self.ignored[suffix or "(none)"] += 1
-            elif not os.access(entry.path, os.R_OK):
-                self._refuse(entry.path, "cannot be read (permission denied)")
-            else:
-                about, name, file = entry.stat(), f"{below}/{entry.name}", Path(entry.path)
-                found.append(Entry(name, label, file, about.st_size, about.st_mtime_ns))
-        return found
+    A split holds class folders, a class holds photographs: ``train/0001.jpg`` beside ``bus/`` is
+    the class of trains.
+    """
+    named = [below for below in folder.folders if split_of(below.name)]
+    classes = any(below.photos for below in folder.folders if below not in named)
+    nested = [below for below in named if below.folders and not (classes and below.photos)]
+    return named if nested else []
 
-    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as listing:
-                entries = list(listing)
-        except PermissionError as error:
+
+def _named_splits(tree: Tree) -> dict[SplitName, Folder]:
+    """The folder of each split; what lies beside them is left out."""
+    named = _split_folders(tree.top)
+    if not named:
+        words = [folder.name for folder in tree.top.folders]
+        if words and all(split_of(word) for word in words):
             raise UserError(
-                f"The folder ‘{folder}’ cannot be listed: permission denied."
-            ) from error
-        kept = []
-        for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
-            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
-                continue
-            if any(category(character) in ("Cc", "Cs") for character in entry.name):
-                self._refuse(ascii(entry.name), "has control characters in its name; rename it")
-            elif not entry.is_symlink() or self._stays_inside(entry.path):
-                kept.append(entry)
-        return kept
-
-    def _stays_inside(self, link: str) -> bool:
-        target = Path(link).resolve()
-        if not target.is_relative_to(self._inside):
-            self._refuse(link, "is a link that leads out of the folder")
-        elif not target.exists():
-            self._refuse(link, "is a link that leads nowhere")
+                f"‘{tree.root}’ has {quoted(words)}, but no class folders in them. {_EXPECTED}"
+            )
+        return {}
+    seconds = second_words(folder.name for folder in named)
+    found: dict[SplitName, Folder] = {}
+    for folder in tree.top.folders:
+        split = split_of(folder.name)
+        if split is None:
+            tree.leave(folder.all_photos(), f"‘{folder.name}’ is no word for train, val or test")
+        elif folder.name in seconds:
+            better = seconds[folder.name]
+            tree.leave(
+                folder.all_photos(),
+                f"‘{folder.name}’ means the {split} split, which ‘{better}’ is already",
+            )
+        elif split in found:
+            raise UserError(
+                f"‘{tree.root}’ has both ‘{found[split].name}’ and ‘{folder.name}’, which mean "
+                f"the same split ({split}). Keep one."
+            )
         else:
-            return True
-        return False
-
-    def _refuse(self, path: str, reason: str) -> None:
-        inside = Path(path)
-        name = inside.relative_to(self.root) if inside.is_relative_to(self.root) else inside
-        problem = Problem(name.as_posix(), reason)
-        if problem not in self.problems:  # a folder may be listed twice while it is recognised
-            self.problems.append(problem)
-
-
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sorts ``img2`` before ``img10``, whatever the case; ties by the name itself."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
+            found[split] = folder
+    return found
 
 
 def _read_splits(
-    scan: _Scan, folders: Mapping[SplitName, Path], val_fraction: float, seed: int
+    tree: Tree, folders: Mapping[SplitName, Folder], val_fraction: float, seed: int
 ) -> Layout:
     have = quoted(folder.name for folder in folders.values())
     for needed in ("train", "test"):
         if needed not in folders:
             raise UserError(
-                f"‘{scan.root}’ has {have} but no ‘{needed}’ folder. Add ‘{needed}/class/*.jpg’, "
+                f"‘{tree.root}’ has {have} but no ‘{needed}’ folder. Add ‘{needed}/class/*.jpg’, "
                 "or put all photographs into ‘class/*.jpg’ to have them split for you."
             )
-    names = [folder.name for folder in scan.folders(folders["train"])]
-    labels = {name: label for label, name in enumerate(names)}
-    notes = []
-    splits: dict[SplitName, tuple[Entry, ...]] = {}
+    parts = {split: _by_name(folder) for split, folder in folders.items()}
+    names = list(parts["train"])
+    notes = about_splits(folder.name for folder in folders.values())
     for split, folder in folders.items():
-        found: list[Entry] = []
-        for inside in scan.folders(folder):
-            if inside.name not in labels:
+        tree.leave(folder.photos, f"they are in ‘{folder.name}’, but in none of its class folders")
+        for name in parts[split]:
+            if name not in parts["train"]:
                 raise UserError(
-                    f"The class ‘{inside.name}’ is in ‘{folder.name}’ but not in ‘train’. Add "
-                    f"‘train/{inside.name}’, or remove it from ‘{folder.name}’."
+                    f"The class ‘{name}’ is in ‘{folder.name}’ but not in "
+                    f"‘{folders['train'].name}’. Add ‘{folders['train'].name}/{name}’, or remove "
+                    f"it from ‘{folder.name}’."
                 )
-            found += scan.photos(inside, labels[inside.name])
-        splits[split] = tuple(found)
-    _require_classes(scan, names, splits["train"], folders["train"])
+    splits, more = _photographs(tree, parts, names)
+    notes += more
+    _require_classes(tree, names, splits["train"], folders["train"])
     if "val" not in splits:
         require_photographs(
             names, splits["train"], 2, "training and validation (there is no ‘val’ folder)"
@@ -203,56 +174,144 @@ def _read_splits(
     for split in ("val", "test"):
         if not splits[split]:
             raise UserError(
-                f"The class folders of ‘{folders[split]}’ hold no photographs. {_EXPECTED}"
+                f"The class folders of ‘{tree.root / folders[split].path}’ hold no photographs. "
+                f"{_EXPECTED}"
             )
         absent = len(names) - len({photo.label for photo in splits[split]})
         if absent:
             notes.append(f"{absent} of {len(names)} classes have no photograph in ‘{split}’.")
-    return _layout(scan, names, splits, notes)
+    return _layout(tree, names, splits, notes)
 
 
-def _read_classes(
-    scan: _Scan, folders: list[Path], val_fraction: float, test_fraction: float, seed: int
-) -> Layout:
-    names = [folder.name for folder in folders]
+def _read_classes(tree: Tree, val_fraction: float, test_fraction: float, seed: int) -> Layout:
+    parts = _by_name(tree.top)
+    names = list(parts)
+    found, notes = _photographs(tree, {"train": parts}, names)
+    _require_classes(tree, names, found["train"], tree.top)
+    splits, note = split_in_three(names, found["train"], val_fraction, test_fraction, seed)
+    return _layout(tree, names, splits, [*notes, note])
+
+
+def _by_name(folder: Folder) -> dict[str, list[Folder]]:
+    """The class folders; those whose names differ only by their Unicode form are one class."""
+    found: dict[str, list[Folder]] = {}
+    for below in folder.folders:
+        found.setdefault(below.name, []).append(below)
+    return found
+
+
+def _photographs(
+    tree: Tree, parts: Mapping[SplitName, Mapping[str, list[Folder]]], names: Collection[str]
+) -> tuple[dict[SplitName, tuple[Entry, ...]], list[str]]:
+    """The photographs of every split, labelled, and notes on where they were found."""
+    all_parts = [
+        (split, name, folder)
+        for split, classes in parts.items()
+        for name, folders in classes.items()
+        for folder in folders
+    ]
+    filled = {name for _, name, folder in all_parts if folder.photos}
+    _require_shallow(tree, [folder for _, name, folder in all_parts if name not in filled])
+    labels = {name: label for label, name in enumerate(names)}
+    found: dict[SplitName, list[Entry]] = {split: [] for split in parts}
+    deep: list[Entry] = []
+    for split, name, folder in all_parts:
+        below = _below(tree, folder, name, labels)
+        deep += below
+        found[split] += (replace(entry, label=labels[name]) for entry in (*folder.photos, *below))
+    ids = iter(stable_ids([entry.id for entries in found.values() for entry in entries]))
+    splits = {
+        split: tuple(replace(entry, id=next(ids)) for entry in entries)
+        for split, entries in found.items()
+    }
+    return splits, _about_folders(all_parts, deep)
+
+
+def _about_folders(parts: Iterable[tuple[str, str, Folder]], deep: list[Entry]) -> list[str]:
+    notes = []
+    if deep:
+        notes.append(
+            f"{len(deep):,} photographs are in folders below their class, the first "
+            f"‘{deep[0].id}’; they count as of that class."
+        )
+    written: dict[str, set[str]] = {}
+    for _, name, folder in parts:
+        written.setdefault(name, set()).add(Path(folder.path).name)
+    several = [name for name, forms in written.items() if len(forms) > 1]
+    if several:
+        notes.append(
+            f"{quoted(several)}: written in two Unicode forms, which look the same and are read "
+            "as one name."
+        )
+    return notes
+
+
+def _below(tree: Tree, folder: Folder, name: str, names: Collection[str]) -> list[Entry]:
+    """The photographs in folders below a class that are the class's; the others are left out."""
     found: list[Entry] = []
-    for label, folder in enumerate(folders):
-        found += scan.photos(folder, label)
-    _require_classes(scan, names, found, scan.root)
-    splits, note = split_in_three(names, found, val_fraction, test_fraction, seed)
-    return _layout(scan, names, splits, [note])
+    for below in folder.folders:
+        if below.name in names and below.name != name:
+            reason = "they are in a folder of one class that is called like another class"
+        elif split_of(below.name):
+            reason = "they are in ‘class/split’ folders; expected are ‘split/class’ folders"
+        elif _DERIVED.fullmatch(below.name):
+            reason = f"they are in folders called ‘{below.name}’, which hold no photographs"
+        else:
+            found += below.photos
+            found += _below(tree, below, name, names)
+            continue
+        tree.leave(below.all_photos(), reason)
+    return found
+
+
+def _require_shallow(tree: Tree, without: Iterable[Folder]) -> None:
+    """Raises ``UserError`` for class folders that have photographs in folders below alone."""
+    for folder in without:
+        first = next(folder.all_photos(), None)
+        if first is None:
+            continue
+        raise UserError(
+            f"‘{tree.root}’ has photographs two folders deep only (‘{first.id}’): either of the "
+            f"two may be the class. {_EXPECTED} Or list them in a CSV file (path,label)."
+            f"{_hint(tree)}"
+        )
+
+
+def _hint(tree: Tree) -> str:
+    meant = data_folder(tree.top)
+    return f" Did you mean ‘{tree.root / meant.path}’?" if meant and meant.path else ""
 
 
 def _layout(
-    scan: _Scan, names: list[str], splits: Mapping[SplitName, tuple[Entry, ...]], notes: list[str]
+    tree: Tree, names: list[str], splits: Mapping[SplitName, tuple[Entry, ...]], notes: list[str]
 ) -> Layout:
     ordered = {split: splits[split] for split in SPLITS}
-    return Layout(tuple(names), ordered, tuple(scan.problems), dict(scan.ignored), tuple(notes))
+    problems, ignored = tuple(tree.problems), dict(tree.ignored)
+    return Layout(tuple(names), ordered, problems, ignored, tuple(notes), tree.left_out)
 
 
-def _require_classes(scan: _Scan, names: list[str], photos: Iterable[Entry], where: Path) -> None:
+def _require_classes(tree: Tree, names: list[str], photos: Iterable[Entry], where: Folder) -> None:
     """At least two classes, none of them empty; ``where`` holds the class folders."""
+    root = tree.root / where.path
     if not names:
-        raise UserError(f"‘{where}’ holds no class folders. {_EXPECTED}")
+        raise UserError(f"‘{root}’ holds no class folders. {_EXPECTED}{_hint(tree)}")
     filled = {photo.label for photo in photos}
     if not filled:
-        others = ", ".join(f"{count} {suffix}" for suffix, count in scan.ignored.most_common(3))
-        found = f" (found {others})" if others else ""
-        inner = [folder for name in names for folder in scan.folders(where / name)]
-        hint = f" Did you mean ‘{where / names[0]}’?" if len(names) == 1 and inner else ""
+        others = (tree.unread + tree.ignored).most_common(3)
+        found = ", ".join(f"{count} {suffix}" for suffix, count in others)
         raise UserError(
-            f"The class folders of ‘{where}’ hold no photographs ({', '.join(SUFFIXES)}){found}. "
-            f"{_EXPECTED}{hint}"
+            f"The class folders of ‘{root}’ hold no photographs ({', '.join(SUFFIXES)})"
+            f"{f' (found {found})' if found else ''}. {_EXPECTED}{_hint(tree)}"
         )
     empty = [name for label, name in enumerate(names) if label not in filled]
     if empty:
         raise UserError(
-            f"No photographs ({', '.join(SUFFIXES)}) in {quoted(empty)} of ‘{where}’. "
+            f"No photographs ({', '.join(SUFFIXES)}) in {quoted(empty)} of ‘{root}’. "
             "Add some, or remove the folder."
         )
     if len(names) == 1:
         raise UserError(
-            f"‘{where}’ has only one class, ‘{names[0]}’. A classifier needs two or more."
+            f"‘{root}’ has only one class, ‘{names[0]}’. A classifier needs two or more."
         )
 
 

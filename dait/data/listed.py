@@ -33,10 +33,11 @@ class ListedDataset:
     """A ``Dataset`` (see ``dait.data.base``) made of image files.
 
     Beyond the contract: ``listing``, ``ignored`` (suffix → number of files that are no
-    photographs), ``check()``, ``file_sizes()``. ``problems`` lists what the listing found and, for
-    every split decoded so far, the files that could not be decoded and the masks that could not be
-    used. Masks are 1 on the object, and all zero where a file's mask is missing or unusable; boxes
-    are clipped to the square that evaluation sees, and NaN where nothing of the object is in it.
+    photographs), ``left_out`` (images that are there and not used), ``check()``, ``file_sizes()``.
+    ``problems`` lists what the listing found and, for every split decoded so far, the files that
+    could not be decoded and the masks that could not be used. Masks are 1 on the object, and all
+    zero where a file's mask is missing or unusable; boxes are clipped to the square that
+    evaluation sees, and NaN where nothing of the object is in it.
 
     ``fingerprint`` hashes names, lengths and modification times rather than contents: opening a
     folder of gigabytes stays instant, and copies that keep the times keep the fingerprint. It also
@@ -61,6 +62,7 @@ class ListedDataset:
         self.licence = listing.licence
         self.homepage = listing.homepage
         self.notes = listing.notes
+        self.left_out = listing.left_out
         self.problems = listing.problems
         self.revision = listing.revision
         self.ignored = dict(listing.ignored)

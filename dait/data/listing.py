@@ -39,13 +39,26 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Images that are there and not used: how many, the path of the first, and why."""
+
+    count: int
+    first: str
+    reason: str
+
+    def __str__(self) -> str:
+        many = "1 image is" if self.count == 1 else f"{self.count:,} images are"
+        return f"{many} not used, the first ‘{self.first}’: {self.reason}."
+
+
+@dataclass(frozen=True)
 class Listing:
     """The classes and splits of a data set of files; reading it is instant, nothing is decoded.
 
     root: the folder that messages name. mask_values: the grey values (of ``Entry.mask``) that mean
-    the object. ignored: suffix to number of files that are no photographs. notes: sentences on
-    choices that were made (a held-out split, classes without a test photograph). revision: the
-    commit that was downloaded, of a data set of the hub.
+    the object. ignored: suffix to number of files that are no photographs. left_out: images that
+    are there and not used. notes: sentences on choices that were made (a held-out split, classes
+    without a test photograph). revision: the commit that was downloaded, of a data set of the hub.
     """
 
     name: str
@@ -59,6 +72,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     mask_values: tuple[int, ...] = ()
     revision: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def hold_out(

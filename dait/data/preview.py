@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dait.data.base import Dataset, SplitName
+from dait.data.names import nfc
 from dait.errors import UserError
 
 _GAP = 4  # pixels between images
@@ -63,9 +64,10 @@ def preview_grid(
 
 
 def _labels(dataset: Dataset, classes: Sequence[str] | None) -> list[int]:
-    keys = [info.key for info in dataset.classes]
+    keys = [nfc(info.key) for info in dataset.classes]
     if classes is None:
         return list(range(len(keys)))
+    classes = [nfc(key) for key in classes]
     unknown = [key for key in classes if key not in keys]
     if unknown or not classes:
         some = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")

@@ -12,6 +12,7 @@ from typing import Any
 
 from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.listing import Listing
+from dait.data.names import on_disk
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.paths import absolute
@@ -148,7 +149,7 @@ def absolute_source(source: str) -> str:
     named = source == "fieldguide" or source.startswith("hf:")
     if named or source.partition(":")[0] in benchmarks() or not _is_path(source):
         return source
-    return str(absolute(source))
+    return str(on_disk(absolute(source)))
 
 
 def _is_path(source: str) -> bool:
@@ -156,7 +157,7 @@ def _is_path(source: str) -> bool:
 
     # What looks like a path is meant as one even when nothing is there.
     like_a_path = {"/", os.sep} & set(source) or source.lower().endswith((*SUFFIXES, ".csv"))
-    return bool(source and (like_a_path or absolute(source).exists()))
+    return bool(source and (like_a_path or on_disk(absolute(source)).exists()))
 
 
 def _path(source: str) -> Path:
@@ -164,7 +165,7 @@ def _path(source: str) -> Path:
     from dait.data.benchmarks.catalogue import benchmarks
 
     if _is_path(source):
-        return absolute(source)
+        return on_disk(absolute(source))
     known = ["fieldguide", *benchmarks()]
     asked = source.lower()
     near = difflib.get_close_matches(asked, known, n=1)

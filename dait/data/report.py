@@ -12,6 +12,7 @@ import numpy as np
 from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
 from dait.data.duplicates import Leak, Traces, copies_within, find_leaks, trace
 from dait.data.listed import ListedDataset
+from dait.data.listing import LeftOut
 from dait.events import Emit, Progress, ignore
 
 __all__ = ["ClassCount", "Leak", "Report", "SizeRange", "report"]
@@ -54,7 +55,7 @@ class Report:
 
     sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
     first. notes: what the data set says of itself (how it was split). ignored: suffix to number of
-    files that are no photographs.
+    files that are no photographs. left_out: images that are there and not used.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Report:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Numbers under ``classes``, ``train``, ``val``, ``test`` and ``leaks``, and the lists."""
@@ -84,6 +86,7 @@ class Report:
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "ignored": dict(self.ignored),
+            "left_out": [vars(left) for left in self.left_out],
             "per_class": [vars(count) for count in self.classes],
             "leaked": [vars(leak) for leak in self.leaks],
             "sizes": vars(self.sizes) if self.sizes else None,
@@ -122,6 +125,7 @@ def report(dataset: Dataset, emit: Emit = ignore) -> Report:
         ),
         notes=dataset.notes,
         ignored=dataset.ignored if isinstance(dataset, ListedDataset) else {},
+        left_out=_left_out(dataset),
     )
 
 
@@ -159,6 +163,10 @@ def _sizes(dataset: Dataset) -> SizeRange | None:
     return SizeRange(least, middle, most, upscaled)
 
 
+def _left_out(dataset: Dataset) -> tuple[LeftOut, ...]:
+    return dataset.left_out if isinstance(dataset, ListedDataset) else ()
+
+
 def _about_leaks(splits: dict[SplitName, Split], leaks: tuple[Leak, ...]) -> Iterator[str]:
     for name in ("test", "val"):
         ids = set(splits[name].ids)
@@ -189,6 +197,7 @@ def _about_copies(traces: dict[SplitName, Traces]) -> Iterator[str]:
 
 
 def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
+    yield from map(str, _left_out(dataset))
     problems = dataset.problems
     if problems:
         first = problems[0]

@@ -15,14 +15,22 @@ from unicodedata import category
 from dait.data.base import SPLITS, Problem, SplitName
 from dait.data.folder import class_infos, licence_of
 from dait.data.layout import (
-    SPLIT_NAMES,
-    natural_key,
     quoted,
     require_fractions,
     require_photographs,
     split_in_three,
 )
-from dait.data.listing import Entry, Listing, hold_out
+from dait.data.listing import Entry, LeftOut, Listing, hold_out
+from dait.data.names import (
+    about_splits,
+    natural_key,
+    nfc,
+    on_disk,
+    second_words,
+    split_of,
+    stable_ids,
+)
+from dait.data.tree import Tree
 from dait.errors import UserError
 
 MAX_BYTES = 2**29
@@ -39,6 +47,7 @@ _EXPECTED = (
 _LONGEST = 200  # characters of a label
 _LONGEST_HEADER = 2**14  # characters
 _MOST_PROBLEMS = 10_000  # kept; a table that is all wrong needs no list of a million
+_MOST_FILES = 1_000_000  # beside a table, looked through for images that it does not name
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,12 @@ def list_table(
 ) -> Listing:
     """The photographs that a CSV names, by paths relative to its folder; nothing is decoded.
 
-    The columns are ``path``, ``label`` and perhaps ``split`` (``train``, ``val``, ``test``).
-    Without ``split``, and without rows for ``val``, the photographs are split as those of a folder
-    are (``list_folder``); ``classes.csv`` and ``LICENSE`` beside the table are read as there. Rows
-    that cannot be used (no such file, outside the folder, a file named before) are ``problems``.
+    The columns are ``path``, ``label`` and perhaps ``split`` (``train``, ``val``, ``test``, or
+    other words for them). Without ``split``, and without rows for ``val``, the photographs are
+    split as those of a folder are (``list_folder``); ``classes.csv`` and ``LICENSE`` beside the
+    table are read as there. Rows that cannot be used (no such file, outside the folder, a file
+    named before) are ``problems``, images that no row names are ``left_out``. Labels and paths are
+    compared in Unicode's composed form.
 
     Raises ``UserError`` for a table that is not UTF-8 text with these columns, is larger than
     ``MAX_BYTES`` or ``MAX_ROWS``, has an unknown word for a split, or too few photographs of a
@@ -84,13 +95,15 @@ def list_table(
         delimiter, columns = _require_header(table, lines)
         for row in _rows(table, lines, delimiter, columns):
             reading.add(row)
+    reading.compose_ids()
     if columns.split is not None:
         names, splits, notes = _given_splits(reading, val_fraction, split_seed)
     else:
-        names, entries = _labelled(table, reading.found["train"], reading.problems)
+        names, entries = _labelled(table, reading.found[""], reading.problems)
         splits, note = split_in_three(names, entries, val_fraction, test_fraction, split_seed)
         notes = [note]
     classes, unknown = class_infos(table.parent, tuple(names))
+    left_out, more = reading.left_out()
     return Listing(
         name=table.stem,
         root=table.parent,
@@ -98,7 +111,8 @@ def list_table(
         splits={split: splits[split] for split in SPLITS},
         licence=licence_of(table.parent),
         problems=tuple(reading.problems),
-        notes=(*notes, *unknown),
+        notes=(*notes, *unknown, *more),
+        left_out=left_out,
     )
 
 
@@ -112,32 +126,71 @@ def is_table(path: Path) -> bool:
 
 
 class _Reading:
-    """The entries of each split, with their labels as words, and what is wrong with other rows."""
+    """The entries by the word for their split, each with its label, and what is wrong with others.
+
+    found: of the word that the table uses; "" where it has no splits.
+    """
 
     def __init__(self, table: Path) -> None:
         self.table = table
-        self.found: dict[SplitName, list[tuple[Entry, str]]] = {split: [] for split in SPLITS}
+        self.found: dict[str, list[tuple[Entry, str]]] = {"": []}
         self.problems: list[Problem] = []
+        self._further = 0  # problems that are not kept
+        self._named: set[str] = set()
+        self._spelled: dict[str, dict[str, str]] = {}
         self._root = Path(os.path.normpath(table.parent.absolute()))
         self._inside = self._root.resolve()
         self._folders: dict[str, bool] = {}  # by path: whether it is inside once links are followed
         self._seen: dict[str, int] = {}
 
     def add(self, row: _Row) -> None:
-        """Without splits, everything is in ``found["train"]``."""
-        split = "train" if row.split is None else SPLIT_NAMES.get(row.split.lower())
-        if split is None:
+        """Keeps the row's entry, or what is wrong with it."""
+        if row.split is not None and split_of(row.split) is None:
             raise UserError(
-                f"Row {row.number} of ‘{self.table}’ has the split ‘{(row.split or '')[:40]}’. "
+                f"Row {row.number} of ‘{self.table}’ has the split ‘{row.split[:40]}’. "
                 f"Use one of: {', '.join(SPLITS)}."
             )
         entry = self._entry(row)
         if isinstance(entry, Entry):
-            self._seen[entry.id] = row.number
-            self.found[split].append((entry, row.label))
+            self._seen[str(entry.file)] = row.number
+            self.found.setdefault(row.split or "", []).append((entry, row.label))
         elif len(self.problems) < _MOST_PROBLEMS:
             shown = row.path if row.path.isprintable() else ascii(row.path)
             self.problems.append(Problem(shown[:300] or f"row {row.number}", entry))
+        else:
+            self._further += 1
+
+    def compose_ids(self) -> None:
+        """Gives every entry the id that it has whatever disk it lies on."""
+        ids = iter(stable_ids([entry.id for rows in self.found.values() for entry, _ in rows]))
+        for word, rows in self.found.items():
+            self.found[word] = [(replace(entry, id=next(ids)), label) for entry, label in rows]
+
+    def left_out(self) -> tuple[tuple[LeftOut, ...], list[str]]:
+        """The images in the table's folder that no usable row names, and notes."""
+        notes = []
+        if self._further:
+            notes.append(f"{self._further:,} further rows of the table cannot be used.")
+        words = [word for word in self.found if word]
+        seconds = second_words(words)
+        try:
+            tree = Tree(self._root, _MOST_FILES)
+        except UserError:
+            notes.append(
+                f"The table's folder holds more than {_MOST_FILES:,} files; images that the table "
+                "does not name were not looked for."
+            )
+            return (), notes
+        for word, better in seconds.items():
+            entries = [entry for entry, _ in self.found[word]]
+            tree.leave(
+                entries, f"‘{word}’ means the {split_of(word)} split, which ‘{better}’ is already"
+            )
+        photos = tree.top.all_photos()
+        tree.leave(
+            (photo for photo in photos if photo.id not in self._named), "the table names no label"
+        )
+        return tree.left_out, notes
 
     def _entry(self, row: _Row) -> Entry | str:
         """The entry, its label still 0, or why there is none."""
@@ -153,6 +206,8 @@ class _Reading:
         file = self._locate(row.path)
         if file is None:
             return f"is not in the table's folder {where}"
+        name = file.relative_to(self._root).as_posix()
+        self._named.add(name)
         try:
             about = file.stat()
             if not stat.S_ISREG(about.st_mode):
@@ -161,9 +216,8 @@ class _Reading:
                 return f"is a link that leads out of the table's folder {where}"
         except (OSError, ValueError):
             return f"is not there {where}"
-        name = file.relative_to(self._root).as_posix()
-        if name in self._seen:
-            return f"is in row {self._seen[name]} already {where}"
+        if str(file) in self._seen:
+            return f"is in row {self._seen[str(file)]} already {where}"
         if not os.access(file, os.R_OK):
             return f"cannot be read, permission denied {where}"
         return Entry(name, 0, file, about.st_size, about.st_mtime_ns)
@@ -173,7 +227,8 @@ class _Reading:
         file = os.path.normpath(self._root / name)
         if "\\" in name and os.sep == "/" and not os.path.lexists(file):  # written on Windows
             file = os.path.normpath(self._root / name.replace("\\", "/"))
-        return Path(file) if Path(file).is_relative_to(self._root) else None
+        found = on_disk(Path(file), self._spelled)
+        return found if found.is_relative_to(self._root) else None
 
     def _stays_inside(self, file: Path) -> bool:
         if file.is_symlink():
@@ -233,7 +288,8 @@ def _rows(table: Path, lines: TextIO, delimiter: str, columns: _Columns) -> Iter
             continue
         cells += [""] * (1 + max(columns.path, columns.label, columns.split or 0) - len(cells))
         split = None if columns.split is None else cells[columns.split].strip()
-        yield _Row(number, cells[columns.path].strip(), cells[columns.label].strip(), split)
+        label = nfc(cells[columns.label].strip())
+        yield _Row(number, cells[columns.path].strip(), label, split)
 
 
 def _place(names: Sequence[str], wanted: Sequence[str]) -> int | None:
@@ -260,10 +316,22 @@ def _labelled(
     return names, [replace(entry, label=labels[label]) for entry, label in found]
 
 
+def _by_split(reading: _Reading) -> tuple[dict[SplitName, list[tuple[Entry, str]]], list[str]]:
+    """The entries of the words that name a split best, and a note on words that are read as one."""
+    seconds = second_words(word for word in reading.found if word)
+    words = [word for word in reading.found if word and word not in seconds]
+    found: dict[SplitName, list[tuple[Entry, str]]] = {split: [] for split in SPLITS}
+    for word in words:
+        split = split_of(word)
+        if split is not None:
+            found[split] += reading.found[word]
+    return found, about_splits(words)
+
+
 def _given_splits(
     reading: _Reading, val_fraction: float, seed: int
 ) -> tuple[list[str], Mapping[SplitName, tuple[Entry, ...]], list[str]]:
-    found, table = reading.found, reading.table
+    (found, notes), table = _by_split(reading), reading.table
     for needed in ("train", "test"):
         if not found[needed]:
             raise UserError(
@@ -273,7 +341,6 @@ def _given_splits(
     names, train = _labelled(table, found["train"], reading.problems)
     labels = {name: label for label, name in enumerate(names)}
     splits: dict[SplitName, tuple[Entry, ...]] = {"train": tuple(train)}
-    notes = []
     evaluated: tuple[SplitName, ...] = ("val", "test")
     for split in evaluated:
         unknown = sorted({label for _, label in found[split]} - set(names), key=natural_key)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dait.arms.plan import ROLE_SEEDS
 from dait.data.base import Dataset, SplitName
+from dait.data.names import nfc
 from dait.data.registry import list_datasets
 from dait.errors import UserError
 from dait.evaluation import (
@@ -148,9 +149,9 @@ def _ask(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndarray]:
         raise UserError(
             f"Its images are needed to evaluate {run.path} on {split}. {error}"
         ) from error
-    keys = [info.key for info in data.classes]
+    keys = [nfc(info.key) for info in data.classes]
     for role, loaded in networks.items():
-        if loaded.classes != keys:
+        if [nfc(key) for key in loaded.classes] != keys:
             raise UserError(
                 f"{files[role]} knows other classes than the data set {data.name} has now, or in "
                 "another order. Put the images back as they were in training."

@@ -19,6 +19,7 @@ from PIL import Image
 from dait.data.base import ClassInfo
 from dait.data.decode import decode_picture
 from dait.data.frame import Framing
+from dait.data.names import nfc
 from dait.errors import UserError
 
 if TYPE_CHECKING:
@@ -211,10 +212,10 @@ class NetworkRow:
 
         Raises ``UserError`` with near matches, or with the keys of classes that share a name.
         """
-        keys = [info.key for info in self.classes]
-        if text in keys:
-            return keys.index(text)
-        folded = text.strip().casefold()
+        keys = [nfc(info.key) for info in self.classes]
+        if nfc(text) in keys:
+            return keys.index(nfc(text))
+        folded = nfc(text).strip().casefold()
         named = self._called(folded)
         if len(named) == 1:
             return named[0]
@@ -243,7 +244,7 @@ class NetworkRow:
         try:
             return self.class_index(text)
         except UserError:
-            folded = text.strip().casefold()
+            folded = nfc(text).strip().casefold()
             if len(folded.split()) < 2 or self._near(folded) or self._called(folded):
                 raise
             return text.strip()
@@ -261,13 +262,13 @@ class NetworkRow:
         ]
 
     def _called(self, folded: str) -> list[int]:
-        return [i for i, info in enumerate(self.classes) if info.name.casefold() == folded]
+        return [i for i, info in enumerate(self.classes) if nfc(info.name).casefold() == folded]
 
     def _near(self, folded: str) -> list[str]:
         known: dict[str, str] = {}
         for info in self.classes:
-            known.setdefault(info.key.casefold(), info.key)
-            known.setdefault(info.name.casefold(), info.name)
+            known.setdefault(nfc(info.key).casefold(), info.key)
+            known.setdefault(nfc(info.name).casefold(), info.name)
         return [known[match] for match in difflib.get_close_matches(folded, known, n=3)]
 
     def _network(self, key: str) -> nn.Module:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dait.data.base import ClassInfo
+from dait.data.names import nfc
 from dait.errors import UserError
 
 DEFAULT_TEMPLATE = "a photo of a {}."
@@ -75,7 +76,8 @@ def class_prompts(classes: Iterable[ClassInfo], prompts: Prompts) -> tuple[Class
     one of the data set's own that ``Prompts`` would refuse.
     """
     classes = tuple(classes)
-    unknown = sorted(set(prompts.descriptions) - {info.key for info in classes})
+    described = {nfc(key): sentences for key, sentences in prompts.descriptions.items()}
+    unknown = sorted(set(described) - {nfc(info.key) for info in classes})
     if unknown:
         raise UserError(
             f"The prompts describe ‘{unknown[0]}’, which is no class of this data set. Its classes "
@@ -84,7 +86,7 @@ def class_prompts(classes: Iterable[ClassInfo], prompts: Prompts) -> tuple[Class
     templates = expanded(prompts.templates)
     full = []
     for info in classes:
-        own = tuple(prompts.descriptions.get(info.key, info.descriptions))
+        own = tuple(described.get(nfc(info.key), info.descriptions))
         for sentence in own:
             _check_length(sentence, f"A description of ‘{info.key}’")
         sentences = own + tuple(template.replace(_SLOT, info.name) for template in templates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def test_splits_with_classes(root: Path, photos: Photos, val: str) -> None:
     }
     assert [p.id for p in layout.splits["val"]] == [f"{val}/Cat/img1.png", f"{val}/dog/img1.png"]
     assert [p.label for p in layout.splits["test"]] == [0, 0, 1, 1]
-    assert layout.problems == () and layout.notes == ()
+    assert layout.problems == () and layout.left_out == ()
+    read_as = f"Read as splits: ‘{val}’ as val."
+    assert layout.notes == (() if val == "val" else (read_as,))
 
 
 def test_a_missing_validation_split_is_held_out(root: Path, photos: Photos) -> None:
@@ -212,3 +215,137 @@ def test_fractions_must_leave_something(
     photos("a", 3)
     photos("b", 3)
     refuses(root, "each must be above 0", val_fraction=val, test_fraction=test)
+
+
+def left(root: Path) -> list[tuple[int, str]]:
+    return [(found.count, found.first) for found in read_layout(root).left_out]
+
+
+def test_photographs_below_a_class_are_of_the_class(root: Path, photos: Photos) -> None:
+    for name in ("ant", "bee"):
+        photos(name, 4)
+        photos(f"{name}/2023", 10)
+        photos(f"{name}/2024/spring", 1)
+    layout = read_layout(root)
+    assert sum(len(found) for found in layout.splits.values()) == 30
+    assert layout.classes == ("ant", "bee") and layout.left_out == ()
+    assert "22 photographs are in folders below their class" in layout.notes[0]
+    assert "‘ant/2023/img1.png’" in layout.notes[0]
+
+
+def test_folders_below_a_class_that_may_be_something_else(root: Path, photos: Photos) -> None:
+    for name in ("ant", "bee"):
+        photos(name, 4)
+    photos("ant/bee", 2)
+    photos("ant/test", 3)
+    photos("ant/Masks", 4)
+    layout = read_layout(root)
+    assert sum(len(found) for found in layout.splits.values()) == 8
+    assert left(root) == [
+        (2, "ant/bee/img1.png"),
+        (4, "ant/Masks/img1.png"),
+        (3, "ant/test/img1.png"),
+    ]
+    reasons = " ".join(found.reason for found in layout.left_out)
+    assert "another class" in reasons and "‘Masks’" in reasons and "split/class" in reasons
+
+
+def test_photographs_two_folders_deep_only_are_refused(root: Path, photos: Photos) -> None:
+    for name in ("animals/cat", "animals/dog", "fruit/apple", "fruit/pear"):
+        photos(name, 4)
+    refuses(root, "two folders deep only.*animals/cat/img1.png")
+    shutil.rmtree(root / "fruit")
+    refuses(root, "two folders deep only.*Did you mean .*animals’")
+
+
+def test_images_in_no_class_are_counted(root: Path, photos: Photos) -> None:
+    for split in ("train", "val", "test"):
+        for name in ("ant", "bee"):
+            photos(f"{split}/{name}", 3)
+    photos("", 2)
+    photos("train", 5)
+    photos("extra/ant", 4)
+    (root / "train" / "ant" / "phone.HEIC").touch()
+    (root / "extra" / "camera.cr2").touch()
+    (root / "test" / "bee" / ".seen.jpg").touch()
+    (root / "extra" / "notes.txt").touch()
+    layout = read_layout(root)
+    assert {name: len(found) for name, found in layout.splits.items()} == dict.fromkeys(
+        ("train", "val", "test"), 6
+    )
+    found = {part.first: (part.count, part.reason) for part in layout.left_out}
+    assert {first: count for first, (count, _) in found.items()} == {
+        "img4.png": 2,
+        "train/img3.png": 5,
+        "extra/ant/img1.png": 4,
+        "train/ant/phone.HEIC": 1,
+        "extra/camera.cr2": 1,
+        "test/bee/.seen.jpg": 1,
+    }
+    assert "‘extra’" in found["extra/ant/img1.png"][1]
+    assert ".heic" in found["train/ant/phone.HEIC"][1] and "JPEG" in found["extra/camera.cr2"][1]
+    assert layout.ignored == {".txt": 1} and layout.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "left_out"),
+    [
+        (("Training", "dev", "Testing"), ""),
+        (("train", "Validation", "holdout"), ""),
+        (("TRAIN", "valid", "Test"), ""),
+        (("training_set", "dev-set", "test_set"), ""),
+        (("train", "dev", "val", "test"), "dev"),
+        (("train", "val", "test", "Hold-Out"), "Hold-Out"),
+    ],
+)
+def test_words_for_splits(
+    root: Path, photos: Photos, words: tuple[str, ...], left_out: str
+) -> None:
+    for number, word in enumerate(words, start=1):
+        for name in ("ant", "bee"):
+            photos(f"{word}/{name}", number)
+    layout = read_layout(root)
+    used = [word for word in words if word != left_out]
+    for split, word in zip(("train", "val", "test"), used, strict=True):
+        assert {photo.id.partition("/")[0] for photo in layout.splits[split]} == {word}  # type: ignore[index]
+        assert word == split or f"‘{word}’ as {split}" in layout.notes[0]
+    count = 2 * (1 + words.index(left_out)) if left_out else 0
+    assert [part.count for part in layout.left_out] == ([count] if left_out else [])
+
+
+@pytest.mark.parametrize("litter", ["@eaDir", "$RECYCLE.BIN", "System Volume Information"])
+def test_what_systems_leave_is_no_class(root: Path, photos: Photos, litter: str) -> None:
+    for name in ("ant", "bee", litter, f"ant/{litter}"):
+        photos(name, 3)
+    layout = read_layout(root)
+    assert layout.classes == ("ant", "bee") and layout.left_out == ()
+    assert sum(len(found) for found in layout.splits.values()) == 6
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_both_unicode_forms_are_one_class(root: Path, photos: Photos) -> None:
+    for split, form in (("train", COMPOSED), ("val", DECOMPOSED), ("test", DECOMPOSED)):
+        photos(f"{split}/{form}", 3)
+        photos(f"{split}/tea", 3)
+    photos(f"train/{DECOMPOSED}", 3)  # beside the other, with files of the same names
+    layout = read_layout(root)
+    assert layout.classes == (COMPOSED, "tea")
+    assert [len(found) for found in layout.splits.values()] == [9, 6, 6]
+    assert layout.splits["test"][0].id == f"test/{COMPOSED}/img1.png"
+    everything = [photo.id for found in layout.splits.values() for photo in found]
+    assert len(set(everything)) == len(everything)
+    assert all(photo.file.is_file() for found in layout.splits.values() for photo in found)
+    assert "two Unicode forms" in layout.notes[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_in_a_circle_is_not_followed(root: Path, photos: Photos) -> None:
+    photos("a", 3)
+    photos("b", 3)
+    (root / "a" / "again").symlink_to(root, target_is_directory=True)
+    (root / "b" / "other").symlink_to(root / "a", target_is_directory=True)
+    layout = read_layout(root)
+    assert layout.classes == ("a", "b")
+    assert {problem.file for problem in layout.problems} == {"a/again", "b/other/again"}

@@ -73,7 +73,8 @@ def test_splits_as_given(folder: Path, between: str) -> None:
     assert [info.key for info in listing.classes] == ["9 finch", "10 wren"]  # natural order
     assert ids(listing)["val"] == [f"images/{number}.png" for number in (6, 7, 8)]
     assert labels(listing, "test") == ["10 wren", "9 finch", "10 wren"]
-    assert listing.notes == () and listing.problems == ()
+    assert listing.notes == ("Read as splits: ‘Train’ as train, ‘valid’ as val.",)
+    assert listing.problems == () and listing.left_out == ()
 
 
 def test_validation_is_held_out_where_no_row_is_for_it(folder: Path) -> None:
@@ -196,3 +197,40 @@ def test_what_begins_like_a_table(folder: Path) -> None:
     assert not is_table(write(folder, "class,coarse,description\n"))
     assert not is_table(write(folder, b"\xff\xfe"))
     assert not is_table(folder)
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_unicode_forms_of_labels_and_paths(folder: Path) -> None:
+    """Labels in both forms are one class; a path is found in whichever form the disk has it."""
+    (folder / "images").rename(folder / DECOMPOSED)
+    text = "path,label\n" + rows(range(3), COMPOSED) + rows(range(3, 6), DECOMPOSED)
+    text = (text + rows(range(6, 12), "tea")).replace("images/", f"{COMPOSED}/")
+    (folder / "classes.csv").write_text(f"class,coarse\n{DECOMPOSED},hot\n")
+    listing = list_table(write(folder, text))
+    assert [info.key for info in listing.classes] == [COMPOSED, "tea"]
+    assert listing.classes[0].group == "hot"
+    assert not listing.problems and not listing.left_out
+    found = [entry for entries in listing.splits.values() for entry in entries]
+    assert len(found) == 12 and all(entry.file.is_file() for entry in found)
+    assert all(entry.id.startswith(f"{COMPOSED}/") for entry in found)
+
+
+def test_images_that_no_row_names_are_counted(folder: Path) -> None:
+    text = "path,label\n" + rows(range(5), "finch") + rows(range(6, 11), "wren")
+    listing = list_table(write(folder, text + "images/99.png,wren\nimages/4.png,wren\n"))
+    assert [(left.count, left.first) for left in listing.left_out] == [(2, "images/5.png")]
+    assert len(listing.problems) == 2
+
+
+def test_a_second_word_for_a_split_is_not_merged(folder: Path) -> None:
+    text = "path,label,split\n"
+    for at, split in enumerate(("Training", "dev", "test", "holdout")):
+        text += rows(range(3 * at, 3 * at + 2), "finch", split)
+        text += rows(range(3 * at + 2, 3 * at + 3), "wren", split)
+    listing = list_table(write(folder, text))
+    assert [len(found) for found in listing.splits.values()] == [3, 3, 3]
+    assert "‘Training’ as train, ‘dev’ as val" in listing.notes[0]
+    assert [(left.count, left.first) for left in listing.left_out] == [(3, "images/9.png")]
+    assert "‘holdout’" in listing.left_out[0].reason
