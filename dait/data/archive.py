@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dait.data.folder import list_folder
-from dait.data.layout import require_fractions
+from dait.data.layout import data_folder, require_fractions
 from dait.data.listing import Listing
-from dait.data.names import split_of
+from dait.data.names import is_litter
 from dait.data.store import cache_dir
 from dait.data.table import is_table, list_table
+from dait.data.tree import Tree
 from dait.data.unpack import SUFFIXES, Limits, limits_here, unpack
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 
 _CHUNK = 1 << 20
-_LITTER = ("__macosx",)
-_WRAPPINGS = 3  # folders around the photographs that are looked through
+_VERSION = 2  # of how names are read; what was unpacked with an earlier one is removed
+_WRAPPINGS = 3  # folders around a table that are looked through
 
 _hashes: dict[
     tuple[str, int, int], str
@@ -38,10 +39,11 @@ def list_archive(
 ) -> Listing:
     """The photographs of a ``.zip`` or ``.tar`` (plain, gz, bz2, xz).
 
-    It holds what a folder of photographs holds (``list_folder``), perhaps within a folder of its
-    own, or photographs and one table that names them (``list_table``). It is unpacked into the
-    cache under a hash of its bytes: an archive that comes again, whatever its path, is not unpacked
-    again, and its listing has the same fingerprint.
+    It holds what a folder of photographs holds (``list_folder``), perhaps within another folder and
+    beside other files, or photographs and one table that names them (``list_table``); images beside
+    the folder that is read are ``left_out``. It is unpacked into the cache under a hash of its
+    bytes: an archive that comes again, whatever its path, is not unpacked again, and its listing
+    has the same fingerprint.
 
     emit: hears ``Progress`` of reading and unpacking. limits: by default those of this machine.
     Raises ``UserError`` as ``unpack``, ``list_folder`` and ``list_table`` do; then nothing stays.
@@ -50,26 +52,41 @@ def list_archive(
     require_fractions(val_fraction, test_fraction)
     digest = _digest(archive, emit)
     folder = _unpacked(digest)
-    unpack(archive, folder, limits or limits_here(), emit)
-    root = _unwrapped(folder)
+    shutil.rmtree(_archives() / digest[:32], ignore_errors=True)  # as earlier versions read names
+    notes = unpack(archive, folder, limits or limits_here(), emit)
     try:
-        tables = [file for file in sorted(root.glob("*.csv")) if is_table(file)]
-        if len(tables) == 1:
-            listing = list_table(tables[0], val_fraction, test_fraction, split_seed)
-            note = f"The labels are those of ‘{tables[0].name}’ in the archive."
-            listing = replace(listing, notes=(note, *listing.notes))
+        tree = Tree(folder)
+        inner = [suffix for suffix in tree.ignored if suffix in (*SUFFIXES, ".gz", ".7z", ".rar")]
+        if inner and not tree.top.total:
+            raise UserError(
+                f"‘{folder}’ holds archives ({', '.join(inner)}) and no photographs. Unpack them, "
+                "and pack the photographs themselves."
+            )
+        table = _table(folder)
+        if table is not None:
+            listing = list_table(table, val_fraction, test_fraction, split_seed)
+            notes += (f"The labels are those of ‘{table.name}’ in the archive.",)
         else:
+            meant = data_folder(tree.top)
+            root = folder / meant.path if meant else folder
             listing = list_folder(root, val_fraction, test_fraction, split_seed)
     except UserError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(str(error).replace(str(root), archive.name)) from error
+        raise UserError(str(error).replace(str(folder), archive.name)) from error
+    read = listing.root.relative_to(folder).as_posix()
+    if read != ".":
+        outside = (e for e in tree.top.all_photos() if not e.id.startswith(f"{read}/"))
+        tree.leave(outside, f"they are beside ‘{read}’, the folder that is read")
+        beside = tuple(left for left in tree.left_out if not left.first.startswith(f"{read}/"))
+        listing = replace(listing, left_out=listing.left_out + beside)
     # Unpacked files are as old as their unpacking; the archive's hash stands for their contents.
     stamp = int(digest[:15], 16)
     splits = {
         name: tuple(replace(entry, modified=stamp) for entry in entries)
         for name, entries in listing.splits.items()
     }
-    return replace(listing, name=_stem(archive), root=archive, splits=splits)
+    notes += listing.notes
+    return replace(listing, name=_stem(archive), root=archive, splits=splits, notes=notes)
 
 
 def forget_archive(path: str | Path) -> None:
@@ -77,8 +94,12 @@ def forget_archive(path: str | Path) -> None:
     shutil.rmtree(_unpacked(_digest(Path(path), ignore)), ignore_errors=True)
 
 
+def _archives() -> Path:
+    return cache_dir() / "archives"
+
+
 def _unpacked(digest: str) -> Path:
-    return cache_dir() / "archives" / digest[:32]
+    return _archives() / f"{digest[:32]}-{_VERSION}"
 
 
 def _digest(archive: Path, emit: Emit) -> str:
@@ -108,23 +129,18 @@ def _hash(stream: BinaryIO, size: int, what: str, emit: Emit) -> str:
     return digest.hexdigest()
 
 
-def _unwrapped(folder: Path) -> Path:
-    """The folder that holds the classes, the splits or the table."""
-    for _ in range(_WRAPPINGS):
-        inside = [
-            path
-            for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and path.name.lower() not in _LITTER
-        ]
-        if len(inside) != 1 or split_of(inside[0].name):
-            break
-        held = list(inside[0].iterdir())
-        if not any(path.is_dir() or path.suffix.lower() == ".csv" for path in held):
-            break  # a single class: the reader of folders has a sentence for that
-        if any(is_table(path) for path in folder.glob("*.csv")):
-            break
-        folder = inside[0]
-    return folder
+def _table(folder: Path) -> Path | None:
+    """The one table of the archive; None where there is none, or several side by side."""
+    for depth in range(_WRAPPINGS + 1):
+        files = sorted(folder.glob("*/" * depth + "*.[cC][sS][vV]"))
+        tables = [file for file in files if not _is_hidden(file, folder) and is_table(file)]
+        if tables:
+            return tables[0] if len(tables) == 1 else None
+    return None
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(is_litter(part) for part in file.relative_to(folder).parts)
 
 
 def _stem(archive: Path) -> str:

@@ -15,7 +15,6 @@ import inspect
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from dait.data.listing import Entry, LeftOut, Listing, hold_out
 from dait.data.lock import locked
 from dait.data.names import natural_key, nfc, second_words, split_of
 from dait.data.store import cache_dir
+from dait.data.unpack import sweep_unpacking, temporary_beside
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
 
@@ -177,13 +177,14 @@ def _written(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit
     try:
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / f".{key}.lock", lambda: emit(said)):
-            for left in root.glob(f".{key}.writing-*"):  # by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
+            sweep_unpacking(root)
             if not folder.is_dir():
-                with tempfile.TemporaryDirectory(dir=root, prefix=f".{key}.writing-") as temporary:
-                    filling = Path(temporary) / key
+                filling = temporary_beside(folder)
+                try:
                     _write(filling, name, tables, columns, emit)
                     filling.rename(folder)
+                finally:
+                    shutil.rmtree(filling, ignore_errors=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise UserError(

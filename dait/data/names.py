@@ -33,6 +33,7 @@ _ENDINGS = ("set", "split", "data", "images")  # training_set, test-data
 _LITTER = frozenset(
     {
         "__macosx",
+        ".ds_store",
         "icon\r",  # of a folder that has a picture of its own on a Mac
         "thumbs.db",
         "ehthumbs.db",
@@ -96,8 +97,13 @@ def _names(folder: str) -> list[str]:
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder is a system's own: hidden, a recycle bin, thumbnails."""
+    """Whether a file or folder is a system's own, or hidden."""
     return name.startswith(".") or name.lower() in _LITTER
+
+
+def is_left_by_system(name: str) -> bool:
+    """Whether a file or folder is surely a system's own: a recycle bin, thumbnails, ``._1.jpg``."""
+    return name.startswith("._") or name.lower() in _LITTER
 
 
 def split_of(word: str) -> SplitName | None:

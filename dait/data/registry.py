@@ -13,6 +13,8 @@ from typing import Any
 from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.listing import Listing
 from dait.data.names import on_disk
+from dait.data.store import cache_dir
+from dait.data.unpack import SUFFIXES, sweep_unpacking
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.paths import absolute
@@ -102,6 +104,8 @@ def open_dataset(
     Raises ``UserError`` for an unknown name, unusable files, a download that fails, or an option
     that does not fit.
     """
+    for kept in ("archives", "hub"):
+        sweep_unpacking(cache_dir() / kept)
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
     from dait.data.benchmarks.catalogue import benchmarks, open_listing
@@ -131,7 +135,6 @@ def _list_path(
     from dait.data.archive import list_archive
     from dait.data.folder import list_folder
     from dait.data.table import list_table
-    from dait.data.unpack import SUFFIXES
 
     _require_options(str(path), options, ())
     name = path.name.lower()
@@ -153,8 +156,6 @@ def absolute_source(source: str) -> str:
 
 
 def _is_path(source: str) -> bool:
-    from dait.data.unpack import SUFFIXES
-
     # What looks like a path is meant as one even when nothing is there.
     like_a_path = {"/", os.sep} & set(source) or source.lower().endswith((*SUFFIXES, ".csv"))
     return bool(source and (like_a_path or on_disk(absolute(source)).exists()))

@@ -15,19 +15,19 @@ import re
 import secrets
 import shutil
 import socket
-import stat
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 from unicodedata import category
 
 import psutil
 
-from dait.data.forward import Forward, Reader, XzReader
+from dait.data.forward import XzReader
+from dait.data.members import ForeignNames, Member, fill_from_tar, fill_from_zip, shown
+from dait.data.names import is_left_by_system
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 
@@ -37,22 +37,27 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 _CHUNK = 1 << 20  # bytes read, checked and written at a time
 _LONGEST_PART, _LONGEST_NAME, _DEEPEST = 255, 1024, 32  # bytes of UTF-8, bytes, folders
 _RESERVE = 1 << 28  # bytes of the disk that are left free
-_MOST_DIRECTORY = 1 << 28  # bytes of a zip's table of contents
-_MOST_HEADER = 4 << 20  # bytes that one header of a tar may make the reader hold
+_SMALL = 1 << 26  # bytes that any archive may unpack to, whatever its own length
+_NOTES = ".notes-of-unpacking"  # a file in the unpacked folder
+_MARK = "unpacking"  # of a temporary folder: .<its final name>.<mark>-<host>-<pid>-<random>
+_STALE_AFTER = 2 * 24 * 3600  # seconds; for what another machine left on a shared disk
 _NEVER = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many files and folders may come out of an archive, and how many bytes in all."""
+    """What may come out of an archive: how many files and folders, how many bytes in all, and how
+    many times its own length (from 64 MiB on: photographs hardly shrink when they are packed).
+    """
 
     files: int = 200_000
     bytes: int = 64 * 2**30
+    ratio: int = 100
 
 
 DEFAULT_LIMITS = Limits()
 SPACE_LIMITS = Limits(files=20_000, bytes=2 * 2**30)
-"""Where strangers upload: a small archive may unpack to a thousand times its size."""
+"""Where strangers upload."""
 
 
 def limits_here() -> Limits:
@@ -60,33 +65,40 @@ def limits_here() -> Limits:
     return SPACE_LIMITS if os.environ.get("SPACE_ID") else DEFAULT_LIMITS
 
 
-def unpack(archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS, emit: Emit = ignore) -> None:
+def unpack(
+    archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS, emit: Emit = ignore
+) -> tuple[str, ...]:
     """A ``.zip`` or ``.tar`` (plain, gz, bz2, xz) as the folder ``into``.
 
     ``into`` is made by renaming a finished folder beside it, so it is whole or not there: one that
     is there already came from an earlier call or from one in another process, and is left as it is.
-    Archives inside are not opened. Nothing is left after a failure, and what a killed process left
-    is removed by the next call for the same ``into``.
+    Archives inside are not opened, and what an operating system adds (``__MACOSX``, ``Thumbs.db``)
+    does not come out. Names that are not in UTF-8 are read in the code page that they most probably
+    are in, backslashes as slashes. Nothing is left after a failure, and what a killed process left
+    is removed by ``sweep_unpacking``.
 
-    emit: hears ``Progress`` in MiB of the archive.
+    emit: hears ``Progress`` in MiB of the archive. Returns sentences on what was guessed.
     Raises ``UserError`` for a file that is no such archive, is damaged, cut short or encrypted, for
-    anything unsafe or said twice in it, for more than ``limits`` by its own word or as it comes
-    out, and where the disk is full or cannot be written.
+    anything unsafe, overlapping or said twice in it, for more than ``limits`` by its own word or as
+    it comes out, and where the disk is full or cannot be written.
     """
     if into.is_dir():
-        return
-    unique = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = into.with_name(f".{into.name}.unpacking-{unique}")
+        return _notes(into)
+    temporary = temporary_beside(into)
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(into)
-        temporary.mkdir()
+        sweep_unpacking(into.parent)
         with _opened(archive) as stream:
-            _fill(_Filling(archive, temporary, limits, emit), stream)
+            try:
+                _fill(Filling(archive, temporary, limits, emit), stream, None)
+            except ForeignNames as found:  # which are understood together only: again, from the top
+                shutil.rmtree(temporary)
+                _fill(Filling(archive, temporary, limits, emit), stream, found)
         temporary.rename(into)
+        return _notes(into)
     except OSError as error:
         if into.is_dir():  # another process was first, and its folder is as good
-            return
+            return _notes(into)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_room(archive.name, into.parent) from error
         raise UserError(
@@ -109,21 +121,13 @@ def _opened(archive: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-@dataclass(frozen=True)
-class _Member:
-    """One file or folder of an archive: ``size`` is what its header claims."""
-
-    name: str
-    size: int
-    folder: bool
-    open: Callable[[], IO[bytes]]
-
-
-class _Filling:
+class Filling:
     """A folder that members are written into, within limits; each name once."""
 
     def __init__(self, archive: Path, root: Path, limits: Limits, emit: Emit) -> None:
+        root.mkdir()
         self.name, self.root, self.limits = archive.name, root, limits
+        self._remarks: dict[str, None] = {}
         self._files: set[tuple[str, ...]] = set()
         self._folders: set[tuple[str, ...]] = set()
         self._written = 0
@@ -142,6 +146,11 @@ class _Filling:
                 f"unpacks to more than {_amount(self.limits.bytes)}, which is the most allowed",
                 "Pack fewer photographs, or unpack it yourself and give the folder.",
             )
+        if size > max(_SMALL, self.limits.ratio * self._length):
+            raise self.refuse(
+                f"unpacks to more than {self.limits.ratio} times its own size, as only a bomb does",
+                "If it is none, unpack it yourself and give the folder.",
+            )
         if size > self._room:
             raise _no_room(self.name, self.root.parent)
 
@@ -152,14 +161,16 @@ class _Filling:
                 "Pack fewer photographs, or unpack it yourself and give the folder.",
             )
 
-    def add(self, member: _Member) -> None:
+    def add(self, member: Member) -> None:
         """Writes one member; raises ``UserError`` before writing for an unsafe or second name."""
+        if any(is_left_by_system(part) for part in re.split(r"[/\\\\]", member.name)):
+            return
         parts = self._parts(member.name)
         if member.folder:
             self._make_folders(member.name, parts)
             return
         if not parts or parts in self._files or parts in self._folders:
-            raise self.refuse(f"holds {_shown(member.name)} twice")
+            raise self.refuse(f"holds {shown(member.name)} twice")
         self.require_bytes(self._written + member.size)
         self._make_folders(member.name, parts[:-1])
         self._files.add(parts)
@@ -168,8 +179,15 @@ class _Filling:
             self._copy(member, self.root.joinpath(*parts))
         except FileExistsError as error:
             raise self.refuse(
-                f"holds {_shown(member.name)} and another name that this disk takes for the same"
+                f"holds {shown(member.name)} and another name that this disk takes for the same"
             ) from error
+
+    def note_guess(self, page: str) -> None:
+        """Remember that names were read in a code page that the archive does not name."""
+        self._remarks[
+            f"‘{self.name}’ does not say how its names are encoded; they are read as {page}, which "
+            "is most probable. Look at the names of the classes."
+        ] = None
 
     def tell(self, position: int) -> None:
         """How many bytes of the archive have been read."""
@@ -182,6 +200,8 @@ class _Filling:
     def finish(self) -> None:
         if not self._files:
             raise self.refuse("holds no files", "Pack the photographs again.")
+        if self._remarks:
+            (self.root / _NOTES).write_text("\n".join(self._remarks), encoding="utf-8")
         total = -(-self._length // 2**20)
         self._emit(Progress(f"Unpacking {self.name}", total, total, "MiB"))
 
@@ -200,7 +220,7 @@ class _Filling:
     def _damaged(self, why: str) -> UserError:
         return self.refuse(f"is damaged or incomplete ({why})", "Copy or download it again.")
 
-    def _copy(self, member: _Member, target: Path) -> None:
+    def _copy(self, member: Member, target: Path) -> None:
         copied = 0
         with target.open("xb") as file:
             with self.reading():
@@ -214,17 +234,17 @@ class _Filling:
                     copied += len(chunk)
                     self._written += len(chunk)
                     if copied > member.size:
-                        raise self.refuse(f"holds more of {_shown(member.name)} than it claims")
+                        raise self.refuse(f"holds more of {shown(member.name)} than it claims")
                     self.require_bytes(self._written)
                     file.write(chunk)
         if copied < member.size:
-            raise self._damaged(f"{_shown(member.name)} ends too early")
+            raise self._damaged(f"{shown(member.name)} ends too early")
 
     def _make_folders(self, name: str, parts: tuple[str, ...]) -> None:
         for depth in range(1, len(parts) + 1):
             folder = parts[:depth]
             if folder in self._files:
-                raise self.refuse(f"holds {_shown('/'.join(folder))} as a file and as a folder")
+                raise self.refuse(f"holds {shown('/'.join(folder))} as a file and as a folder")
             if folder not in self._folders:
                 self._folders.add(folder)
                 self.require_count(len(self._files) + len(self._folders))
@@ -232,18 +252,23 @@ class _Filling:
 
     def _parts(self, name: str) -> tuple[str, ...]:
         """The folders and the file of a member's name; ``./`` and doubled slashes are dropped."""
-        shown = _shown(name)
+        safe = shown(name)
         if any(category(character) in ("Cc", "Cs") for character in name):
             raise self.refuse(
-                f"holds {shown}, a name with control characters or not in UTF-8",
+                f"holds {safe}, a name with control characters or not in UTF-8",
                 "Rename it and pack again.",
             )
+        if "\\" in name:
+            name = name.replace("\\", "/")
+            self._remarks["Backslashes in its names are read as slashes, between folders."] = None
         absolute = name.startswith("/") or re.match("[A-Za-z]:", name)
-        if absolute or "\\" in name or (os.name == "nt" and ":" in name):
-            raise self.refuse(f"holds {shown}: a drive, a root or a backslash in its name")
+        if absolute or (os.name == "nt" and ":" in name):
+            raise self.refuse(f"holds {safe}: a drive or a root in its name")
         parts = tuple(part for part in name.split("/") if part not in ("", "."))
         if ".." in parts:
-            raise self.refuse(f"holds {shown}, which leads out of the folder")
+            raise self.refuse(f"holds {safe}, which leads out of the folder")
+        if parts[:1] == (_NOTES,):
+            raise self.refuse(f"holds {safe}, a name that is used here", "Rename it.")
         lengths = [len(part.encode()) for part in parts]
         if (
             max(lengths, default=0) > _LONGEST_PART
@@ -251,113 +276,66 @@ class _Filling:
             or len(parts) > _DEEPEST
         ):
             raise self.refuse(
-                f"holds {shown}, too long a name (at most {_LONGEST_PART} bytes a part, "
+                f"holds {safe}, too long a name (at most {_LONGEST_PART} bytes a part, "
                 f"{_LONGEST_NAME} in all, {_DEEPEST} parts)",
                 "Rename it and pack again.",
             )
         return parts
 
 
-def _fill(filling: _Filling, stream: BinaryIO) -> None:
+def _fill(filling: Filling, stream: BinaryIO, foreign: ForeignNames | None) -> None:
+    stream.seek(0)
+    if foreign is not None and foreign.page:
+        filling.note_guess(foreign.page)
     head = stream.read(512)
     stream.seek(0)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        _fill_from_zip(filling, stream)
+        fill_from_zip(filling, stream)
     elif head[:2] == b"\x1f\x8b":
-        _fill_from_tar(filling, stream, gzip.GzipFile(fileobj=stream))
+        fill_from_tar(filling, stream, gzip.GzipFile(fileobj=stream), foreign)
     elif head[:3] == b"BZh":
-        _fill_from_tar(filling, stream, bz2.BZ2File(stream))
+        fill_from_tar(filling, stream, bz2.BZ2File(stream), foreign)
     elif head[:6] == b"\xfd7zXZ\x00":
-        _fill_from_tar(filling, stream, XzReader(stream))
+        fill_from_tar(filling, stream, XzReader(stream), foreign)
     elif head[257:262] == b"ustar":
-        _fill_from_tar(filling, stream, stream)
+        fill_from_tar(filling, stream, stream, foreign)
     else:
         found = _NEVER.get(head[:4], "not a .zip or .tar archive" if head else "empty (0 bytes)")
         raise filling.refuse(f"is {found}", "Pack the photographs as .zip, .tar or .tar.gz.")
     filling.finish()
 
 
-class _Directory:
-    """The file under a zip; stands guard while ``zipfile`` reads the whole table of contents."""
-
-    def __init__(self, stream: BinaryIO, filling: _Filling) -> None:
-        self._stream, self._filling, self.guarding = stream, filling, True
-        self.seek, self.tell = stream.seek, stream.tell
-        self.seekable = stream.seekable
-
-    def read(self, size: int = -1) -> bytes:
-        if self.guarding and size > _MOST_DIRECTORY:
-            raise self._filling.refuse("has too long a table of contents")
-        data = self._stream.read(size)
-        if self.guarding:
-            self._filling.require_count(data.count(b"PK\x01\x02"))
-        return data
+def temporary_beside(into: Path) -> Path:
+    """A name for a folder that becomes ``into``; ``sweep_unpacking`` knows it."""
+    unique = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return into.with_name(f".{into.name}.{_MARK}-{unique}")
 
 
-def _fill_from_zip(filling: _Filling, stream: BinaryIO) -> None:
-    directory = _Directory(stream, filling)
-    with filling.reading():
-        packed = zipfile.ZipFile(cast(BinaryIO, directory))
-    directory.guarding = False
-    infos = packed.infolist()
-    filling.require_count(len(infos))
-    filling.require_bytes(sum(info.file_size for info in infos))
-    for info in infos:
-        _require_plain_zip(filling, info)
-    read = 0
-    for info in infos:
-        # orig_filename: the other one ends at a NUL, and so would hide one.
-        name, size, folder = info.orig_filename, info.file_size, info.is_dir()
-        filling.add(_Member(name, size, folder, lambda info=info: packed.open(info)))  # type: ignore[misc]
-        read += info.compress_size
-        filling.tell(read)
-
-
-def _require_plain_zip(filling: _Filling, info: zipfile.ZipInfo) -> None:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise filling.refuse(f"holds {_shown(info.filename)}, a link or device")
-    if info.flag_bits & 0x2041:  # encrypted: the old way, the strong way, the names too
-        raise filling.refuse("is encrypted", "Pack it again without a password.")
-    # Of Python's other methods, bzip2 would inflate a whole read at once and LZMA asks for as much
-    # memory as the file pleases.
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise filling.refuse(
-            f"holds {_shown(info.filename)}, compressed by method {info.compress_type}",
-            "Pack it again with the usual compression (deflate).",
-        )
-
-
-def _fill_from_tar(filling: _Filling, stream: BinaryIO, plain: Reader) -> None:
-    forward = Forward(plain, most=_MOST_HEADER)
-    with filling.reading():
-        packed = tarfile.open(fileobj=cast(BinaryIO, forward), mode="r:")  # noqa: SIM115
-    while True:
-        with filling.reading():
-            info = packed.next()
-        if info is None:
-            break
-        if info.issparse() or not (info.isreg() or info.isdir()):
-            raise filling.refuse(f"holds {_shown(info.name)}, a link, device or sparse file")
-        # isreg, so extractfile gives a reader and never None
-        opened = cast(Callable[[], IO[bytes]], lambda info=info: packed.extractfile(info))
-        filling.add(_Member(info.name, info.size, info.isdir(), opened))
-        filling.tell(stream.tell())
-    with filling.reading():
-        # tarfile takes a damaged header after the first file for the end. The true end is a block
-        # of zeros; what follows it ends a compressed stream, whose checksum is read with it.
-        if forward.last != bytes(tarfile.BLOCKSIZE):
-            raise EOFError
-        forward.read(_CHUNK)
-
-
-def _sweep(into: Path) -> None:
-    """Removes what killed processes of this machine left of ``into``."""
-    mark = f".{into.name}.unpacking-{socket.gethostname()}-"
-    for left in into.parent.iterdir():
-        pid = left.name.removeprefix(mark).partition("-")[0]
-        if left.name.startswith(mark) and pid.isdigit() and not psutil.pid_exists(int(pid)):
+def sweep_unpacking(folder: Path) -> None:
+    """Removes what killed processes left in a folder: of this machine, and of others after days."""
+    here = socket.gethostname()
+    for left in folder.glob(f".*.{_MARK}-*-*-*"):
+        host, pid, _ = left.name.rpartition(f".{_MARK}-")[2].rsplit("-", 2)
+        if host == here and pid.isdigit():
+            dead = not psutil.pid_exists(int(pid))
+        else:
+            dead = _age(left) > _STALE_AFTER
+        if dead:
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # its process has just finished
+        return 0.0
+
+
+def _notes(into: Path) -> tuple[str, ...]:
+    try:
+        return tuple((into / _NOTES).read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return ()
 
 
 def _no_room(name: str, folder: Path) -> UserError:
@@ -365,12 +343,6 @@ def _no_room(name: str, folder: Path) -> UserError:
         f"There is no room to unpack ‘{name}’ in ‘{folder}’. Free some, or set DAIT_CACHE to a "
         "folder on another disk."
     )
-
-
-def _shown(name: str) -> str:
-    """A hostile name for a sentence: printable, and not too long."""
-    safe = name if name.isprintable() else ascii(name)[1:-1]
-    return f"‘{safe}’" if len(safe) <= 80 else f"‘{safe[:77]}…’"
 
 
 def _amount(size: int) -> str:

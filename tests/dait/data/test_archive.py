@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,6 +17,7 @@ import pytest
 from dait.data.archive import list_archive
 from dait.data.listed import ListedDataset
 from dait.data.listing import Listing
+from dait.data.registry import open_dataset
 from dait.data.unpack import DEFAULT_LIMITS, SPACE_LIMITS, Limits, limits_here
 from dait.errors import UserError
 from dait.events import Event, Progress
@@ -181,3 +185,51 @@ def test_strangers_on_a_space_get_less_room(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SPACE_ID", "someone/studio")
     assert limits_here() == SPACE_LIMITS
     assert SPACE_LIMITS.bytes < DEFAULT_LIMITS.bytes and SPACE_LIMITS.files < DEFAULT_LIMITS.files
+
+
+def test_files_and_folders_beside_the_data(folder: Path, own_cache: Path) -> None:
+    for name in ("cat", "dog"):
+        shutil.move(folder / name, folder / "pets" / name)
+    shutil.copytree(folder / "pets" / "cat", folder / "samples")
+    shutil.copy(folder / "pets" / "cat" / "img1.png", folder / "cover.png")
+    (folder / "docs").mkdir()
+    (folder / "docs" / "read me.pdf").touch()
+    listing = list_archive(packed(folder, "zip"))
+    assert ids(listing) == EVERY_PHOTO
+    assert [(left.count, left.first) for left in listing.left_out] == [(6, "cover.png")]
+    assert "‘pets’" in listing.left_out[0].reason
+
+
+def test_an_archive_of_archives(folder: Path, own_cache: Path) -> None:
+    inner = packed(folder, "zip")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for number in range(3):
+        shutil.copy(inner, folder / f"{number}.zip")
+    with pytest.raises(UserError, match=r"holds archives \(\.zip\) and no photographs"):
+        list_archive(packed(folder, "tar"))
+    assert list((own_cache / "archives").iterdir()) == []
+
+
+def test_a_guess_is_among_the_notes(folder: Path, own_cache: Path) -> None:
+    archive = folder.parent / "p.tar"
+    with tarfile.open(archive, "w", encoding="gbk", format=tarfile.GNU_FORMAT) as pack:
+        pack.add(folder / "cat", "苹果")
+        pack.add(folder / "dog", "香蕉")
+    for _ in range(2):
+        listing = list_archive(archive)
+        assert {info.key for info in listing.classes} == {"苹果", "香蕉"}
+        assert "GBK" in listing.notes[0]
+
+
+def test_a_killed_unpacking_is_swept_by_any_start(own_cache: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [
+        own_cache / kind / f".0123.unpacking-{socket.gethostname()}-{dead.pid}-89ab"
+        for kind in ("archives", "hub")
+    ]
+    for kept in left:
+        (kept / "cat").mkdir(parents=True)
+    open_dataset("fieldguide", size=32)
+    assert not any(kept.exists() for kept in left)

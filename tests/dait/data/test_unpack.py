@@ -12,7 +12,9 @@ import shutil
 import stat
 import struct
 import tarfile
+import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,8 +113,9 @@ UNSAFE_NAMES = {
     "/evil": "a root",
     "C:evil": "a drive",
     "C:/evil": "a drive",
-    "..\\evil": "backslash",
-    "cat\\1.jpg": "backslash",
+    "..\\evil": "leads out",
+    "\\evil": "a root",
+    "C:\\evil": "a drive",
     "cat/\x1b[2J.jpg": "control characters",
     "cat/new\nline.jpg": "control characters",
     "x" * 300 + ".jpg": "too long",
@@ -137,8 +140,107 @@ def test_a_name_that_hides_behind_a_nul(tmp_path: Path) -> None:
     refused(archive, "control characters")
 
 
-def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
-    refused(tarred(tmp_path / "p.tar", {"caf\udce9.jpg": b""}), "not in UTF-8")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_backslashes_are_read_as_slashes(tmp_path: Path, kind: str) -> None:
+    files = {"cat\\": b"", "cat\\1.jpg": b"one", "dog/2.jpg": b"two"}
+    archive = tmp_path / f"p.{kind}"
+    if kind == "zip":
+        zipped(archive, files)
+    else:
+        del files["cat\\"]
+        tarred(archive, files)
+    notes = unpack(archive, tmp_path / "out")
+    assert len(notes) == 1 and "Backslashes" in notes[0]
+    assert photographs(tmp_path / "out") == {"cat/1.jpg": b"one", "dog/2.jpg": b"two"}
+    assert unpack(archive, tmp_path / "out") == notes  # and when it is there already
+
+
+def photographs(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in contents(folder).items() if name.endswith(".jpg")}
+
+
+def unmarked(path: Path, names: list[bytes]) -> Path:
+    """A zip whose names are these bytes, without the flag of UTF-8."""
+    plain = [f"n{number}".ljust(len(name), "~") for number, name in enumerate(names)]
+    data = zipped(path, dict.fromkeys(plain, b"photo")).read_bytes()
+    for stand_in, name in zip(plain, names, strict=True):
+        data = data.replace(stand_in.encode(), name)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "words", "said"),
+    [
+        ("utf-8", ["cafe\u0301", "Äpfel", "苹果"], ""),
+        ("cp437", ["café", "Erdnüsse"], "CP437"),
+        ("cp1252", ["bär", "Éléphant"], "Windows-1252"),
+        ("cp850", ["maçã", "limão"], "CP850"),
+        ("gbk", ["猫", "狗"], "GBK"),  # 猫 alone would be è in UTF-8
+        ("gbk", ["苹果", "香蕉"], "GBK"),
+        ("gbk", ["麻雀", "喜鹊"], "GBK"),
+        ("big5", ["麻雀", "喜鵲"], "Big5"),
+        ("cp932", ["リンゴ", "バナナ"], "Shift-JIS"),
+        ("cp932", ["ソース", "表"], "Shift-JIS"),  # with a backslash's byte in them
+        ("cp949", ["사과", "참새"], "Korean"),
+        ("cp866", ["яблоко", "Кот"], "CP866"),
+        ("cp1251", ["яблоко", "Кот"], "Windows-1251"),
+        ("cp1250", ["jabłko", "śliwka"], "Windows-1250"),
+        ("cp737", ["μήλο", "αχλάδι"], "CP737"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["zip", "w:gz"])
+def test_names_in_a_code_page(
+    tmp_path: Path, codec: str, words: list[str], said: str, kind: str
+) -> None:
+    names = [f"{word}/{number}.jpg" for word in words for number in range(3)]
+    raw = [name.encode(codec) for name in names]
+    archive = tmp_path / "p"
+    if kind == "zip":
+        unmarked(archive, raw)
+    else:
+        with tarfile.open(archive, kind, encoding=codec, format=tarfile.GNU_FORMAT) as packed:
+            for name in names:
+                packed.addfile(tarfile.TarInfo(name))
+    notes = unpack(archive, tmp_path / "out")
+    assert sorted(photographs(tmp_path / "out")) == sorted(names)
+    assert said in " ".join(notes) and len(notes) == bool(said)
+
+
+def test_a_name_in_utf8_beside_the_one_in_a_code_page(tmp_path: Path) -> None:
+    """As 7-Zip and WinRAR write it, with a hash of the name that it stands for."""
+    code, name = "caf\x82.jpg".encode("latin-1"), "カフェ.jpg"
+    field = struct.pack("<BL", 1, zlib.crc32(code)) + name.encode()
+    info = zipfile.ZipInfo("cafX.jpg")
+    info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr(info, b"photo")
+    (tmp_path / "p.zip").write_bytes((tmp_path / "p.zip").read_bytes().replace(b"cafX.jpg", code))
+    assert unpack(tmp_path / "p.zip", tmp_path / "out") == ()
+    assert contents(tmp_path / "out") == {name: b"photo"}
+
+
+def test_what_systems_add_does_not_come_out(tmp_path: Path) -> None:
+    files = {
+        "cat/1.jpg": b"one",
+        "__MACOSX/cat/._1.jpg": b"",
+        "cat/Icon\r": b"",
+        "a/Thumbs.db": b"",
+    }
+    files |= {"cat/@eaDir/1.jpg/small.jpg": b"", "$RECYCLE.BIN/x.jpg": b"", "cat/.DS_Store": b""}
+    for archive in (zipped(tmp_path / "p.zip", files), tarred(tmp_path / "p.tar", files)):
+        unpack(archive, tmp_path / archive.suffix)
+        assert contents(tmp_path / archive.suffix) == {"cat/1.jpg": b"one"}
+
+
+def test_a_name_in_no_encoding(tmp_path: Path) -> None:
+    bad = b"\xff\xff\x81\x81.jpg".decode("utf-8", "surrogateescape")
+    archive = tarred(tmp_path / "p.tar", {bad: b"photo"})
+    try:
+        unpack(archive, tmp_path / "out")
+    except UserError as error:
+        assert "not in UTF-8" in str(error)
+    assert all(path.name.isprintable() for path in tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize(
@@ -225,6 +327,27 @@ def test_more_bytes_than_allowed(tmp_path: Path) -> None:
         message = refused(archive, "more than 97.6562 KiB", Limits(bytes=100_000))
         assert "give the folder" in message
         unpack(archive, tmp_path / "out" / archive.name, Limits(bytes=120_000))
+
+
+def test_a_bomb_by_its_ratio(tmp_path: Path) -> None:
+    """Deflate makes a thousandth of zeros; photographs keep their size, small archives may."""
+    zeros = {f"cat/{number}.bmp": bytes(2**24) for number in range(5)}
+    for archive in (zipped(tmp_path / "p.zip", zeros), tarred(tmp_path / "p.txz", zeros, "w:xz")):
+        refused(archive, "more than 100 times its own size")
+        unpack(archive, tmp_path / f"out{archive.suffix}", Limits(ratio=10**6))
+    noise = os.urandom(2**20)
+    unpack(zipped(tmp_path / "q.zip", zeros | {"cat/noise": noise}), tmp_path / "q")
+
+
+def test_a_bomb_of_overlapping_files(tmp_path: Path) -> None:
+    """Two entries of the table of contents that lead to the same bytes."""
+    archive = zipped(tmp_path / "p.zip", {"1.jpg": os.urandom(500), "2.jpg": os.urandom(500)})
+    data = archive.read_bytes()
+    entry = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)
+    archive.write_bytes(data[: entry + 42] + bytes(4) + data[entry + 46 :])
+    refused(archive, "overlaps|damaged")
+    archive.write_bytes(data[: entry + 42] + struct.pack("<L", 300) + data[entry + 46 :])
+    refused(archive, "overlaps")
 
 
 def test_a_zip_that_lies_about_its_size(tmp_path: Path) -> None:
@@ -378,9 +501,15 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = tmp_path / f".photos.unpacking-{socket.gethostname()}-{dead.pid}-0123abcd"
-    busy = tmp_path / f".photos.unpacking-{socket.gethostname()}-{os.getpid()}-0123abcd"
-    for folder in (left, busy):
+    here, week = socket.gethostname(), time.time() - 7 * 24 * 3600
+    left = tmp_path / f".photos.unpacking-{here}-{dead.pid}-0123abcd"
+    another = tmp_path / f".other.unpacking-{here}-{dead.pid}-0123abcd"
+    busy = tmp_path / f".photos.unpacking-{here}-{os.getpid()}-0123abcd"
+    elsewhere = tmp_path / f".photos.unpacking-other-host-{dead.pid}-0123abcd"
+    forgotten = tmp_path / f".photos.unpacking-other-host-{dead.pid}-4567abcd"
+    for folder in (left, another, busy, elsewhere, forgotten):
         (folder / "cat").mkdir(parents=True)
+    os.utime(forgotten, (week, week))
     unpack(zipped(tmp_path / "p.zip", GOOD), tmp_path / "photos")
-    assert not left.exists() and busy.exists()
+    assert not left.exists() and not another.exists() and not forgotten.exists()
+    assert busy.exists() and elsewhere.exists()
