@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from dait.data.depth import NotNumbers, to_8_bits
 from dait.data.frame import Frame, Framing
 from dait.data.listing import Trim
 from dait.errors import UserError
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Raised whenever the pixels of any decoded image change: caches are then built anew."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -60,10 +62,11 @@ def decode_image(
     framing: a number is the centre square, of so many pixels a side. trim: pixels that are cut off
     each side first, of the image as it is stored.
 
-    The first frame, turned upright (EXIF), laid over white where transparent, reduced to 8 bits,
-    resampled (antialiased) and cut as ``framing`` says. Raises ``BadImage`` for a format other than
-    ``FORMATS``, a damaged or truncated file, more than ``max_pixels`` pixels (by the header, before
-    anything is decoded), or bytes longer than ``max_bytes`` (a file's length is not bounded).
+    The first frame, turned upright (EXIF), laid over white where transparent, reduced to 8 bits
+    (``dait.data.depth`` says how), resampled (antialiased) and cut as ``framing`` says. Raises
+    ``BadImage`` for a format other than ``FORMATS``, a damaged or truncated file, more than
+    ``max_pixels`` pixels (by the header, before anything is decoded), or bytes longer than
+    ``max_bytes`` (a file's length is not bounded).
     """
     if isinstance(source, bytes):
         if len(source) > max_bytes:
@@ -101,10 +104,13 @@ def decode_picture(
     """
     _require_few_pixels(image, max_pixels)
     try:
-        stored, frame = _to_stored(image.copy(), framing, max_pixels)
+        small = to_8_bits(image)[0].copy()
+        stored, frame = _to_stored(small, framing, max_pixels)
         return frame.framing.centre(stored)
     except BadImage:
         raise
+    except NotNumbers as error:
+        raise BadImage("holds values that are not numbers") from error
     except Exception as error:  # as in _decode: Pillow reads an opened file's pixels only now
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
@@ -120,9 +126,14 @@ def _decode(
     # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
     try:
         with Image.open(stream, formats=FORMATS) as image:
-            return _to_stored(image, framing, max_pixels, trim)
+            _require_few_pixels(image, max_pixels)
+            small, bits = to_8_bits(image, stream)
+            pixels, frame = _to_stored(small, framing, max_pixels, trim)
+            return pixels, replace(frame, bits=bits)
     except BadImage:
         raise
+    except NotNumbers as error:
+        raise BadImage("holds values that are not numbers") from error
     except Image.UnidentifiedImageError as error:
         raise BadImage(_not_an_image(head)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -195,29 +206,10 @@ def _turn_upright(image: Image.Image) -> int:
 
 
 def _to_8_bit_colour(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep_gray(image).convert("RGB")
     if image.mode == "LAB":
         raise BadImage("is in the LAB colour space; save it as an RGB image")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-def _deep_gray(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float greys to 8 bits; Pillow's own ``convert`` would clip at 255.
-
-    Integers are taken as 16-bit unless larger; floats as [0, 1] unless larger, then by their
-    largest value.
-    """
-    values = np.asarray(image)
-    if values.dtype.itemsize == 2:
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise BadImage("holds values that are not numbers")
-    white = 1.0 if image.mode == "F" else 65535.0
-    values *= 255 / max(white, float(values.max()))
-    return Image.fromarray(np.clip(values, 0, 255, out=values).round(out=values).astype(np.uint8))
 
 
 def _not_an_image(head: bytes) -> str:

@@ -56,13 +56,16 @@ class Traces:
     """What is kept of ``n`` images to recognise them by.
 
     digests: 16 bytes each, of the pixels. bits: ``(n, 64)`` int8, 1 or −1. thumbs: ``(n, 8, 8, 3)``
-    uint8. flat: ``(n,)`` whether there is nothing to see in it.
+    uint8. flat: ``(n,)`` whether there is nothing to see in it. brightest, contrast: ``(n,)``
+    uint8, the greatest value, and the greatest difference within a channel.
     """
 
     digests: tuple[bytes, ...]
     bits: np.ndarray
     thumbs: np.ndarray
     flat: np.ndarray
+    brightest: np.ndarray
+    contrast: np.ndarray
 
 
 def trace(images: Images, progress: Callable[[int], object]) -> Traces:
@@ -71,16 +74,20 @@ def trace(images: Images, progress: Callable[[int], object]) -> Traces:
     digests = []
     bits = np.empty((count, 64), dtype=np.int8)
     thumbs = np.empty((count, 8, 8, 3), dtype=np.uint8)
+    brightest, contrast = np.empty((2, count), dtype=np.uint8)
     for index in range(count):
         pixels = np.ascontiguousarray(images[index])
         digests.append(hashlib.blake2b(pixels.tobytes(), digest_size=16).digest())
         image = Image.fromarray(pixels)
+        lows, highs = zip(*image.getextrema(), strict=True)
+        brightest[index] = max(highs)
+        contrast[index] = max(high - low for low, high in zip(lows, highs, strict=True))
         grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX))
         bits[index] = np.where(grey[:, 1:] > grey[:, :-1], 1, -1).reshape(64)[_ORDER]
         thumbs[index] = np.asarray(image.resize((8, 8), Image.Resampling.BOX))
         progress(index + 1)
     flat = thumbs.std(axis=(1, 2, 3)) < _FLAT
-    return Traces(tuple(digests), bits, thumbs, flat)
+    return Traces(tuple(digests), bits, thumbs, flat, brightest, contrast)
 
 
 def find_leaks(

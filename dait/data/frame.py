@@ -70,6 +70,7 @@ class Frame:
     """The way from an image file to its square: trimmed, turned upright, scaled, cut out.
 
     width, height: of the file's image in pixels. orientation: EXIF's, 1 to 8 (1: as it is).
+    bits: that its values were taken to have, 0 where it has 8 a channel (``dait.data.depth``).
     """
 
     width: int
@@ -77,6 +78,7 @@ class Frame:
     framing: Framing
     orientation: int = 1
     trim: Trim = (0, 0, 0, 0)
+    bits: int = 0
 
     @property
     def upright(self) -> tuple[int, int]:

@@ -33,11 +33,11 @@ class ListedDataset:
     """A ``Dataset`` (see ``dait.data.base``) made of image files.
 
     Beyond the contract: ``listing``, ``ignored`` (suffix → number of files that are no
-    photographs), ``left_out`` (images that are there and not used), ``check()``, ``file_sizes()``.
-    ``problems`` lists what the listing found and, for every split decoded so far, the files that
-    could not be decoded and the masks that could not be used. Masks are 1 on the object, and all
-    zero where a file's mask is missing or unusable; boxes are clipped to the square that
-    evaluation sees, and NaN where nothing of the object is in it.
+    photographs), ``left_out`` (images that are there and not used), ``check()``, ``file_sizes()``,
+    ``file_bits()``. ``problems`` lists what the listing found and, for every split decoded so far,
+    the files that could not be decoded and the masks that could not be used. Masks are 1 on the
+    object, and all zero where a file's mask is missing or unusable; boxes are clipped to the
+    square that evaluation sees, and NaN where nothing of the object is in it.
 
     ``fingerprint`` hashes names, lengths and modification times rather than contents: opening a
     folder of gigabytes stays instant, and copies that keep the times keep the fingerprint. It also
@@ -71,6 +71,7 @@ class ListedDataset:
         self._emit = emit
         self._splits: dict[SplitName, Split] = {}
         self._sizes: dict[SplitName, np.ndarray] = {}
+        self._bits: dict[SplitName, np.ndarray] = {}
         self._bad: dict[SplitName, tuple[Problem, ...]] = {}
         self._lock = threading.Lock()
 
@@ -112,6 +113,11 @@ class ListedDataset:
         self.split(name)
         return self._sizes[name]
 
+    def file_bits(self, name: SplitName) -> np.ndarray:
+        """``(N,)`` uint8: bits of a deep file (``dait.data.depth``), 0 for one of 8 a channel."""
+        self.split(name)
+        return self._bits[name]
+
     def check(self) -> tuple[Problem, ...]:
         """Decodes every split and returns all problems."""
         for name in SPLITS:
@@ -129,6 +135,7 @@ class ListedDataset:
         labels = np.array([entry.label for entry in entries], dtype=np.int64)[rows.kept]
         self._require_usable(name, labels, rows)
         self._sizes[name] = rows.columns["file_size"]
+        self._bits[name] = rows.columns["bits"]
         slices = {}
         if any(info.group for info in self.classes):
             groups = np.array([info.group or "(none)" for info in self.classes])
@@ -164,6 +171,7 @@ class ListedDataset:
         else:
             columns = {"image": Column((side, side, 3))}
         columns["file_size"] = Column((2,), "int32")
+        columns["bits"] = Column((), "uint8")
         if any(entry.mask for entry in entries):
             columns["mask"] = Column((self.size, self.size))
         if any(entry.box for entry in entries):
@@ -196,6 +204,7 @@ class ListedDataset:
             values["image"] = image.reshape(-1)
             values["image_shape"] = np.array(image.shape[:2], dtype=np.int32)
         values["file_size"] = np.array(frame.upright, dtype=np.int32)
+        values["bits"] = np.array(frame.bits, dtype=np.uint8)
         if "box" in columns:
             nowhere = np.full(4, np.nan, np.float32)
             values["box"] = frame.place_box(entry.box) if entry.box else nowhere

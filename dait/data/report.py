@@ -18,6 +18,8 @@ from dait.events import Emit, Progress, ignore
 __all__ = ["ClassCount", "Leak", "Report", "SizeRange", "report"]
 
 _FEW = 10  # training images of a class
+_DARK = 31  # of 255: brightest value of an image that is nearly black
+_FLAT = 4  # of 255: most difference within a channel of an image of one colour
 _UNEVEN = 10  # times as many in the largest class as in the smallest
 
 
@@ -121,6 +123,7 @@ def report(dataset: Dataset, emit: Emit = ignore) -> Report:
             *_about_leaks(splits, leaks),
             *_about_copies(traces),
             *_about_files(dataset, sizes),
+            *_about_brightness(dataset, splits, traces),
             *_about_classes(classes),
         ),
         notes=dataset.notes,
@@ -212,6 +215,30 @@ def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
             f"{sizes.upscaled:,} images are smaller than {side} pixels{margin} and are enlarged; "
             f"the smallest is {sizes.smallest[0]} × {sizes.smallest[1]}."
         )
+
+
+def _about_brightness(
+    dataset: Dataset, splits: dict[SplitName, Split], traces: dict[SplitName, Traces]
+) -> Iterator[str]:
+    if isinstance(dataset, ListedDataset):
+        bits = np.concatenate([dataset.file_bits(name) for name in SPLITS])
+        found = np.unique(bits[(bits > 0) & (bits < 16)]).tolist()
+        if found:
+            yield (
+                f"{int(np.isin(bits, found).sum()):,} images are in 16-bit files whose values "
+                f"have {', '.join(map(str, found))} bits only, as they say or by their largest "
+                "value. White is taken to be there, for each file apart."
+            )
+    for what, dull in (
+        (f"nearly black (no value above {_DARK} of 255)", lambda one: one.brightest <= _DARK),
+        ("of one colour", lambda one: (one.contrast <= _FLAT) & (one.brightest > _DARK)),
+    ):
+        found = [
+            splits[name].ids[at] for name in SPLITS for at in np.flatnonzero(dull(traces[name]))
+        ]
+        if found:
+            many = "1 image is" if len(found) == 1 else f"{len(found):,} images are"
+            yield f"{many} {what}; the first is ‘{found[0]}’."
 
 
 def _about_classes(classes: tuple[ClassCount, ...]) -> Iterator[str]:
