@@ -75,7 +75,7 @@ def list_archive(
         raise UserError(str(error).replace(str(folder), archive.name)) from error
     read = listing.root.relative_to(folder).as_posix()
     if read != ".":
-        outside = (e for e in tree.top.all_photos() if not e.id.startswith(f"{read}/"))
+        outside = (path for path in tree.top.all_photos() if not path.startswith(f"{read}/"))
         tree.leave(outside, f"they are beside ‘{read}’, the folder that is read")
         beside = tuple(left for left in tree.left_out if not left.first.startswith(f"{read}/"))
         listing = replace(listing, left_out=listing.left_out + beside)

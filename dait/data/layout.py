@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dait.data.base import SPLITS, Problem, SplitName
@@ -213,26 +213,29 @@ def _photographs(
     filled = {name for _, name, folder in all_parts if folder.photos}
     _require_shallow(tree, [folder for _, name, folder in all_parts if name not in filled])
     labels = {name: label for label, name in enumerate(names)}
-    found: dict[SplitName, list[Entry]] = {split: [] for split in parts}
-    deep: list[Entry] = []
+    found: list[tuple[SplitName, int, str]] = []
+    deep: list[str] = []
     for split, name, folder in all_parts:
         below = _below(tree, folder, name, labels)
         deep += below
-        found[split] += (replace(entry, label=labels[name]) for entry in (*folder.photos, *below))
-    ids = iter(stable_ids([entry.id for entries in found.values() for entry in entries]))
-    splits = {
-        split: tuple(replace(entry, id=next(ids)) for entry in entries)
-        for split, entries in found.items()
-    }
-    return splits, _about_folders(all_parts, deep)
+        found += ((split, labels[name], path) for path in (*folder.photos, *below))
+    splits: dict[SplitName, list[Entry]] = {split: [] for split in parts}
+    ids = stable_ids([path for _, _, path in found])
+    for (split, label, path), photo_id in zip(found, ids, strict=True):
+        entry = tree.entry(path, photo_id, label)
+        if entry is not None:
+            splits[split].append(entry)
+    return {split: tuple(entries) for split, entries in splits.items()}, _about_folders(
+        all_parts, deep
+    )
 
 
-def _about_folders(parts: Iterable[tuple[str, str, Folder]], deep: list[Entry]) -> list[str]:
+def _about_folders(parts: Iterable[tuple[str, str, Folder]], deep: list[str]) -> list[str]:
     notes = []
     if deep:
         notes.append(
             f"{len(deep):,} photographs are in folders below their class, the first "
-            f"‘{deep[0].id}’; they count as of that class."
+            f"‘{deep[0]}’; they count as of that class."
         )
     written: dict[str, set[str]] = {}
     for _, name, folder in parts:
@@ -246,9 +249,9 @@ def _about_folders(parts: Iterable[tuple[str, str, Folder]], deep: list[Entry]) 
     return notes
 
 
-def _below(tree: Tree, folder: Folder, name: str, names: Collection[str]) -> list[Entry]:
+def _below(tree: Tree, folder: Folder, name: str, names: Collection[str]) -> list[str]:
     """The photographs in folders below a class that are the class's; the others are left out."""
-    found: list[Entry] = []
+    found: list[str] = []
     for below in folder.folders:
         if below.name in names and below.name != name:
             reason = "they are in a folder of one class that is called like another class"
@@ -271,7 +274,7 @@ def _require_shallow(tree: Tree, without: Iterable[Folder]) -> None:
         if first is None:
             continue
         raise UserError(
-            f"‘{tree.root}’ has photographs two folders deep only (‘{first.id}’): either of the "
+            f"‘{tree.root}’ has photographs two folders deep only (‘{first}’): either of the "
             f"two may be the class. {_EXPECTED} Or list them in a CSV file (path,label)."
             f"{_hint(tree)}"
         )

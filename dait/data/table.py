@@ -139,6 +139,7 @@ class _Reading:
         self._named: set[str] = set()
         self._spelled: dict[str, dict[str, str]] = {}
         self._root = Path(os.path.normpath(table.parent.absolute()))
+        self._prefix = os.path.join(self._root, "")  # noqa: PTH118 - it ends with a slash
         self._inside = self._root.resolve()
         self._folders: dict[str, bool] = {}  # by path: whether it is inside once links are followed
         self._seen: dict[str, int] = {}
@@ -182,13 +183,13 @@ class _Reading:
             )
             return (), notes
         for word, better in seconds.items():
-            entries = [entry for entry, _ in self.found[word]]
+            paths = [entry.id for entry, _ in self.found[word]]
             tree.leave(
-                entries, f"‘{word}’ means the {split_of(word)} split, which ‘{better}’ is already"
+                paths, f"‘{word}’ means the {split_of(word)} split, which ‘{better}’ is already"
             )
         photos = tree.top.all_photos()
         tree.leave(
-            (photo for photo in photos if photo.id not in self._named), "the table names no label"
+            (photo for photo in photos if photo not in self._named), "the table names no label"
         )
         return tree.left_out, notes
 
@@ -203,10 +204,10 @@ class _Reading:
             return f"has a label that is too long or has control characters {where}"
         if _strange(row.path):
             return f"has control characters in its name {where}"
-        file = self._locate(row.path)
-        if file is None:
+        located = self._locate(row.path)
+        if located is None:
             return f"is not in the table's folder {where}"
-        name = file.relative_to(self._root).as_posix()
+        file, name = Path(located), located[len(self._prefix) :].replace(os.sep, "/")
         self._named.add(name)
         try:
             about = file.stat()
@@ -222,13 +223,14 @@ class _Reading:
             return f"cannot be read, permission denied {where}"
         return Entry(name, 0, file, about.st_size, about.st_mtime_ns)
 
-    def _locate(self, name: str) -> Path | None:
-        """The file that a row means, or None for one that is outside by its very name."""
+    def _locate(self, name: str) -> str | None:
+        """The path of the file that a row means; None for one that is outside by its very name."""
         file = os.path.normpath(self._root / name)
         if "\\" in name and os.sep == "/" and not os.path.lexists(file):  # written on Windows
             file = os.path.normpath(self._root / name.replace("\\", "/"))
-        found = on_disk(Path(file), self._spelled)
-        return found if found.is_relative_to(self._root) else None
+        if not file.isascii():
+            file = str(on_disk(Path(file), self._spelled))
+        return file if file.startswith(self._prefix) else None
 
     def _stays_inside(self, file: Path) -> bool:
         if file.is_symlink():

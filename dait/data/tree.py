@@ -29,17 +29,17 @@ _DEEPEST = 32
 class Folder:
     """A folder: ``name`` in composed form, ``path`` below the root as the disk writes it.
 
-    photos: the images directly in it, in natural order of their names; their label is 0.
+    photos: the paths below the root of the images directly in it, in natural order.
     """
 
     name: str
     path: str
     folders: list[Folder] = field(default_factory=list)
-    photos: list[Entry] = field(default_factory=list)
+    photos: list[str] = field(default_factory=list)
     total: int = 0
     """Images in it and below it."""
 
-    def all_photos(self) -> Iterator[Entry]:
+    def all_photos(self) -> Iterator[str]:
         """The images in it and below it."""
         yield from self.photos
         for folder in self.folders:
@@ -67,12 +67,11 @@ class Tree:
         self._files = 0
         self.top = self._folder("", "", (self._inside,))
 
-    def leave(self, photos: Iterable[Entry | str], reason: str) -> None:
-        """Count images, or their paths, that are not used."""
+    def leave(self, photos: Iterable[str], reason: str) -> None:
+        """Count images that are not used, by their paths."""
         for photo in photos:
             count, first = self._left.get(reason, (0, ""))
-            path = photo if isinstance(photo, str) else photo.id
-            self._left[reason] = (count + 1, first or path)
+            self._left[reason] = (count + 1, first or photo)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -94,26 +93,34 @@ class Tree:
                 child = self._folder(entry.name, inside, (*above, target))
                 folder.folders.append(child)
                 folder.total += child.total
-            elif entry.is_file():
-                photo = self._photo(entry, inside)
-                if photo is not None:
-                    folder.photos.append(photo)
-                    folder.total += 1
+            elif entry.is_file() and self._is_photo(entry.name, inside):
+                folder.photos.append(inside)
+                folder.total += 1
         return folder
 
-    def _photo(self, entry: os.DirEntry[str], inside: str) -> Entry | None:
-        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of 100,000 files
+    def entry(self, path: str, name: str, label: int) -> Entry | None:
+        """The entry of an image under the id ``name``; None, and a problem, if it is unreadable."""
+        file = self.root / path
+        try:
+            about = file.stat()
+        except OSError as error:  # it was there a moment ago
+            self._refuse(path, f"cannot be read ({error.strerror or error})")
+            return None
+        if not os.access(file, os.R_OK):
+            self._refuse(path, "cannot be read (permission denied)")
+            return None
+        return Entry(name, label, file, about.st_size, about.st_mtime_ns)
+
+    def _is_photo(self, name: str, inside: str) -> bool:
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of 100,000 files
+        if suffix in SUFFIXES:
+            return True
         if _OTHER_IMAGES.fullmatch(suffix):
             self.unread[suffix] += 1
             self.leave([inside], f"{suffix} is a format that is not read; save them as JPEG or PNG")
-        elif suffix not in SUFFIXES:
-            self.ignored[suffix or "(none)"] += 1
-        elif not os.access(entry.path, os.R_OK):
-            self._refuse(inside, "cannot be read (permission denied)")
         else:
-            about = entry.stat()
-            return Entry(inside, 0, Path(entry.path), about.st_size, about.st_mtime_ns)
-        return None
+            self.ignored[suffix or "(none)"] += 1
+        return False
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
         folder = self.root / path

@@ -241,7 +241,7 @@ class Filling:
             raise self._damaged(f"{shown(member.name)} ends too early")
 
     def _make_folders(self, name: str, parts: tuple[str, ...]) -> None:
-        for depth in range(1, len(parts) + 1):
+        for depth in range(1, len(parts) + 1) if parts not in self._folders else ():
             folder = parts[:depth]
             if folder in self._files:
                 raise self.refuse(f"holds {shown('/'.join(folder))} as a file and as a folder")
@@ -253,7 +253,8 @@ class Filling:
     def _parts(self, name: str) -> tuple[str, ...]:
         """The folders and the file of a member's name; ``./`` and doubled slashes are dropped."""
         safe = shown(name)
-        if any(category(character) in ("Cc", "Cs") for character in name):
+        unprintable = () if name.isprintable() else name
+        if any(category(character) in ("Cc", "Cs") for character in unprintable):
             raise self.refuse(
                 f"holds {safe}, a name with control characters or not in UTF-8",
                 "Rename it and pack again.",
