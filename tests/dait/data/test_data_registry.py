@@ -132,3 +132,12 @@ def test_unknown_sources(
     with pytest.raises(UserError) as caught:
         open_dataset(source, size=16)
     assert words in str(caught.value)
+
+
+def test_a_path_in_the_other_unicode_form_is_found(
+    root: Path, photos: Callable[[str, int], None], own_cache: Path
+) -> None:
+    photos("cafe\u0301s/ant", 3)
+    photos("cafe\u0301s/bee", 3)
+    dataset = open_dataset(str(root / "caf\u00e9s"), size=16)
+    assert dataset.counts() == {"train": 2, "val": 2, "test": 2}

@@ -16,6 +16,7 @@ from dait.data.registry import open_dataset
 from dait.data.report import Report, SizeRange, report
 from dait.errors import UserError
 from dait.events import Event, Progress
+from dait.workbench import left_out
 
 
 def draw(file: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:
@@ -146,3 +147,16 @@ def test_what_is_smaller_than_its_margin_is_enlarged(folder: Path) -> None:
     assert any("smaller than 37 pixels (32 and the margin)" in line for line in found.warnings)
     whole = report(open_dataset(str(folder), size=32, fit="letterbox"))
     assert whole.sizes is not None and whole.sizes.upscaled == 0
+
+
+def test_images_that_are_not_used_are_a_warning(folder: Path) -> None:
+    shutil.copytree(folder / "train" / "dog", folder / "extra" / "dog")
+    shutil.copy(folder / "train" / "dog" / "00.png", folder / "loose.png")
+    found = read(folder)
+    assert [(left.count, left.first) for left in found.left_out] == [
+        (1, "loose.png"),
+        (12, "extra/dog/00.png"),
+    ]
+    assert found.warnings[0].startswith("1 image is not used, the first ‘loose.png’")
+    assert found.as_json()["left_out"][1]["count"] == 12
+    assert any("12 images are not used" in line for line in left_out(open_folder(folder, 32)))

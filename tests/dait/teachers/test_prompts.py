@@ -115,3 +115,9 @@ def test_a_teacher_that_reads_nothing_refuses_prompts(birds: FieldGuide) -> None
 
     with pytest.raises(UserError, match=r"blind sees images only.*Remove `templates`"):
         prototypes_of(Blind(), birds, Prompts(("a {}",)))  # type: ignore[arg-type]
+
+
+def test_a_key_in_the_other_unicode_form_is_the_class() -> None:
+    coffee = ClassInfo("caf\u00e9", "caf\u00e9")
+    described = Prompts((), {"cafe\u0301": ("black and hot",)})
+    assert class_prompts([coffee, PEAR], described)[0].descriptions == ("black and hot",)
