@@ -37,6 +37,9 @@ def serve(block: bool = True) -> str:
     check_address(place)
     if not os.environ.get("GRADIO_SERVER_PORT"):
         os.environ.pop("GRADIO_SERVER_PORT", None)  # empty means unset, but not to gradio
+    if not place.paths:
+        # For the trainers too. Read by the hub's library when it is imported, as by gradio.
+        os.environ["HF_HUB_OFFLINE"] = "1"
     with _of_libraries():
         return _serve(place, block)
 
@@ -56,6 +59,7 @@ def _serve(place: Place, block: bool) -> str:
     from app.open_stream import WORKERS
     from app.page import CACHE_SECONDS, build_page
     from app.plot import plot_head, plotly_script
+    from app.policy import Policy
     from app.predict.tab import PHOTOS_ID
     from app.queue.jobs import Jobs
     from app.theme import studio_css, studio_theme
@@ -63,12 +67,12 @@ def _serve(place: Place, block: bool) -> str:
 
     limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
-    jobs = Jobs(place.runs, place.at_once, place.limits.waiting)
+    jobs = Jobs(place.runs, place.at_once, place.limits.waiting, allow=Policy(place).require_order)
     page = build_page(place, jobs)
     hold_back(page)
     languages = translate(page)
     let_the_first_view_pass()
-    page.queue(max_size=QUEUE_LENGTH)
+    page.queue(max_size=QUEUE_LENGTH, api_open=False)
     try:
         _, address, _ = page.launch(
             server_name=place.host,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta, traverse
 
 from app.about_tab import build_about_tab
 from app.api.endpoints import build_api
@@ -19,6 +20,7 @@ from app.explore.tab import build_explore_tab
 from app.notice import notice
 from app.open_stream import hold_streams
 from app.place import Place
+from app.policy import Policy
 from app.predict.tab import build_predict_tab
 from app.queue.jobs import Jobs
 from app.train.form import Handed, data_choices, require_fit
@@ -39,12 +41,26 @@ NEVER = 100 * 365 * 24 * 3600
 """Gradio's own look for them ends for good at the first error, which an upload meanwhile is."""
 
 
+class Page(gr.Blocks):
+    """The page of one place. Its handlers get no file but an uploaded one."""
+
+    def __init__(self, place: Place) -> None:
+        self._policy = Policy(place)
+        super().__init__(title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS))
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any) -> Any:
+        """As Gradio does it, which would fetch any web address that a request names as a file."""
+        try:
+            traverse(inputs, self._policy.require_uploaded, is_file_obj_with_meta)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return await super().preprocess_data(block_fn, inputs, *rest)
+
+
 def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
     """The whole page; it trains nothing, draws nothing and loads no network."""
     views = CompareViews(place)
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS)
-    ) as page:
+    with Page(place) as page:
         build_api(place, jobs, views)  # first: the names are given out in turn
         gr.HTML(HEAD, apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:

@@ -30,7 +30,8 @@ class Limits:
 
     waiting: studies in the queue; archive_bytes: of one uploaded data set; archives: uploaded data
     sets that are kept at once; tidy: whether every visitor may rename and delete studies, and take
-    those of others out of the queue.
+    those of others out of the queue; any_network: whether networks and frozen teachers that are on
+    this machine may be trained though the page does not offer them.
     """
 
     epochs: int = 2000
@@ -39,6 +40,7 @@ class Limits:
     archive_bytes: int = 2 * 2**30
     archives: int = 50
     tidy: bool = True
+    any_network: bool = True
     note: str = ""
 
 
@@ -49,6 +51,7 @@ SPACE_LIMITS = Limits(
     archive_bytes=200 * 2**20,
     archives=5,
     tidy=False,
+    any_network=False,
     note="This public Space trains one study at a time, at most 5 epochs and one seed, and any "
     "visitor may stop it. "
     "Duplicate this Space for real work.",

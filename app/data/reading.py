@@ -13,6 +13,7 @@ import numpy as np
 
 from app.background import Work, Workers
 from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
+from app.policy import Policy
 from dait.data.base import SPLITS, SplitName
 from dait.errors import UserError
 from dait.events import Emit
@@ -82,6 +83,7 @@ class Readings:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
+        self._policy = Policy(sources.place)
         self._readings: Workers[Opened] = Workers()
         self._scorers: Workers[ZeroShot] = Workers()
         self._lock = threading.Lock()
@@ -132,6 +134,7 @@ class Readings:
         key = (*_key(value, size), opened.dataset.fingerprint, teacher)
         work = self._scorers.get(key)
         if work is None or work.error is not None:
+            self._policy.require_teacher(teacher)
             return self._scorers.start(key, lambda emit: _load_scorer(opened, teacher, emit))
         return work
 
@@ -164,6 +167,7 @@ class Readings:
         from dait.data.report import report
         from dait.workbench import open_data
 
+        self._policy.require_data(recipe.data.source)
         dataset = open_data(recipe, emit)
         with self._lock:
             known = self._opened.get(key)

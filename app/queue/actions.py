@@ -6,7 +6,6 @@ from typing import Literal
 
 from app.place import Place
 from app.queue.jobs import RESUMABLE
-from app.queue.order import Order, order_of
 from app.studies import Entry, entry_of
 from app.wording import state_word
 from dait.errors import UserError
@@ -50,7 +49,7 @@ def allowed(place: Place, entry: Entry) -> frozenset[Action]:
 def require(place: Place, study_id: object, action: Action) -> StudyFolder:
     """The study, if this may be done with it now. The id comes from a browser.
 
-    Raises ``UserError`` where it may not, and where it would train more than a visitor may start.
+    Raises ``UserError`` where it may not. Whether what it trains is allowed, ``Jobs`` asks.
     """
     if not isinstance(study_id, str) or not study_id:
         raise UserError("Choose a study first.")
@@ -61,12 +60,4 @@ def require(place: Place, study_id: object, action: Action) -> StudyFolder:
     if action not in allowed(place, entry):
         state = state_word(entry.state).lower()
         raise UserError(f"{entry.title} is {state}: {LABELS[action]} is not for it here and now.")
-    if action in ("resume", "retry"):
-        _require_within(place, order_of(study))
     return study
-
-
-def _require_within(place: Place, order: Order) -> None:
-    limits = place.limits
-    if order.recipe.train.epochs > limits.epochs or len(order.seeds) > limits.seeds:
-        raise UserError(f"This study trains more than is started here. {limits.note}".strip())

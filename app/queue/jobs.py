@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.background import FAULTS, keep_doing
@@ -33,7 +33,10 @@ RESUMABLE = ("paused", "stopped", "failed", "lost")
 
 
 class Jobs:
-    """The trainings of one runs folder: ``at_once`` of them work, at most ``most_waiting`` wait."""
+    """The trainings of one runs folder: ``at_once`` of them work, at most ``most_waiting`` wait.
+
+    allow: raises ``UserError`` for an order that a visitor may not train (``Policy``).
+    """
 
     def __init__(
         self,
@@ -41,10 +44,12 @@ class Jobs:
         at_once: int = 1,
         most_waiting: int = 50,
         command: Command = study_command,
+        allow: Callable[[Order], None] = lambda order: None,
     ) -> None:
         self.runs = runs
         self.trash = Trash(runs)
         self._at_once, self._most_waiting, self._command = at_once, most_waiting, command
+        self._allow = allow
         self._lock = threading.Lock()
 
     def working(self) -> list[StudyFolder]:
@@ -68,8 +73,10 @@ class Jobs:
     def start(self, order: Order, name: str = "") -> str:
         """Put a training into the queue, which may begin it at once, and give its id.
 
-        Raises ``UserError`` where the queue is full or the folder cannot be written.
+        Raises ``UserError`` where the order is not allowed, the queue is full or the folder cannot
+        be written.
         """
+        self._allow(order)
         with self._held():
             self._require_room()
             study = StudyFolder(self.runs.resolve(self.runs.new_id(order.recipe.name)))
@@ -87,13 +94,13 @@ class Jobs:
     def resume(self, study_id: str) -> None:
         """Put a study that was cut off into the queue again; it goes on where it was.
 
-        Raises ``UserError`` where there is nothing to go on with.
+        Raises ``UserError`` where there is nothing to go on with, or more than is allowed.
         """
         with self._held():
             study = self._open(study_id)
             if state_of(study) not in RESUMABLE:
                 raise UserError(f"{study_id} is {state_of(study)}: it cannot be resumed.")
-            order_of(study)
+            self._allow(order_of(study))
             self._require_room()
             write_ticket(study, waiting_since=time.time(), asked="", pid=None, started=None)
             study.write_status(state="queued", pid=None, message="", eta_seconds=None)

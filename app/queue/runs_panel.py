@@ -12,6 +12,7 @@ from app.compare.tab import CompareTab
 from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.place import Place
 from app.plot import WIDE
+from app.policy import Policy
 from app.queue.actions import LABELS, Action, allowed, require
 from app.queue.curves_box import Chosen, CurvesBox, Part
 from app.queue.jobs import LONGEST_NAME, Jobs
@@ -206,10 +207,7 @@ class RunsPanel:
     def bring_back(self, visitor: Visitor, width: object) -> Update:
         """Undo the last deletion."""
         try:
-            if not self.place.limits.tidy:
-                raise UserError(
-                    f"Nothing is deleted or brought back here. {self.place.limits.note}"
-                )
+            Policy(self.place).require_tidy()
             visitor.study = self.jobs.undo()
         except UserError as error:
             return {self.notice: notice(str(error))} | self.look(visitor, width)

@@ -20,6 +20,7 @@ import gradio as gr
 from app.background import FAULTS
 from app.notice import HIDDEN_NOTICE, notice, notice_box
 from app.place import PROJECT, Place, hide_paths
+from app.policy import Policy
 from app.queue.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
 from app.wording import count, duration, escape, listed, megabytes
@@ -53,10 +54,17 @@ def estimate_command(folder: Path, order: Order) -> list[str]:
 class Probe:
     """The process that estimates an order. It is ended when it takes too long.
 
-    Raises ``UserError`` where another one measures.
+    allow: raises ``UserError`` for an order that a visitor may not train (``Policy``). Raises
+    ``UserError`` too where another one measures.
     """
 
-    def __init__(self, order: Order, command: Command = estimate_command) -> None:
+    def __init__(
+        self,
+        order: Order,
+        command: Command = estimate_command,
+        allow: Callable[[Order], None] = lambda order: None,
+    ) -> None:
+        allow(order)
         self.seeds = len(order.seeds)
         if not _turn.acquire(blocking=False):
             raise UserError(
@@ -179,7 +187,8 @@ def wire_estimate_box(
     def ask(asked: Asked, *values: Any) -> list[Any]:
         asked.forget()
         try:
-            asked.probe = Probe(read_form(place, FormValues(*values)))
+            order = read_form(place, FormValues(*values))
+            asked.probe = Probe(order, allow=Policy(place).require_order)
         except UserError as error:
             return [notice(str(error).strip()), "", gr.Timer(active=False)]
         asked.beside = working()

@@ -34,8 +34,11 @@ OpenPage = Callable[..., Any]
 
 
 @contextmanager
-def served(runs: Path) -> Iterator[str]:
-    """``python app.py`` over a runs folder, as a process of its own; its address."""
+def served(runs: Path, **more: str) -> Iterator[str]:
+    """``python app.py`` over a runs folder, as a process of its own; its address.
+
+    more: of its environment.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -45,7 +48,9 @@ def served(runs: Path) -> Iterator[str]:
         "GRADIO_SERVER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
     }
-    environment.pop("SPACE_ID", None)
+    for name in ("SPACE_ID", "DAIT_HOSTS", "GRADIO_ROOT_PATH", "GRADIO_SERVER_NAME"):
+        environment.pop(name, None)
+    environment |= more
     output = runs.parent / "app.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(

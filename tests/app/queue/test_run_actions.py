@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from app.place import SPACE_LIMITS, Place
+from app.policy import Policy
 from app.queue.actions import allowed, require
+from app.queue.jobs import Jobs
 from app.queue.ticket import write_ticket
 from app.studies import Entry, entry_of
 from dait.errors import UserError
@@ -78,10 +80,11 @@ def test_a_press_is_checked_as_a_button_is(empty_place: Place) -> None:
 def test_a_stranger_resumes_no_more_than_may_be_started(empty_place: Place) -> None:
     study = stopped(empty_place, SPACE_LIMITS.epochs + 1)
     space = replace(empty_place, limits=SPACE_LIMITS)
-    for action in ("resume", "retry"):
-        require(empty_place, study.path.name, action)  # type: ignore[arg-type]
+    jobs = Jobs(space.runs, allow=Policy(space).require_order)
+    for act in (jobs.resume, jobs.retry):
         with pytest.raises(UserError, match="Duplicate this Space"):
-            require(space, study.path.name, action)  # type: ignore[arg-type]
+            act(study.path.name)
+    assert jobs.waiting() == [] and len(list(space.runs.studies())) == 1
     with pytest.raises(UserError, match="Delete is not for it here"):
         require(space, study.path.name, "delete")
 

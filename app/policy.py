@@ -1,0 +1,263 @@
+"""What a visitor may cause: asked by the code that causes it, whatever the page offered before.
+
+The user of this machine (``Place.paths``) may do everything. Any other visitor may use only what is
+on the machine and offered by the page: nothing is downloaded for them and no path is followed. On
+a public Space ``SPACE_LIMITS`` hold besides. ``RULES`` says it as a table (docs/spaces.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.place import Place
+from app.queue.order import Order
+from dait.errors import UserError
+from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
+from dait.models.spec import BACKBONE, NetworkSpec
+
+FIELD_GUIDE = "fieldguide"
+LARGEST_SIZE = 224
+"""Pixels a side of the images that strangers train on."""
+
+
+class Policy:
+    """What a visitor of one place may cause. Every method raises ``UserError`` for what they may
+    not, before anything is written, started or downloaded."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def require_order(self, order: Order) -> None:
+        """A training or an estimate of this order."""
+        limits, recipe = self.place.limits, order.recipe
+        epochs = max(recipe.train.epochs, recipe.dait.stage1_epochs or 0)
+        if epochs > limits.epochs or len(order.seeds) > limits.seeds:
+            raise UserError(
+                f"This trains {epochs} epochs and {len(order.seeds)} seeds; at most "
+                f"{limits.epochs} and {limits.seeds} are trained here. {limits.note}".strip()
+            )
+        if not self.place.paths and recipe.data.size > LARGEST_SIZE:
+            raise self._refusal(
+                f"Images of {recipe.data.size} px are more than the {LARGEST_SIZE} px that "
+                "visitors train on"
+            )
+        self.require_data(recipe.data.source)
+        self.require_teacher(recipe.teacher.name)
+        for spec in (recipe.student, recipe.intermediate, recipe.kd.network, recipe.takd.network):
+            if spec is not None:
+                self.require_network(spec)
+
+    def require_data(self, source: str) -> None:
+        """Opening this data, by what ``open_dataset`` takes."""
+        if self.place.paths or source == FIELD_GUIDE:
+            return
+        from app.data.uploads import Uploads
+        from dait.data.registry import list_datasets
+
+        known = {card.name: card.available for card in list_datasets()}
+        name = source.partition(":")[0]
+        if name in known:
+            if not known[name]:
+                raise self._refusal(f"The data set ‘{source}’ is not on this machine")
+            return
+        uploads = Uploads(self.place)
+        files = [str(uploads.folder / name) for name in uploads.names()]
+        if source not in [*files, *map(str, self.place.data.values())]:
+            raise self._refusal("This data is none of those that are offered here")
+
+    def require_teacher(self, name: str) -> None:
+        """Training with this frozen teacher, or scoring prompts with it."""
+        from app.data.prompts import teacher_choices
+
+        if self.place.paths or name in [known for _, known in teacher_choices(self.place)]:
+            return
+        if not self.place.limits.any_network:
+            raise self._refusal(f"The frozen teacher {_short(name)} is too large for this place")
+        from dait.teachers.weights import is_here
+
+        if not is_here(name):
+            raise self._refusal(f"The frozen teacher {_short(name)} is not on this machine")
+
+    def require_network(self, spec: NetworkSpec) -> None:
+        """Building and training this network from where it starts."""
+        if self.place.paths:
+            return
+        if spec.weights is not None and not spec.weights.startswith(BACKBONE):
+            raise self._refusal(f"{spec.name} starts from a file of this machine")
+        if spec.pretrained and not self._has_weights(spec.name):
+            raise self._refusal(f"The pretrained weights of {spec.name} are not on this machine")
+        if not self.place.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
+            raise self._refusal(f"The network {_short(spec.name)} is none of those offered here")
+
+    def require_uploaded(self, file: dict[str, Any]) -> None:
+        """Reading a file, as a request names it; Gradio refuses what is outside of the uploads."""
+        if not self.place.paths and "://" in str(file.get("path")):
+            raise UserError(
+                "Files are not fetched from web addresses here. Download it yourself and upload it."
+            )
+
+    def require_tidy(self) -> None:
+        """Deleting, renaming and bringing back studies, and emptying the queue of others'."""
+        if not self.place.limits.tidy:
+            raise UserError(f"Nothing is deleted or renamed here. {self.place.limits.note}".strip())
+
+    def _has_weights(self, name: str) -> bool:
+        from dait.teachers.weights import is_here
+
+        return not name.startswith(TORCHVISION) and is_here(f"timm:{name}")
+
+    def _refusal(self, found: str) -> UserError:
+        advice = (
+            "Choose from the lists, or run the app on your own machine."
+            if self.place.limits.note
+            else "Choose from the lists, or ask whoever runs this server to get it first "
+            "(`python -m dait data check`, `python -m dait teacher fetch`)."
+        )
+        return UserError(f"{found}, so visitors cannot use it. {advice}")
+
+
+def _short(name: str) -> str:
+    return f"‘{name[:80]}’"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table: what somebody wants, for whom it is done, and what decides it."""
+
+    name: str
+    wants: str
+    own: str
+    space: str
+    where: str
+
+
+RULES = (
+    Rule(
+        "data-set-to-download",
+        "Train or look at a data set that must be downloaded, by its name or by a recipe's",
+        "yes",
+        "no",
+        "`Policy.require_data`, asked by `Jobs`, `Probe` and `Readings`",
+    ),
+    Rule(
+        "path-of-the-machine",
+        "Train or look at a folder, archive or table by its path, or `hf:owner/name`",
+        "yes",
+        "no",
+        "`Policy.require_data`, asked by `Jobs`, `Probe` and `Readings`",
+    ),
+    Rule(
+        "teacher",
+        "Train with, or score prompts with, a frozen teacher that is not offered",
+        "yes",
+        "no",
+        "`Policy.require_teacher`, asked by `Jobs`, `Probe` and `Readings`",
+    ),
+    Rule(
+        "pretrained",
+        "Train networks that start from weights to be downloaded, or from a file of the machine",
+        "yes",
+        "no",
+        "`Policy.require_network`, asked by `Jobs` and `Probe`",
+    ),
+    Rule(
+        "network",
+        "Train any network of timm's or torchvision's",
+        "yes",
+        "the offered ones",
+        "`Policy.require_network`, asked by `Jobs` and `Probe`",
+    ),
+    Rule(
+        "recipe-file",
+        "Train a recipe from a file, with whatever it extends",
+        "yes",
+        "no: the form takes over what it can say",
+        "`chosen_recipe`, which reads the form",
+    ),
+    Rule(
+        "epochs",
+        "Epochs of a training",
+        "2,000",
+        "5",
+        "`Policy.require_order`, asked by `Jobs` and `Probe`",
+    ),
+    Rule(
+        "seeds", "Seeds of a study", "5", "1", "`Policy.require_order`, asked by `Jobs` and `Probe`"
+    ),
+    Rule(
+        "again",
+        "Resume or retry a study that was started elsewhere",
+        "yes",
+        "as far as it could be started here",
+        "`Policy.require_order`, asked by `Jobs`",
+    ),
+    Rule("waiting", "Studies that wait in the queue", "50", "3", "`Jobs`"),
+    Rule(
+        "estimate",
+        "Estimates that are measured at the same time",
+        "1",
+        "1, of what could be trained",
+        "`Probe`",
+    ),
+    Rule(
+        "stop", "Pause or stop what trains", "yes", "yes, whoever started it", "`app.queue.actions`"
+    ),
+    Rule(
+        "tidy",
+        "Rename or delete studies, bring one back, take others' out of the queue",
+        "yes",
+        "no",
+        "`app.queue.actions` and `Policy.require_tidy`",
+    ),
+    Rule(
+        "upload",
+        "Upload an archive of photographs",
+        "2 GiB each, 50 kept",
+        "200 MiB each, 5 kept",
+        "`Uploads.keep`",
+    ),
+    Rule(
+        "delete-upload",
+        "Delete an upload that no training needs",
+        "yes",
+        "yes, whoever sent it: there is room for few",
+        "`app.data.tab`",
+    ),
+    Rule(
+        "photographs",
+        "Photographs that are predicted at once",
+        "200 of 20 MiB",
+        "200 of 20 MiB",
+        "`app.predict.views`, `app.uploads`",
+    ),
+    Rule(
+        "file-by-address",
+        "Hand over a file by a web address or a path instead of uploading it",
+        "no",
+        "no",
+        "`Page.preprocess_data`, and Gradio for paths",
+    ),
+    Rule(
+        "outside-the-queue",
+        "Call an endpoint without waiting in the queue (`/run`, `/api`)",
+        "no",
+        "no",
+        "Gradio's `queue(api_open=False)`",
+    ),
+    Rule(
+        "anything-else-downloaded",
+        "Look at a study whose teacher or photographs must be downloaded",
+        "yes",
+        "no",
+        "`HF_HUB_OFFLINE`, which the server sets for itself and its trainers",
+    ),
+)
+
+
+def rules_table() -> str:
+    """``RULES`` in Markdown."""
+    head = ("", "Own machine", "Public Space", "Checked by")
+    rows = [(rule.wants, rule.own, rule.space, rule.where) for rule in RULES]
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
