@@ -137,13 +137,9 @@ def _cached_view(page: Any, changes: int) -> float:
 
 def _heatmap_row(page: Any, folder: Path, uploads: int) -> float:
     """Every photograph is another one, so nothing of its row is known; the first is not counted."""
-    rng = np.random.default_rng(0)
     times = []
     for turn in range(uploads + 1):
-        width, height = PHOTO_PIXELS
-        coarse = rng.integers(0, 256, (height // 50, width // 50, 3), dtype=np.uint8)
-        photo = folder / f"{turn}.jpg"
-        Image.fromarray(coarse).resize(PHOTO_PIXELS, Image.Resampling.BICUBIC).save(photo)
+        photo = draw_photo(folder / f"{turn}.jpg", seed=turn)
         before = page.locator("#row img").first.get_attribute("src")
         start = time.perf_counter()
         page.locator("#upload input[type=file]").set_input_files(photo)
@@ -159,6 +155,15 @@ def _heatmap_row(page: Any, folder: Path, uploads: int) -> float:
         ).first.click()
         page.wait_for_selector("#upload input[type=file]", state="attached")
     return median(times[1:])
+
+
+def draw_photo(file: Path, seed: int) -> Path:
+    """A JPEG of ``PHOTO_PIXELS``, another one for each seed; gives ``file``."""
+    width, height = PHOTO_PIXELS
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 50, width // 50, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(PHOTO_PIXELS, Image.Resampling.BICUBIC).save(file)
+    return file
 
 
 @contextmanager
