@@ -12,6 +12,9 @@ from dait.errors import UserError
 from dait.paths import make_absolute
 
 QUEUE_LENGTH = 64
+SESSIONS = 200
+"""Pages whose choices are kept, some 0.4 MiB each; one that is open is heard of every few seconds
+and not among the oldest, which are forgotten."""
 
 
 def main() -> None:
@@ -54,6 +57,7 @@ def _serve(place: Place, block: bool) -> str:
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
     from app.door import GuardedServer
+    from app.guard import guarded
     from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
@@ -86,8 +90,9 @@ def _serve(place: Place, block: bool) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
-            app_kwargs={"middleware": [Middleware(GuardedServer)]},
+            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": guarded(place)},
             max_threads=WORKERS,
+            state_session_capacity=SESSIONS,
             share=False,
             i18n=languages,
             footer_links=["gradio", "settings"],

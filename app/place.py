@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dait.errors import UserError, without_paths
 from dait.paths import PROJECT, folder_of
@@ -19,6 +21,8 @@ DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
 _SHOWN = 40  # characters of a wrong value
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ANY_HOST = "*"
+_NAME = re.compile(r"\[[0-9a-f:.]+\]|[\w.-]+")
 
 _ROOTS: dict[str, str] = {str(PROJECT): PROJECT.name, tempfile.gettempdir(): "tmp"}
 """Folders whose files are called by what comes below, and what they are called themselves."""
@@ -65,7 +69,8 @@ class Place:
     runs: studies that are started here; shipped: studies that come along, only read;
     data: the folders of photographs that the form offers, by their names;
     paths: whether a visitor may name any path of this machine, being its user;
-    at_once: trainings that run at the same time.
+    at_once: trainings that run at the same time; hosts: the names by which the server is reached,
+    or ``ANY_HOST``; any_origin: whether pages of other websites may call it.
     """
 
     runs: RunsRoot
@@ -76,6 +81,8 @@ class Place:
     port: int | None = None
     paths: bool = False
     at_once: int = 1
+    hosts: tuple[str, ...] = LOOPBACK
+    any_origin: bool = False
 
     def __post_init__(self) -> None:
         for root in (self.runs.path, self.shipped.path, *self.data.values()):
@@ -99,7 +106,8 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     """The place that the environment describes.
 
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
-    subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time) and ``SPACE_ID`` (set on a
+    subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time), ``DAIT_HOSTS`` and
+    ``GRADIO_ROOT_PATH`` (the names by which a proxy makes it known) and ``SPACE_ID`` (set on a
     Hugging Face Space). ``DAIT_CACHE`` and ``DAIT_DOWNLOADS``, which others read, are looked at
     too: at the start a fault is mended sooner than in the middle of a training. Raises
     ``UserError`` for a folder, a port or a number that cannot be used.
@@ -109,14 +117,20 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
         _check_writable(name, values.get(name))
     on_space = bool(values.get("SPACE_ID"))
     host = values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else LOOPBACK[0])
+    named = _hosts(values.get("DAIT_HOSTS"), values.get("GRADIO_ROOT_PATH"))
+    # Whoever comes by a name that is not the machine's own comes from elsewhere.
+    own = not on_space and host in LOOPBACK and not named
+    known = own or (named and not on_space)
     return Place(
         runs=runs_root(),
         data=_data_folders(values.get("DAIT_DATA")),
         limits=SPACE_LIMITS if on_space else Limits(),
         host=host,
         port=_port(values.get("GRADIO_SERVER_PORT")),
-        paths=not on_space and host in LOOPBACK,
+        paths=own,
         at_once=_at_once(values.get("DAIT_JOBS")),
+        hosts=tuple(dict.fromkeys((*LOOPBACK, host, *named))) if known else (ANY_HOST,),
+        any_origin=on_space,
     )
 
 
@@ -159,6 +173,20 @@ def _no_address(host: str, error: Exception) -> str:
 
 def _port(text: str | None) -> int | None:
     return _number("GRADIO_SERVER_PORT", text, 65535) if text else None
+
+
+def _hosts(names: str | None, root: str | None) -> tuple[str, ...]:
+    """The names of ``DAIT_HOSTS``, separated by commas, and the host of ``GRADIO_ROOT_PATH``."""
+    found = [name.strip().lower() for name in (names or "").split(",") if name.strip()]
+    for name in found:
+        if not _NAME.fullmatch(name):
+            raise UserError(
+                f"DAIT_HOSTS has {name!r}; give names such as lab.example.org, without a port or a "
+                "path, separated by commas."
+            )
+    found = [name.strip("[]") for name in found]
+    own = urlsplit(root or "").hostname
+    return (*found, own) if own else tuple(found)
 
 
 def _at_once(text: str | None) -> int:
