@@ -10,11 +10,7 @@ say what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
-from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,22 +72,6 @@ def refusal(place: Place, headers: Headers) -> tuple[int, str] | None:
         f"This server takes nothing from pages of ‘{origin[:_LONGEST]}’. Where that is its own "
         "address behind a proxy, set DAIT_HOSTS to its name and start it again.\n"
     )
-
-
-def guarded(place: Place) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """A lifespan for the server's app that puts the guard around all of it.
-
-    Gradio adds its own middleware after any of ours, and that answers the preflight requests of
-    other websites before it asks anybody.
-    """
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[Any]:
-        assert app.middleware_stack is not None
-        app.middleware_stack = Guard(app.middleware_stack, place)
-        yield
-
-    return lifespan
 
 
 def _name(address: str) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any
 
 from app.place import Place, check_address, read_place
 from dait.errors import UserError
 from dait.paths import make_absolute
 
 QUEUE_LENGTH = 64
-SESSIONS = 200
-"""Pages whose choices are kept, some 0.4 MiB each; one that is open is heard of every few seconds
-and not among the oldest, which are forgotten."""
 
 
 def main() -> None:
@@ -22,6 +20,10 @@ def main() -> None:
     cannot."""
     # Read by gradio when it is imported.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Figures of the last 10,000 events for Gradio's monitoring page, which is off: they were
+    # computed anew, with pandas, after every event, and took as long as a prediction.
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**62)
     try:
         make_absolute()
         serve()
@@ -57,7 +59,6 @@ def _serve(place: Place, block: bool) -> str:
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
     from app.door import GuardedServer
-    from app.guard import guarded
     from app.language import translate
     from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.open_stream import WORKERS
@@ -90,9 +91,8 @@ def _serve(place: Place, block: bool) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
-            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": guarded(place)},
+            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": ours(place)},
             max_threads=WORKERS,
-            state_session_capacity=SESSIONS,
             share=False,
             i18n=languages,
             footer_links=["gradio", "settings"],
@@ -127,3 +127,21 @@ def _of_libraries() -> Iterator[None]:
             f"A library cannot use the environment variable {' or '.join(sorted(named))} "
             f"({error}). Correct it, or unset it."
         ) from error
+
+
+def ours(place: Place) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """A lifespan that makes Gradio's server ours before it answers anybody.
+
+    The guard is around all of it: Gradio adds its own middleware after any that it is given, and
+    that answers the preflight requests of other websites before it asks anybody.
+    """
+    from app.guard import Guard
+    from app.sessions import Sessions
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = Guard(app.middleware_stack, place)
+        app.state_holder = Sessions(app.get_blocks())
+        yield
+
+    return lifespan

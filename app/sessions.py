@@ -1,0 +1,40 @@
+"""What the server keeps of each visitor: their choices, of so many visitors, and no more.
+
+Gradio describes every component of the page anew for each session, for links that restore a page;
+ours are made otherwise (``app.compare.view_link``). That took 40 ms of the thread that answers
+everybody and half a MiB, whenever a program asked for anything.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+from gradio.state_holder import SessionState, StateHolder
+
+MOST = 1000
+"""Sessions that are kept. The one that was silent longest is forgotten for a new one; an open page
+is heard of every few seconds."""
+
+
+class Session(SessionState):
+    """A session that describes a component once it differs from the page's."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        bare: Any = SimpleNamespace(default_config=page.default_config, blocks={})
+        super().__init__(bare)
+
+
+class Sessions(StateHolder):
+    """The sessions of a page, at most ``MOST``."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        super().__init__()
+        page.state_session_capacity = MOST
+        self.set_blocks(page)
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            self.session_data[session_id] = Session(self.blocks)
+        return super().__getitem__(session_id)
