@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from app.api.answers import explained_json, method_of, study_json, target_of
+from app.compare.comparisons import MOST_TOGETHER
 from app.compare.views import CompareViews
 from app.place import Place, hide_paths
 from app.predict.views import PredictViews
@@ -58,7 +59,8 @@ def _photo_endpoints(views: PredictViews) -> None:
         Answers ``images`` (``image``: the file's name; ``networks``: ``network``, ``role``,
         ``title``, ``latency_ms`` and ``top``, the five most probable classes with ``index``,
         ``key``, ``name`` and ``probability``), ``problems`` (a sentence for each file that cannot
-        be read) and ``left_out`` (a sentence for each network that cannot be loaded).
+        be read) and ``left_out`` (a sentence for each network that cannot be loaded). Photographs
+        that wait at the same time are looked at together; ``latency_ms`` is a photograph's share.
         """
         found = views.many(study, photos)
         return {"images": found.images, "problems": found.problems, "left_out": found.left_out}
@@ -87,9 +89,10 @@ def _photo_endpoints(views: PredictViews) -> None:
         photo = gr.File(label="photo")
         method, target = gr.Textbox("auto", label="method"), gr.Textbox("", label="target")
         answer = gr.JSON(label="answer")
-        for handler, inputs in (
-            (predict, [study, photos]),
-            (explain, [study, photo, method, target]),
+        # Of many that ask for predictions, those that wait are answered together.
+        for handler, inputs, limit in (
+            (predict, [study, photos], MOST_TOGETHER),
+            (explain, [study, photo, method, target], 2),
         ):
             gr.Button(handler.__name__).click(
                 handler,
@@ -97,7 +100,7 @@ def _photo_endpoints(views: PredictViews) -> None:
                 answer,
                 api_name=handler.__name__,
                 api_visibility="public",
-                concurrency_limit=2,
+                concurrency_limit=limit,
             )
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from app.compare.batches import Batches
 from app.place import Place
 from app.studies import open_study
 from dait.evidence.comparison import Comparison, Explanation
 from dait.evidence.records import VLM
-from dait.evidence.row import Question
+from dait.evidence.row import Answer, Question
 
 KEPT_COMPARISONS = 3
 """A comparison holds five small networks and a teacher; more would be felt in memory."""
+MOST_TOGETHER = 8
+"""Images in one forward pass: an image of eight costs half of one alone, and more gain nothing."""
 KEPT_ROWS = 64
 KEPT_IMAGES = 600
 
@@ -31,6 +35,7 @@ class Opened:
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
         # What is kept is there at once, whoever draws images or explains one meanwhile.
         self._lock, self._drawing, self._explaining = (threading.Lock() for _ in range(3))
+        self._answers = Batches(comparison.answers_to, MOST_TOGETHER)
 
     def samples(self, count: int) -> list[tuple[int, np.ndarray, int]]:
         """At most ``count`` test images over the classes: (index, (S, S, 3) uint8, label).
@@ -51,6 +56,10 @@ class Opened:
             while len(self._images) > KEPT_IMAGES:
                 self._images.popitem(last=False)
         return found
+
+    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Answer]]:
+        """``Comparison.answers_to``; whoever waits for this study's networks is served together."""
+        return self._answers.of(images)
 
     def row(self, image: np.ndarray, question: Question) -> list[Explanation]:
         """``Comparison.explain``, remembered. One at a time: Grad-CAM shares the networks.

@@ -47,7 +47,7 @@ def batch_html(found: Predictions) -> str:
     latencies = [
         (member.title, _median_latency(found.images, member.key)) for member in found.members
     ]
-    caption = "Median latency of one photograph on this machine: " + ", ".join(
+    caption = "Median time that a photograph took, several at once: " + ", ".join(
         f"{title} {milliseconds(value)}" for title, value in latencies
     )
     titles = [member.title for member in found.members]

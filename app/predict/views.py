@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from app.compare.comparisons import Comparisons, Opened
+from app.compare.comparisons import MOST_TOGETHER, Comparisons, Opened
 from app.compare.heatmap_row import Picture
 from app.place import hide_paths
 from app.uploads import read_photo
@@ -73,7 +74,7 @@ class PredictViews:
         Raises ``UserError`` for a study that is not there, for no photograph or too many, and with
         every photograph's sentence where none of them can be read.
         """
-        from dait.evidence.predictions import predicted_networks
+        from dait.evidence.predictions import named_networks
 
         paths = _paths(files)
         opened = self.comparisons.get(study_id)
@@ -82,16 +83,19 @@ class PredictViews:
         images: list[dict[str, Any]] = []
         thumbnails: list[np.ndarray] = []
         problems: list[str] = []
-        for done, path in enumerate(paths):
-            progress(done, len(paths))
-            try:
-                image = read_photo(path, comparison.framing)
-                thumbnails.append(read_photo(path, comparison.framing.at(THUMBNAIL_PIXELS)))
-            except BadImage as error:
-                problems.append(f"{path.name} {error.reason}.")
-                continue
-            networks = predicted_networks(comparison, image)
-            images.append({"image": path.name, "networks": networks})
+        for start in range(0, len(paths), MOST_TOGETHER):
+            names: list[str] = []
+            read: list[np.ndarray] = []
+            for done, path in enumerate(paths[start : start + MOST_TOGETHER], start):
+                progress(done, len(paths))
+                try:
+                    read.append(read_photo(path, comparison.framing))
+                    names.append(path.name)
+                except BadImage as error:
+                    problems.append(f"{path.name} {error.reason}.")
+            thumbnails += [_thumbnail(image) for image in read]
+            for name, answers in zip(names, opened.answers(read), strict=True):
+                images.append({"image": name, "networks": named_networks(comparison, answers)})
         progress(len(paths), len(paths))
         if not images:
             raise UserError("\n".join(problems))
@@ -127,6 +131,12 @@ class PredictViews:
             comparison,
             _left_out(opened, failures),
         )
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """``(S, S, 3)`` uint8 at ``THUMBNAIL_PIXELS``, without reading the photograph once more."""
+    size = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _paths(files: object, most: int = MOST_PHOTOS) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
+import psutil
 
 from dait.bench.app import draw_photo
 from dait.bench.serving import PROJECT, serve
@@ -35,7 +36,9 @@ def measure_load(
     visitor a request loads the page, asks for ``/status`` and for the table of the study
     (``/compare``, computed before), every half second. For each of ``predict``, ``page``,
     ``status`` and ``table``: ``<name>_p50_s``, ``<name>_p95_s`` and ``<name>_count``; also how many
-    were ``refused`` because the queue was full, and the machine's ``load``.
+    were ``refused`` because the queue was full, the server's ``server_cpu_s`` for each prediction
+    with all that was looked at beside it (which other work on the machine changes least), and the
+    machine's ``load``.
 
     Raises ``UserError`` where the app does not start or does not answer.
     """
@@ -45,13 +48,17 @@ def measure_load(
             visitors = _Visitors(served.address)
             photos = [draw_photo(folder / f"{n}.jpg", seed=n).read_bytes() for n in range(clients)]
             visitors.warm_up(photos[0])
+            server = psutil.Process(served.process.pid)
+            before = sum(server.cpu_times()[:2])
             visitors.come(photos, seconds)
+            spent = sum(server.cpu_times()[:2]) - before
     figures: dict[str, Any] = {}
     for name, times in sorted(visitors.times.items()):
         for share in (50, 95):
             figures[f"{name}_p{share}_s"] = float(np.percentile(times, share))
         figures[f"{name}_count"] = len(times)
     figures["refused"] = visitors.refused
+    figures["server_cpu_s"] = spent / max(1, figures.get("predict_count", 0))
     for name, value in figures.items():
         tell(name, value)
     return figures | {"clients": clients, "seconds": seconds, "load": os.getloadavg()[0]}

@@ -112,7 +112,7 @@ def explain(
     explainable, device = _checked_network(network)
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images must be (B, 3, H, W) with B > 0, not {tuple(images.shape)}")
-    with _lock_of(network), _differentiable(network, device):
+    with lock_of(network), _differentiable(network, device):
         inputs = images.detach().to(device, torch.float32).clone()
         leaf, logits, layout = _forward(explainable, layer, inputs)
         predicted = logits.detach().argmax(dim=1)
@@ -150,7 +150,8 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
-def _lock_of(network: nn.Module) -> threading.Lock:
+def lock_of(network: nn.Module) -> threading.Lock:
+    """Held while a heatmap of the network is made: what it is asked meanwhile would get into it."""
     # By its first part with weights, not by the wrapper: two TeacherScores may share one teacher.
     weighted = (m for m in network.modules() if next(m.parameters(recurse=False), None) is not None)
     with _LOCKS_GUARD:

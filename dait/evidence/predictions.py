@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.evidence.row import TOP, NetworkRow
+from dait.evidence.row import TOP, Answer, NetworkRow
 
 COLUMNS = ("image", "network", "rank", "class", "name", "probability")
 
@@ -21,10 +21,15 @@ def predicted_networks(
 ) -> list[dict[str, Any]]:
     """A mapping for each network of ``row`` that can be loaded, of ``(S, S, 3)`` uint8.
 
-    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (of one forward pass here)
+    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (see ``Answer.seconds``)
     and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a class each, best first.
     Raises ``UserError`` as ``NetworkRow.predict`` does.
     """
+    return named_networks(row, row.answers(image, top, passes))
+
+
+def named_networks(row: NetworkRow, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+    """What ``predicted_networks`` gives, of answers that ``row`` has given."""
     members = {member.key: member for member in row.members}
     return [
         {
@@ -34,7 +39,7 @@ def predicted_networks(
             "latency_ms": 1000 * found.seconds,
             "top": row.named(found.top),
         }
-        for key, found in row.answers(image, top, passes).items()
+        for key, found in answers.items()
     ]
 
 

@@ -75,7 +75,7 @@ class Answer:
     """What one network says of one image.
 
     top: the most probable classes, (index, probability), best first; seconds: of its forward pass
-    on this machine, alone with this image.
+    on this machine, shared by the images of a batch.
     """
 
     top: list[tuple[int, float]]
@@ -197,15 +197,24 @@ class NetworkRow:
 
     def answers(self, image: np.ndarray, top: int = TOP, passes: int = 1) -> dict[str, Answer]:
         """``predict``, with what each answer took; of several passes the fastest counts."""
-        images = self._tensor(image)
+        return self.answers_to([image], top, passes)[0]
+
+    def answers_to(
+        self, images: Sequence[np.ndarray], top: int = TOP, passes: int = 1
+    ) -> list[dict[str, Answer]]:
+        """``answers`` to each of B images, from one forward pass of every network over them all."""
+        import torch
+
+        batch = torch.cat([self._tensor(image) for image in images])
         failures = self.load()
         if len(failures) == len(self.members):
             raise UserError(next(iter(failures.values()), "There is no network here."))
-        return {
-            member.key: _answer(self._network(member.key), images, member, top, passes)
+        found = {
+            member.key: _answers(self._network(member.key), batch, member, top, passes)
             for member in self.members
             if member.key not in failures
         }
+        return [{key: own[place] for key, own in found.items()} for place in range(len(images))]
 
     def class_index(self, text: str) -> int:
         """The class with this key, this name (in any case) or this number.
@@ -337,7 +346,7 @@ class NetworkRow:
     def _top_without_heatmap(self, member: Member, images: Tensor) -> list[tuple[int, float]]:
         """What a network without a heatmap predicts; nothing where it does not even run."""
         try:
-            return most_probable(_logits(self._network(member.key), images, member))
+            return most_probable(_logits(self._network(member.key), images, member)[0])
         except UserError:
             return []  # for the reason that the heatmap's failure has given already
 
@@ -360,13 +369,19 @@ def most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
     return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
 
 
-def _answer(network: nn.Module, images: Tensor, member: Member, top: int, passes: int) -> Answer:
+def _answers(
+    network: nn.Module, images: Tensor, member: Member, top: int, passes: int
+) -> list[Answer]:
+    from dait.evidence.heatmaps import lock_of
+
     seconds = []
-    for _ in range(passes):
-        start = time.perf_counter()
-        logits = _logits(network, images, member)
-        seconds.append(time.perf_counter() - start)
-    return Answer(most_probable(logits, top), min(seconds))
+    with lock_of(network):
+        for _ in range(passes):
+            start = time.perf_counter()
+            logits = _logits(network, images, member)
+            seconds.append(time.perf_counter() - start)
+    share = min(seconds) / len(images)
+    return [Answer(most_probable(own, top), share) for own in logits]
 
 
 def _maps(
@@ -379,11 +394,12 @@ def _maps(
 
 
 def _logits(network: nn.Module, images: Tensor, member: Member) -> Tensor:
+    """``(B, C)``."""
     import torch
 
     with torch.no_grad():
         output = network(images)
-    logits: Tensor = getattr(output, "logits", output)[0].float().cpu()
+    logits: Tensor = getattr(output, "logits", output).float().cpu()
     if not torch.isfinite(logits).all():
         raise UserError(
             f"The outputs of {member.title} are not finite: its training diverged. Train it again "

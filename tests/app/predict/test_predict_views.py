@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from app.place import Place
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MOST_PHOTOS, PredictViews
 from app.studies import finished_studies
+from app.uploads import read_photo
 from dait.errors import UserError
 
 NETWORKS = 5
@@ -114,3 +116,37 @@ def test_a_network_that_is_gone_is_named_and_the_others_answer(
     (sentence,) = found.left_out
     assert sentence.startswith("Without DAIT: ")
     assert batch_html(found).count("<td") == NETWORKS - 1
+
+
+def test_photographs_together_are_answered_as_each_alone(
+    views: PredictViews, study_id: str, tmp_path: Path
+) -> None:
+    photos = [drawn(tmp_path / f"{number}.png", number) for number in range(10)]
+    network = views.comparisons.get(study_id).comparison
+    assert network.load() == {}
+    passes: list[int] = []
+    first = network._network(network.members[0].key)
+    with first.register_forward_hook(lambda _, images, __: passes.append(len(images[0]))):
+        together = views.many(study_id, [*photos, photos[0]])
+    assert len(together.images) == len(together.thumbnails) == 11
+    assert passes == [8, 3]
+    for image, photo in zip(together.images, photos, strict=False):
+        (alone,) = views.many(study_id, [photo]).images
+        assert image["image"] == alone["image"]
+        for mine, own in zip(image["networks"], alone["networks"], strict=True):
+            assert mine["top"][0]["key"] == own["top"][0]["key"]
+            shares = [[answer["probability"] for answer in n["top"]] for n in (mine, own)]
+            assert shares[0] == pytest.approx(shares[1], abs=1e-4)
+
+
+def test_predictions_get_into_no_heatmap(views: PredictViews, study_id: str, photo: str) -> None:
+    comparison = views.comparisons.get(study_id).comparison
+    image = read_photo(photo, comparison.image_size)
+    expected = [found.raw for found in comparison.explain(image, "gradcam")]
+    other = np.flip(image, 1).copy()
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(lambda: [comparison.answers(other) for _ in range(40)])
+        while not asked.done():
+            for found, raw in zip(comparison.explain(image, "gradcam"), expected, strict=True):
+                np.testing.assert_allclose(found.raw, raw, atol=1e-5)
+        asked.result()
