@@ -57,7 +57,7 @@ def test_a_coarse_map_and_a_refused_stride_are_told() -> None:
 
 def test_faults_are_sentences_at_the_field(empty_place: Place) -> None:
     assert "Did you mean" in html("lcnet_036")
-    assert "does not run on images of 48 px" in html("halonet26t")
+    assert "does not take images of 48 px" in html("halonet26t")
     assert "<b>" not in html("<b>evil</b>") and "not a network name" in html("<b>evil</b>")
     # Strangers may choose the curated ones alone.
     student, intermediate = said(empty_place, "tiny", "", None, "lcnet_035", "")

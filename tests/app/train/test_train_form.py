@@ -104,7 +104,7 @@ def test_the_machines_user_may_name_any_network(empty_place: Place) -> None:
     assert (order.recipe.student.name, order.recipe.student.output_stride) == ("lcnet_035", 32)
     with pytest.raises(UserError, match="Did you mean lcnet_035"):
         read_form(own, replace(GOOD, student="lcnet_036"))
-    with pytest.raises(UserError, match="halonet26t does not run on images of 48 px"):
+    with pytest.raises(UserError, match="halonet26t does not take images of 48 px"):
         read_form(own, replace(GOOD, student="halonet26t"))
 
 
