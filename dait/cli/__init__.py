@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,11 +15,14 @@ from dait.errors import Stopped, UserError
 from dait.interruption import interrupt
 from dait.paths import make_absolute
 
-STOPPED, FAILED = 130, 2
+STOPPED, FAILED, PIPE_CLOSED = 130, 2, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 2 for what the user can mend, 130 if stopped."""
+    """Run a command and return its exit code: 0, 2 for what the user can mend, 130 if stopped.
+
+    141 where the reader of the output has closed it.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         interrupt()
@@ -36,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Stopped, KeyboardInterrupt):
         print("dait: stopped on request", file=sys.stderr)
         return STOPPED
+    except BrokenPipeError:  # whoever reads our output has read enough, as ``| head`` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
 
 
 def build_parser() -> argparse.ArgumentParser:

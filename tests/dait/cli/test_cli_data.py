@@ -259,3 +259,13 @@ def test_check_takes_photographs_of_every_kind(pets: Path) -> None:
     ):
         shown = pixels[f"cat/{name}"][place].astype(int)
         assert np.abs(shown - colour).max() <= 6, (name, shown)
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    """As in ``| head -1``: no traceback."""
+    command = [sys.executable, "-u", "-m", "dait", "data", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
