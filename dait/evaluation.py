@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dait.arms.plan import ROLE_TITLES
 from dait.data.base import Split
+from dait.distributed import device, this_world
 from dait.files import write_atomically
 from dait.inference import Predictions, predict_split
 from dait.models.checkpoint import weights_digest
@@ -23,7 +24,6 @@ from dait.models.cost import measure_cost
 from dait.models.network import Network
 from dait.runs import RunFolder
 from dait.tasks.base import Role
-from dait.training.devices import device, world
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 
@@ -49,7 +49,7 @@ def runtime() -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
-        "processes": world().count,
+        "processes": this_world().size,
         "device": named,
     }
 

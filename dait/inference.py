@@ -10,9 +10,8 @@ from torch import Tensor
 
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import Split
+from dait.distributed import ALONE, World, gathered, rows_of
 from dait.models.network import Network
-from dait.teachers.cache.share import ALONE, Share
-from dait.training.devices import gathered, rows_of
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,15 @@ class Predictions:
 
 @torch.no_grad()
 def predict_split(
-    network: Network, split: Split, batch: int = 128, share: Share = ALONE
+    network: Network, split: Split, batch: int = 128, world: World = ALONE
 ) -> Predictions:
     """The network's answers in eval mode; its mode is restored.
 
-    share: each of several processes looks at a part of the split, and has all answers in the end.
+    world: each of several processes looks at a part of the split, and has all answers in the end.
     """
     was_training = network.training
     device = network.mean.device
-    policy, own = ViewPolicy("original"), rows_of(share, len(split))
+    policy, own = ViewPolicy("original"), rows_of(world, len(split))
     logits = [torch.empty((0, network.num_classes), device=device)]
     pooled = [torch.empty((0, network.pooled_width), device=device)]
     network.eval()
@@ -54,5 +53,5 @@ def predict_split(
             pooled.append(output.pooled)
     finally:
         network.train(was_training)
-    answers = (gathered(share, torch.cat(rows), len(split)).cpu() for rows in (logits, pooled))
+    answers = (gathered(world, torch.cat(rows), len(split)).cpu() for rows in (logits, pooled))
     return Predictions(*answers)

@@ -11,6 +11,7 @@ import torch
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import ROLE_SEEDS, Surroundings, TrainingStage
 from dait.config.arms import Arm
+from dait.distributed import ALONE, World, device, on_main
 from dait.errors import UserError
 from dait.evaluation import measure_networks, runtime, versions
 from dait.events import Emit, Note, StageKept
@@ -23,9 +24,7 @@ from dait.runs import RunFolder, to_json
 from dait.study.earlier import take_over
 from dait.study.provenance import KEY, kept_provenance, provenance
 from dait.tasks.base import Role, Task
-from dait.teachers.cache.share import ALONE, Share
 from dait.training.checkpoint import StepCheckpoints
-from dait.training.devices import device, on_main
 from dait.training.loop import Stage, train_stage
 from dait.workbench import Workbench, teacher_views
 
@@ -47,7 +46,7 @@ def run_arm(
     folder: RunFolder,
     emit: Emit,
     resume: bool = False,
-    share: Share = ALONE,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Train one arm with one seed into ``folder`` and return what ``result.json`` holds.
 
@@ -55,12 +54,12 @@ def run_arm(
     weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
     network is there is not repeated, the one that was cut off goes on from its last checkpoint,
     and on the CPU, with as many threads, the weights are those of a run that was not cut off.
-    Of several processes of one training (``share``) all call this and see the same folder; the
+    Of several processes of one training (``world``) all call this and see the same folder; the
     main one writes. Raises UserError when training cannot go on.
     """
     started = time.time()
-    on_main(share, lambda: _open(folder, bench.recipe, arm, seed, resume))
-    networks, val_top1 = _train_stages(bench, arm, seed, folder, emit, share)
+    on_main(world, lambda: _open(folder, bench.recipe, arm, seed, resume))
+    networks, val_top1 = _train_stages(bench, arm, seed, folder, emit, world)
 
     def measure() -> dict[str, Any]:
         folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
@@ -89,7 +88,7 @@ def run_arm(
         folder.write_result(result)
         return folder.result() or {}
 
-    return on_main(share, measure)
+    return on_main(world, measure)
 
 
 def new_network(bench: Workbench, spec: NetworkSpec, seed: int, role: Role = "student") -> Network:
@@ -113,7 +112,7 @@ def _open(folder: RunFolder, recipe: Recipe, arm: Arm, seed: int, resume: bool) 
 
 
 def _train_stages(
-    bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit, share: Share
+    bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit, world: World
 ) -> tuple[dict[Role, Network], dict[Role, float]]:
     """The networks that the arm has in the end, and the validation top-1 of those it trained.
 
@@ -133,16 +132,16 @@ def _train_stages(
                 take_over(bench, stages, seed, folder, provenance(bench, start, folder), emit)
             return _is_there(folder, stage)
 
-        if on_main(share, is_trained):
+        if on_main(world, is_trained):
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
             task = _task(bench, arm, stage, seed, networks, folder)
             # Now, because training is done in place.
-            made_of = provenance(bench, task.network, folder) if share.is_main else {}
+            made_of = provenance(bench, task.network, folder) if world.is_main else {}
             found = _train(bench, task, place, emit, steps)
             save = partial(_save, bench, arm, stage, task, found, folder, made_of)
-            on_main(share, save)
-        on_main(share, steps.discard)
+            on_main(world, save)
+        on_main(world, steps.discard)
         trained = _load(bench, folder, stage.role)
         val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
         for role in _companions(trained):

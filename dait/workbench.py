@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dait.data.augment import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.data.registry import open_dataset
+from dait.distributed import device
 from dait.evaluation import evaluate
 from dait.events import Emit, Note
 from dait.models.network import build_network
@@ -25,7 +26,6 @@ from dait.teachers.registry import (
 )
 from dait.teachers.views import TeacherViews
 from dait.teachers.zero_shot_figures import remember_zero_shot
-from dait.training.devices import device
 
 FIELD_GUIDE_ONLY = (
     *("train_per_class", "val_per_class", "test_per_class", "species"),

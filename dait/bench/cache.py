@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dait.bench.stand_ins import SIZED, Noise, teacher_for_bench, untrained_task
 from dait.data.augment import ViewPolicy
 from dait.data.base import ViewKind
+from dait.distributed import device, synchronize
 from dait.events import EpochDone, Event
 from dait.models.cost import count_macs
 from dait.models.network import build_network
@@ -26,7 +27,6 @@ from dait.recipe import Recipe, load_recipe
 from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
-from dait.training.devices import device, synchronize
 from dait.training.loop import Stage, train_stage
 
 _EPOCHS = 3

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from dait.bench.stand_ins import Noise, teacher_for_bench
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.images import Images
+from dait.distributed import device, synchronize
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.openclip import resized
 from dait.teachers.registry import device_of, embed_split
-from dait.training.devices import device, synchronize
 
 
 def measure_embedding(

@@ -28,6 +28,7 @@ from dait.config.arms import Arm
 from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.frame import Framing
+from dait.distributed import ALONE, device, synchronize
 from dait.events import Emit, Progress, ignore
 from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
@@ -35,11 +36,9 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.recipe import Recipe
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.cache.share import ALONE
 from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
 from dait.teachers.weights import is_here
-from dait.training.devices import device, synchronize
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.replay import epochs_that_make, view_bytes, views_to_keep

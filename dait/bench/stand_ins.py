@@ -16,12 +16,12 @@ from dait.config.arms import Arm
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.data.frame import Framing
 from dait.data.images import Images, StoredImages
+from dait.distributed import device
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.recipe import Recipe
 from dait.tasks.base import Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import load_teacher
-from dait.training.devices import device
 
 SIZED = {"vit-b-32": "ViT-B-32", "vit-l-14": "ViT-L-14"}
 """Teachers by their size alone: OpenCLIP's architectures, with random weights."""

@@ -25,6 +25,7 @@ from dait.bench.data import MEBIBYTE, peak_mib
 from dait.bench.stand_ins import LOGIT_SCALE, Noise, untrained_task
 from dait.config.arms import Arm
 from dait.data.augment import ViewPolicy, pinned, view_batch
+from dait.distributed import ALONE, device, synchronize
 from dait.errors import UserError
 from dait.events import EpochDone, Event, StepDone
 from dait.progress import StagePlan
@@ -32,10 +33,8 @@ from dait.recipe import Recipe, load_recipe
 from dait.runs import RunFolder
 from dait.sinks import RunSink
 from dait.tasks.base import Role
-from dait.teachers.cache.share import ALONE
 from dait.teachers.views import TeacherViews
 from dait.training.batches import Batches
-from dait.training.devices import device, synchronize
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer
 from dait.training.precision import autocast

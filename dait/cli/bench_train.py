@@ -46,7 +46,7 @@ def run_train(args: argparse.Namespace) -> int:
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything of CUDA is asked
     from dait.bench.train import measure_train
-    from dait.training.devices import device
+    from dait.distributed import device
 
     if args.device not in (None, device().type):
         raise UserError(f"This machine trains on {device().type}, not on {args.device}.")

@@ -67,9 +67,9 @@ def _register_list(actions: Any) -> None:
 def run_build(args: argparse.Namespace) -> int:
     """Compute what is missing; with several processes, this one's share."""
     from dait.cli.study import parse_seeds
+    from dait.distributed import this_world
     from dait.events import ignore
     from dait.sinks import TerminalSink
-    from dait.teachers.cache.share import this_share
 
     seeds = parse_seeds(args.seeds)
     recipe = chosen_recipe(args)
@@ -79,40 +79,40 @@ def run_build(args: argparse.Namespace) -> int:
         raise UserError("The recipe keeps no embeddings (views.cache is false). Set it to true.")
     if args.views is not None and args.views < 1:
         raise UserError(f"--views is a number from 1, not {args.views}.")
-    share = this_share()
+    world = this_world()
     try:
         with closing(TerminalSink()) as terminal:
-            facts = _build(recipe, seeds, args.views, share, terminal if share.is_main else ignore)
+            facts = _build(recipe, seeds, args.views, world, terminal if world.is_main else ignore)
     finally:
-        share.close()
-    if share.is_main:
+        world.close()
+    if world.is_main:
         size = sum(fact["bytes"] for fact in facts)
         print(f"{len(facts)} sets of embeddings, {words(size)}, are complete")
         if args.json:
-            print(json.dumps({"sets": facts, "bytes": size, "processes": share.count}))
+            print(json.dumps({"sets": facts, "bytes": size, "processes": world.size}))
     return 0
 
 
 def _build(
-    recipe: Recipe, seeds: list[int], count: int | None, share: Any, emit: Any
+    recipe: Recipe, seeds: list[int], count: int | None, world: Any, emit: Any
 ) -> list[dict[str, Any]]:
     from torch import nn
 
+    from dait.distributed import device
     from dait.teachers.registry import load_teacher
-    from dait.training.devices import device
     from dait.workbench import open_data, teacher_views
 
     data = open_data(recipe, emit)
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
-        teacher.to(share.device or device())
+        teacher.to(world.device or device())
     epochs = max(recipe.train.epochs, recipe.dait.stage1_epochs or 0)
     numbers = range(count or recipe.views.count(epochs))
     facts = []
     for seed in seeds:
         views = teacher_views(recipe, data, teacher, seed, emit)
         views.announce(len(numbers))
-        views.build(numbers, share)
+        views.build(numbers, world)
         kept = views.kept()
         size = len(numbers) * kept.description.view_bytes
         where = {"key": kept.folder.name, "folder": str(kept.folder)}

@@ -116,8 +116,8 @@ def _reopened(entry: Entry, emit: Emit) -> TeacherViews:
     """The views of an entry, with its data and teacher opened again. Raises ``UserError``."""
     from torch import nn
 
+    from dait.distributed import device
     from dait.teachers.registry import load_teacher
-    from dait.training.devices import device
     from dait.workbench import open_data, teacher_views
 
     origin = entry.facts.get("origin")

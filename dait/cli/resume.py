@@ -16,7 +16,7 @@ from dait.study.plan import StudyPlan, read_plan
 from dait.trackers import TRACKERS, TrackerName
 
 if TYPE_CHECKING:
-    from dait.teachers.cache.share import Share
+    from dait.distributed import World
 
 Planned = tuple[StudyPlan, int | None]
 """A study, and which of its runs to train; None: all of them."""
@@ -143,32 +143,32 @@ def with_all_processes(
             if is_alone():
                 raise
             plan = error
+    from dait.distributed import this_world
     from dait.events import ignore
     from dait.sinks import TerminalSink
-    from dait.teachers.cache.share import this_share
 
-    share = this_share()
+    world = this_world()
     try:
-        study, task = _same(plan, share)
+        study, task = _same(plan, world)
         with closing(TerminalSink()) as terminal:
-            emit = terminal if share.is_main else ignore
+            emit = terminal if world.is_main else ignore
             if task is None:
                 from dait.study.whole import train_study
 
-                results = train_study(study, emit, trackers, share)
+                results = train_study(study, emit, trackers, world)
             else:
                 from dait.study.task import run_task
 
-                results = [run_task(study, task, emit, trackers, share)]
+                results = [run_task(study, task, emit, trackers, world)]
     finally:
-        share.close()
-    return results if share.is_main else None
+        world.close()
+    return results if world.is_main else None
 
 
-def _same(plan: Planned | UserError | None, share: Share) -> Planned:
+def _same(plan: Planned | UserError | None, world: World) -> Planned:
     """The main process's plan, read by the others from the folder that they share."""
+    from dait.distributed import on_main
     from dait.runs import StudyFolder
-    from dait.training.devices import on_main
 
     def folder_and_task() -> tuple[str, int | None]:
         if isinstance(plan, UserError):
@@ -176,5 +176,5 @@ def _same(plan: Planned | UserError | None, share: Share) -> Planned:
         assert plan is not None
         return str(plan[0].folder.path.absolute()), plan[1]
 
-    folder, task = on_main(share, folder_and_task)
+    folder, task = on_main(world, folder_and_task)
     return plan if isinstance(plan, tuple) else (read_plan(StudyFolder(folder)), task)

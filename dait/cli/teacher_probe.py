@@ -86,8 +86,8 @@ def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
 def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:
     from torch import nn
 
+    from dait.distributed import device
     from dait.teachers.registry import load_teacher
-    from dait.training.devices import device
 
     teacher = load_teacher(name, image_size, emit)
     return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher

@@ -13,6 +13,7 @@ from dait.arms.plan import ROLE_SEEDS
 from dait.data.base import Dataset, SplitName
 from dait.data.names import nfc
 from dait.data.registry import list_datasets
+from dait.distributed import device
 from dait.errors import UserError
 from dait.evaluation import (
     DATA,
@@ -31,7 +32,6 @@ from dait.models.checkpoint import load_network
 from dait.runs import RunFolder, StudyFolder
 from dait.study.moved import open_data_of
 from dait.tasks.base import Role
-from dait.training.devices import device
 from dait.workbench import open_data
 
 

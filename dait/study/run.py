@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from dait.distributed import ALONE, World, on_main
 from dait.evaluation import runtime, versions
 from dait.events import Emit, Note, ignore
 from dait.pipeline import run_arm, stage_plan
@@ -17,9 +18,7 @@ from dait.study.earlier import ROUNDED
 from dait.study.ending import write_end
 from dait.study.plan import PlannedRun, StudyPlan
 from dait.study.provenance import runtime_differs
-from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName, tracked
-from dait.training.devices import on_main
 from dait.workbench import Workbench
 
 
@@ -29,13 +28,13 @@ def train_run(
     prepared: Callable[[Emit], Workbench],
     emit: Emit,
     trackers: Sequence[TrackerName] = (),
-    share: Share = ALONE,
+    world: World = ALONE,
     host: str | None = None,
 ) -> dict[str, Any]:
     """The run's ``result.json``: read if it is there, else trained from where it was cut off.
 
     ``prepared`` gives the workbench, once the run is this process's. ``host`` is written down for
-    runs that other machines look at. Of several processes of one training (``share``) all call
+    runs that other machines look at. Of several processes of one training (``world``) all call
     this, and only the main one writes. Its ``status.json`` ends in ``finished``, ``failed`` or
     ``stopped``. Raises UserError while another process trains it, and for what a user can mend;
     passes on any other exception, all after they are written down.
@@ -50,11 +49,11 @@ def train_run(
             folder.sweep()
             return folder.result()  # of whoever held it until now
 
-        if (kept := on_main(share, claim)) is not None:
+        if (kept := on_main(world, claim)) is not None:
             return kept
-        if not share.is_main:
+        if not world.is_main:
             bench = replace(prepared(ignore), earlier=plan.reuse)
-            return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, share)
+            return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, world)
         status, now, here = folder.status(), versions(), runtime()
         before = status.get("versions") or {}
         facts: dict[str, Any] = {
@@ -76,7 +75,7 @@ def train_run(
                 listen(Note(line))
             with tracked(trackers, plan.folder.path, plan.recipe, str(folder.path.name)) as follow:
                 listen = fan_out(listen, follow)
-                result = run_arm(bench, run.arm, run.seed, folder, listen, plan.resumed, share)
+                result = run_arm(bench, run.arm, run.seed, folder, listen, plan.resumed, world)
                 follow.result(result)
         except BaseException as error:
             write_end(folder, error)

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
+from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.runs import WORKING_STATES
@@ -20,9 +21,7 @@ from dait.study.moved import open_data_of
 from dait.study.plan import StudyPlan
 from dait.study.run import finished, train_run
 from dait.study.whole import complete_study
-from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName
-from dait.training.devices import on_main
 from dait.workbench import Workbench, prepare
 
 
@@ -31,11 +30,11 @@ def run_task(
     task: int,
     emit: Emit,
     trackers: Sequence[TrackerName] = (),
-    share: Share = ALONE,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Train run number ``task`` of the plan, or read its result; the last one completes the study.
 
-    Of several processes of one training (``share``) all call this. Raises UserError when there is
+    Of several processes of one training (``world``) all call this. Raises UserError when there is
     no such run, when another process trains it, and for what a user can mend.
     """
     if not 0 <= task < len(plan.runs):
@@ -43,7 +42,7 @@ def run_task(
             f"{plan.folder.path} has no task {task}: its tasks are 0 to {len(plan.runs) - 1}."
         )
     run = plan.runs[task]
-    result = on_main(share, lambda: finished(plan.run_folder(run)))
+    result = on_main(world, lambda: finished(plan.run_folder(run)))
     if result is not None:
         emit(Note(f"{run}: finished before"))
     else:
@@ -51,14 +50,14 @@ def run_task(
         def prepared(listen: Emit) -> Workbench:
             open_data_of(plan.folder.path, plan.recipe, listen)  # says how to find what has moved
             bench = prepare(plan.recipe, listen)
-            if share.is_main:
+            if world.is_main:
                 with one_task_at_a_time(plan.folder.path):
                     settle_facts(plan.folder, bench, listen, plan.accept_versions)
             return bench
 
         host = platform.node()
-        result = train_run(plan, run, prepared, emit, trackers, share, host)
-    if share.is_main:
+        result = train_run(plan, run, prepared, emit, trackers, world, host)
+    if world.is_main:
         _look_round(plan, emit)
     return result
 

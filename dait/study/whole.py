@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dait.config.arms import Arm
+from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
 from dait.pipeline import stage_plan
@@ -20,9 +21,7 @@ from dait.study.facts import settle_facts
 from dait.study.moved import open_data_of
 from dait.study.plan import Resume, StudyPlan, begin_study
 from dait.study.run import finished, train_run
-from dait.teachers.cache.share import ALONE, Share
 from dait.trackers import TrackerName
-from dait.training.devices import on_main
 from dait.workbench import prepare
 
 
@@ -48,12 +47,12 @@ def train_study(
     plan: StudyPlan,
     emit: Emit,
     trackers: Sequence[TrackerName] = (),
-    share: Share = ALONE,
+    world: World = ALONE,
 ) -> list[dict[str, Any]]:
     """Train what is missing of a study, and return the results of all of its runs.
 
     The study's and each run's ``status.json`` end in ``finished``, ``failed`` or ``stopped``. Of
-    several processes of one training (``share``) all call this; the main one writes and tells.
+    several processes of one training (``world``) all call this; the main one writes and tells.
     Raises UserError for what a user can mend, such as another process that trains it, and passes
     on ``Stopped`` and any other exception, after they are written down.
     """
@@ -70,15 +69,15 @@ def train_study(
                 folder.sweep()
             return todo
 
-        todo = on_main(share, claim)
+        todo = on_main(world, claim)
         if todo is None:
             return [result for result in plan.results() if result is not None]
-        if not share.is_main:
-            return _take_part(plan, todo, share)
+        if not world.is_main:
+            return _take_part(plan, todo, world)
         new = {} if plan.resumed else {"progress": 0.0}
         folder.claim(state="preparing", message="Getting ready", **new)
         try:
-            results = _train_missing(plan, todo, emit, trackers, share)
+            results = _train_missing(plan, todo, emit, trackers, world)
             complete_study(plan, emit)
         except BaseException as error:
             write_end(folder, error)
@@ -115,7 +114,7 @@ def _train_missing(
     todo: Sequence[int],
     emit: Emit,
     trackers: Sequence[TrackerName],
-    share: Share,
+    world: World,
 ) -> list[dict[str, Any]]:
     folder = plan.folder
     kept = {index: finished(plan.run_folder(run)) for index, run in enumerate(plan.runs)}
@@ -135,18 +134,18 @@ def _train_missing(
     for index in todo:
         run = plan.runs[index]
         sink.begin_run(index, run.arm, run.seed)
-        results[index] = train_run(plan, run, lambda _: bench, listen, trackers, share)
+        results[index] = train_run(plan, run, lambda _: bench, listen, trackers, world)
         folder.log(f"{run}: test top-1 {results[index]['top1']:.1%}")
     return [results[index] for index in sorted(results)]
 
 
-def _take_part(plan: StudyPlan, todo: Sequence[int], share: Share) -> list[dict[str, Any]]:
+def _take_part(plan: StudyPlan, todo: Sequence[int], world: World) -> list[dict[str, Any]]:
     """What a process does that is not the main one: its share of every training."""
     if not todo:
         return []
     bench = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
-    return [train_run(plan, run, lambda _: bench, ignore, share=share) for run in runs]
+    return [train_run(plan, run, lambda _: bench, ignore, world=world) for run in runs]
 
 
 def _outdated(folder: StudyFolder) -> list[str]:

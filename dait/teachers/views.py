@@ -19,10 +19,10 @@ from torch import Tensor
 from dait.data.augment import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.data.store import cache_dir, not_kept
+from dait.distributed import ALONE, World
 from dait.events import Emit, Note, ignore
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.cache.build import announce, build
-from dait.teachers.cache.share import ALONE, Share
 from dait.teachers.cache.view_set import (
     FOLDER,
     Description,
@@ -75,10 +75,10 @@ class TeacherViews:
         else:
             announce(self.kept(), range(count), self._emit)
 
-    def build(self, views: Sequence[int], share: Share = ALONE) -> None:
+    def build(self, views: Sequence[int], world: World = ALONE) -> None:
         """Computes what is missing of these views, or this process's share of it."""
         images = self.data.split(SPLIT).whole
-        build(self.kept(), views, images, self.embedder, self.policy, self._emit, share)
+        build(self.kept(), views, images, self.embedder, self.policy, self._emit, world)
 
     def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
         """``(B, d)`` float32 of the training images ``index`` ``(B,)`` under ``view``.

@@ -19,8 +19,8 @@ from dait.data.augment import ViewPolicy, pinned, view_batch
 from dait.data.base import Split
 from dait.data.images import Packed
 from dait.data.photometric import sent
+from dait.distributed import World
 from dait.tasks.base import Batch, Task
-from dait.teachers.cache.share import Share
 from dait.teachers.views import TeacherViews
 from dait.training.mixing import mixed
 from dait.training.replay import Replay, views_to_keep
@@ -48,7 +48,7 @@ class Batches:
     config: TrainConfig
     stage: Stage
     vlm_views: TeacherViews | None
-    share: Share
+    world: World
     device: torch.device
 
     @property
@@ -66,7 +66,7 @@ class Batches:
         it may have a thread of its own."""
         order, view = self._order(epoch), self.stage.view(epoch)
         parts = [
-            np.array_split(order[start : start + self.images], self.share.count)[self.share.index]
+            np.array_split(order[start : start + self.images], self.world.size)[self.world.rank]
             for start in range(0, self.per_epoch * self.images, self.images)
         ]
 
@@ -108,8 +108,8 @@ class Batches:
     @cached_property
     def _replay(self) -> Replay:
         images, size = self.train.images.shape[:2]
-        kind, share = self.task.views, self.share
-        views = views_to_keep(kind, self.stage, images, size, self.device, share.count)
+        kind, world = self.task.views, self.world
+        views = views_to_keep(kind, self.stage, images, size, self.device, world.size)
         return Replay(images, size, views)
 
     def _on_device(self, made: Tensor | Packed, index: np.ndarray, view: int) -> Tensor:
@@ -127,7 +127,7 @@ class Batches:
         labels = sent(torch.as_tensor(self.train.labels[index]), self.device)
         if self.config.mixes:
             # A process mixes its own images, so this is the one thing that their number changes.
-            rng, classes = self._rng(*key, self.share.index), self.task.network.num_classes
+            rng, classes = self._rng(*key, self.world.rank), self.task.network.num_classes
             images, shares = mixed(images, labels, classes, self.config, rng)
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)

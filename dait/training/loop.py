@@ -9,6 +9,13 @@ import torch
 
 from dait.config.train import TrainConfig
 from dait.data.base import Dataset, Split
+from dait.distributed import (
+    average_statistics,
+    check_batch,
+    same_for_all,
+    sync_batchnorm,
+    this_world,
+)
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
 from dait.inference import Predictions, predict_split
 from dait.models.network import recalibrate_batchnorm
@@ -18,13 +25,6 @@ from dait.training.averaging import Average
 from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
 from dait.training.checks import check_training, check_validation
-from dait.training.devices import (
-    average_statistics,
-    check_shares,
-    same_for_all,
-    share_statistics,
-    world,
-)
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.resume import Resume
@@ -58,14 +58,14 @@ def train_stage(
     Raises UserError when the loss stops being finite, when a batch does not fit into the memory,
     when ``keep`` holds another training, and for settings that contradict one another.
     """
-    share, val = world(), data.split("val")
-    emit = emit if share.is_main else ignore
+    world, val = this_world(), data.split("val")
+    emit = emit if world.is_main else ignore
     batches = Batches(
-        task, data.split("train"), config, stage, vlm_views, share, task.network.mean.device
+        task, data.split("train"), config, stage, vlm_views, world, task.network.mean.device
     )
     _check(batches, val)
     state = _begin(batches)
-    resume = Resume(state, keep, fingerprint(task, data, config, stage), share)
+    resume = Resume(state, keep, fingerprint(task, data, config, stage), world)
     resume.go_on(emit)
     loop, steps = state.loop, stage.epochs * batches.per_epoch
     emit(StageStarted(task.stage, stage.index, stage.count, stage.epochs, steps, loop.step))
@@ -77,7 +77,7 @@ def train_stage(
             task.train()
             task.begin_epoch(loop.epoch, stage.epochs)
             mark = _steps(state, batches, resume, emit)
-            average_statistics(share, task)
+            average_statistics(world, task)
             last = loop.epoch + 1 == stage.epochs
             seen = _evaluate(state, batches, val, last, emit)
             emit(_epoch_done(task, stage, loop, seen, val))
@@ -88,7 +88,7 @@ def train_stage(
     if state.best:
         state.best.restore(task)
         _recalibrate(state, batches, emit)
-        loop.val_top1 = predict_split(task.network, val, share=share).top1(_labels(val))
+        loop.val_top1 = predict_split(task.network, val, world=world).top1(_labels(val))
     task.eval()
     emit(StageDone(task.stage, loop.val_top1, loop.seconds))
     return loop.val_top1
@@ -123,20 +123,20 @@ def _check(batches: Batches, val: Split) -> None:
     check_training(config, task.needs_vlm, cached=views is not None and not views.live)
     check_validation(config, len(val))
     check_precision(config.precision, batches.device)
-    check_shares(batches.share, batches.images)
+    check_batch(batches.world, batches.images)
 
 
 def _begin(batches: Batches) -> TrainingState:
     """A stage before its first step."""
-    task, config, stage, share = batches.task, batches.config, batches.stage, batches.share
-    torch.manual_seed(stage.seed * 1000 + stage.index + 1_000_003 * share.index)
-    share_statistics(share, task)
+    task, config, stage, world = batches.task, batches.config, batches.stage, batches.world
+    torch.manual_seed(stage.seed * 1000 + stage.index + 1_000_003 * world.rank)
+    sync_batchnorm(world, task)
     if config.channels_last:
         task.to(memory_format=torch.channels_last)
-    same_for_all(share, task)
+    same_for_all(world, task)
     average = Average(task, config.ema_decay) if config.ema_decay else None
     best = BestEpoch(config.patience) if config.patience else None
-    return TrainingState(task, Step(task, config, share, batches.device), average, best)
+    return TrainingState(task, Step(task, config, world, batches.device), average, best)
 
 
 def _evaluate(
@@ -151,7 +151,7 @@ def _evaluate(
     else:
         averaged = state.average
     with averaged.shown() if averaged else nullcontext():
-        seen = predict_split(state.task.network, val, share=batches.share)
+        seen = predict_split(state.task.network, val, world=batches.world)
         state.loop.val_top1 = seen.top1(_labels(val))
         if state.best:
             loss = seen.loss(_labels(val))

@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
+from dait.distributed import World, on_main, same_for_all
 from dait.errors import Stopped, UserError
 from dait.events import Emit
 from dait.interruption import Uncut, uncut
 from dait.tasks.base import Batch
-from dait.teachers.cache.share import Share
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint
-from dait.training.devices import on_main, same_for_all
 from dait.training.state import TrainingState
 
 
@@ -26,10 +25,10 @@ class Resume:
         state: TrainingState,
         keep: StepCheckpoints | None,
         fingerprint: dict[str, dict[str, Any]],
-        share: Share,
+        world: World,
     ) -> None:
-        self._state, self._fingerprint, self._share = state, fingerprint, share
-        self._reads, self._writes = keep, keep if share.is_main else None
+        self._state, self._fingerprint, self._world = state, fingerprint, world
+        self._reads, self._writes = keep, keep if world.is_main else None
         self._uncut: Uncut | None = None
 
     def go_on(self, emit: Emit) -> None:
@@ -37,7 +36,7 @@ class Resume:
         if self._reads is None:
             return
         reads = self._reads
-        kept = on_main(self._share, lambda: reads.load(emit))
+        kept = on_main(self._world, lambda: reads.load(emit))
         if kept is None:
             return
         try:
@@ -49,8 +48,8 @@ class Resume:
                 f"({type(error).__name__}: {error}). Go on with the version that wrote it, or move "
                 "the file away: then the stage begins anew."
             ) from error
-        same_for_all(self._share, self._state.task)
-        if self._share.index:  # the random numbers kept are the first process's
+        same_for_all(self._world, self._state.task)
+        if self._world.rank:  # the random numbers kept are the first process's
             torch.manual_seed(torch.initial_seed() + self._state.loop.step)
 
     @contextmanager
@@ -59,7 +58,7 @@ class Resume:
 
         Not of several processes: each would end after another step, and one wait for the others.
         """
-        if self._share.count > 1:
+        if self._world.size > 1:
             yield
             return
         with uncut() as self._uncut:

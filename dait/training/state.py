@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from dait.distributed import device
 from dait.tasks.base import Task
 from dait.training.averaging import Average
-from dait.training.devices import device
 from dait.training.step import Step
 from dait.training.stopping import BestEpoch
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from dait.config.train import TrainConfig
+from dait.distributed import World, sum_over
 from dait.errors import UserError
 from dait.tasks.base import Batch, Task
-from dait.teachers.cache.share import Share
 from dait.training.batches import pieces
-from dait.training.devices import sum_over
 from dait.training.optimizer import build_optimizer
 from dait.training.precision import autocast, grad_scaler
 
@@ -23,8 +22,8 @@ _SHORT = 1e-5  # torch divides by the norm and a millionth, so it clips a little
 class Step:
     """Steps one task. ``optimizer`` and ``scaler`` are what a checkpoint has to keep."""
 
-    def __init__(self, task: Task, config: TrainConfig, share: Share, device: torch.device) -> None:
-        self.task, self.config, self.share, self.device = task, config, share, device
+    def __init__(self, task: Task, config: TrainConfig, world: World, device: torch.device) -> None:
+        self.task, self.config, self.world, self.device = task, config, world, device
         self.optimizer = build_optimizer(task, config)
         self.scaler = grad_scaler(config.precision, device)
         self._parameters = task.trainable()
@@ -67,7 +66,7 @@ class Step:
             names, total = list(named), values if total is None else total + values
         assert total is not None
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        sum_over(self.share, [*gradients, total])
+        sum_over(self.world, [*gradients, total])
         return names, total
 
     def _norm(self) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dait.data.base import Dataset
+from dait.distributed import device
 from dait.errors import NewerFile, UserError
 from dait.events import Emit, Note, Progress, ignore
 from dait.evidence.heatmaps import METHODS, default_method
@@ -28,7 +29,6 @@ from dait.evidence.localisation.sample import Sample, sample_of
 from dait.evidence.localisation.subjects import Subject, Subjects
 from dait.evidence.localisation.summary import arms, differences, estimates
 from dait.files import set_aside, write_atomically
-from dait.training.devices import device
 
 WHAT = "Looking where networks look"
 

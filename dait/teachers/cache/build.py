@@ -11,9 +11,9 @@ from dait.data import store
 from dait.data.augment import ViewPolicy
 from dait.data.images import Whole
 from dait.data.lock import locked
+from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
-from dait.teachers.cache.share import ALONE, Share
 from dait.teachers.cache.view_set import Shard, ViewSet, no_room
 from dait.teachers.embedding import Embedder, spans_of
 
@@ -44,14 +44,14 @@ def build(
     embedder: Embedder,
     policy: ViewPolicy,
     emit: Emit,
-    share: Share = ALONE,
+    world: World = ALONE,
 ) -> None:
     """Computes this process's share of the shards that are missing of the views ``numbers``.
 
     images: ``Split.whole``. Every shard is computed by whoever holds its lock, in the same
     batches whoever that is, so the result does not depend on how many processes there are. What
     another process is at is left to it and waited for. Returns when all shards are there, of all
-    processes of ``share``.
+    processes of ``world``.
 
     Raises ``UserError`` where the disk is full, and where shards of other processes are nowhere to
     be seen.
@@ -67,18 +67,18 @@ def build(
         shard
         for number in numbers
         for place, shard in enumerate(views.shards(number))
-        if shard in absent and (place + number) % share.count == share.index
+        if shard in absent and (place + number) % world.size == world.rank
     ]
     if todo:
         work = _Work(views, images, embedder, policy, emit, numbers, todo)
         busy = [shard for shard in todo if not work.tried(shard)]
         for shard in busy:
             work.waited(shard)
-    share.wait()
-    if share.count > 1 and (absent := set(_missing(views, numbers))):
+    world.barrier()
+    if world.size > 1 and (absent := set(_missing(views, numbers))):
         raise UserError(
             f"{len(absent)} of {len(wanted)} parts of the embeddings are not in {views.folder}: "
-            f"process {share.index} does not see what the others wrote. Set DAIT_CACHE to a folder "
+            f"process {world.rank} does not see what the others wrote. Set DAIT_CACHE to a folder "
             "that all machines share, or copy that folder's .npy files together."
         )
 

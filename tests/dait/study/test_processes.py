@@ -142,12 +142,12 @@ from dait.runs import StudyFolder
 from dait.events import ignore
 from dait.study.plan import read_plan
 from dait.study.run import train_run
-from dait.teachers.cache.share import this_share
-share, plan = this_share(), read_plan(StudyFolder(sys.argv[1]))
+from dait.distributed import this_world
+world, plan = this_world(), read_plan(StudyFolder(sys.argv[1]))
 def prepared(listen): raise AssertionError("there is nothing to train")
-result = train_run(plan, plan.runs[0], prepared, ignore, share=share)
+result = train_run(plan, plan.runs[0], prepared, ignore, world=world)
 assert 0 <= result["top1"] <= 1
-share.close()
+world.close()
 """
 
 

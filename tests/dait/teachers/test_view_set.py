@@ -20,10 +20,10 @@ from torch import Tensor
 
 from dait.bench.stand_ins import Noise
 from dait.data.augment import ViewPolicy
+from dait.distributed import World
 from dait.errors import UserError
 from dait.events import Event, ignore
 from dait.teachers.cache import view_set
-from dait.teachers.cache.share import Share
 from dait.teachers.cache.view_set import ViewSet
 from dait.teachers.views import TeacherViews
 
@@ -225,8 +225,8 @@ def test_shares_are_all_of_it_and_nothing_twice(
     teachers = [Coarse(), Coarse(), Coarse()]
     for index, teacher in enumerate(teachers[:2]):
         with pytest.raises(UserError, match=r"of 6 parts .* does not see what the others wrote"):
-            views_in(tmp_path, teacher).build(range(2), Share(index, 3))
-    views_in(tmp_path, teachers[2]).build(range(2), Share(2, 3))
+            views_in(tmp_path, teacher).build(range(2), World(index, 3))
+    views_in(tmp_path, teachers[2]).build(range(2), World(2, 3))
     assert [teacher.shown for teacher in teachers] == [256 + 188, 512, 188 + 256]
     assert shards(views_in(tmp_path).kept()) == reference
 

@@ -16,10 +16,10 @@ from dait.data.augment import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.frame import Framing
 from dait.data.images import StoredImages
+from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.tasks.base import Batch
 from dait.tasks.independent import IndependentTask
-from dait.teachers.cache.share import ALONE, Share
 from dait.teachers.views import TeacherViews
 from dait.training import batches as module
 from dait.training.batches import Batches, balanced_order, in_advance, pieces
@@ -30,14 +30,14 @@ CPU = torch.device("cpu")
 
 
 def some(
-    config: TrainConfig, train: int = 20, share: Share = ALONE, teacher: Recorder | None = None
+    config: TrainConfig, train: int = 20, world: World = ALONE, teacher: Recorder | None = None
 ) -> Batches:
     data, task = Colours(train=train), IndependentTask(network(), "full")
     views = None
     if teacher is not None:
         task.needs_vlm = True  # type: ignore[misc]
         views = TeacherViews(teacher, data, ViewPolicy("full"), 3, live=True)
-    return Batches(task, data.split("train"), config, Stage(0, 1, 2, seed=3), views, share, CPU)
+    return Batches(task, data.split("train"), config, Stage(0, 1, 2, seed=3), views, world, CPU)
 
 
 def test_an_epoch_can_begin_anywhere() -> None:
@@ -55,7 +55,7 @@ def test_an_epoch_can_begin_anywhere() -> None:
 def test_processes_share_a_batch(count: int) -> None:
     config = TrainConfig(batch_size=8)
     whole = list(some(config).epoch(0))
-    parts = [list(some(config, share=Share(k, count)).epoch(0)) for k in range(count)]
+    parts = [list(some(config, world=World(k, count)).epoch(0)) for k in range(count)]
     for place, batch in enumerate(whole):
         joined = torch.cat([part[place].images for part in parts])
         assert torch.equal(joined, batch.images)

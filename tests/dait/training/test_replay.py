@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dait.config.train import TrainConfig
 from dait.data.base import ViewKind
+from dait.distributed import ALONE
 from dait.events import ignore
 from dait.tasks.independent import IndependentTask
-from dait.teachers.cache.share import ALONE
 from dait.training import batches as batches_module
 from dait.training import replay as module
 from dait.training.batches import Batches

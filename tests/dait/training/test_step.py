@@ -10,12 +10,12 @@ from colours import Colours, network
 from torch import Tensor
 
 from dait.config.train import TrainConfig
+from dait.distributed import ALONE
 from dait.errors import UserError
 from dait.events import EpochDone, Event, ignore
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
-from dait.teachers.cache.share import ALONE
 from dait.training.loop import train_stage
 from dait.training.precision import check_precision
 from dait.training.stage import Stage

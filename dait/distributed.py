@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -17,19 +19,59 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dait.errors import UserError
-from dait.teachers.cache.share import Share, this_share
 
 T = TypeVar("T")
 
 
-def world() -> Share:
-    """Which of how many processes this one is, as Accelerate (or torchrun) started them."""
-    return this_share()
+def _alone() -> None:
+    return None
 
 
-def is_main() -> bool:
-    """Whether this is the process that writes and speaks; alone, it is."""
-    return world().is_main
+@dataclass(frozen=True)
+class World:
+    """Process ``rank`` (from 0) of ``size``; ``barrier`` returns when all have come to it.
+
+    device: this process's accelerator, or the CPU; None: whatever the process would use alone.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device | None = None
+    barrier: Callable[[], None] = _alone
+    close: Callable[[], None] = _alone
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and speaks; alone, it is."""
+        return self.rank == 0
+
+
+ALONE = World()
+
+
+def this_world() -> World:
+    """From the environment that ``accelerate launch`` and ``torchrun`` set; otherwise ``ALONE``.
+
+    Raises ``UserError`` where several processes were started but Accelerate is not installed.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+        return ALONE
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise UserError(
+            "Several processes were started, and they need Accelerate: pip install accelerate"
+        ) from error
+    cpu = not torch.cuda.is_available() or os.environ.get("DAIT_DEVICE") == "cpu"
+    # A process may come to the end long before another, so nobody gives up waiting for a day.
+    state = PartialState(cpu=cpu, timeout=timedelta(days=1))
+    return World(
+        state.process_index,
+        state.num_processes,
+        state.device,
+        state.wait_for_everyone,
+        state.destroy_process_group,
+    )
 
 
 def device() -> torch.device:
@@ -37,7 +79,7 @@ def device() -> torch.device:
 
     Raises ``UserError`` where ``DAIT_DEVICE`` names a device that is not there.
     """
-    own = world().device
+    own = this_world().device
     if own is not None:
         return own if own.type != "cpu" else torch.device("cpu")  # Accelerate numbers CPUs
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -57,18 +99,18 @@ def synchronize() -> None:
         torch.accelerator.synchronize()
 
 
-def check_shares(share: Share, batch: int) -> None:
+def check_batch(world: World, batch: int) -> None:
     """Raises ``UserError`` where a batch has fewer images than there are processes."""
-    if batch < share.count:
+    if batch < world.size:
         raise UserError(
-            f"{share.count} processes cannot share a batch of {batch} images. Start fewer, or "
+            f"{world.size} processes cannot share a batch of {batch} images. Start fewer, or "
             "raise train.batch_size."
         )
 
 
-def sum_over(share: Share, tensors: Sequence[Tensor]) -> None:
+def sum_over(world: World, tensors: Sequence[Tensor]) -> None:
     """Sums each tensor over the processes, in place, in one go for each type of number."""
-    if share.count == 1:
+    if world.size == 1:
         return
     # In the order of the tensors: every process has to reduce the same types in the same order.
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
@@ -79,9 +121,9 @@ def sum_over(share: Share, tensors: Sequence[Tensor]) -> None:
         _unflatten(flat, same)
 
 
-def same_for_all(share: Share, task: nn.Module) -> None:
+def same_for_all(world: World, task: nn.Module) -> None:
     """Gives every process the weights and statistics of the first."""
-    if share.count == 1:
+    if world.size == 1:
         return
     for tensor in task.state_dict().values():
         dense = tensor.contiguous()
@@ -90,43 +132,43 @@ def same_for_all(share: Share, task: nn.Module) -> None:
         tensor.copy_(dense)
 
 
-def average_statistics(share: Share, task: nn.Module) -> None:
+def average_statistics(world: World, task: nn.Module) -> None:
     """The mean over the processes of BatchNorm's running figures, where each kept its own."""
-    if share.count == 1:
+    if world.size == 1:
         return
     norms = [m for m in task.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     figures = [f for norm in norms for f in (norm.running_mean, norm.running_var) if f is not None]
-    sum_over(share, figures)
+    sum_over(world, figures)
     for figure in figures:
-        figure.div_(share.count)
+        figure.div_(world.size)
 
 
-def rows_of(share: Share, count: int) -> range:
+def rows_of(world: World, count: int) -> range:
     """Which of ``count`` rows are this process's."""
-    return range(count * share.index // share.count, count * (share.index + 1) // share.count)
+    return range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
 
 
-def gathered(share: Share, own: Tensor, count: int) -> Tensor:
+def gathered(world: World, own: Tensor, count: int) -> Tensor:
     """All ``count`` rows, of which ``own`` are those of ``rows_of``; the same in every process."""
-    if share.count == 1:
+    if world.size == 1:
         return own
     rows = own.new_zeros((count, *own.shape[1:]))
-    part = rows_of(share, count)
+    part = rows_of(world, count)
     rows[part.start : part.stop] = own
-    sum_over(share, [rows])
+    sum_over(world, [rows])
     return rows
 
 
-def on_main(share: Share, action: Callable[[], T]) -> T:
+def on_main(world: World, action: Callable[[], T]) -> T:
     """What ``action`` returns in the main process, for all; the others wait and do not call it.
 
     So that all take the same way: whatever is read from a folder is read once, by the main process.
     A ``UserError`` of ``action`` is raised in every process.
     """
-    if share.count == 1:
+    if world.size == 1:
         return action()
     found: list[Any] = [None, None]
-    if share.is_main:
+    if world.is_main:
         try:
             found[0] = action()
         except UserError as error:
@@ -143,9 +185,9 @@ def on_main(share: Share, action: Callable[[], T]) -> T:
     return value
 
 
-def share_statistics(share: Share, network: nn.Module) -> nn.Module:
+def sync_batchnorm(world: World, network: nn.Module) -> nn.Module:
     """BatchNorm over the whole batch where the processes have GPUs; torch has none for CPUs."""
-    if share.count == 1 or share.device is None or share.device.type == "cpu":
+    if world.size == 1 or world.device is None or world.device.type == "cpu":
         return network
     from timm.layers import convert_sync_batchnorm  # torch's own loses timm's activations
 

@@ -14,10 +14,9 @@ import pytest
 import torch
 from shared_training import train_some
 
+from dait import distributed
+from dait.distributed import ALONE, World, check_batch, gathered, rows_of, sum_over
 from dait.errors import UserError
-from dait.teachers.cache.share import ALONE, Share
-from dait.training import devices, loop
-from dait.training.devices import check_shares, gathered, rows_of, sum_over
 
 
 def processes(folder: Path, count: int) -> list[dict[str, Any]]:
@@ -25,7 +24,7 @@ def processes(folder: Path, count: int) -> list[dict[str, Any]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    paths = [str(Path(loop.__file__).parents[2]), str(Path(__file__).parent)]
+    paths = [str(Path(distributed.__file__).parents[1]), str(Path(__file__).parent)]
     shared = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
@@ -109,7 +108,7 @@ def test_several_go_on_where_one_was_cut_off(found: list[dict[str, Any]]) -> Non
 def test_rows_are_dealt_out_whole() -> None:
     for count in (0, 1, 5, 24):
         for processes in (1, 2, 3, 7):
-            parts = [rows_of(Share(k, processes), count) for k in range(processes)]
+            parts = [rows_of(World(k, processes), count) for k in range(processes)]
             assert [row for part in parts for row in part] == list(range(count))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -119,13 +118,13 @@ def test_alone_there_is_nothing_to_add_up() -> None:
     before = rows.clone()
     sum_over(ALONE, [rows])
     assert torch.equal(rows, before) and gathered(ALONE, rows, 3) is rows
-    assert devices.is_main() and devices.world().count == 1
+    assert distributed.this_world() == ALONE
 
 
 def test_a_batch_is_not_smaller_than_the_processes_are_many() -> None:
-    check_shares(Share(0, 4), 4)
+    check_batch(World(0, 4), 4)
     with pytest.raises(UserError, match="5 processes cannot share a batch of 4 images"):
-        check_shares(Share(0, 5), 4)
+        check_batch(World(0, 5), 4)
 
 
 def test_the_device_is_the_best_that_is_there_or_the_chosen_one(
@@ -134,11 +133,11 @@ def test_the_device_is_the_best_that_is_there_or_the_chosen_one(
     monkeypatch.delenv("DAIT_DEVICE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert devices.device() == torch.device("cpu")
+    assert distributed.device() == torch.device("cpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert devices.device() == torch.device("mps")
+    assert distributed.device() == torch.device("mps")
     monkeypatch.setenv("DAIT_DEVICE", "cpu")
-    assert devices.device() == torch.device("cpu")
+    assert distributed.device() == torch.device("cpu")
     monkeypatch.setenv("DAIT_DEVICE", "cuda")
     with pytest.raises(UserError, match="DAIT_DEVICE is 'cuda', and here are: mps, cpu"):
-        devices.device()
+        distributed.device()

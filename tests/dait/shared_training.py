@@ -12,14 +12,14 @@ import torch
 from colours import Colours, network
 from torch import Tensor
 
+from dait import distributed
 from dait.config.train import TrainConfig
+from dait.distributed import World
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, StepDone
 from dait.inference import predict_split
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.independent import IndependentTask
-from dait.teachers.cache.share import Share
-from dait.training import devices
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
 from dait.training.stage import Stage
@@ -31,7 +31,7 @@ STAGE = Stage(0, 1, 2, seed=0)
 
 def plain() -> Network:
     """Without BatchNorm, and another in every process: they have to agree on the first one's."""
-    torch.manual_seed(devices.world().index)
+    torch.manual_seed(distributed.this_world().rank)
     return build_network(NetworkSpec(name="test_vit", options={"depth": 2}), 2, 32)
 
 
@@ -57,37 +57,37 @@ def train(
 
 def train_some(folder: Path) -> dict[str, Any]:
     """Everything that one and two processes are compared by."""
-    share, found, net = devices.world(), dict[str, Any](), plain()
+    world, found, net = distributed.this_world(), dict[str, Any](), plain()
     found["plain"] = train(net, CONFIG)
     found["weights"] = [float(p.detach().double().sum()) for p in net.parameters()]
-    logits = predict_split(net, Colours().split("val"), share=share).logits
+    logits = predict_split(net, Colours().split("val"), world=world).logits
     found["logits"] = logits.sum().item()
     found["pieces"] = train(plain(), CONFIG.model_copy(update={"accumulation": 2}))
     shared = StepCheckpoints(folder / "shared.pt", steps_between=1)
-    if share.count == 1:  # what one process begins, several go on with
+    if world.size == 1:  # what one process begins, several go on with
         found["cut"] = train(plain(), CONFIG, shared, stop_at=4)
     else:
         found["rest"] = train(plain(), CONFIG, shared)
     normed = network()
     found["normed_training"] = train(normed, CONFIG)
     found["normed"] = normed.model.bn1.running_mean.tolist()
-    share.wait()
+    world.barrier()
     found["files"] = sorted(file.name for file in folder.glob("shared*"))
-    if share.count > 1:
-        found |= decide_some(share)
-    found["is_main"], found["device"] = devices.is_main(), str(devices.device())
+    if world.size > 1:
+        found |= decide_some(world)
+    found["is_main"], found["device"] = world.is_main, str(distributed.device())
     return found
 
 
-def decide_some(share: Share) -> dict[str, Any]:
+def decide_some(world: World) -> dict[str, Any]:
     """What is decided by one and known to all, and in which order types are summed."""
 
     def refuse() -> None:
-        raise UserError(f"process {share.index} refuses")
+        raise UserError(f"process {world.rank} refuses")
 
-    found: dict[str, Any] = {"decided": devices.on_main(share, lambda: share.index)}
+    found: dict[str, Any] = {"decided": distributed.on_main(world, lambda: world.rank)}
     try:
-        devices.on_main(share, refuse)
+        distributed.on_main(world, refuse)
     except UserError as error:
         found["refused"] = str(error)
     types = (torch.float32, torch.float64, torch.int64, torch.float16, torch.int32, torch.bfloat16)
@@ -98,14 +98,14 @@ def decide_some(share: Share) -> dict[str, Any]:
         all_reduce(flat)
 
     torch.distributed.all_reduce = watched
-    devices.sum_over(share, [torch.ones(2, dtype=dtype) for dtype in types])
+    distributed.sum_over(world, [torch.ones(2, dtype=dtype) for dtype in types])
     torch.distributed.all_reduce = all_reduce
     return found | {"dtypes": summed}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    place, process = Path(sys.argv[1]), devices.world()
+    place, process = Path(sys.argv[1]), distributed.this_world()
     result = json.dumps(train_some(place))
-    (place / f"{process.count}-{process.index}.json").write_text(result)
+    (place / f"{process.size}-{process.rank}.json").write_text(result)
     process.close()
