@@ -25,6 +25,11 @@ def main() -> None:
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**62)
     try:
+        if sys.platform == "win32":
+            raise UserError(
+                "on Windows it cannot start and stop trainings, which takes process groups and "
+                "signals. Run it in WSL 2; the command line, python -m dait, does not need them."
+            )
         make_absolute()
         serve()
     except UserError as error:

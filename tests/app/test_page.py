@@ -12,6 +12,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from app import launch
 from app.api.endpoints import NAMES
 from app.page import build_page
 from app.place import PROJECT, SPACE_LIMITS, Place, read_place
@@ -160,3 +161,12 @@ def test_a_port_in_use_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
         ended = started_with(tmp_path, GRADIO_SERVER_PORT=port)
     assert ended.returncode == 2
     assert f"Port {port} is in use" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_windows_is_told_where_the_app_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit) as ended:
+        launch.main()
+    assert ended.value.code == 2 and "WSL 2" in capsys.readouterr().err
