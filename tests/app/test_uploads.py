@@ -12,7 +12,9 @@ from PIL import Image
 
 from app import uploads
 from app.uploads import read_photo
+from dait.data.base import Fit
 from dait.data.decode import BadImage
+from dait.data.frame import Framing
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -34,6 +36,17 @@ def test_a_photograph_comes_as_its_centre_square(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "wide.png", 32)
     assert photo.shape == (32, 32, 3)
     assert np.abs(photo[2:-2, 2:-2].astype(int) - (10, 200, 30)).max() <= 2
+
+
+@pytest.mark.parametrize("fit", ["crop", "square", "letterbox"])
+def test_what_is_shown_of_a_photograph_is_what_networks_see(fit: Fit, tmp_path: Path) -> None:
+    pixels = np.zeros((200, 400, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1] = np.linspace(0, 255, 400), np.linspace(0, 255, 200)[:, None]
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    framing = Framing(32, 0.8, fit)
+    seen, shown = (read_photo(tmp_path / "wide.png", each) for each in (framing, framing.at(160)))
+    small = np.asarray(Image.fromarray(shown).resize((32, 32), Image.Resampling.BOX))
+    assert np.abs(small[:, 1:-1].astype(int) - seen[:, 1:-1]).mean() < 4
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from dait.data.folder import open_folder
 from dait.data.listed import ListedDataset
 from dait.data.preview import preview_grid
+from dait.data.registry import open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]
@@ -28,6 +29,16 @@ def dataset(root: Path) -> ListedDataset:
             for number in range(3):
                 Image.new("RGB", (50, 50), colour).save(root / split / name / f"{number}.png")
     return open_folder(root, SIZE)
+
+
+def test_photographs_of_several_shapes_are_shown_as_evaluated(root: Path) -> None:
+    for split in ("train", "val", "test"):
+        for number, size in enumerate(((90, 40), (40, 90), (60, 60))):
+            for name, colour in (("red", "#ff0000"), ("green", "#00ff00")):
+                (root / split / name).mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", size, colour).save(root / split / name / f"{number}.png")
+    found = areas(preview_grid(open_dataset(str(root), size=SIZE), "val"))
+    assert (found["red"], found["green"]) == (3, 3)
 
 
 def areas(sheet: Image.Image) -> dict[str, int]:

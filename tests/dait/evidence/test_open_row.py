@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from dait.data.decode import decode_picture
+from dait.data.frame import Framing
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison, NetworkRow, open_row
 from dait.models.checkpoint import load_network
@@ -25,6 +28,22 @@ def test_a_study_opens_as_a_comparison_and_a_run_as_its_networks(tiny_study: Pat
     whole = {c.member.key: c for c in Comparison(StudyFolder(tiny_study)).explain(image)}
     for cell in run.explain(image):
         np.testing.assert_allclose(cell.raw, whole[cell.member.key].raw, rtol=1e-5)
+
+
+def test_a_photograph_is_cut_as_the_run_learned_it(tiny_study: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_study / "direct-s0", tmp_path / "mine"))
+    noise = np.random.default_rng(0).integers(0, 256, (90, 140, 3), dtype=np.uint8)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    old = {**config["data"], "source": "photos"}
+    new = {**old, "crop_pct": 0.8, "fit": "letterbox"}
+    for key in ("crop_pct", "fit"):
+        old.pop(key, None)
+    for data, framing in ((new, Framing(48, 0.8, "letterbox")), (old, Framing(48))):
+        (run / "config.yaml").write_text(yaml.safe_dump({**config, "data": data}))
+        expected = decode_picture(Image.fromarray(noise), framing)
+        np.testing.assert_array_equal(open_row(run).prepare(noise), expected)
+    (run / "config.yaml").unlink()
+    np.testing.assert_array_equal(open_row(run).prepare(noise), expected)
 
 
 def test_a_run_names_its_classes_from_its_study_or_by_their_keys(
