@@ -16,6 +16,7 @@ from dait.evidence.localisation.kept import KeptFigures
 from dait.evidence.placement import write_tsne
 from dait.evidence.records import read_predictions, read_study, read_teacher
 from dait.files import whole_folder
+from dait.recipe import parse_recipe
 from dait.runs import RunFolder, StudyFolder
 
 SAME = ("recipe", "classes", "counts", "teacher")
@@ -156,4 +157,7 @@ def _identity(described: dict[str, Any]) -> dict[str, Any]:
 def _described(study: StudyFolder) -> dict[str, Any]:
     if study.state() != "finished":
         raise UserError(f"{study.path} is {study.state()}; only finished studies can be merged.")
-    return study.description()
+    described = study.description()
+    # With the settings filled in that were not there yet when an older study was written.
+    recipe = parse_recipe(described.get("recipe"), str(study.path / "study.json"))
+    return described | {"recipe": recipe.model_dump(mode="json")}

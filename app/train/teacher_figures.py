@@ -145,8 +145,16 @@ def _of_studies(place: Place, teacher: Section, data: Section) -> Iterator[Known
             top5=facts.get("zero_shot_top5"),
             classes=len(described.get("classes") or ()),
             images=None,
-            here=recipe["data"] == data and same_size,
+            here=_same(recipe["data"], data) and same_size,
         )
+
+
+def _same(one: Section, other: Section) -> bool:
+    """Whether two data sections mean the same, though one may be older and know fewer settings."""
+    try:
+        return DataConfig.model_validate(one) == DataConfig.model_validate(other)
+    except ValueError:
+        return False
 
 
 def _guide_fingerprint(data: Section) -> str | None:

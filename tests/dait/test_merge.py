@@ -46,6 +46,17 @@ def test_two_seeds_run_apart_compare_like_one_study(
     assert [row["sd"] for row in merged.table()] == [row["sd"] for row in whole.table()]
 
 
+def test_a_study_of_an_older_version_joins_one_of_now(
+    halves: list[StudyFolder], tmp_path: Path
+) -> None:
+    described = halves[0].description()
+    for setting in ("crop_pct", "fit"):
+        described["recipe"]["data"].pop(setting, None)
+    halves[0].write_description(described)
+    merged = merge_studies(halves, tmp_path / "merged")
+    assert merged.description()["recipe"] == halves[1].description()["recipe"]
+
+
 def test_what_does_not_belong_together_is_refused(
     halves: list[StudyFolder], tmp_path: Path
 ) -> None:

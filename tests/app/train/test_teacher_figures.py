@@ -105,6 +105,9 @@ def test_a_finished_study_knows_its_own_teacher(place: Place, tiny_study: Path) 
     own = parse_recipe(described["recipe"], "tiny")
     assert top1 in plain(recipe_html(place, own))
     assert others_html(place, described["recipe"]) == ""
+    for setting in ("crop_pct", "fit"):  # as a study of an older version says it
+        described["recipe"]["data"].pop(setting, None)
+    assert others_html(place, described["recipe"]) == ""
     other = own.changed({"data.seed": 7})
     said = recipe_html(place, other)
     assert "not measured yet on this data" in said and "test images of the Field Guide" in said
