@@ -152,7 +152,7 @@ def test_a_recipe_may_repeat_parts_but_not_nest_for_ever(tmp_path: Path) -> None
 
 
 def test_damaged_figures_and_arrays_are_sentences(tmp_path: Path) -> None:
-    for content in (*DAMAGES.values(), b'{"version": 2}', b'{"version": 1, "measurements": 5}'):
+    for content in (*DAMAGES.values(), b'{"version": 0}', b'{"version": 1, "measurements": 5}'):
         (tmp_path / "knowledge.json").write_bytes(content)
         (tmp_path / "localisation.json").write_bytes(content)
         for read in (
@@ -160,7 +160,7 @@ def test_damaged_figures_and_arrays_are_sentences(tmp_path: Path) -> None:
             lambda: read_localisation(tmp_path),
         ):
             try:
-                assert not read()  # of another version
+                assert not read()  # of an older version
             except UserError as error:
                 assert "damaged" in str(error) and "measure again" in str(error)
     array = tmp_path / "teacher.npz"

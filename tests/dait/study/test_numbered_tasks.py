@@ -69,7 +69,7 @@ def test_the_state_of_a_planned_study_is_its_runs(small_recipe: Recipe, tmp_path
     run = plan.run_folder(plan.runs[0])
     run.claim(state="training", host="another-machine")
     assert (run.state(), plan.folder.state()) == ("training", "training")
-    run.write_status(host=platform.node(), pid=2**40)
+    run.write_status(host=platform.node(), pid=2**31 - 1)
     assert (run.state(), plan.folder.state()) == ("lost", "lost")
     run.write_status(state="failed")
     assert plan.folder.state() == "failed"

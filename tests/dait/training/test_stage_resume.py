@@ -199,7 +199,8 @@ def test_it_goes_on_from_the_one_before_if_the_last_is_damaged(tmp_path: Path) -
         train(independent(), PLAIN, keep, 7)
     keep.path.write_bytes(keep.path.read_bytes()[:1000])
     found, events = train(independent(), PLAIN, keep)
-    assert Note("the checkpoint steps.pt is damaged and not used") in events
+    said = [event.text for event in events if isinstance(event, Note)]
+    assert any("steps.pt is damaged and not used" in text for text in said)
     assert Note("goes on after step 5") in events  # 6 was kept last
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
@@ -256,7 +257,7 @@ for seed in range(3):
 def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("no fork here")
-    paths = [str(Path(loop.__file__).parents[2]), str(Path(__file__).parent)]
+    paths = [str(Path(loop.__file__).parents[2]), str(Path(__file__).parents[1])]
     result = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
