@@ -46,14 +46,14 @@ Update = dict[Any, Any]
 class Visitor:
     """What one open page looks at, and what it shows already.
 
-    study: the one that was chosen; empty: what trains, or is next, or is the newest. rows: of the
-    list. curves: which, and of which others. marks: of the parts that the page has, by which a part
+    study: the one that was chosen; empty: what trains, or is next, or is the newest. renaming: the
+    one whose new name is asked for; empty: none. rows: of the list. curves: which, and of which others. marks: of the parts that the page has, by which a part
     that has not changed is known. Changed in place, so that a look that was under way meanwhile
     sees it.
     """
 
     def __init__(self) -> None:
-        self.study = ""
+        self.study = self.renaming = ""
         self.rows = ROWS
         self.curves = Chosen()
         self.marks: dict[Any, str] = {}
@@ -174,25 +174,30 @@ class RunsPanel:
             told = self._do(action, study, visitor)
         except UserError as error:
             told = notice(str(error))
-        closed = {self.notice: told, self.renaming: gr.update(visible=False)}
-        return closed | self.look(visitor, width)
+        visitor.renaming = ""
+        return {self.notice: told} | self.look(visitor, width)
 
     def pick(self, shown: str, visitor: Visitor, width: object, event: gr.EventData) -> Update:
         """Look at another study of the list."""
         visitor.study = str(getattr(event, "study", ""))
-        found = self.look(visitor, width)
         if visitor.study == shown:
-            return found
-        return found | {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
+            return self.look(visitor, width)
+        return {self.notice: HIDDEN_NOTICE} | self.look(visitor, width)
 
-    def open_renaming(self, shown: object) -> Update:
+    def open_renaming(self, shown: object, visitor: Visitor, width: object) -> Update:
         """Ask for a name, beginning with the present one."""
         try:
             study = require(self.place, shown, "rename")
         except UserError as error:
             return {self.notice: notice(str(error))}
+        visitor.renaming = study.path.name
         title = entry_of(study, shipped=False).title
-        return {self.renaming: gr.update(visible=True), self.name: title}
+        return {self.name: title} | self.look(visitor, width)
+
+    def close_renaming(self, visitor: Visitor, width: object) -> Update:
+        """Keep the old name."""
+        visitor.renaming = ""
+        return self.look(visitor, width)
 
     def rename(self, name: object, shown: object, visitor: Visitor, width: object) -> Update:
         """Give the study that the page shows its new name."""
@@ -201,8 +206,8 @@ class RunsPanel:
             self.jobs.rename(study.path.name, name)
         except UserError as error:
             return {self.notice: notice(str(error))}
-        closed = {self.notice: HIDDEN_NOTICE, self.renaming: gr.update(visible=False)}
-        return closed | self.look(visitor, width)
+        visitor.renaming = ""
+        return {self.notice: HIDDEN_NOTICE} | self.look(visitor, width)
 
     def bring_back(self, visitor: Visitor, width: object) -> Update:
         """Undo the last deletion."""
@@ -240,6 +245,8 @@ class RunsPanel:
             _part(self.more, gr.update(visible=len(entries) > visitor.rows)),
             _part(self.undo, self._undo()),
             *(_part(b, gr.update(interactive=action in can)) for action, b in self.buttons.items()),
+            # Only where it changes: a late answer must not close what was opened meanwhile.
+            _part(self.renaming, gr.update(visible=bool(shown) and visitor.renaming == shown)),
             *(
                 self._closely(entry, entries, visitor, width)
                 if entry
@@ -296,12 +303,12 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: C
             partial(panel.press, action), [shown, *looking], outputs, **QUIET
         )
     panel.buttons["compare"].click(see, shown, [tabs, compare.study, panel.notice], **QUIET)
-    panel.buttons["rename"].click(panel.open_renaming, shown, outputs, **QUIET).then(
+    panel.buttons["rename"].click(panel.open_renaming, [shown, *looking], outputs, **QUIET).then(
         None, None, None, js=TO_THE_NAME, api_visibility="private"
     )
     named = [panel.name, shown, *looking]
     gr.on([panel.save.click, panel.name.submit], panel.rename, named, outputs, **QUIET)
-    panel.keep.click(lambda: gr.update(visible=False), None, panel.renaming, **QUIET)
+    panel.keep.click(panel.close_renaming, looking, outputs, **QUIET)
     chosen = [panel.box.show, panel.box.beside]
     for choice in chosen:
         choice.change(panel.choose_curves, [*chosen, *looking], outputs, **QUIET)

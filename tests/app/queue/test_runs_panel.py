@@ -66,6 +66,20 @@ def test_a_look_that_another_one_overtakes_looks_again(
     assert overtaken == {panel.shown: study.path.name}  # and not the old name
 
 
+def test_a_late_answer_does_not_close_the_box_for_a_name(panel: RunsPanel, place: Place) -> None:
+    visitor, study = Visitor(), place.runs.studies()[0].path.name
+    panel.look(visitor, WIDTH)
+    # Another study was shown when it was chosen; the answer reaches the page after the next press.
+    late = panel.pick("another", visitor, WIDTH, gr.EventData(None, {"study": study}))
+    opened = panel.open_renaming(study, visitor, WIDTH)
+    assert opened[panel.renaming]["visible"] and opened[panel.name]
+    assert panel.renaming not in late
+    assert panel.renaming not in panel.rename(" ", study, visitor, WIDTH)
+    assert not panel.rename("mine", study, visitor, WIDTH)[panel.renaming]["visible"]
+    assert panel.open_renaming(study, visitor, WIDTH)[panel.renaming]["visible"]
+    assert not panel.close_renaming(visitor, WIDTH)[panel.renaming]["visible"]
+
+
 def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, place: Place) -> None:
     run = place.runs.studies()[0].runs()[0]
     (run.path / "metrics.jsonl").write_text("{\n")
