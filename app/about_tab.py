@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.notice import framed
-from app.wording import escape
+from app.ui.notice import framed
+from app.ui.wording import escape
 from dait.config.arms import SUMMARIES
 from dait.evidence.palette import arm_title
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
-from app.place import Place, check_address, read_place
+from app.config import Place, check_address, read_place
 from dait.errors import UserError
-from dait.paths import make_absolute
+from dait.storage.paths import make_absolute
 
 QUEUE_LENGTH = 64
 
@@ -63,17 +63,17 @@ def _serve(place: Place, block: bool) -> str:
     from app.compare.row_box import PHOTO_ID
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
-    from app.door import GuardedServer
     from app.language import translate
-    from app.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
-    from app.open_stream import WORKERS
     from app.page import CACHE_SECONDS, build_page
-    from app.plot import plot_head, plotly_script
     from app.policy import Policy
     from app.predict.tab import PHOTOS_ID
     from app.queue.jobs import Jobs
-    from app.theme import studio_css, studio_theme
-    from app.uploads import MAX_BYTES, limits_head
+    from app.server.failures import GuardedServer
+    from app.server.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
+    from app.server.open_stream import WORKERS
+    from app.ui.photo_uploads import MAX_BYTES, limits_head
+    from app.ui.plot import plot_head, plotly_script
+    from app.ui.theme import studio_css, studio_theme
 
     limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
@@ -140,8 +140,8 @@ def ours(place: Place) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     The guard is around all of it: Gradio adds its own middleware after any that it is given, and
     that answers the preflight requests of other websites before it asks anybody.
     """
-    from app.guard import Guard
-    from app.sessions import Sessions
+    from app.server.guard import Guard
+    from app.server.sessions import Sessions
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:

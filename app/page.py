@@ -11,21 +11,21 @@ from app.about_tab import build_about_tab
 from app.api.endpoints import build_api
 from app.compare.tab import build_compare_tab
 from app.compare.views import CompareViews
+from app.config import Place
 from app.data.prompt_box import prompts_of
 from app.data.prompts import read_teacher
 from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
-from app.door import guard
 from app.explore.tab import build_explore_tab
-from app.notice import notice
-from app.open_stream import hold_streams
-from app.place import Place
 from app.policy import Policy
 from app.predict.tab import build_predict_tab
 from app.queue.jobs import Jobs
+from app.server.failures import guard
+from app.server.open_stream import hold_streams
 from app.train.form import Handed, data_choices, require_fit
 from app.train.tab import TrainTab, build_train_tab
 from app.train.teacher_box import wire_teacher_box
+from app.ui.notice import notice
 from dait.errors import UserError
 from dait.teachers.prompts import Prompts, reads_prompts
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.place import Place
+from app.config import Place
 from app.queue.order import Order
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
@@ -229,7 +229,7 @@ RULES = (
         "Photographs that are predicted at once",
         "200 of 20 MiB",
         "200 of 20 MiB",
-        "`app.predict.views`, `app.uploads`",
+        "`app.predict.views`, `app.ui.photo_uploads`",
     ),
     Rule(
         "file-by-address",

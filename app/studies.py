@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from app.place import Place
+from app.config import Place
 from app.queue.ticket import process_of, read_ticket, state_of
+from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
-from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import Dataset
+from dait.data.fieldguide import FieldGuide, open_fieldguide
 from dait.data.registry import open_dataset
-from dait.evidence.metrics import evaluate_logits
-from dait.files import write_atomically
+from dait.evaluation.metrics import evaluate_logits
 from dait.models.checkpoint import save_network
 from dait.models.cost import count_macs, count_parameters
 from dait.models.network import Network, build_network
 from dait.models.spec import NetworkSpec
-from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
+from dait.storage.files import write_atomically
 from dait.teachers.registry import load_teacher, prototypes_of
 
 # Sums of several threads differ in their last bits, and processes that tests start have one, too.
@@ -212,3 +214,74 @@ def _write_openclip(folder: Path) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / "open_clip_model.safetensors")
+
+
+@pytest.fixture(scope="session")
+def birds() -> FieldGuide:
+    """Six species at 32 px: 24 training, 12 validation and 18 test images."""
+    return open_fieldguide(size=32, species=6, train_per_class=4, val_per_class=2, test_per_class=3)
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random OpenCLIP model in the hub's layout, small enough to embed a split in no time."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    architecture = {
+        "embed_dim": 12,
+        "vision_cfg": {"image_size": 32, "patch_size": 16, "layers": 1, "width": 16},
+        "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 8, "heads": 1},
+    }
+    architecture["vision_cfg"]["head_width"] = 8
+    architecture["text_cfg"]["layers"] = 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**architecture)
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "model_cfg": architecture,
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(dict(model.state_dict()), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_recipe(clip_folder: Path) -> Recipe:
+    """All three arms in about a second: six species at 32 px, two epochs of three steps."""
+    network = {
+        "name": "resnet10t",
+        "output_stride": 8,
+        "options": {"channels": [8, 8, 8, 8], "stem_width": 8},
+    }
+    raw = {
+        "name": "small",
+        "data": {
+            "size": 32,
+            "species": 6,
+            "train_per_class": 4,
+            "val_per_class": 2,
+            "test_per_class": 3,
+        },
+        "teacher": {"name": f"openclip-local:{clip_folder}"},
+        "student": network,
+        "intermediate": network,
+        "train": {"epochs": 2, "batch_size": 8, "warmup_epochs": 0.5},
+    }
+    return parse_recipe(raw, "small")
+
+
+@pytest.fixture
+def copied(tiny_study: Path, tmp_path: Path) -> Path:
+    """A copy of ``tiny_study``."""
+    return Path(shutil.copytree(tiny_study, tmp_path / "study"))
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DAIT_CACHE", str(folder))
+    return folder

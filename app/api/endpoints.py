@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.api.answers import explained_json, method_of, study_json, target_of
+from app.api.responses import explained_json, method_of, study_json, target_of
 from app.compare.comparisons import MOST_TOGETHER
 from app.compare.views import CompareViews
-from app.place import Place, hide_paths
+from app.config import Place, hide_paths
 from app.predict.views import PredictViews
 from app.queue.actions import require
 from app.queue.jobs import Jobs

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from app.compare.batches import Batches
-from app.place import Place
+from app.config import Place
 from app.studies import open_study
+from dait.evaluation.records import VLM
 from dait.evidence.comparison import Comparison, Explanation
-from dait.evidence.records import VLM
-from dait.evidence.row import Answer, Question
+from dait.evidence.heatmaps.row import Answer, Question
 
 KEPT_COMPARISONS = 3
 """A comparison holds five small networks and a teacher; more would be felt in memory."""

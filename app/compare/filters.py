@@ -13,9 +13,9 @@ from app.compare.picked import Picked
 from app.compare.view_link import View
 from app.compare.views import CompareViews
 from app.explore.html import chips_html
-from app.libraries import first_view_is_out, light
-from app.notice import HIDDEN_NOTICE, framed
-from app.told import KEPT, told
+from app.server.libraries import first_view_is_out, light
+from app.ui.notice import HIDDEN_NOTICE, framed
+from app.ui.told import KEPT, told
 
 PRESSED = """
 element.addEventListener('click', event => {

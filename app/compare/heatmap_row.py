@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.pictures import picture_address
-from app.place import hide_paths
-from app.wording import escape, percent
+from app.config import hide_paths
+from app.ui.pictures import picture_address
+from app.ui.wording import escape, percent
 from dait.data.base import ClassInfo
-from dait.evidence.overlay import heat_layer
+from dait.evidence.heatmaps.overlay import heat_layer
 from dait.evidence.palette import arm_colour
 
 if TYPE_CHECKING:

@@ -14,18 +14,18 @@ import numpy as np
 from app.compare.comparisons import Comparisons
 from app.compare.heatmap_row import gallery_html
 from app.compare.picked import Picks
-from app.pictures import picture_address
-from app.plot import figure_json
-from app.wording import escape, listed, percent
+from app.ui.pictures import picture_address
+from app.ui.plot import figure_json
+from app.ui.wording import escape, listed, percent
 from dait.errors import UserError
+from dait.evaluation.calibration import reliability
+from dait.evaluation.confusion import confusion_matrix, most_confused
+from dait.evaluation.per_class import class_gains
 from dait.evidence import figures
-from dait.evidence.calibration import reliability
 from dait.evidence.comparison import Comparison
-from dait.evidence.confusion import confusion_matrix, most_confused
+from dait.evidence.examples import of_confusion, of_gain, of_similarity
 from dait.evidence.figures.confusion import MOST_CLASSES
-from dait.evidence.per_class import class_gains
 from dait.evidence.selection import Wanted, matching, spread
-from dait.evidence.typical import of_confusion, of_gain, of_similarity
 
 MOST_MATCHES = 32
 THUMBNAIL = 96

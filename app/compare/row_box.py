@@ -13,9 +13,9 @@ from app.compare.linked_views import LinkedViews
 from app.compare.picked import Pick, Picked
 from app.compare.view_link import OPACITY, View
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
-from app.libraries import light
-from app.notice import HIDDEN_NOTICE, framed, notice_box, section
-from app.told import KEPT, told
+from app.server.libraries import light
+from app.ui.notice import HIDDEN_NOTICE, framed, notice_box, section
+from app.ui.told import KEPT, told
 from dait.errors import UserError
 
 WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'

@@ -17,8 +17,8 @@ from app.compare.linked_figures import LinkedFigures
 from app.compare.linked_views import LinkedViews
 from app.compare.row_box import QUIET, RowBox
 from app.compare.views import CompareViews
-from app.notice import HIDDEN_NOTICE, notice_box
-from app.told import KEPT, told
+from app.ui.notice import HIDDEN_NOTICE, notice_box
+from app.ui.told import KEPT, told
 from dait.errors import UserError
 
 KEPT_SECONDS = 600

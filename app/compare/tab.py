@@ -32,10 +32,10 @@ from app.compare.row_box import (
 from app.compare.save_figure import build_save_figure
 from app.compare.view_link import Arrival, Facts, View, complaint, fitting, read_view
 from app.compare.views import CompareViews
-from app.libraries import light
-from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
-from app.plot import WIDE, panel_columns, plot_box
-from app.told import KEPT, told
+from app.server.libraries import light
+from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.ui.plot import WIDE, panel_columns, plot_box
+from app.ui.told import KEPT, told
 
 EMPTY = (
     '<div class="ds-empty">No finished study yet. Train one in the Train tab: it appears here as '

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from app.compare.picked import MOST_ROWS
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED
-from app.wording import listed
+from app.ui.wording import listed
 
 LONGEST = 300
 """Characters of a value; a link that says more is none of ours."""

@@ -14,18 +14,18 @@ from app.background import FAULTS
 from app.compare.comparisons import Comparisons, Opened
 from app.compare.heatmap_row import Picture, gallery_html, row_html
 from app.compare.picked import Pick, Picks
+from app.config import Place
 from app.data.sources import FIELD_GUIDE
-from app.libraries import import_libraries
-from app.place import Place
-from app.plot import figure_json
+from app.server.libraries import import_libraries
 from app.studies import Entry, finished_studies, open_study
-from app.tables import comparison_table, representation_table
-from app.uploads import read_photo
-from app.wording import listed, moment
+from app.ui.photo_uploads import read_photo
+from app.ui.plot import figure_json
+from app.ui.tables import comparison_table, representation_table
+from app.ui.wording import listed, moment
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.row import Question
+from dait.evidence.heatmaps.row import Question
 
 GALLERY_IMAGES = 32
 QUICKLY_READ_BYTES = 16 * 2**20

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.data.card import card_html, gallery_html, species_choices
-from app.notice import framed, notice, section
+from app.ui.notice import framed, notice, section
 from dait.errors import UserError
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}

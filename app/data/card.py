@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from app.pictures import picture_address
-from app.wording import escape
+from app.ui.pictures import picture_address
+from app.ui.wording import escape
 
 if TYPE_CHECKING:
     from dait.data.fieldguide.card import Card, CloseUp

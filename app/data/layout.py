@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.config import Place
 from app.data.reading import AS_IN_RECIPE, SIZES
 from app.data.sources import FIELD_GUIDE, Sources
 from app.data.uploads import SUFFIXES
 from app.data.views import ALL_CLASSES, about_html
-from app.notice import framed, notice_box, section
-from app.place import Place
-from app.plot import plot_box
+from app.ui.notice import framed, notice_box, section
+from app.ui.plot import plot_box
 from dait.data.base import SPLITS
 from dait.evidence.palette import SPLIT_TITLES
 

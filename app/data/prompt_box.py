@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.config import Place
 from app.data.layout import Choice
 from app.data.prompts import (
     DEMO_TEACHER,
@@ -21,8 +22,7 @@ from app.data.prompts import (
 )
 from app.data.reading import Readings
 from app.data.views import progress_html
-from app.notice import framed, notice, section
-from app.place import Place
+from app.ui.notice import framed, notice, section
 from dait.errors import UserError
 from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
 

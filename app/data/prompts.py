@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.notice import notice
-from app.place import Place
-from app.wording import escape, percent, points
+from app.config import Place
+from app.ui.notice import notice
+from app.ui.wording import escape, percent, points
 from dait.data.base import ClassInfo
-from dait.data.names import nfc
+from dait.data.folders.names import nfc
 from dait.errors import UserError
 from dait.teachers.prompts import LONGEST, MOST_TEMPLATES, Prompts
 

@@ -14,10 +14,10 @@ import numpy as np
 from app.background import Work, Workers
 from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.policy import Policy
+from dait.config.recipe import Recipe, load_recipe
 from dait.data.base import SPLITS, SplitName
 from dait.errors import UserError
 from dait.events import Emit
-from dait.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from dait.data.base import Dataset
@@ -165,7 +165,7 @@ class Readings:
 
     def _open(self, key: Key, recipe: Recipe, emit: Emit) -> Opened:
         from dait.data.report import report
-        from dait.workbench import open_data
+        from dait.study.context import open_data
 
         self._policy.require_data(recipe.data.source)
         dataset = open_data(recipe, emit)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from app.config import Place
 from app.data.uploads import Uploads
-from app.place import Place
-from dait.data.names import on_disk
+from dait.data.folders.names import on_disk
 from dait.data.registry import DatasetCard, list_datasets
 from dait.errors import UserError
-from dait.paths import absolute
+from dait.storage.paths import absolute
 
 FIELD_GUIDE = "fieldguide"
 FOLDER, UPLOAD, PATH, HUB = "folder:", "upload:", "path:", "hf:"

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.config import Place
 from app.data.birds import build_birds
 from app.data.layout import (
     DOWNLOAD,
@@ -32,9 +33,8 @@ from app.data.views import (
     progress_html,
     report_html,
 )
-from app.notice import HIDDEN_NOTICE, notice
-from app.place import Place
 from app.queue.jobs import Jobs
+from app.ui.notice import HIDDEN_NOTICE, notice
 from dait.errors import UserError
 
 POLL_SECONDS = 1.0

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.place import Place
-from app.wording import listed
+from app.config import Place
+from app.ui.wording import listed
 from dait.errors import UserError
-from dait.files import cannot_write
+from dait.storage.files import cannot_write
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LONGEST_STEM = 60
@@ -86,7 +86,7 @@ class Uploads:
 
     def delete(self, name: object) -> None:
         """Delete an upload and what was unpacked of it. Raises ``UserError`` if it is not there."""
-        from dait.data.archive import forget_archive
+        from dait.data.archives.archive import forget_archive
 
         file = self.path(name)
         kept = self._kept()

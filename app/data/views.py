@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.background import Work
+from app.config import hide_paths
 from app.data.reading import Opened
-from app.pictures import picture_address
-from app.place import hide_paths
-from app.plot import figure_json
-from app.wording import escape, percent
+from app.ui.pictures import picture_address
+from app.ui.plot import figure_json
+from app.ui.wording import escape, percent
 from dait.data.base import SPLITS, SplitName
 from dait.data.registry import DatasetCard
 from dait.errors import UserError

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from app.tables import Cell, table_html
-from app.wording import UNKNOWN, escape, percent
-from dait.evidence.knowledge.results import (
+from app.ui.tables import Cell, table_html
+from app.ui.wording import UNKNOWN, escape, percent
+from dait.evidence.palette import arm_colour
+from dait.evidence.probes.results import (
     NEW_BIRDS,
     TRAIN,
     Knowledge,
@@ -17,7 +18,6 @@ from dait.evidence.knowledge.results import (
     Reading,
     Share,
 )
-from dait.evidence.palette import arm_colour
 
 if TYPE_CHECKING:
     from dait.evidence.search import Found

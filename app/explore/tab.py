@@ -14,8 +14,8 @@ from app.compare.tab import CompareTab
 from app.compare.views import CompareViews
 from app.explore.html import chips_html
 from app.explore.views import ExploreViews
-from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
-from app.plot import WIDE, panel_columns, plot_box
+from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.ui.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
 
 EMPTY = (

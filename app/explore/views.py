@@ -14,6 +14,7 @@ import numpy as np
 
 from app.background import Work, Workers
 from app.compare.comparisons import Comparisons
+from app.config import Place
 from app.explore.html import (
     Hit,
     attributes_table,
@@ -22,21 +23,20 @@ from app.explore.html import (
     readings_table,
     tiles_html,
 )
-from app.pictures import picture_address
-from app.place import Place
-from app.plot import figure_json
 from app.studies import open_study, recipe_of
 from app.train.pipeline import pipeline_html
 from app.train.pipeline_facts import pipeline_of_study
 from app.train.teacher_figures import others_html
+from app.ui.pictures import picture_address
+from app.ui.plot import figure_json
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.evidence import figures
-from dait.evidence.knowledge.results import FILE_NAME, read_knowledge
-from dait.runs import StudyFolder
+from dait.evidence.probes.results import FILE_NAME, read_knowledge
+from dait.runs.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from dait.evidence.records import StudyRecord
+    from dait.evaluation.records import StudyRecord
     from dait.teachers.base import FrozenTeacher
 
 MATCHES = 12
@@ -120,7 +120,7 @@ class ExploreViews:
 
         Raises ``UserError`` for a query or a teacher that will not do: ``dait.evidence.search``.
         """
-        from dait.evidence.records import read_study
+        from dait.evaluation.records import read_study
         from dait.evidence.search import check_query, not_known, search
 
         folder = open_study(self.place, study_id)
@@ -177,7 +177,7 @@ class ExploreViews:
 
 
 def _load(name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
-    from dait.evidence.networks import shared_teacher
+    from dait.evidence.heatmaps.networks import shared_teacher
 
     emit(Note("Loading the frozen teacher"))
     teacher = shared_teacher(name, image_size)
@@ -187,7 +187,7 @@ def _load(name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
 
 
 def _embeddings(record: StudyRecord, teacher: FrozenTeacher) -> np.ndarray:
-    from dait.evidence.records import read_teacher
+    from dait.evaluation.records import read_teacher
 
     path = record.folder.path
     arrays = read_teacher(record)

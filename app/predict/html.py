@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from app.pictures import picture_address
-from app.place import hide_paths
+from app.config import hide_paths
 from app.predict.views import Explained, Predictions
-from app.tables import Cell, table_html
-from app.wording import UNKNOWN, escape, milliseconds, percent
+from app.ui.pictures import picture_address
+from app.ui.tables import Cell, table_html
+from app.ui.wording import UNKNOWN, escape, milliseconds, percent
 from dait.evidence.comparison import Explanation
-from dait.evidence.overlay import heat_layer
+from dait.evidence.heatmaps.overlay import heat_layer
 from dait.evidence.palette import arm_colour
-from dait.evidence.predictions import predictions_csv
+from dait.evidence.photo_predictions import predictions_csv
 
 CSV_NAME = "predictions.csv"
 

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from app.compare.tab import CompareTab
-from app.notice import HIDDEN_NOTICE, notice, notice_box, section
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MOST_PHOTOS, PredictViews
+from app.ui.notice import HIDDEN_NOTICE, notice, notice_box, section
 from dait.errors import UserError
 
 EMPTY = (

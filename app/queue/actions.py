@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.place import Place
+from app.config import Place
 from app.queue.jobs import RESUMABLE
 from app.studies import Entry, entry_of
-from app.wording import state_word
+from app.ui.wording import state_word
 from dait.errors import UserError
-from dait.runs import WORKING_STATES, StudyFolder
+from dait.runs.folder import WORKING_STATES, StudyFolder
 
 Action = Literal["pause", "resume", "cancel", "retry", "compare", "again", "rename", "delete"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.place import Place
-from app.plot import panel_columns, plot_box
+from app.config import Place
 from app.queue.watch import curves, curves_mark
 from app.studies import Entry, entry_of, open_study
+from app.ui.plot import panel_columns, plot_box
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 SHOWS: dict[str, str] = {
     "accuracy": "Accuracy and loss",

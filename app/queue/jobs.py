@@ -20,10 +20,10 @@ from app.queue.processes import ask_to_end, end_group, marked
 from app.queue.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
 from app.queue.trainer import CANCELLED, settle, settle_after, spawn
 from app.queue.trash import Trash
-from dait.data.lock import locked
 from dait.errors import UserError
-from dait.files import cannot_write, write_atomically
-from dait.runs import WORKING_STATES, RunsRoot, StudyFolder
+from dait.runs.folder import WORKING_STATES, RunsRoot, StudyFolder
+from dait.storage.files import cannot_write, write_atomically
+from dait.storage.lock import locked
 
 LONGEST_NAME = 80
 LOCK = ".queue.lock"

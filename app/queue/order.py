@@ -9,9 +9,9 @@ from pathlib import Path
 
 from app.studies import recipe_of
 from dait.config.arms import ARMS, Arm
+from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 RECIPE_FILE = "recipe.yaml"
 

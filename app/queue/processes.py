@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from dait.runs import is_alive
+from dait.runs.folder import is_alive
 
 GRACE_SECONDS = 3.0
 """How long a process may take to end on its own before it is killed."""

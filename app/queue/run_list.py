@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from app.queue.watch import state_words
 from app.studies import Entry
-from app.tables import table_html
-from app.wording import UNKNOWN, escape, moment, percent
+from app.ui.tables import table_html
+from app.ui.wording import UNKNOWN, escape, moment, percent
 from dait.evidence.palette import arm_title
 
 NO_STUDIES = '<div class="ds-empty">Studies that you train appear here.</div>'

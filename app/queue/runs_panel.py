@@ -9,9 +9,7 @@ import gradio as gr
 
 from app.background import FAULTS
 from app.compare.tab import CompareTab
-from app.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
-from app.place import Place
-from app.plot import WIDE
+from app.config import Place
 from app.policy import Policy
 from app.queue.actions import LABELS, Action, allowed, require
 from app.queue.curves_box import Chosen, CurvesBox, Part
@@ -19,8 +17,10 @@ from app.queue.jobs import LONGEST_NAME, Jobs
 from app.queue.run_list import NO_STUDIES, PICK, runs_html
 from app.queue.watch import NOTHING_YET, card, log_html, log_mark
 from app.studies import Entry, entry_of, own_studies
+from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.ui.plot import WIDE
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 POLL_SECONDS = 2.0
 ROWS = 30
@@ -47,8 +47,9 @@ class Visitor:
     """What one open page looks at, and what it shows already.
 
     study: the one that was chosen; empty: what trains, or is next, or is the newest. renaming: the
-    one whose new name is asked for; empty: none. rows: of the list. curves: which, and of which others. marks: of the parts that the page has, by which a part
-    that has not changed is known. Changed in place, so that a look that was under way meanwhile
+    one whose new name is asked for; empty: none. rows: of the list. curves: which, and of which
+    others. marks: of the parts that the page has, by which a part that has not changed is known.
+    Changed in place, so that a look that was under way meanwhile
     sees it.
     """
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.run_files import ProcessId, Seconds, read_json
-from dait.runs import WORKING_STATES, StudyFolder, is_alive
+from dait.runs.files import ProcessId, Seconds, read_json
+from dait.runs.folder import WORKING_STATES, StudyFolder, is_alive
+from dait.storage.files import write_atomically
 
 FILE = "ticket.json"
 ADVICE = "Delete that file: the study keeps all but its name and its place in the queue."

@@ -8,13 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from app.place import PROJECT
+from app.config import PROJECT
 from app.queue.processes import MARK
 from app.queue.ticket import read_ticket
-from dait import paths
 from dait.errors import UserError
-from dait.files import read_end
-from dait.runs import WORKING_STATES, StatusFolder, StudyFolder
+from dait.runs.folder import WORKING_STATES, StatusFolder, StudyFolder
+from dait.storage import paths
+from dait.storage.files import read_end
 
 OUTPUT = "output.txt"
 PAUSED, CANCELLED = "Paused", "Cancelled"

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dait.errors import UserError
-from dait.files import cannot_write
-from dait.runs import RunsRoot, StudyFolder
+from dait.runs.folder import RunsRoot, StudyFolder
+from dait.storage.files import cannot_write
 
 FOLDER = ".trash"
 KEPT_SECONDS = 24 * 3600.0

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from app.place import hide_paths
-from app.plot import figure_json
+from app.config import hide_paths
 from app.queue.processes import machine_busy, memory_bytes
 from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
 from app.studies import Entry
-from app.wording import duration, escape, megabytes, ordinal, percent, state_word
+from app.ui.plot import figure_json
+from app.ui.wording import duration, escape, megabytes, ordinal, percent, state_word
 from dait.evidence import figures
 from dait.evidence.palette import arm_title
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 LOG_BYTES = 12_000
 LAST_LINES = 6

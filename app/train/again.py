@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from app.config import Place
 from app.data.sources import PATH, Sources
-from app.place import Place
 from app.queue.order import Order
 from app.train.command import NAMES
 from app.train.form import (
@@ -20,9 +20,9 @@ from app.train.form import (
     recipe_for,
     teachers,
 )
-from app.wording import listed
+from app.ui.wording import listed
+from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
-from dait.recipe import load_recipe, recipe_names
 from dait.study.plan import differences
 
 

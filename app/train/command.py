@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from app.place import Place
+from app.config import Place
 from app.queue.order import Order
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 LONGEST = 4000
 """Characters of a command line; beyond, as with sentences about many classes, it names a file."""

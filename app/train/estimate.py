@@ -18,12 +18,12 @@ from typing import Any
 import gradio as gr
 
 from app.background import FAULTS
-from app.notice import HIDDEN_NOTICE, notice, notice_box
-from app.place import PROJECT, Place, hide_paths
+from app.config import PROJECT, Place, hide_paths
 from app.policy import Policy
 from app.queue.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
-from app.wording import count, duration, escape, listed, megabytes
+from app.ui.notice import HIDDEN_NOTICE, notice, notice_box
+from app.ui.wording import count, duration, escape, listed, megabytes
 from dait.errors import UserError
 from dait.evidence.palette import arm_title
 
@@ -91,7 +91,7 @@ class Probe:
         threading.Thread(target=self._wait, daemon=True).start()
 
     figures: Mapping[str, Any] | None
-    """What ``dait.bench.estimate.Estimate`` holds, once it is known; else why not, in ``error``."""
+    """What ``dait.study.estimate.Estimate`` holds, once it is known; else why not, in ``error``."""
 
     @property
     def running(self) -> bool:

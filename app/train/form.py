@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from app.config import Place
 from app.data.prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
 from app.data.sources import FIELD_GUIDE, Sources
-from app.place import Place
 from app.queue.order import Order
 from app.train.network_facts import at_a_stride_it_takes, offered_network
-from app.wording import listed
+from app.ui.wording import listed
 from dait.config.arms import ARMS, Arm
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_from_text, recipe_names
 from dait.data.registry import absolute_source
 from dait.errors import UserError
 from dait.models.catalogue import CURATED
 from dait.models.spec import NetworkSpec
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_from_text, recipe_names
 from dait.teachers.prompts import Prompts, reads_prompts
 
 AS_IN_RECIPE = ""

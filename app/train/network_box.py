@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.config import Place
 from app.data.sources import FIELD_GUIDE
-from app.notice import notice
-from app.place import Place
 from app.train.form import AS_IN_RECIPE, Handed, network_choices
 from app.train.network_facts import Looks, Wanted, look_html, offered_network
+from app.ui.notice import notice
+from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
-from dait.recipe import load_recipe, recipe_names
 
 SOON_SECONDS = 0.3
 POLL_SECONDS = 1.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from app.background import Work, Workers
-from app.notice import notice
-from app.place import Place
-from app.wording import count, escape
+from app.config import Place
+from app.ui.notice import notice
+from app.ui.wording import count, escape
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.models.catalogue import CURATED_NAMES, what_for

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.train.pipeline_stages import LABELS, STUDENT, VLM, StageView, stages_of
-from app.wording import count, escape
+from app.ui.wording import count, escape
 from dait.config.arms import SUMMARIES, Arm
+from dait.config.recipe import Recipe
 from dait.evidence.palette import arm_colour, arm_title
-from dait.recipe import Recipe
 
 VIEWS = {
     "original": "as they are",

@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.notice import notice
-from app.place import Place
+from app.config import Place
 from app.train.form import FormValues, read_form
 from app.train.pipeline import pipeline_html
 from app.train.pipeline_facts import pipeline_of_order
+from app.ui.notice import notice
 from dait.errors import UserError
 
 QUIET: dict[str, Any] = {

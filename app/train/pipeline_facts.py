@@ -12,10 +12,10 @@ from app.studies import recipe_of
 from app.train.network_box import USUAL_CLASSES
 from app.train.pipeline import Pipeline, Shape, roles_of
 from dait.config.arms import ARMS, Arm
-from dait.evidence.records import read_arrays
+from dait.config.recipe import Recipe
+from dait.evaluation.records import read_arrays
 from dait.models.spec import NetworkSpec
-from dait.recipe import Recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.teachers.prompts import reads_prompts
 
 

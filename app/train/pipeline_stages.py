@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dait.config.arms import Arm, DaitConfig
-from dait.recipe import Recipe
+from dait.config.recipe import Recipe
 
 VLM, STUDENT, INTERMEDIATE = "vlm", "student", "intermediate"
 CLASSIFIER, ASSISTANT = "classifier", "assistant"

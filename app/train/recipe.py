@@ -9,16 +9,16 @@ from typing import Any
 
 import gradio as gr
 
-from app.notice import HIDDEN_NOTICE, notice
-from app.place import Place, hide_paths
+from app.config import Place, hide_paths
 from app.queue.order import Order
 from app.train.again import form_with
 from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form
+from app.ui.notice import HIDDEN_NOTICE, notice
 from dait.config.arms import DEFAULT_ARMS
+from dait.config.recipe import LONGEST_TEXT, recipe_from_text
 from dait.errors import UserError
-from dait.files import read_bytes
-from dait.recipe import LONGEST_TEXT, recipe_from_text
+from dait.storage.files import read_bytes
 
 SUFFIXES = [".yaml", ".yml"]
 QUIET: dict[str, Any] = {

@@ -9,9 +9,8 @@ from typing import Any
 import gradio as gr
 
 from app.compare.tab import CompareTab
+from app.config import Place
 from app.data.sources import Sources
-from app.notice import HIDDEN_NOTICE, notice, notice_box, section
-from app.place import Place
 from app.queue.actions import require
 from app.queue.jobs import Jobs
 from app.queue.order import order_of
@@ -34,12 +33,13 @@ from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
 from app.train.teacher_box import teacher_box
-from app.wording import escape
+from app.ui.notice import HIDDEN_NOTICE, notice, notice_box, section
+from app.ui.wording import escape
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES
+from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.evidence.palette import arm_title
-from dait.recipe import Recipe, load_recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 # Private handlers can still be called directly: ids and values are checked inside.
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.place import Place
+from app.config import Place
 from app.train.teacher_figures import form_html
 
 QUIET: dict[str, Any] = {

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.config import Place
 from app.data.prompts import read_teacher
 from app.data.sources import FIELD_GUIDE, Sources
-from app.notice import notice
-from app.place import Place
 from app.studies import finished_studies, open_study, recipe_of
-from app.wording import escape, percent
+from app.ui.notice import notice
+from app.ui.wording import escape, percent
 from dait.config.inputs import DataConfig
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.errors import UserError
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.teachers.prompts import reads_prompts
 
 Section = Mapping[str, Any]

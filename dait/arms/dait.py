@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dait.arms.plan import Surroundings, TrainingStage
 from dait.config.arms import Arm
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.models.network import Network
-from dait.recipe import Recipe
 from dait.tasks.adapt import TO_VLM, AdaptTask
 from dait.tasks.base import Role, Task, projection
 from dait.tasks.distil import DistilTask

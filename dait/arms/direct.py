@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dait.arms.plan import Surroundings, TrainingStage
 from dait.config.arms import Arm
+from dait.config.recipe import Recipe
 from dait.models.network import Network
-from dait.recipe import Recipe
 from dait.tasks.base import Role, Task
 from dait.tasks.direct import DirectTask
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from dait.config.arms import Arm
+from dait.config.recipe import Recipe
 from dait.models.network import Network
 from dait.models.spec import NetworkSpec
-from dait.recipe import Recipe
 from dait.tasks.base import Role, Task
 
 ROLE_TITLES: Mapping[Role, str] = {

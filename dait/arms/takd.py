@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dait.arms.plan import Surroundings, TrainingStage
 from dait.config.arms import Arm, DirectConfig
+from dait.config.recipe import Recipe
 from dait.models.cost import count_parameters
 from dait.models.network import Network
 from dait.models.spec import NetworkSpec
-from dait.recipe import Recipe
 from dait.tasks.base import Role, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.logits import LogitTask

@@ -6,9 +6,9 @@ import argparse
 from contextlib import closing
 from typing import Any
 
-from dait.paths import absolute
-from dait.recipe import load_recipe
-from dait.runs import to_json
+from dait.config.recipe import load_recipe
+from dait.runs.folder import to_json
+from dait.storage.paths import absolute
 
 BIRDS, FAMILY, MARKS = 32_000, 8, 3
 
@@ -34,9 +34,9 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print what it sees on held-out birds. Raises UserError."""
-    from dait.backbone import BackboneTraining, pretrain_backbone
     from dait.data.fieldguide.invented import InventedBirds
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
+    from pretraining.backbone import BackboneTraining, pretrain_backbone
 
     recipe = load_recipe(args.recipe)
     spec = recipe.student if args.network == "student" else recipe.intermediate

@@ -56,7 +56,7 @@ def register(commands: Any) -> None:
 
 def run_demo(args: argparse.Namespace) -> int:
     """Print each figure as it is measured."""
-    from dait.bench.demo import measure_app, measure_heatmap_row, measure_study
+    from benchmarks.demo import measure_app, measure_heatmap_row, measure_study
 
     figures: dict[str, float] = {}
     for measure in (measure_app, measure_heatmap_row):
@@ -70,7 +70,7 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def run_data(args: argparse.Namespace) -> int:
     """Print each figure as it is measured; raises ``UserError`` for data that has no files."""
-    from dait.bench.data import measure_entries, measure_files, measure_generate
+    from benchmarks.data import measure_entries, measure_files, measure_generate
 
     if args.entries is not None:
         if args.entries < 16:

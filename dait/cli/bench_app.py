@@ -39,8 +39,8 @@ def register(actions: Any) -> None:
 
 def run_app(args: argparse.Namespace) -> int:
     """Print each figure as it is measured."""
-    from dait.bench.app import measure_app
-    from dait.bench.load import measure_load
+    from benchmarks.app import measure_app
+    from benchmarks.load import measure_load
 
     if args.starts < 1:
         raise UserError(f"--starts is a number from 1, not {args.starts}.")

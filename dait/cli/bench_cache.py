@@ -10,8 +10,8 @@ from typing import Any
 
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.recipe import load_recipe
 
 _TEACHER = "fieldguide-clip, vit-b-32 or vit-l-14 (random weights), or any teacher's name"
 
@@ -95,7 +95,7 @@ def _register_views(actions: Any) -> None:
 
 def run_embed(args: argparse.Namespace) -> int:
     """Print the ratio and what it was measured with."""
-    from dait.bench.embed import measure_embedding
+    from benchmarks.embed import measure_embedding
 
     _need_positive(args, "images", "batch", "repeats")
     figures = measure_embedding(args.teacher, args.images, args.batch, args.size, args.repeats)
@@ -104,7 +104,7 @@ def run_embed(args: argparse.Namespace) -> int:
 
 def run_cache(args: argparse.Namespace) -> int:
     """Print the speedup, its limit, and what they were extrapolated from."""
-    from dait.bench.cache import measure_cache
+    from benchmarks.cache import measure_cache
 
     names = ("views", "epochs", "images", "batch", "steps", "repeats")
     usual = _LARGE if args.teacher == "vit-l-14" else _MEASURED
@@ -124,8 +124,8 @@ def run_cache(args: argparse.Namespace) -> int:
 
 def run_views(args: argparse.Namespace) -> int:
     """Print a row for every number of views as soon as it is known."""
-    from dait.bench.views import measure_views, parse_views
-    from dait.sinks import TerminalSink
+    from benchmarks.views import measure_views, parse_views
+    from dait.runs.sinks import TerminalSink
 
     counts, seeds = parse_views(args.k), parse_seeds(args.seeds)
     recipe = load_recipe(args.recipe)

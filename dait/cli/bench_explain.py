@@ -29,7 +29,7 @@ def register(actions: Any) -> None:
 
 def run_explain(args: argparse.Namespace) -> int:
     """Print the figures and what they were measured with."""
-    from dait.bench.explain import measure_explain
+    from benchmarks.explain import measure_explain
 
     for name in ("rounds", "images"):
         if getattr(args, name) < 1:

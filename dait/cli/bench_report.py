@@ -21,7 +21,7 @@ def register(actions: Any) -> None:
 
 def run_report(args: argparse.Namespace) -> int:
     """Print the figures."""
-    from dait.bench.report import measure_report
+    from benchmarks.report import measure_report
 
     figures = measure_report()
     print(f"{'seconds':<24}{figures['seconds']:>12.1f}")

@@ -7,8 +7,8 @@ import json
 import os
 from typing import Any
 
+from dait.config.recipe import recipe_names
 from dait.errors import UserError
-from dait.recipe import recipe_names
 
 
 def register(actions: Any) -> None:
@@ -45,7 +45,7 @@ def run_train(args: argparse.Namespace) -> int:
     """Print each ratio as soon as it is measured, and what it was measured with."""
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything of CUDA is asked
-    from dait.bench.train import measure_train
+    from benchmarks.train import measure_train
     from dait.distributed import device
 
     if args.device not in (None, device().type):

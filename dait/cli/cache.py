@@ -11,8 +11,8 @@ from typing import Any
 from dait.cli import cache_upkeep
 from dait.cli.cache_upkeep import words
 from dait.cli.options import chosen_recipe
+from dait.config.recipe import Recipe, recipe_names
 from dait.errors import UserError
-from dait.recipe import Recipe, recipe_names
 
 
 def register(commands: Any) -> None:
@@ -69,7 +69,7 @@ def run_build(args: argparse.Namespace) -> int:
     from dait.cli.study import parse_seeds
     from dait.distributed import this_world
     from dait.events import ignore
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
 
     seeds = parse_seeds(args.seeds)
     recipe = chosen_recipe(args)
@@ -99,8 +99,8 @@ def _build(
     from torch import nn
 
     from dait.distributed import device
+    from dait.study.context import open_data, teacher_views
     from dait.teachers.registry import load_teacher
-    from dait.workbench import open_data, teacher_views
 
     data = open_data(recipe, emit)
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)

@@ -7,8 +7,8 @@ import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from dait.config.recipe import parse_recipe
 from dait.errors import UserError
-from dait.recipe import parse_recipe
 
 if TYPE_CHECKING:
     from dait.events import Emit
@@ -65,7 +65,7 @@ def _register_prune(actions: Any) -> None:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Recompute a sample of every set; 1 where one is not good."""
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.teachers.cache.inventory import chosen, default_root, entries
 
     if args.sample < 1:
@@ -117,8 +117,8 @@ def _reopened(entry: Entry, emit: Emit) -> TeacherViews:
     from torch import nn
 
     from dait.distributed import device
+    from dait.study.context import open_data, teacher_views
     from dait.teachers.registry import load_teacher
-    from dait.workbench import open_data, teacher_views
 
     origin = entry.facts.get("origin")
     if not origin:

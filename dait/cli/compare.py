@@ -9,9 +9,9 @@ from typing import Any
 
 from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.paths import absolute, study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.files import write_atomically
+from dait.storage.paths import absolute, study_folder
 
 
 def register(commands: Any) -> None:
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the report and write it. Raises ``UserError`` where there is nothing to report."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images is a number from 1, not {args.images}.")
-    from dait.evidence.report.whole import IMAGES, make_report
-    from dait.sinks import TerminalSink
+    from dait.evidence.report.build import IMAGES, make_report
+    from dait.runs.sinks import TerminalSink
 
     move_if_told(args, args.folders)
     started = time.perf_counter()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from dait.data.base import SPLITS
 from dait.data.registry import open_dataset
 from dait.data.report import ClassCount, Report, report
-from dait.sinks import TerminalSink
+from dait.runs.sinks import TerminalSink
 
 _MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all
 _WIDTH = 100

@@ -9,8 +9,8 @@ from contextlib import closing
 from typing import Any
 
 from dait.errors import UserError
-from dait.paths import study_folder
-from dait.runs import StudyFolder, to_json
+from dait.runs.folder import StudyFolder, to_json
+from dait.storage.paths import study_folder
 
 COLUMNS = ("intra", "inter", "gap", "knn", "silhouette", "cka_vlm", "cka_intermediate")
 
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.perplexity <= 1000:
         raise UserError(f"--perplexity is a number from 1 to 1000, not {args.perplexity:g}.")
     from dait.evidence.comparison import Comparison
-    from dait.evidence.placement import write_tsne, write_umap
-    from dait.sinks import TerminalSink
+    from dait.evidence.features.study_tsne import write_tsne, write_umap
+    from dait.runs.sinks import TerminalSink
 
     study = StudyFolder(args.study)
     first = Comparison(study, args.seed)

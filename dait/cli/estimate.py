@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import add_run_options, parse_arms, parse_seeds
 from dait.events import Event, Progress
-from dait.runs import to_json
+from dait.runs.folder import to_json
 
 if TYPE_CHECKING:
-    from dait.bench.estimate import Estimate
+    from dait.study.estimate import Estimate
 
 
 def register(commands: Any) -> None:
@@ -33,7 +33,7 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the estimate, and what it was measured on."""
     arms, seeds, recipe = parse_arms(args.arms), parse_seeds(args.seeds), chosen_recipe(args)
-    from dait.bench.estimate import estimate
+    from dait.study.estimate import estimate
 
     found = estimate(recipe, arms, seeds, _tell)
     if args.json:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from dait.cli.resume import add_moved_options, move_if_told
 from dait.data.base import SPLITS
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.paths import absolute, study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.files import write_atomically
+from dait.storage.paths import absolute, study_folder
 
 if TYPE_CHECKING:
-    from dait.evidence.run_figures import Evaluated
+    from dait.evaluation.run_figures import Evaluated
 
 SHOWN = 5
 """Pairs and classes that are printed; the JSON has all."""
@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
-    from dait.evidence.run_figures import details_as_json, run_as_json
+    from dait.evaluation.run_figures import details_as_json, run_as_json
 
     move_if_told(args, args.folders)
     found, left_out, alone = _evaluated(args)
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
     """The runs, those that are left out and why, and whether one run alone was asked for."""
-    from dait.evidence.run_figures import evaluate_run, runs_in
-    from dait.sinks import TerminalSink
+    from dait.evaluation.run_figures import evaluate_run, runs_in
+    from dait.runs.sinks import TerminalSink
 
     found: list[Evaluated] = []
     left_out: list[dict[str, str]] = []
@@ -105,8 +105,8 @@ def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str
 def _together(
     found: list[Evaluated], left_out: list[dict[str, str]], args: argparse.Namespace
 ) -> dict[str, Any]:
-    from dait.evidence.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
-    from dait.evidence.run_figures import run_as_json
+    from dait.evaluation.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
+    from dait.evaluation.run_figures import run_as_json
 
     groups = by_arm(found)
     name = args.against

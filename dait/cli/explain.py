@@ -12,14 +12,14 @@ import numpy as np
 
 from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.paths import absolute, study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.files import write_atomically
+from dait.storage.paths import absolute, study_folder
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dait.evidence.row import Explanation, NetworkRow
+    from dait.evidence.heatmaps.row import Explanation, NetworkRow
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 PREDICTED, TRUE = "predicted", "true"
@@ -140,7 +140,7 @@ def _image(
     args: argparse.Namespace, folder: Path, row: NetworkRow
 ) -> tuple[np.ndarray, int | None]:
     """What the row looks at, and its true class where that is known."""
-    from dait.data.decode import decode_image
+    from dait.data.images.decode import decode_image
     from dait.evidence.comparison import Comparison
 
     if args.index is None:
@@ -167,7 +167,7 @@ def _target(asked: str, row: NetworkRow, truth: int | None) -> int | str | None:
 
 
 def _picture(cells: list[Cell], one_target: bool) -> Image.Image:
-    from dait.evidence.overlay import heatmap_row, overlay
+    from dait.evidence.heatmaps.overlay import heatmap_row, overlay
 
     first = cells[0]
     asked = f"heatmaps of {_explained(_facts(first))}" if one_target else ""

@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from typing import Any
 
-from dait.paths import absolute, study_folder
+from dait.storage.paths import absolute, study_folder
 
 
 def register(commands: Any) -> None:
@@ -27,9 +27,9 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how large the result is."""
-    from dait.export import export_study
-    from dait.runs import StudyFolder
-    from dait.sinks import TerminalSink
+    from dait.runs.folder import StudyFolder
+    from dait.runs.sinks import TerminalSink
+    from dait.study.export import export_study
 
     with closing(TerminalSink()) as terminal:
         study = export_study(StudyFolder(args.study), args.out, args.seed, terminal)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dait.cli.resume import add_moved_options, move_if_told
 from dait.errors import UserError
-from dait.paths import study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.paths import study_folder
 
 if TYPE_CHECKING:
     from dait.evidence.localisation.results import ArmDifference, ArmLocalisation, Measurement
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
     from dait.evidence.localisation.measure import measure
+    from dait.evidence.localisation.networks import subjects_of
     from dait.evidence.localisation.results import Settings
-    from dait.evidence.localisation.subjects import subjects_of
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.study.moved import open_data_of
 
     move_if_told(args, args.folders)

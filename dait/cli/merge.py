@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from typing import Any
 
-from dait.paths import absolute, study_folder
+from dait.storage.paths import absolute, study_folder
 
 
 def register(commands: Any) -> None:
@@ -31,9 +31,9 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merge, and say what the result holds."""
-    from dait.merge import merge_studies
-    from dait.runs import StudyFolder
-    from dait.sinks import TerminalSink
+    from dait.runs.folder import StudyFolder
+    from dait.runs.sinks import TerminalSink
+    from dait.study.merge import merge_studies
 
     with closing(TerminalSink()) as terminal:
         studies = [StudyFolder(folder) for folder in args.studies]

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.data.registry import absolute_source
 from dait.errors import UserError
-from dait.files import parse_yaml
-from dait.paths import absolute, runs_folder
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
+from dait.storage.files import parse_yaml
+from dait.storage.paths import absolute, runs_folder
 
 
 def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) -> None:

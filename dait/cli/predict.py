@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.paths import absolute, study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.files import write_atomically
+from dait.storage.paths import absolute, study_folder
 
 if TYPE_CHECKING:
-    from dait.evidence.row import NetworkRow
+    from dait.evidence.heatmaps.row import NetworkRow
 
 MANY = 10
 """From this many photographs on there is a progress bar."""
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top < 1:
         raise UserError(f"--top is a number of classes, at least 1, not {args.top}.")
     from dait.evidence.comparison import open_row
-    from dait.evidence.predictions import predictions_csv
+    from dait.evidence.photo_predictions import predictions_csv
 
     row = open_row(args.folder, args.seed)
     for key, sentence in row.load().items():
@@ -76,8 +76,8 @@ def _predict(
     """A mapping for each photograph, and one for each that cannot be read, told at once."""
     from tqdm import tqdm
 
-    from dait.data.decode import BadImage, decode_image
-    from dait.evidence.predictions import predicted_networks
+    from dait.data.images.decode import BadImage, decode_image
+    from dait.evidence.photo_predictions import predicted_networks
 
     seen: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
+from dait.runs.trackers import TRACKERS, TrackerName
 from dait.study.plan import StudyPlan, read_plan
-from dait.trackers import TRACKERS, TrackerName
 
 if TYPE_CHECKING:
     from dait.distributed import World
@@ -59,7 +59,7 @@ def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
     """Keep ``--data`` with the studies of ``folders``. Raises UserError for other images."""
     if args.data is None:
         return
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.study.moved import move_data
 
     with closing(TerminalSink()) as terminal:
@@ -145,7 +145,7 @@ def with_all_processes(
             plan = error
     from dait.distributed import this_world
     from dait.events import ignore
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
 
     world = this_world()
     try:
@@ -153,7 +153,7 @@ def with_all_processes(
         with closing(TerminalSink()) as terminal:
             emit = terminal if world.is_main else ignore
             if task is None:
-                from dait.study.whole import train_study
+                from dait.study.train import train_study
 
                 results = train_study(study, emit, trackers, world)
             else:
@@ -168,7 +168,7 @@ def with_all_processes(
 def _same(plan: Planned | UserError | None, world: World) -> Planned:
     """The main process's plan, read by the others from the folder that they share."""
     from dait.distributed import on_main
-    from dait.runs import StudyFolder
+    from dait.runs.folder import StudyFolder
 
     def folder_and_task() -> tuple[str, int | None]:
         if isinstance(plan, UserError):

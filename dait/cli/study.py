@@ -21,10 +21,10 @@ from dait.cli.resume import (
 )
 from dait.config.arms import ARMS, DEFAULT_ARMS, Arm
 from dait.errors import UserError
-from dait.paths import study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.runs.trackers import TrackerName, parse_trackers
+from dait.storage.paths import study_folder
 from dait.study.plan import StudyPlan, begin_study
-from dait.trackers import TrackerName, parse_trackers
 
 EXECUTORS = ("here", "ray")
 
@@ -128,7 +128,7 @@ def show(plan: StudyPlan, results: list[dict[str, Any]], as_json: bool) -> None:
 def _with_ray(
     planned: Any, cpus_per_run: float, trackers: tuple[TrackerName, ...]
 ) -> list[dict[str, Any]]:
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.study.ray_executor import need_ray, train_with_ray
 
     need_ray()

@@ -19,12 +19,12 @@ from dait.cli.resume import (
 )
 from dait.cli.study import add_run_options, begun, show
 from dait.errors import UserError
-from dait.files import write_atomically
-from dait.paths import study_folder
-from dait.runs import StudyFolder, to_json
+from dait.runs.folder import StudyFolder, to_json
+from dait.runs.trackers import parse_trackers
+from dait.storage.files import write_atomically
+from dait.storage.paths import study_folder
 from dait.study.plan import read_plan
 from dait.study.slurm import FILE, array_script
-from dait.trackers import parse_trackers
 
 ACTIONS = ("plan", "run", "finish")
 """Words after ``study`` that are no recipes."""
@@ -125,7 +125,7 @@ def run_task(args: argparse.Namespace) -> int:
 def run_finish(args: argparse.Namespace) -> int:
     """Complete the study, and print what it came to."""
     plan = read_plan(StudyFolder(args.study))
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.study.task import finish_study
 
     with closing(TerminalSink()) as terminal:

@@ -10,9 +10,9 @@ from typing import Any
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
 from dait.errors import UserError
-from dait.files import parse_yaml
-from dait.paths import absolute
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.storage.files import parse_yaml
+from dait.storage.paths import absolute
 
 
 def register(commands: Any) -> None:
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         raise UserError("A sweep is written down: name its folder with --out DIR.")
     varied = dict(_varied(item) for item in args.vary)
-    from dait.sinks import TerminalSink
-    from dait.sweep import grid, one_factor_at_a_time, run_sweep
+    from dait.runs.sinks import TerminalSink
+    from dait.study.sweep import grid, one_factor_at_a_time, run_sweep
 
     settings = grid(varied) if args.grid else one_factor_at_a_time(varied)
     arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)

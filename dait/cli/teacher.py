@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from dait.cli import teacher_eval, teacher_list, teacher_probe
-from dait.paths import absolute
+from dait.storage.paths import absolute
 
 
 def register(commands: Any) -> None:
@@ -41,8 +41,8 @@ def _register_pretrain(actions: Any) -> None:
 
 def run_pretrain(args: argparse.Namespace) -> int:
     """Train the demo teacher."""
-    from dait.sinks import TerminalSink
-    from dait.teachers.pretrain import load_pretrain_recipe, pretrain
+    from dait.runs.sinks import TerminalSink
+    from pretraining.teacher import load_pretrain_recipe, pretrain
 
     recipe = load_pretrain_recipe(absolute(args.recipe))
     with closing(TerminalSink()) as terminal:

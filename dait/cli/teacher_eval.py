@@ -39,8 +39,8 @@ def register(actions: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print top-1 and top-5 of the frozen teacher, and keep them."""
     from dait.data.registry import open_dataset
-    from dait.evaluation import evaluate
-    from dait.sinks import TerminalSink
+    from dait.evaluation.measure import evaluate
+    from dait.runs.sinks import TerminalSink
     from dait.teachers.prompts import Prompts
     from dait.teachers.registry import embed_split, load_teacher, prototypes_of
     from dait.teachers.zero_shot_figures import remember_zero_shot

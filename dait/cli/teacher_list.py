@@ -75,7 +75,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Download a teacher's weights and print where they lie."""
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
     from dait.teachers.registry import fetch_teacher
 
     with closing(TerminalSink()) as terminal:

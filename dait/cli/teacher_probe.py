@@ -7,11 +7,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from dait.errors import UserError
-from dait.paths import study_folder
+from dait.storage.paths import study_folder
 
 if TYPE_CHECKING:
     from dait.events import Emit
-    from dait.evidence.knowledge.results import Knowledge, Reading, Share
+    from dait.evidence.probes.results import Knowledge, Reading, Share
 
 
 def register(actions: Any) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "A study brings its own data and sizes: leave out --data, --size and --teacher-size."
         )
-    from dait.sinks import TerminalSink
+    from dait.runs.sinks import TerminalSink
 
     with closing(TerminalSink()) as terminal:
         found = _of_study(args, terminal) if args.study else _alone(args, terminal)
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
     from dait.data.registry import open_dataset
-    from dait.evidence.knowledge.measure import measure_teacher
+    from dait.evidence.probes.measure import measure_teacher
 
     # First: what is missing should be told before a data set is read.
     teacher = _teacher(args.teacher, args.teacher_size, emit)
@@ -72,9 +72,9 @@ def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
 
 
 def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
-    from dait.evidence.knowledge.measure import measure_study
-    from dait.evidence.records import read_study
-    from dait.runs import StudyFolder
+    from dait.evaluation.records import read_study
+    from dait.evidence.probes.measure import measure_study
+    from dait.runs.folder import StudyFolder
     from dait.study.moved import open_data_of
 
     study = StudyFolder(args.study)

@@ -21,10 +21,10 @@ from dait.cli.resume import (
 )
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS
-from dait.paths import study_folder
-from dait.runs import to_json
+from dait.runs.folder import to_json
+from dait.runs.trackers import parse_trackers
+from dait.storage.paths import study_folder
 from dait.study.plan import StudyPlan, begin_study, find_run
-from dait.trackers import parse_trackers
 
 
 def register(commands: Any) -> None:

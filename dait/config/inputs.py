@@ -8,9 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from dait.config.section import Section
 from dait.data.base import CROP_PCT, Fit, ViewKind
-from dait.data.frame import Framing
+from dait.data.images.frame import Framing
 from dait.errors import UserError
-from dait.paths import absolute
+from dait.storage.paths import absolute
 from dait.teachers.prompts import Prompts
 
 LOCAL = "openclip-local"

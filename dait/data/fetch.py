@@ -20,9 +20,9 @@ from typing import IO, Literal
 
 import httpx
 
-from dait.data.lock import locked
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
+from dait.storage.lock import locked
 
 _MIB = 2**20
 _REDIRECTS = 5

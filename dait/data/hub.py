@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dait.data.archives.unpack import sweep_unpacking, temporary_beside
 from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
-from dait.data.listing import Entry, LeftOut, Listing, hold_out
-from dait.data.lock import locked
-from dait.data.names import natural_key, nfc, second_words, split_of
-from dait.data.store import cache_dir
-from dait.data.unpack import sweep_unpacking, temporary_beside
+from dait.data.folders.listing import Entry, LeftOut, Listing, hold_out
+from dait.data.folders.names import natural_key, nfc, second_words, split_of
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
+from dait.storage.arrays import cache_dir
+from dait.storage.lock import locked
 
 _NAME = re.compile(
     r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dait.data.archives.unpack import SUFFIXES, sweep_unpacking
 from dait.data.base import CROP_PCT, Dataset, Fit
-from dait.data.listing import Listing
-from dait.data.names import on_disk
-from dait.data.store import cache_dir
-from dait.data.unpack import SUFFIXES, sweep_unpacking
+from dait.data.folders.listing import Listing
+from dait.data.folders.names import on_disk
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.paths import absolute
+from dait.storage.arrays import cache_dir
+from dait.storage.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def open_dataset(
         lists them. A name goes before a folder of the same name (``./fieldguide``).
     size: pixels a side. seed: draws the Field Guide, splits what comes without splits.
     val_fraction: of the training images, where there is no validation split.
-    crop_pct, fit: how photographs become squares, as in ``dait.data.frame.Framing``; the Field
+    crop_pct, fit: how photographs become squares, as in ``images.frame.Framing``; the Field
         Guide is drawn as squares of this very size.
     habitat_bias and options: the Field Guide's (``train_per_class``, ``species``, ...). A benchmark
         has the options ``mirror`` (an address that has its published files) and ``folder``.
@@ -109,8 +109,8 @@ def open_dataset(
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
     from dait.data.benchmarks.catalogue import benchmarks, open_listing
-    from dait.data.frame import Framing
-    from dait.data.listed import SIZES, ListedDataset
+    from dait.data.folders.listed import SIZES, ListedDataset
+    from dait.data.images.frame import Framing
 
     low, high = SIZES
     if not low <= size <= high:  # before anything is downloaded
@@ -132,9 +132,9 @@ def open_dataset(
 def _list_path(
     path: Path, split: Mapping[str, Any], options: Mapping[str, Any], emit: Emit
 ) -> Listing:
-    from dait.data.archive import list_archive
-    from dait.data.folder import list_folder
-    from dait.data.table import list_table
+    from dait.data.archives.archive import list_archive
+    from dait.data.folders.folder import list_folder
+    from dait.data.folders.table import list_table
 
     _require_options(str(path), options, ())
     name = path.name.lower()

@@ -11,8 +11,8 @@ import numpy as np
 
 from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
 from dait.data.duplicates import Leak, Traces, copies_within, find_leaks, trace
-from dait.data.listed import ListedDataset
-from dait.data.listing import LeftOut
+from dait.data.folders.listed import ListedDataset
+from dait.data.folders.listing import LeftOut
 from dait.events import Emit, Progress, ignore
 
 __all__ = ["ClassCount", "Leak", "Report", "SizeRange", "report"]

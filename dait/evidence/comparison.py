@@ -11,18 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dait.data.base import ClassInfo
-from dait.data.frame import Framing
+from dait.data.images.frame import Framing
 from dait.errors import UserError
-from dait.evidence.embeddings import (
-    class_similarity,
-    intra_inter,
-    knn_accuracy,
-    linear_cka,
-    silhouette,
-)
-from dait.evidence.palette import arm_title
-from dait.evidence.placement import Tsne, is_placed, place, write_tsne
-from dait.evidence.records import (
+from dait.evaluation.records import (
     INTERMEDIATE,
     VLM,
     StudyRecord,
@@ -32,11 +23,20 @@ from dait.evidence.records import (
     read_study,
     recipe_of,
 )
-from dait.evidence.row import Explanation, Loader, Member, NetworkRow
-from dait.evidence.single_image import SingleImages
+from dait.evaluation.table import comparison_table
+from dait.evidence.features.embeddings import (
+    class_similarity,
+    intra_inter,
+    knn_accuracy,
+    linear_cka,
+    silhouette,
+)
+from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
+from dait.evidence.heatmaps.row import Explanation, Loader, Member, NetworkRow
+from dait.evidence.palette import arm_title
 from dait.evidence.slices import test_slices
-from dait.evidence.table import comparison_table
-from dait.runs import RunFolder, StudyFolder
+from dait.evidence.test_images import SingleImages
+from dait.runs.folder import RunFolder, StudyFolder
 from dait.study.plan import moved_hint
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Comparison(NetworkRow):
         return [dict(run.result) for runs in self._record.runs.values() for run in runs]
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a network; see ``dait.evidence.table.comparison_table`` for its keys."""
+        """A row a network; see ``dait.evaluation.table.comparison_table`` for its keys."""
         return self._once("table", lambda: comparison_table(self._record, self._here))
 
     def test_image(self, index: int) -> tuple[np.ndarray, int]:
@@ -228,13 +228,13 @@ class Comparison(NetworkRow):
 
 
 def _teacher(study: StudyRecord) -> nn.Module:
-    from dait.evidence.networks import teacher_scores
+    from dait.evidence.heatmaps.networks import teacher_scores
 
     return teacher_scores(study)
 
 
 def _trained(path: Path, keys: tuple[str, ...]) -> nn.Module:
-    from dait.evidence.networks import trained_network
+    from dait.evidence.heatmaps.networks import trained_network
 
     return trained_network(path, keys)
 

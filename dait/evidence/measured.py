@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from dait.errors import UserError
-from dait.evidence.knowledge.results import FILE_NAME as KNOWLEDGE
-from dait.evidence.knowledge.results import Knowledge, read_knowledge
+from dait.evaluation.records import StudyRecord, read_study
+from dait.evidence.localisation.networks import Subjects, subjects_of
 from dait.evidence.localisation.results import FILE_NAME as LOCALISATION
 from dait.evidence.localisation.results import Measurement, read_localisation
-from dait.evidence.localisation.subjects import Subjects, subjects_of
-from dait.evidence.records import StudyRecord, read_study
+from dait.evidence.probes.results import FILE_NAME as KNOWLEDGE
+from dait.evidence.probes.results import Knowledge, read_knowledge
 from dait.models.checkpoint import weights_digest
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 
 def localisation_holds(measurement: Measurement, subjects: Subjects) -> bool:

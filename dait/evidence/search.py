@@ -10,8 +10,8 @@ import numpy as np
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
+from dait.teachers.prompt_checks import Cut, cut, unknown_words
 from dait.teachers.prompts import LONGEST
-from dait.teachers.reading import Cut, cut, unknown_words
 
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 

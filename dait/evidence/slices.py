@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from dait.evidence.records import SeedRecord, StudyRecord
+from dait.evaluation.records import SeedRecord, StudyRecord
 
 MOST_VALUES = 60
 """A slice with more values than this tells single images apart and no parts."""

@@ -11,7 +11,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dait.errors import UserError
-from dait.files import parse_json
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.tensors import (
     NETWORK_KEY,
@@ -22,6 +21,7 @@ from dait.models.tensors import (
     save_tensors,
     tensors_sha256,
 )
+from dait.storage.files import parse_json
 
 __all__ = [
     "LoadedNetwork",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION, torchvision_names, unfit
-from dait.paths import absolute
+from dait.storage.paths import absolute
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
     {

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dait.errors import UserError
-from dait.files import parse_json
 from dait.models.spec import BACKBONE, BACKBONES
 from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
+from dait.storage.files import parse_json
 
 if TYPE_CHECKING:
     from dait.models.network import Network

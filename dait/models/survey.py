@@ -15,11 +15,11 @@ import torchvision
 from torch import nn
 
 from dait.errors import UserError
-from dait.files import write_atomically
 from dait.models.catalogue import TORCHVISION, torchvision_names
 from dait.models.cost import count_parameters
 from dait.models.create import first_line, own_size
 from dait.models.network import MAX_IMAGE_SIZE, Network, NetworkSpec, build_network, shapes_at
+from dait.storage.files import write_atomically
 
 SIZES = (64, 96, 128, 160, 192, 224, 256)
 """Sides in pixels at which every network is tried, beside its own."""

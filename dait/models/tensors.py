@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dait.errors import UserError
-from dait.files import write_atomically
+from dait.storage.files import write_atomically
 
 NETWORK_KEY = "dait-network"
 """Under which a file's metadata describes the network that it holds, as JSON."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dait.data.lock import locked
 from dait.errors import UserError
-from dait.files import cannot_write
-from dait.runs import WORKING_STATES, StatusFolder
+from dait.runs.folder import WORKING_STATES, StatusFolder
+from dait.storage.files import cannot_write
+from dait.storage.lock import locked
 
 LOCK = ".lock"
 SHARED_LOCK = ".tasks.lock"

@@ -6,7 +6,7 @@ import logging
 import traceback
 
 from dait.errors import Stopped, UserError
-from dait.runs import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
 
 
 def write_end(folder: StudyFolder | RunFolder, error: BaseException) -> None:

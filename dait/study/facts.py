@@ -10,12 +10,12 @@ from torch import nn
 
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.files import write_atomically
 from dait.models.cost import count_parameters
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
+from dait.storage.files import write_atomically
+from dait.study.context import Workbench, left_out
 from dait.study.moved import accept_data, data_facts, versions_changed
 from dait.teachers.weights import sources_of
-from dait.workbench import Workbench, left_out
 
 
 def settle_facts(

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import Dataset
 from dait.data.registry import absolute_source
 from dait.errors import UserError
-from dait.evaluation import versions
+from dait.evaluation.measure import versions
 from dait.events import Emit, Note
-from dait.recipe import Recipe, parse_recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.study.claim import claimed
+from dait.study.context import open_data
 from dait.study.plan import moved_hint, study_around
-from dait.workbench import open_data
 
 FLAG = "--accept-versions"
 """The option to go on where other library versions read the images."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dait.config.arms import ARMS, Arm
+from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
-from dait.paths import runs_folder
-from dait.recipe import Recipe, parse_recipe
-from dait.runs import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
+from dait.storage.paths import runs_folder
 
 Resume = bool | Literal["auto"] | Path
 """True: go on with the study that is there; ``auto``: if there is one, else begin it; a path: go on

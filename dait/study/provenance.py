@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import dait
-from dait.evaluation import runtime, versions
+from dait.evaluation.measure import runtime, versions
 from dait.models.catalogue import TORCHVISION
 from dait.models.checkpoint import describe_network
 from dait.models.network import Network
 from dait.models.tensors import tensors_sha256
-from dait.runs import RunFolder, to_json
+from dait.runs.folder import RunFolder, to_json
+from dait.study.context import Workbench
 from dait.teachers.weights import source_of_network
 from dait.teachers.zero_shot_figures import prompts_digest
-from dait.workbench import Workbench
 
 KEY = "made_of"
 """Under which a network's file keeps its provenance, as JSON."""

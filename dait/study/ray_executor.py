@@ -11,9 +11,9 @@ from typing import Any
 
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
+from dait.runs.trackers import TrackerName
 from dait.study.plan import StudyPlan, read_plan
-from dait.trackers import TrackerName
 
 SECONDS_BETWEEN_LOOKS = 1.0
 STARTS = 4

@@ -8,18 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from dait.distributed import ALONE, World, on_main
-from dait.evaluation import runtime, versions
+from dait.evaluation.measure import runtime, versions
 from dait.events import Emit, Note, ignore
-from dait.pipeline import run_arm, stage_plan
-from dait.runs import RunFolder
-from dait.sinks import RunSink, fan_out
+from dait.runs.folder import RunFolder
+from dait.runs.sinks import RunSink, fan_out
+from dait.runs.trackers import TrackerName, tracked
 from dait.study.claim import claimed
-from dait.study.earlier import ROUNDED
+from dait.study.context import Workbench
 from dait.study.ending import write_end
+from dait.study.pipeline import run_arm, stage_plan
 from dait.study.plan import PlannedRun, StudyPlan
 from dait.study.provenance import runtime_differs
-from dait.trackers import TrackerName, tracked
-from dait.workbench import Workbench
+from dait.study.reuse import ROUNDED
 
 
 def train_run(

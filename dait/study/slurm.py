@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from dait.paths import FOLDERS, environment
+from dait.storage.paths import FOLDERS, environment
 from dait.study.plan import StudyPlan
 
 FILE = "array.sbatch"

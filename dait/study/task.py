@@ -13,16 +13,16 @@ from typing import Any
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.events import Emit, Note
-from dait.runs import WORKING_STATES
+from dait.runs.folder import WORKING_STATES
+from dait.runs.trackers import TrackerName
 from dait.study.claim import claimed, one_task_at_a_time
+from dait.study.context import Workbench, prepare
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
 from dait.study.moved import open_data_of
 from dait.study.plan import StudyPlan
 from dait.study.run import finished, train_run
-from dait.study.whole import complete_study
-from dait.trackers import TrackerName
-from dait.workbench import Workbench, prepare
+from dait.study.train import complete_study
 
 
 def run_task(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dait.data.base import ClassInfo
-from dait.data.names import nfc
+from dait.data.folders.names import nfc
 from dait.errors import UserError
 
 DEFAULT_TEMPLATE = "a photo of a {}."
@@ -25,7 +25,7 @@ MOST_TEMPLATES = 200
 MOST_DESCRIPTIONS = 100
 LONGEST = 4_000
 """Characters of one sentence, wherever it comes from. How much of it a teacher reads its own
-tokenizer says (``dait.teachers.reading``): 77 tokens mostly, a word or a part of one each."""
+tokenizer says (``dait.teachers.prompt_checks``): 77 tokens mostly, a word or a part of one each."""
 
 _SLOT = "{}"
 

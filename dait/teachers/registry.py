@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from dait.data.base import Dataset
-from dait.data.images import Images
+from dait.data.images.stored import Images
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.paths import absolute
+from dait.storage.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
+from dait.teachers.prompt_checks import about_alike, about_cuts, cut_texts
 from dait.teachers.prompts import Prompts, class_prompts
-from dait.teachers.reading import about_alike, about_cuts, cut_texts
 from dait.teachers.weights import HUB_MARK, fetch_weights
 
 FORMS = (
@@ -47,7 +47,7 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
     """
     kind, _, rest = name.partition(":")
     if name == "fieldguide-clip":
-        from dait.teachers.demo import load_demo_teacher
+        from dait.teachers.openclip.demo import load_demo_teacher
 
         return load_demo_teacher()
     if name == "imagenet-lite0" or (kind == "timm" and rest):
@@ -55,16 +55,16 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
 
         return load_vision_teacher(name, image_size, emit)
     if kind == "openclip" and rest.startswith(HUB_MARK):
-        from dait.teachers.openclip_load import load_openclip_hub
+        from dait.teachers.openclip.load import load_openclip_hub
 
         return load_openclip_hub(rest[len(HUB_MARK) :], emit)
     if kind == "openclip" and "/" in rest:
-        from dait.teachers.openclip_load import load_openclip
+        from dait.teachers.openclip.load import load_openclip
 
         model, _, tag = rest.rpartition("/")
         return load_openclip(model, tag, emit)
     if kind == "openclip-local" and rest:
-        from dait.teachers.openclip_load import load_openclip_folder
+        from dait.teachers.openclip.load import load_openclip_folder
 
         return load_openclip_folder(absolute(rest))
     raise unknown_teacher(name)
@@ -78,7 +78,7 @@ def fetch_teacher(name: str, emit: Emit = ignore) -> list[Path]:
     kind, _, rest = name.partition(":")
     if kind == "openclip" and "/" in rest:
         if not rest.startswith(HUB_MARK):
-            from dait.teachers.openclip_load import check_known
+            from dait.teachers.openclip.load import check_known
 
             model, _, tag = rest.rpartition("/")
             check_known(model, tag)
@@ -131,7 +131,7 @@ def prototypes_of(
 
 def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:
     """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
-    from dait.data.augment import ViewPolicy
+    from dait.data.augmentation.views import ViewPolicy
     from dait.teachers.embedding import Embedder, spans_of
 
     spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")

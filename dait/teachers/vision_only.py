@@ -17,7 +17,7 @@ from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.models.checkpoint import tensors_sha256
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.teachers.openclip import resized
+from dait.teachers.openclip.teacher import resized
 from dait.teachers.weights import fetch_weights
 
 LITE0 = "imagenet-lite0"

@@ -15,9 +15,9 @@ from dait.data.fetch import CannotFetch
 from dait.data.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.paths import absolute
+from dait.storage.paths import absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
-from dait.teachers.hub_tokenizer import FILES as TOKENIZER_FILES
+from dait.teachers.openclip.hub_tokenizer import FILES as TOKENIZER_FILES
 
 CONFIG = "open_clip_config.json"
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"

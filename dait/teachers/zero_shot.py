@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dait.data.augment import ViewPolicy
+from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import ClassInfo, Dataset
-from dait.data.store import cache_dir, load_or_build
 from dait.errors import UserError
+from dait.storage.arrays import cache_dir, load_or_build
 from dait.teachers.base import FrozenTeacher, text_prototypes
+from dait.teachers.prompt_checks import Cut, about_alike, about_cuts, cut
 from dait.teachers.prompts import Prompts, class_prompts
-from dait.teachers.reading import Cut, about_alike, about_cuts, cut
 from dait.teachers.registry import embed_split
 
 KEPT_SENTENCES = 50_000

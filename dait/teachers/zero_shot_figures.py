@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.data.base import Dataset, SplitName
-from dait.data.store import cache_dir
-from dait.files import write_atomically
+from dait.storage.arrays import cache_dir
+from dait.storage.files import write_atomically
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.weights import stamp
 
@@ -82,7 +82,7 @@ def remember_zero_shot(
     prompts: Prompts | None = None,
     warnings: tuple[str, ...] = (),
 ) -> ZeroShotFigures:
-    """Keep what ``dait.evidence.metrics.evaluate_logits`` found of a teacher, and return it.
+    """Keep what ``dait.evaluation.metrics.evaluate_logits`` found of a teacher, and return it.
 
     called: what the user called the data set, by default its own name. warnings: those of the
     prototypes that were used. Raises ``UserError`` where

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy, pinned, view_batch
+from dait.data.augmentation.photometric import sent
+from dait.data.augmentation.views import ViewPolicy, pinned, view_batch
 from dait.data.base import Split
-from dait.data.images import Packed
-from dait.data.photometric import sent
+from dait.data.images.stored import Packed
 from dait.distributed import World
 from dait.tasks.base import Batch, Task
 from dait.teachers.views import TeacherViews

@@ -22,7 +22,7 @@ from dait.config.train import TrainConfig
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Emit, Note
-from dait.files import set_aside, write_atomically
+from dait.storage.files import set_aside, write_atomically
 from dait.tasks.base import Task
 from dait.training.stage import Stage
 

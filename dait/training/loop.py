@@ -16,8 +16,8 @@ from dait.distributed import (
     sync_batchnorm,
     this_world,
 )
+from dait.evaluation.inference import Predictions, predict_split
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
-from dait.inference import Predictions, predict_split
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
 from dait.teachers.views import TeacherViews

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.data.photometric import sent
+from dait.data.augmentation.photometric import sent
 
 
 def mixed(

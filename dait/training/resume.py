@@ -11,10 +11,10 @@ import torch
 from dait.distributed import World, on_main, same_for_all
 from dait.errors import Stopped, UserError
 from dait.events import Emit
-from dait.interruption import Uncut, uncut
 from dait.tasks.base import Batch
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint
 from dait.training.state import TrainingState
+from dait.utils.interruption import Uncut, uncut
 
 
 class Resume:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from app.place import PROJECT
+from app.config import PROJECT
 
 SECONDS_TO_ANSWER = 180
 

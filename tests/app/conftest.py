@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from browsing import OpenPage, served, watched_tabs
 
-from app.place import Place
+from app.config import Place
 from app.studies import finished_studies
-from dait.runs import RunsRoot
+from dait.runs.folder import RunsRoot
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
 CHROMIUM_OPTIONS = [

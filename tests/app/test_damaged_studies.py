@@ -19,7 +19,7 @@ from trainers import DONE, ORDER, jobs_of, wait_for
 
 from app.background import FAULTS
 from app.compare.comparisons import Comparisons
-from app.place import PROJECT, Place
+from app.config import PROJECT, Place
 from app.queue.jobs import Jobs
 from app.queue.order import Order, order_of
 from app.queue.runs_panel import RunsPanel, Visitor
@@ -29,11 +29,11 @@ from app.studies import finished_studies, own_studies
 from app.train.again import form_with
 from app.train.pipeline_facts import pipeline_of_study
 from app.train.teacher_figures import others_html
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.evidence.knowledge.results import read_knowledge
 from dait.evidence.localisation.results import read_localisation
-from dait.recipe import load_recipe
-from dait.runs import RunsRoot, StudyFolder
+from dait.evidence.probes.results import read_knowledge
+from dait.runs.folder import RunsRoot, StudyFolder
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
 BAD = "bad-20260101-120000-0a1b2c3d"

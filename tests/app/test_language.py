@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.config import Place
 from app.german import GERMAN, SAME
 from app.language import html_in_german, in_german, pattern, translate
 from app.page import build_page
-from app.place import Place
 from app.queue.jobs import Jobs
 
 FOR_PROGRAMS = {"study", "photos", "photo", "method", "target", "answer", "predict", "explain"}

@@ -14,10 +14,10 @@ import pytest
 
 from app import launch
 from app.api.endpoints import NAMES
+from app.config import PROJECT, SPACE_LIMITS, Place, read_place
 from app.page import build_page
-from app.place import PROJECT, SPACE_LIMITS, Place, read_place
-from app.plot import panel_columns, plotly_script
 from app.queue.jobs import Jobs
+from app.ui.plot import panel_columns, plotly_script
 from dait.errors import UserError
 
 HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotlib")
@@ -28,9 +28,9 @@ def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
         "import sys\n"
         "from app.queue.jobs import Jobs\n"
         "from app.page import build_page\n"
-        "from app.place import Place\n"
-        "from app.theme import studio_css, studio_theme\n"
-        "from dait.runs import RunsRoot\n"
+        "from app.config import Place\n"
+        "from app.ui.theme import studio_css, studio_theme\n"
+        "from dait.runs.folder import RunsRoot\n"
         f"place = Place(RunsRoot({str(tmp_path)!r}))\n"
         "build_page(place, Jobs(place.runs))\n"
         "studio_css(), studio_theme()\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from browsing import watched_tabs
 
-from dait.evidence.report.whole import make_report
+from dait.evidence.report.build import make_report
 
 pytestmark = pytest.mark.browser
 

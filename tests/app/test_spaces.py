@@ -21,14 +21,14 @@ from browsing import served
 from PIL import Image
 from visitor import Visitor, file_named
 
-from app.place import PROJECT, SPACE_LIMITS, Place
+from app.config import PROJECT, SPACE_LIMITS, Place
 from app.policy import RULES, Policy, rules_table
 from app.queue.jobs import Jobs
 from app.queue.order import Order
 from app.queue.ticket import write_ticket
+from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe
-from dait.runs import RunsRoot, StudyFolder
+from dait.runs.folder import RunsRoot, StudyFolder
 
 TINY = load_recipe("tiny")
 REFUSED: dict[str, Recipe] = {

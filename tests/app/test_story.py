@@ -10,7 +10,7 @@ import pytest
 from browsing import OpenPage
 from PIL import Image
 
-from app import uploads
+from app.ui import photo_uploads as uploads
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from app.queue.jobs import Jobs
 from app.queue.order import Order
-from dait.recipe import Recipe
-from dait.runs import RunsRoot
+from dait.config.recipe import Recipe
+from dait.runs.folder import RunsRoot
 
 ORDER = Order(Recipe(name="tiny"), ("direct", "dait"), (0, 1))
 BEGIN = """
 import os, signal, subprocess, sys, time
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 study = StudyFolder(sys.argv[1])
 """
 OBEDIENT = f"""{BEGIN}

@@ -16,8 +16,8 @@ from dait import distributed
 from dait.config.train import TrainConfig
 from dait.distributed import World
 from dait.errors import Stopped, UserError
+from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, StepDone
-from dait.inference import predict_split
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.independent import IndependentTask
 from dait.training.checkpoint import StepCheckpoints

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dait.data.base import ClassInfo, Problem, SplitName
-from dait.data.listing import Box, Entry, Listing, Trim, hold_out
+from dait.data.folders.listing import Box, Entry, Listing, Trim, hold_out
 from dait.errors import UserError
 
 

@@ -13,10 +13,10 @@ from types import MappingProxyType
 import dait.data.benchmarks as package
 from dait.data.benchmarks.benchmark import Benchmark, list_benchmark
 from dait.data.benchmarks.obtain import obtain
-from dait.data.listing import Listing
+from dait.data.folders.listing import Listing
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.paths import downloads_folder
+from dait.storage.paths import downloads_folder
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from dait.data.base import SPLITS, ClassInfo
 from dait.data.benchmarks.annotations import boxes, damaged, inside, known, lines, mapping
 from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.listing import Box
+from dait.data.folders.listing import Box
 
 _ARCHIVE = "fgvc-aircraft-2013b.tar.gz"
 _BANNER = (0, 0, 0, 20)

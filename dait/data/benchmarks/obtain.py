@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dait.data.benchmarks.benchmark import Benchmark, Published
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
-from dait.paths import downloads_folder
+from dait.storage.paths import downloads_folder
 
 if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
     from dait.data.fetch import Checksum
@@ -72,8 +72,8 @@ def _file(folder: Path, published: Published) -> Path | None:
 
 
 def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
+    from dait.data.archives.unpack import unpack
     from dait.data.fetch import check_file
-    from dait.data.unpack import unpack
 
     check_file(file, _checksum(published), published.size, emit)
     try:

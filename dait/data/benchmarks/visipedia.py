@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dait.data.benchmarks.annotations import boxes, damaged, inside, known, mapping
-from dait.data.listing import Box
+from dait.data.folders.listing import Box
 
 
 @dataclass(frozen=True)

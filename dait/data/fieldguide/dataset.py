@@ -258,7 +258,7 @@ class FieldGuide:
         return hashlib.sha256(described.encode()).hexdigest()[:20]
 
     def _load(self, name: SplitName) -> Split:
-        from dait.data.store import cache_dir, load_or_build
+        from dait.storage.arrays import cache_dir, load_or_build
 
         key = f"fieldguide-{name}-{self.size}-{self._key([name], self.reader)}"
         arrays = load_or_build(cache_dir(), key, lambda: self._draw(name))

@@ -76,7 +76,7 @@ class InventedBirds:
 
     def load(self, emit: Emit) -> dict[str, np.ndarray]:
         """The arrays of ``draw``, kept in the cache folder."""
-        from dait.data.store import cache_dir, load_or_build
+        from dait.storage.arrays import cache_dir, load_or_build
 
         facts: list[int | str] = [self.family, self.marks, self.count, self.seed, self.size]
         facts += [RENDERER_VERSION, version("pillow"), version("numpy"), repr(load_world())]

@@ -15,8 +15,8 @@ from dait.evidence.figures.layout import (
     percent_axis,
     text,
 )
-from dait.evidence.knowledge.results import AttributeFigures, AttributeScore
 from dait.evidence.palette import ARM_COLOURS, with_opacity
+from dait.evidence.probes.results import AttributeFigures, AttributeScore
 
 _ROW_PIXELS = 34
 _SPECIES, _BIRDS = "the species at test", "new birds"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dait.evidence.confusion import grouped_confusion
+from dait.evaluation.confusion import grouped_confusion
 from dait.evidence.figures.layout import empty_figure, finish, ink, panels, percent, text
 from dait.evidence.figures.squares import COLOURS, bar_below, order_by_group, square_axes
 from dait.evidence.palette import run_look
@@ -38,7 +38,7 @@ def confusion_panels(
     """A panel an arm: rows are what is shown, columns what it is taken for.
 
     matrices: an arm, or a run folder's name, to its ``(C, C)`` counts
-    (``dait.evidence.confusion``); class_names: ``(C,)``; groups: ``(C,)`` coarse groups, whose
+    (``dait.evaluation.confusion``); class_names: ``(C,)``; groups: ``(C,)`` coarse groups, whose
     classes are put together, with a line between two groups. by_group: a cell is a pair of groups
     instead of classes; None decides by the number of classes.
     Colour is the share of the row, the same scale in every panel, and tells small shares well

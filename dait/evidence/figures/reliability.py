@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from dait.evidence.calibration import Reliability
+from dait.evaluation.calibration import Reliability
 from dait.evidence.figures.layout import empty_figure, finish, ink, legend_below, panels, percent
 from dait.evidence.palette import run_look, with_opacity
 
@@ -22,7 +22,7 @@ def reliability_panels(
 ) -> go.Figure:
     """A panel an arm: the accuracy of the answers in each bin of confidence, and the gap to it.
 
-    found: an arm, or a run folder's name, to its bins (``dait.evidence.calibration``). A bar's top
+    found: an arm, or a run folder's name, to its bins (``evaluation.calibration``). A bar's top
     is the bin's accuracy; the hatched part reaches from there to its mean confidence: above the bar
     where the network is too sure, over it where it is too modest. On the dashed line both are
     alike. A bar's ``customdata`` is [bin from 0, answers].

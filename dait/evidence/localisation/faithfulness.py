@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dait.evidence.heatmaps import empty_maps, upsample_and_scale
+from dait.evidence.heatmaps.cam import empty_maps, upsample_and_scale
 
 PERCENTILES = (20, 50, 80)
 """Shares of the pixels that are kept, in percent. The package's nine cost three times as much."""

@@ -11,11 +11,12 @@ from dait.data.base import Dataset
 from dait.distributed import device
 from dait.errors import NewerFile, UserError
 from dait.events import Emit, Note, Progress, ignore
-from dait.evidence.heatmaps import METHODS, default_method
+from dait.evidence.heatmaps.cam import METHODS, default_method
+from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
 from dait.evidence.localisation.faithfulness import PERCENTILES
-from dait.evidence.localisation.judge import Arrays, by_masks, by_road
-from dait.evidence.localisation.kept import KeptFigures
+from dait.evidence.localisation.networks import Subject, Subjects
 from dait.evidence.localisation.objects import has_distinguishing
+from dait.evidence.localisation.per_image import KeptFigures
 from dait.evidence.localisation.results import (
     FILE_NAME,
     VERSION,
@@ -26,9 +27,8 @@ from dait.evidence.localisation.results import (
     written,
 )
 from dait.evidence.localisation.sample import Sample, sample_of
-from dait.evidence.localisation.subjects import Subject, Subjects
 from dait.evidence.localisation.summary import arms, differences, estimates
-from dait.files import set_aside, write_atomically
+from dait.storage.files import set_aside, write_atomically
 
 WHAT = "Looking where networks look"
 

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dait.errors import NewerFile
-from dait.files import parse_json
-from dait.run_files import read_as
+from dait.runs.files import read_as
+from dait.storage.files import parse_json
 
 VERSION = 1
 """Raised when what is measured changes: kept figures are then measured anew."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from dait.data.augment import ViewPolicy, view_batch
+from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import Dataset, Split
-from dait.evidence.embeddings import stratified_sample
+from dait.evidence.features.embeddings import stratified_sample
 from dait.evidence.localisation.intervals import mean_interval
 from dait.evidence.localisation.objects import object_labels
 from dait.evidence.localisation.results import Estimate

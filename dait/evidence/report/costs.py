@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from dait.evaluation.arm_figures import ArmRuns
 from dait.evidence import figures
-from dait.evidence.arm_figures import ArmRuns
 from dait.evidence.report.accuracy import student_of
-from dait.evidence.report.material import Material, TestSet, any_run
+from dait.evidence.report.inputs import Material, TestSet, any_run
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import UNKNOWN, count, share, three_digits
 

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
+from dait.evaluation.records import read_seed, read_study
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.embeddings import sample_similarity, stratified_sample
-from dait.evidence.records import read_seed, read_study
-from dait.evidence.report.material import Material, groups_of
+from dait.evidence.features.embeddings import sample_similarity, stratified_sample
+from dait.evidence.report.inputs import Material, groups_of
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import listed, plain, share
 

@@ -8,7 +8,7 @@ from functools import partial
 from dait.evidence import figures
 from dait.evidence.localisation.results import FIGURES, Estimate, Measurement
 from dait.evidence.palette import arm_title
-from dait.evidence.report.material import Material
+from dait.evidence.report.inputs import Material
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import interval, points, share
 

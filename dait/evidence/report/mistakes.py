@@ -7,18 +7,18 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
+from dait.evaluation.arm_figures import ArmRuns, over_seeds
+from dait.evaluation.calibration import reliability
+from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
+from dait.evaluation.predictions import Answers
+from dait.evaluation.records import recipe_of
+from dait.evaluation.run_figures import Evaluated
 from dait.evidence import figures
-from dait.evidence.answers import Answers
-from dait.evidence.arm_figures import ArmRuns, over_seeds
-from dait.evidence.calibration import reliability
-from dait.evidence.confusion import ConfusedPair, confusion_matrix, most_confused
-from dait.evidence.records import recipe_of
 from dait.evidence.report.accuracy import gains_of
-from dait.evidence.report.material import Material, TestSet, groups_of
+from dait.evidence.report.inputs import Material, TestSet, groups_of
 from dait.evidence.report.sheet import Picture, Sheet
 from dait.evidence.report.wording import listed, points, seeds, share
-from dait.evidence.run_figures import Evaluated
-from dait.evidence.single_image import SingleImages
+from dait.evidence.test_images import SingleImages
 
 PAIRS, EXAMPLES = 5, 4
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dait.evidence.arm_figures import over_seeds, paired_tests
+from dait.evaluation.arm_figures import over_seeds, paired_tests
 from dait.evidence.report.accuracy import gains_of, student_of
-from dait.evidence.report.material import Material, TestSet
+from dait.evidence.report.inputs import Material, TestSet
 
 
 def record(material: Material) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from dait.data import store
-from dait.data.augment import ViewPolicy
-from dait.data.images import Whole
-from dait.data.lock import locked
+from dait.data.augmentation.views import ViewPolicy
+from dait.data.images.stored import Whole
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
+from dait.storage import arrays as store
+from dait.storage.lock import locked
 from dait.teachers.cache.view_set import Shard, ViewSet, no_room
 from dait.teachers.embedding import Embedder, spans_of
 

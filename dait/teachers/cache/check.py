@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.data.augment import view_batch
+from dait.data.augmentation.views import view_batch
 from dait.teachers.cache.view_set import Shard, ViewSet, shard_files
 from dait.teachers.views import SPLIT, TeacherViews
 

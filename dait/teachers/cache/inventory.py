@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data import store
 from dait.errors import UserError
+from dait.storage import arrays as store
 from dait.teachers.cache.view_set import FOLDER, last_used, read_manifest, shard_files
 
 _PRUNED = ".pruned-"

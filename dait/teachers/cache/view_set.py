@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dait.data import store
 from dait.errors import UserError
+from dait.storage import arrays as store
 
 FOLDER = "views"
 """Of the cache folder: everything here is kept below it."""

@@ -14,8 +14,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from app.config import SPACE_LIMITS, Place, hide_paths
 from app.page import build_page
-from app.place import SPACE_LIMITS, Place, hide_paths
 from app.queue.jobs import Jobs
 
 pytestmark = pytest.mark.timeout(600)

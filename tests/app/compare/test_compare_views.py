@@ -14,12 +14,12 @@ from PIL import Image
 
 from app.compare import views as compare_views
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
-from app.place import Place
+from app.config import Place
 from app.studies import finished_studies
 from dait.errors import UserError
-from dait.evidence import heatmaps
-from dait.evidence.row import Question
-from dait.runs import RunsRoot, StudyFolder
+from dait.evidence.heatmaps import cam as heatmaps
+from dait.evidence.heatmaps.row import Question
+from dait.runs.folder import RunsRoot, StudyFolder
 
 ROW_MEMBERS = 5
 

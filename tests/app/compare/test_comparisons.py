@@ -11,11 +11,11 @@ import pytest
 
 from app.compare import comparisons
 from app.compare.comparisons import Comparisons
-from app.place import Place
+from app.config import Place
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 SECONDS = 60
 

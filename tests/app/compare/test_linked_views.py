@@ -13,7 +13,7 @@ import pytest
 from app.compare.comparisons import Comparisons
 from app.compare.linked_views import ANY, LinkedViews
 from app.compare.save_figure import figures_to_save, saved_figure
-from app.place import Place
+from app.config import Place
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison

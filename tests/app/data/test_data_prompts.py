@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.config import Place
 from app.data.prompts import (
     interval,
     preview_html,
@@ -15,7 +16,6 @@ from app.data.prompts import (
     teacher_choices,
     written_descriptions,
 )
-from app.place import Place
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.teachers.prompts import Prompts

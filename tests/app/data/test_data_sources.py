@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.config import Place, read_place
 from app.data.sources import FIELD_GUIDE, Sources
-from app.place import Place, read_place
 from dait.errors import UserError
 
 

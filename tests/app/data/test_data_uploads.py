@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.config import Limits, Place
 from app.data.uploads import Uploads
-from app.place import Limits, Place
-from dait.data.archive import list_archive
+from dait.data.archives.archive import list_archive
 from dait.errors import UserError
 
 

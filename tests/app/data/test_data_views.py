@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.config import Place
 from app.data.reading import Opened, Readings, round_the_classes
 from app.data.sources import Sources
 from app.data.views import (
@@ -24,7 +25,6 @@ from app.data.views import (
     problems_html,
     report_html,
 )
-from app.place import Place
 from dait.errors import UserError
 
 SECONDS = 60

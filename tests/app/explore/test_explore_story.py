@@ -11,7 +11,7 @@ import pytest
 from browsing import OpenPage, served, watched_tabs
 
 from app.explore.views import BIRD_EXAMPLES, MATCHES
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -11,12 +11,12 @@ import pytest
 
 from app.compare.comparisons import Comparisons
 from app.compare.views import CompareViews
+from app.config import Place
 from app.explore.tab import EMPTY, arrived
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
-from app.place import Place
 from app.studies import finished_studies
 from dait.errors import UserError
-from dait.evidence.knowledge.results import (
+from dait.evidence.probes.results import (
     NEW_BIRDS,
     TRAIN,
     VERSION,

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from app.compare.comparisons import Comparisons
-from app.place import Place
+from app.config import Place
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MOST_PHOTOS, PredictViews
 from app.studies import finished_studies
-from app.uploads import read_photo
+from app.ui.photo_uploads import read_photo
 from dait.errors import UserError
 
 NETWORKS = 5

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.place import Place
+from app.config import Place
 from app.queue.jobs import Jobs
 from app.queue.runs_panel import RunsPanel, Visitor
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 WIDTH = 1280
 

@@ -27,7 +27,7 @@ from app.queue.jobs import Jobs
 from app.queue.ticket import read_ticket, state_of
 from app.queue.trainer import output_tail
 from dait.errors import UserError
-from dait.runs import RunsRoot, StudyFolder
+from dait.runs.folder import RunsRoot, StudyFolder
 
 Start = Callable[[str], tuple[Jobs, StudyFolder]]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from trainers import DEAF, DONE, OBEDIENT, ORDER, SLOW_START, jobs_of, wait_for
 
-from app.place import PROJECT
+from app.config import PROJECT
 from app.queue import processes
 from app.queue.jobs import Jobs
 from app.queue.order import order_of
 from app.queue.ticket import FILE, process_of, read_ticket, state_of, write_ticket
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 SERVER = """
 import sys

@@ -13,8 +13,8 @@ from app.queue.jobs import Jobs
 from app.queue.order import Order
 from app.queue.ticket import process_of, state_of
 from app.queue.trainer import output_tail
-from dait.recipe import Recipe, load_recipe
-from dait.runs import RunsRoot, StudyFolder
+from dait.config.recipe import Recipe, load_recipe
+from dait.runs.folder import RunsRoot, StudyFolder
 
 pytestmark = pytest.mark.slow
 

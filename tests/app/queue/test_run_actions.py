@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from app.place import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, Place
 from app.policy import Policy
 from app.queue.actions import allowed, require
 from app.queue.jobs import Jobs
 from app.queue.ticket import write_ticket
 from app.studies import Entry, entry_of
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.recipe import load_recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 KEPT = {"again", "rename", "delete"}
 

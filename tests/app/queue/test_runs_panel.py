@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.place import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, Place
 from app.queue import runs_panel
 from app.queue.jobs import Jobs
 from app.queue.runs_panel import RunsPanel, Visitor
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 WIDTH = 1280
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.notice import notice
-from app.place import Place
+from app.config import Place
 from app.queue.run_list import runs_html
 from app.queue.ticket import write_ticket
 from app.queue.watch import card, curves, curves_mark, log_html, log_mark
 from app.studies import entry_of, own_studies
-from app.wording import percent
-from dait.runs import StudyFolder
+from app.ui.notice import notice
+from app.ui.wording import percent
+from dait.runs.folder import StudyFolder
 
 EVIL = "<img src=x onerror=alert(1)>"
 

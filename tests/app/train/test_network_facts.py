@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from app.place import Place
+from app.config import Place
 from app.train.form import Handed
 from app.train.network_box import looked
 from app.train.network_facts import Looks, Wanted, look_html

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from app.place import Place
+from app.config import Place
 from app.queue.order import Order
 from app.train.form import FormValues
 from app.train.pipeline import Pipeline, Shape, pipeline_html, roles_of
 from app.train.pipeline_box import drawn
 from app.train.pipeline_facts import pipeline_of_order, pipeline_of_study
 from app.train.pipeline_stages import stages_of
-from app.wording import count
+from app.ui.wording import count
 from dait.arms.catalogue import plan_of
 from dait.config.arms import ARMS
+from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
 from dait.evidence.palette import arm_colour
 from dait.models.facts import network_facts
-from dait.recipe import load_recipe, recipe_names
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 TINY = load_recipe("tiny")
 EVIL = "<img src=x onerror=alert(1)>"

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from app.place import PROJECT, Place
+from app.config import PROJECT, Place
 from app.studies import finished_studies
 from app.train.teacher_figures import form_html, others_html, recipe_html
+from dait.config.recipe import Recipe, parse_recipe
 from dait.data.registry import open_dataset
-from dait.recipe import Recipe, parse_recipe
 from dait.teachers.prompts import Prompts
 from dait.teachers.zero_shot_figures import remember_zero_shot
 
@@ -156,9 +156,9 @@ def test_it_costs_no_import_of_torch(place: Place) -> None:
     assert finished_studies(place)
     code = (
         "import sys\n"
-        "from app.place import Place\n"
+        "from app.config import Place\n"
         "from app.train.teacher_figures import form_html\n"
-        "from dait.runs import RunsRoot\n"
+        "from dait.runs.folder import RunsRoot\n"
         f"place = Place(RunsRoot({str(place.runs.path)!r}))\n"
         "assert form_html(place, 'demo', '', 'fieldguide-clip')\n"
         "print('torch' in sys.modules)"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.place import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, Place
 from app.queue.order import Order
 from app.train.again import form_for
 from app.train.form import FormValues, Handed, read_form
-from dait.recipe import load_recipe
+from dait.config.recipe import load_recipe
 from dait.teachers.prompts import Prompts
 
 FORM = FormValues(

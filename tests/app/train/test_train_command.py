@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.place import PROJECT, Place
+from app.config import PROJECT, Place
 from app.queue.order import Order
 from app.train.command import NAMES, command_line, recipe_file
 from app.train.form import FormValues, Handed, read_form
 from dait.cli import build_parser
 from dait.cli.options import chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
-from dait.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 from dait.teachers.prompts import Prompts
 
 FORM = FormValues("tiny", "", ["independent", "dait"], 2, 3, 2, "", "")

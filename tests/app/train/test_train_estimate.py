@@ -12,8 +12,8 @@ from trainers import wait_for
 
 from app.queue.order import Order
 from app.train.estimate import Asked, Probe, estimate_html
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.recipe import load_recipe
 
 ORDER = Order(load_recipe("tiny"), ("independent", "dait"), (0, 1))
 FOUND = {

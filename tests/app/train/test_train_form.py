@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gradio.utils import deep_hash
 
-from app.place import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, Place
 from app.train.form import (
     FormValues,
     Handed,
@@ -20,8 +20,8 @@ from app.train.form import (
     recipe_for,
     teachers,
 )
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.recipe import load_recipe
 from dait.teachers.prompts import Prompts
 
 GOOD = FormValues(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from gradio.utils import deep_hash
 
-from app.place import Place
+from app.config import Place
 from app.train.command import recipe_file
 from app.train.form import LOADED, FormValues, Loaded, read_form
 from app.train.recipe import loaded, preview
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.recipe import load_recipe
 
 FORM = FormValues("tiny", "", ["independent", "dait"], 2, 3, 5, "", "")
 

@@ -12,14 +12,14 @@ import torch
 
 from dait.arms.plan import ROLE_TITLES
 from dait.config.arms import ARMS, Arm
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
 from dait.models.cost import count_parameters
-from dait.pipeline import new_network, run_arm
-from dait.recipe import Recipe
-from dait.runs import RunFolder
-from dait.workbench import Workbench, prepare
+from dait.runs.folder import RunFolder
+from dait.study.context import Workbench, prepare
+from dait.study.pipeline import new_network, run_arm
 
 TEACHERS: dict[Arm, str] = {"kd": "classifier", "takd": "assistant", "dait": "intermediate"}
 PROJECTIONS: dict[str, set[str]] = {

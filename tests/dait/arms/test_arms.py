@@ -9,10 +9,10 @@ from dait.arms.catalogue import PLANS, plan_of
 from dait.arms.plan import ROLE_SEEDS, ROLE_TITLES, Surroundings
 from dait.arms.takd import larger_than
 from dait.config.arms import ARMS, SUMMARIES, Arm
+from dait.config.recipe import Recipe
 from dait.evidence.palette import ARM_COLOURS, ARM_TITLES, OTHER_COLOUR, arm_colour, arm_title
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.recipe import Recipe
 from dait.tasks.base import Role, Task, TaughtTask
 from dait.tasks.joint import JointTask
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dait.cli import main
-from dait.recipe import Recipe
+from dait.config.recipe import Recipe
 
 Command = Callable[..., int]
 

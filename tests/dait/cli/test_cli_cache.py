@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 import dait
 from dait.cli.cache_upkeep import parse_size
+from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe
 from dait.teachers.cache.inventory import default_root, entries
 
 Command = Callable[..., int]
@@ -91,8 +91,8 @@ def test_training_finds_what_was_built(
     command: Command, recipe_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dait.events import Event, Note, Progress
+    from dait.study.context import open_data, teacher_views
     from dait.teachers.registry import load_teacher
-    from dait.workbench import open_data, teacher_views
 
     assert command("cache", "build", recipe_path) == 0
     recipe, events = load_recipe(str(recipe_path)), list[Event]()

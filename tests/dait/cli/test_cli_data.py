@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dait.cli import data
-from dait.data.folder import open_folder
+from dait.data.folders.folder import open_folder
 from dait.errors import UserError
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from dait.runs import RunFolder
+from dait.runs.folder import RunFolder
 
 Command = Callable[..., int]
 

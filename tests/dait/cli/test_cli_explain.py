@@ -13,8 +13,8 @@ from PIL import Image
 
 from dait.cli import main
 from dait.evidence.comparison import Comparison
-from dait.evidence.heatmaps import METHODS
-from dait.runs import StudyFolder
+from dait.evidence.heatmaps.cam import METHODS
+from dait.runs.folder import StudyFolder
 
 KEYS = ["vlm", "intermediate", "direct-s0", "independent-s0", "dait-s0"]
 

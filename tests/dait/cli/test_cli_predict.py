@@ -12,7 +12,7 @@ from PIL import Image
 
 from dait.cli import main
 from dait.evidence.comparison import Comparison
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dait.config.arms import ARMS
-from dait.recipe import parse_recipe
-from dait.runs import StudyFolder
+from dait.config.recipe import parse_recipe
+from dait.runs.folder import StudyFolder
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dait.config.arms import ARMS, DEFAULT_ARMS
+from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
-from dait.recipe import Recipe, parse_recipe
 
 
 def fault_of(changes: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from dait.config.inputs import DataConfig
-from dait.data.frame import Framing
+from dait.config.recipe import Recipe, load_recipe, parse_recipe, recipe_names
+from dait.data.images.frame import Framing
 from dait.errors import UserError
-from dait.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 
 BEFORE = {
     "source": "photos",

@@ -15,14 +15,6 @@ Photos = Callable[[str, int], None]
 
 
 @pytest.fixture
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("DAIT_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()

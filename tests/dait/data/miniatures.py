@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from dait.data.benchmarks.benchmark import Benchmark, list_benchmark
 from dait.data.benchmarks.obtain import obtain
-from dait.data.listing import Listing
+from dait.data.folders.listing import Listing
 from dait.events import Emit, ignore
 
 Files = dict[str, bytes]

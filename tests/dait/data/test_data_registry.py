@@ -10,7 +10,7 @@ import pytest
 from file_server import FileServer
 from miniatures import food, members
 
-from dait.data.listed import ListedDataset
+from dait.data.folders.listed import ListedDataset
 from dait.data.registry import list_datasets, open_dataset
 from dait.errors import UserError
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from dait.data.base import SPLITS
+from dait.data.folders.listed import ListedDataset
 from dait.data.hub import list_hub
-from dait.data.listed import ListedDataset
 from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Note, Progress

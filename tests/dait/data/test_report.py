@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from dait.data.fieldguide import FieldGuide
-from dait.data.folder import open_folder
+from dait.data.folders.folder import open_folder
 from dait.data.registry import open_dataset
 from dait.data.report import Report, SizeRange, report
 from dait.errors import UserError
 from dait.events import Event, Progress
-from dait.workbench import left_out
+from dait.study.context import left_out
 
 
 def draw(file: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 
 KEYS = ["vlm", "intermediate", "direct-s0", "independent-s0", "dait-s0"]
 
@@ -63,7 +63,7 @@ def test_figures_and_test_images_need_no_heavy_library(tiny_study: Path) -> None
         "import sys\n"
         "from pathlib import Path\n"
         "from dait.evidence.comparison import Comparison\n"
-        "from dait.runs import StudyFolder\n"
+        "from dait.runs.folder import StudyFolder\n"
         f"comparison = Comparison(StudyFolder(Path({str(tiny_study)!r})))\n"
         "comparison.table(), comparison.results(), comparison.similarity()\n"
         "comparison.test_image(0), comparison.is_placed()\n"

@@ -11,10 +11,10 @@ import torch
 
 from dait.errors import UserError
 from dait.evidence.search import check_query, search
-from dait.teachers.compact_tokenizer import CompactTokenizer
-from dait.teachers.openclip import OpenClipTeacher
-from dait.teachers.pretrain import vocabulary_rows
+from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
+from dait.teachers.openclip.teacher import OpenClipTeacher
 from dait.teachers.registry import load_teacher
+from pretraining.teacher import vocabulary_rows
 
 QUERY = "a bird with a red crown"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dait.evidence.comparison import Comparison
-from dait.evidence.localisation.subjects import subjects_of
-from dait.runs import StudyFolder
+from dait.evidence.localisation.networks import subjects_of
+from dait.runs.folder import StudyFolder
 
 
 def change_json(path: Path, **changes: Any) -> None:

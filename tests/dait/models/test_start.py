@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.models.checkpoint import file_sha256, load_network, save_network
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.start import weights_hash, weights_path
-from dait.recipe import load_recipe
 
 OPTIONS = {"channels": [8, 8, 16, 16], "stem_width": 8}
 

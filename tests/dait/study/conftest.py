@@ -14,7 +14,7 @@ import pytest
 from cut_off import PRELOADED, command
 
 from dait.cli import main
-from dait.recipe import Recipe
+from dait.config.recipe import Recipe
 
 Kill = Callable[..., int]
 Tell = Callable[..., str]

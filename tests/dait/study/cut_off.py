@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import dait
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.study.claim import LOCK
 
 PROJECT = Path(dait.__file__).parents[1]
 TIMES = ("seconds", "images_per_second")
-PRELOADED = ["cut_off", "dait.study.whole", "dait.study.task", "timm", "open_clip", "sklearn"]
+PRELOADED = ["cut_off", "dait.study.train", "dait.study.task", "timm", "open_clip", "sklearn"]
 """What a process that is to be killed has imported already when it starts."""
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from dait.errors import UserError
-from dait.runs import RunFolder
+from dait.runs.folder import RunFolder
 from dait.study.claim import LOCK, claimed
 
 HOLDER = """
 import sys
 from pathlib import Path
-from dait.runs import RunFolder
+from dait.runs.folder import RunFolder
 from dait.study.claim import claimed
 folder = RunFolder(Path(sys.argv[1]))
 with claimed(folder):

@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 
 from dait.cli import main
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, StepDone, ignore
-from dait.evidence.single_image import SingleImages
-from dait.recipe import Recipe
-from dait.runs import StudyFolder, to_json
+from dait.evidence.test_images import SingleImages
+from dait.runs.folder import StudyFolder, to_json
+from dait.study.context import open_data
 from dait.study.moved import move_data
 from dait.study.plan import moved_hint, read_plan
-from dait.study.whole import run_study, train_study
-from dait.workbench import open_data
+from dait.study.train import run_study, train_study
 
 
 def photos(folder: Path, extra: int = 0, value: int = 0) -> Path:

@@ -13,13 +13,13 @@ import pytest
 from cut_off import whole
 
 from dait.cli import main
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, ignore
-from dait.recipe import Recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.study.plan import StudyPlan, begin_study, read_plan
 from dait.study.task import finish_study, run_task
-from dait.study.whole import run_study
+from dait.study.train import run_study
 
 
 def planned(recipe: Recipe, out: Path) -> StudyPlan:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dait.config.recipe import Recipe, recipe_names
 from dait.errors import UserError
-from dait.recipe import Recipe, recipe_names
-from dait.runs import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
 from dait.study.plan import PlannedRun, begin_study, find_run, read_plan
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from cut_off import PROJECT, environment
 
+from dait.config.recipe import Recipe
 from dait.events import ignore
-from dait.recipe import Recipe
-from dait.runs import StudyFolder
-from dait.study.whole import run_study
+from dait.runs.folder import StudyFolder
+from dait.study.train import run_study
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +138,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
 TRAIN_THE_RUN_ALONE = """
 import sys
 from dait.errors import UserError
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.events import ignore
 from dait.study.plan import read_plan
 from dait.study.run import train_run

@@ -10,12 +10,12 @@ import pytest
 from cut_off import cli, last_line, whole
 
 from dait.cli import main
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import ignore
-from dait.recipe import Recipe
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
 from dait.study.ray_executor import check_room
-from dait.study.whole import run_study
+from dait.study.train import run_study
 
 
 def test_without_ray_is_a_sentence(

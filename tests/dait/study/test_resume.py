@@ -11,14 +11,14 @@ import pytest
 from cut_off import cli, last_line, whole
 
 from dait.config.arms import Arm
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, StepDone, ignore
-from dait.recipe import Recipe
-from dait.runs import RunFolder, StudyFolder, to_json
+from dait.runs.folder import RunFolder, StudyFolder, to_json
+from dait.study.context import prepare
 from dait.study.facts import settle_facts
 from dait.study.plan import read_plan
-from dait.study.whole import run_study, train_study
-from dait.workbench import prepare
+from dait.study.train import run_study, train_study
 
 pytestmark = pytest.mark.slow
 

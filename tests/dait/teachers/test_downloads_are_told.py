@@ -8,7 +8,7 @@ import pytest
 from hub_server import HubServer
 
 from dait.cli import main
-from dait.recipe import Recipe
+from dait.config.recipe import Recipe
 
 NAME = "openclip:hf-hub:tiny/clip"
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
+from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
-from dait.recipe import Recipe, parse_recipe
 from dait.teachers.base import text_prototypes
 from dait.teachers.prompts import (
     DEFAULT_TEMPLATE,

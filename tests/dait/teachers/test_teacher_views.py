@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from dait.config.arms import DaitConfig
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy, view_batch
+from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
+from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, Progress, StepDone, ignore
-from dait.inference import predict_split
 from dait.models.network import NetworkSpec, build_network
 from dait.tasks.adapt import AdaptTask
 from dait.teachers.views import TeacherViews
@@ -153,7 +153,7 @@ def test_another_version_of_the_augmentation_misses(
     birds: FieldGuide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views_of(Counting(), birds).embeddings(0)
-    monkeypatch.setattr("dait.data.augment.AUGMENT_VERSION", 10**6)
+    monkeypatch.setattr("dait.data.augmentation.views.AUGMENT_VERSION", 10**6)
     newer = Counting()
     views_of(newer, birds).embeddings(0)
     assert newer.shown == 24

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dait.bench.stand_ins import Noise
-from dait.data.augment import ViewPolicy
+from benchmarks.stand_ins import Noise
+from dait.data.augmentation.views import ViewPolicy
 from dait.errors import UserError
 from dait.teachers.cache.check import check, description_of, differences
 from dait.teachers.cache.inventory import Entry, chosen, entries, remove, sweep, to_prune

@@ -18,8 +18,8 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor
 
-from dait.bench.stand_ins import Noise
-from dait.data.augment import ViewPolicy
+from benchmarks.stand_ins import Noise
+from dait.data.augmentation.views import ViewPolicy
 from dait.distributed import World
 from dait.errors import UserError
 from dait.events import Event, ignore

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from dait.config.recipe import Recipe, parse_recipe
 from dait.data.fieldguide import FieldGuide, open_fieldguide
-from dait.data.store import cache_dir
 from dait.errors import UserError
 from dait.events import ignore
-from dait.recipe import Recipe, parse_recipe
+from dait.storage.arrays import cache_dir
+from dait.study.context import prepare
 from dait.teachers.prompts import Prompts
 from dait.teachers.registry import load_teacher
 from dait.teachers.zero_shot_figures import known_zero_shot, remember_zero_shot
-from dait.workbench import prepare
 
 FIGURES = {"top1": 0.25, "top5": 0.75, "top1_interval": [0.1, 0.4], "n_test": 12}
 

@@ -7,8 +7,8 @@ import torch
 from colours import Colours, network
 
 from dait.config.train import TrainConfig
+from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, ignore
-from dait.inference import predict_split
 from dait.tasks.base import Batch, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.averaging import Average

@@ -12,10 +12,10 @@ import torch
 from colours import Colours, Recorder, coarse, network, pixels
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy, view_batch
+from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
-from dait.data.frame import Framing
-from dait.data.images import StoredImages
+from dait.data.images.frame import Framing
+from dait.data.images.stored import StoredImages
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.tasks.base import Batch

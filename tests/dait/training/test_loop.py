@@ -10,10 +10,10 @@ from colours import Colours, Recorder, coarse, network, pixels
 from torch import Tensor, nn
 
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy
+from dait.data.augmentation.views import ViewPolicy
 from dait.errors import UserError
+from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
-from dait.inference import predict_split
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from dait.config.arms import DirectConfig
 from dait.config.train import TrainConfig
-from dait.data.augment import ViewPolicy
+from dait.data.augmentation.views import ViewPolicy
 from dait.errors import Stopped, UserError
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
-from dait.interruption import interrupt
 from dait.tasks.base import Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.independent import IndependentTask
@@ -29,6 +28,7 @@ from dait.training import loop
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
 from dait.training.stage import Stage
+from dait.utils.interruption import interrupt
 
 STAGE = Stage(1, 2, 3, seed=5)
 PLAIN = TrainConfig(batch_size=8, warmup_epochs=1)

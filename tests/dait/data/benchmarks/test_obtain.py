@@ -12,7 +12,7 @@ from miniatures import Mini, archive
 
 from dait.data.benchmarks.obtain import available, obtain
 from dait.errors import UserError
-from dait.paths import downloads_folder
+from dait.storage.paths import downloads_folder
 
 MakeMini = Callable[..., Mini]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dait.evidence.figures import attribute_bars
-from dait.evidence.knowledge.results import AttributeFigures, AttributeScore, Share
+from dait.evidence.probes.results import AttributeFigures, AttributeScore, Share
 
 
 def row(name: str, values: int, species: float, birds: float) -> AttributeFigures:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dait.evidence.heatmaps import upsample_and_scale
+from dait.evidence.heatmaps.cam import upsample_and_scale
 from dait.evidence.localisation.faithfulness import PERCENTILES, road
 
 SIDE = 24

@@ -16,19 +16,19 @@ from torch import nn
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Event, Note, ignore
-from dait.evidence.heatmaps import explain
+from dait.evidence.heatmaps.cam import explain
 from dait.evidence.localisation.measure import measure
+from dait.evidence.localisation.networks import Subjects, subjects_of
 from dait.evidence.localisation.results import FIGURES, Measurement, Settings, read_localisation
 from dait.evidence.localisation.sample import sample_of
 from dait.evidence.localisation.scores import localise
-from dait.evidence.localisation.subjects import Subjects, subjects_of
 from dait.evidence.measured import localisation_of, outdated
-from dait.export import export_study
 from dait.models.checkpoint import load_network, save_network
-from dait.runs import StudyFolder
+from dait.runs.folder import StudyFolder
+from dait.study.context import open_data
+from dait.study.export import export_study
 from dait.study.plan import read_plan
-from dait.study.whole import complete_study
-from dait.workbench import open_data
+from dait.study.train import complete_study
 
 SETTINGS = Settings(images=8, road_images=2)
 KEYS = [

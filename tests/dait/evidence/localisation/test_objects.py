@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dait.data.augment import ViewPolicy, view_batch, view_masks
+from dait.data.augmentation.views import ViewPolicy, view_batch, view_masks
 from dait.data.base import Split
 from dait.data.fieldguide import FieldGuide
 from dait.data.fieldguide.world import PARTS, load_world

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dait.errors import UserError
-from dait.evidence.report.material import gather
-from dait.evidence.report.whole import Report, make_report
+from dait.evidence.report.build import Report, make_report
+from dait.evidence.report.inputs import gather
 
 SECTIONS = (
     *("in-short", "accuracy", "classes", "confusions", "heatmaps", "localisation", "features"),

@@ -1,0 +1,110 @@
+"""How much of a frozen teacher's speed is left when it embeds a data set."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.stand_ins import Noise, teacher_for_bench
+from dait.data.augmentation.views import ViewPolicy, view_batch
+from dait.data.images.stored import Images
+from dait.distributed import device, synchronize
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.embedding import Embedder
+from dait.teachers.openclip.teacher import resized
+from dait.teachers.registry import device_of, embed_split
+
+
+def measure_embedding(
+    teacher_name: str = "fieldguide-clip",
+    images: int = 512,
+    batch: int = 128,
+    size: int | None = None,
+    repeats: int = 5,
+) -> dict[str, Any]:
+    """``ratio``: the throughput of ``embed_split`` over a bare loop's, of the same batches.
+
+    The bare loop has float tensors of the teacher's size in memory, laid out as ``embed_split``
+    lays them out, and calls nothing but the model. The data set is uint8 images of ``size`` pixels
+    a side (by default the teacher's), in a memory-mapped file. Both run in turn; the ratio is the
+    median of ``repeats`` pairs, ``ratio_cpu`` the same of processor time, which other work on the
+    machine disturbs less.
+    Raises ``UserError`` for a teacher that is not to be had.
+    """
+    teacher = teacher_for_bench(teacher_name)
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
+    side = size or teacher.image_size
+    with tempfile.TemporaryDirectory() as folder:
+        data = Noise(images, 1, side, Path(folder)).split("train").images
+        bare = bare_loop(teacher, data, batch)
+
+        def embedded() -> None:
+            embed_split(teacher, data, batch)
+
+        for warm_up in (bare, embedded):
+            warm_up()
+        pairs = [(_timed(bare), _timed(embedded)) for _ in range(repeats)]
+    wall = [one[0] / other[0] for one, other in pairs]
+    processor = [one[1] / other[1] for one, other in pairs]
+    return {
+        "ratio": statistics.median(wall),
+        "ratio_cpu": statistics.median(processor),
+        "teacher": teacher_name,
+        "images_per_second": images / statistics.median(other[0] for _, other in pairs),
+        "images": images,
+        "batch": batch,
+        "size": side,
+        "precision": Embedder(teacher).precision,
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def bare_loop(teacher: FrozenTeacher, images: Images, batch: int) -> Callable[[], None]:
+    """The teacher's model over as many batches as ``images`` ``(N, S, S, 3)`` uint8 make.
+
+    Every batch is the first one's pixels, in memory before the clock starts.
+    """
+    model: Any = getattr(teacher, "model", None)
+    forward = getattr(model, "encode_image", teacher.embed)
+    pixels = _as_seen(teacher, images[:batch])
+    parts = [pixels[: min(batch, len(images) - k)] for k in range(0, len(images), batch)]
+    half = Embedder(teacher).precision == "float16"
+
+    @torch.no_grad()
+    def run() -> None:
+        with torch.autocast(pixels.device.type, torch.float16) if half else nullcontext():
+            for part in parts:
+                forward(part)
+        synchronize()
+
+    return run
+
+
+def _as_seen(teacher: FrozenTeacher, images: np.ndarray) -> Tensor:
+    """``(B, 3, H, W)`` as the model meets them: its size, its device, its views' memory layout.
+
+    A convolution's speed depends on the layout, and views of ``(B, S, S, 3)`` pixels are channels
+    last.
+    """
+    stored = torch.from_numpy(np.array(images)).to(device_of(teacher))
+    views = view_batch(stored, np.arange(len(stored)), 0, ViewPolicy("original"), 0)
+    return resized(views, teacher.image_size, getattr(teacher, "interpolation", "bilinear"))
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds, and seconds of this process's processors."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor

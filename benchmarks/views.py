@@ -1,0 +1,95 @@
+"""Accuracy, time and bytes against the number of views that the frozen teacher looks at."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dait.config.arms import Arm
+from dait.config.recipe import Recipe
+from dait.errors import UserError
+from dait.events import Emit
+from dait.teachers.cache.inventory import default_root, entries
+
+LIVE = "live"
+
+
+def parse_views(text: str) -> list[str]:
+    """``"1,2,live"`` → its parts, each once. Raises ``UserError`` for anything else."""
+    parts = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not parts or any(part != LIVE and not (part.isdigit() and int(part)) for part in parts):
+        raise UserError(f"Give numbers of views from 1, or live, say 1,2,4,8,live; not {text!r}.")
+    return parts
+
+
+def measure_views(
+    recipe: Recipe,
+    counts: Sequence[str],
+    seeds: Sequence[int],
+    arm: Arm,
+    emit: Emit,
+    tell: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """One row for every number of views of ``counts`` (``parse_views``).
+
+    Every run starts from an empty cache of embeddings and trains ``arm`` from nothing, so
+    ``seconds`` is what one run takes, the teacher's part included (``processor_seconds`` are this
+    process's own, which other work disturbs less). A row holds ``views``, ``top1`` (mean over
+    seeds on test, fraction), ``top1_sd``, ``top1s``, ``intermediate_top1`` (DAIT only), ``seconds``
+    and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known.
+    Raises ``UserError`` for data or a teacher that are not to be had.
+    """
+    from dait.runs.folder import RunFolder
+    from dait.study.context import prepare
+    from dait.study.pipeline import run_arm
+
+    bench, rows = prepare(recipe, emit), []
+    for count in counts:
+        changes = {"views.distinct": 0 if count == LIVE else int(count)}
+        changed = replace(bench, recipe=recipe.changed(changes | {"views.cache": count != LIVE}))
+        results, sizes = list[dict[str, Any]](), list[int]()
+        seconds, processor = list[float](), list[float]()
+        for seed in seeds:
+            with _empty_cache() as folder:
+                start, before = time.perf_counter(), time.process_time()
+                results.append(run_arm(changed, arm, seed, RunFolder(folder / "run"), emit))
+                seconds.append(time.perf_counter() - start)
+                processor.append(time.process_time() - before)
+                sizes.append(sum(entry.bytes for entry in entries(default_root())))
+        top1s = [result["top1"] for result in results]
+        between = [r["intermediate"]["top1"] for r in results if r["intermediate"]]
+        row = {
+            "views": count,
+            "top1": statistics.mean(top1s),
+            "top1_sd": statistics.stdev(top1s) if len(top1s) > 1 else 0.0,
+            "top1s": top1s,
+            "intermediate_top1": statistics.mean(between) if between else None,
+            "seconds": statistics.mean(seconds),
+            "processor_seconds": statistics.mean(processor),
+            "bytes": max(sizes),
+        }
+        tell(row)
+        rows.append(row)
+    return rows
+
+
+@contextmanager
+def _empty_cache() -> Iterator[Path]:
+    """A cache folder of its own while the block runs; data that is open already stays open."""
+    before = os.environ.get("DAIT_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DAIT_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ["DAIT_CACHE"]
+            else:
+                os.environ["DAIT_CACHE"] = before

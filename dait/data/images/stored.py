@@ -1,0 +1,118 @@
+"""Stored images that differ in shape: read from one flat array, whole or cut to their centre."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from dait.data.images.frame import Framing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Index: TypeAlias = "slice | Sequence[int] | np.ndarray"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A batch of whole images in one buffer, those of one shape side by side.
+
+    pixels: uint8, flat. groups: number, height and width of the images of each shape, as they lie
+    there. order: ``(B,)``, the place in the batch of each image in turn; None: as they lie there.
+    size: S of their views.
+    """
+
+    pixels: np.ndarray | Tensor
+    groups: tuple[tuple[int, int, int], ...]
+    order: np.ndarray | None
+    size: int
+
+    def __len__(self) -> int:
+        return sum(count for count, _, _ in self.groups)
+
+
+Images: TypeAlias = "np.ndarray | Centres"
+"""To be read as ``(N, S, S, 3)`` uint8."""
+
+Whole: TypeAlias = "np.ndarray | StoredImages"
+"""What ``view_batch`` makes views of: ``whole[index]`` is a batch."""
+
+
+class StoredImages:
+    """The images of a split as they are stored: ``(h, w, 3)`` uint8 each, h and w its own.
+
+    ``stored[index]`` gives a batch of them, ``stored.image(number)`` one.
+    """
+
+    def __init__(self, pixels: np.ndarray, shapes: np.ndarray, framing: Framing) -> None:
+        """pixels: flat uint8, possibly memory-mapped. shapes: ``(N, 2)``, height and width."""
+        # Without numpy's own class of memory-mapped arrays, which is slow to slice.
+        self._pixels, self.shapes, self.framing = pixels.view(np.ndarray), shapes, framing
+        self._ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @property
+    def nbytes(self) -> int:
+        return self._pixels.nbytes
+
+    def image(self, number: int) -> np.ndarray:
+        """``(h, w, 3)``, a view."""
+        number = range(len(self))[number]
+        height, width = self.shapes[number].tolist()
+        end = int(self._ends[number])
+        return self._pixels[end - 3 * height * width : end].reshape(height, width, 3)
+
+    def __getitem__(self, index: Index) -> Packed:
+        numbers = np.arange(len(self))[index]
+        shapes = self.shapes[numbers]
+        order = np.lexsort((shapes[:, 1], shapes[:, 0]))
+        kinds, counts = np.unique(shapes, axis=0, return_counts=True)  # in the same order
+        pixels = np.empty(int(shapes.astype(np.int64).prod(axis=1).sum()) * 3, np.uint8)
+        start = 0
+        for number in numbers[order].tolist():
+            image = self.image(number)
+            pixels[start : start + image.size] = image.reshape(-1)
+            start += image.size
+        groups = tuple(
+            (count, *kind) for count, kind in zip(counts.tolist(), kinds.tolist(), strict=True)
+        )
+        return Packed(pixels, groups, None if len(groups) == 1 else order, self.framing.size)
+
+    def centres(self) -> Centres:
+        """What evaluation sees of them."""
+        return Centres(self)
+
+
+class Centres:
+    """The centres of stored images, cut out when they are asked for.
+
+    To be read as an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, stored: StoredImages) -> None:
+        self._stored = stored
+        size = stored.framing.size
+        self.shape = (len(stored), size, size, 3)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, index: int | np.integer[Any] | Index) -> np.ndarray:
+        cut = self._stored.framing.centre
+        if isinstance(index, int | np.integer):
+            return cut(self._stored.image(int(index)))
+        numbers = np.arange(len(self))[index].tolist()
+        found = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        for place, number in enumerate(numbers):
+            found[place] = cut(self._stored.image(number))
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)

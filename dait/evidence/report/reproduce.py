@@ -1,0 +1,108 @@
+"""Where the figures come from: recipes, seeds, versions, and the commands to get them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dait.evaluation.records import recipe_of
+from dait.evidence.report.inputs import Material
+from dait.evidence.report.sheet import Sheet
+from dait.evidence.report.wording import listed, seeds
+from dait.runs.folder import RunFolder, StudyFolder
+
+
+def write(material: Material) -> Sheet:
+    """A part for every folder that was given, and what was left out."""
+    sheet = Sheet("origins", "How to get this again")
+    for title, folder in material.folders.items():
+        if len(material.folders) > 1:
+            sheet.heading(title)
+        if (folder / "study.json").is_file():
+            _study(sheet, StudyFolder(folder))
+        else:
+            _run(sheet, RunFolder(folder))
+    sheet.heading("This report")
+    against = "" if material.against is None else f" --against {shlex.quote(material.against)}"
+    sheet.code(
+        f"python -m dait compare {_words(material.folders)} --images {material.images}{against} "
+        "--out report.html"
+    )
+    sheet.heading("Left out")
+    if material.left_out:
+        sheet.items([f"{row.what}: {row.reason}" for row in material.left_out])
+    else:
+        sheet.say("Nothing that was asked for.")
+    return sheet
+
+
+def _study(sheet: Sheet, study: StudyFolder) -> None:
+    described = study.description()
+    first = study.runs()[0]
+    recipe = recipe_of(first)
+    teacher, data = described.get("teacher") or {}, described.get("data") or {}
+    arms = list(dict.fromkeys(str(row["arm"]) for row in described["runs"]))
+    numbers = sorted({int(row["seed"]) for row in described["runs"]})
+    facts = [
+        f"Recipe {recipe.name}{f': {recipe.title}' if recipe.title else ''}.",
+        f"Arms {listed(arms)}; {seeds(numbers)}.",
+        f"Student {recipe.student.name}, intermediate teacher {recipe.intermediate.name}, frozen "
+        f"teacher {recipe.teacher.name}{_hash(teacher.get('weights_hash'))}.",
+        _data_sentence(recipe.data.source, data),
+        *_versions([run.result() or {} for run in study.runs()]),
+    ]
+    sheet.items(facts)
+    out = f"runs/{recipe.name}"
+    given = ",".join(map(str, numbers))
+    sheet.say("Save the recipe below as recipe.yaml, then:")
+    sheet.code(
+        f"python -m dait study recipe.yaml --arms {','.join(arms)} --seeds {given} --out {out}\n"
+        f"python -m dait localise {out}\n"
+        f"python -m dait compare {out} --out report.html"
+    )
+    sheet.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
+
+
+def _run(sheet: Sheet, run: RunFolder) -> None:
+    recipe, config = recipe_of(run), run.config()
+    out = f"runs/{run.path.resolve().name}"
+    arm, seed = config["arm"], config["seed"]
+    sheet.items(
+        [
+            f"Recipe {recipe.name}, arm {arm}, seed {seed}.",
+            _data_sentence(recipe.data.source, {}),
+            *_versions([run.result() or {}]),
+        ]
+    )
+    sheet.code(f"python -m dait train recipe.yaml --arm {arm} --seed {seed} --out {out}")
+    sheet.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
+
+
+def _data_sentence(source: str, data: Mapping[str, Any]) -> str:
+    counts = data.get("counts") or {}
+    told = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    problems = len(data.get("problems") or ())
+    unread = f"; {problems} files could not be read and were left out" if problems else ""
+    images = f": {told} images" if told else ""
+    return f"Data {Path(source).name}{images}{_hash(data.get('fingerprint'))}{unread}."
+
+
+def _hash(value: object) -> str:
+    return "" if not value else f" ({str(value)[:12]})"
+
+
+def _versions(results: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each set of versions that runs were trained with."""
+    found = dict.fromkeys(
+        ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
+        for result in results
+    )
+    return [f"Trained with {told}." for told in found if told]
+
+
+def _words(folders: Mapping[str, Path]) -> str:
+    """The folders as they were given; of absolute ones the name, for a report is handed on."""
+    given = (folder.name if folder.is_absolute() else str(folder) for folder in folders.values())
+    return " ".join(map(shlex.quote, given))

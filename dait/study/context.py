@@ -1,0 +1,133 @@
+"""What all runs of a study share: the data, the frozen teacher and its view of the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from dait.config.recipe import Recipe
+from dait.data.augmentation.views import ViewPolicy
+from dait.data.base import Dataset, SplitName
+from dait.data.registry import open_dataset
+from dait.distributed import device
+from dait.evaluation.measure import evaluate
+from dait.events import Emit, Note
+from dait.models.network import build_network
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.registry import (
+    Prototypes,
+    embed_split,
+    fetch_teacher,
+    load_teacher,
+    prototypes_of,
+)
+from dait.teachers.views import TeacherViews
+from dait.teachers.zero_shot_figures import remember_zero_shot
+
+FIELD_GUIDE_ONLY = (
+    *("train_per_class", "val_per_class", "test_per_class", "species"),
+    *("differing", "label_noise", "long_tail"),
+)
+"""Settings of ``DataConfig`` that a folder of photographs refuses."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What all runs of a study share: the data and the frozen teacher's view of it."""
+
+    recipe: Recipe
+    data: Dataset
+    teacher: FrozenTeacher
+    prototypes: Prototypes
+    embeddings: Tensor
+    """``(N, d)`` of the frozen teacher, of the images that the runs are measured on."""
+    zero_shot: dict[str, Any]
+    """The frozen teacher's own figures on these images."""
+    measured: SplitName = "test"
+    """The split that runs are measured on; ``val`` while settings are still being chosen."""
+    earlier: tuple[Path, ...] = ()
+    """Studies and runs to take networks from that are trained there already (``study.earlier``)."""
+
+    @property
+    def class_keys(self) -> list[str]:
+        return [info.key for info in self.data.classes]
+
+
+def open_data(recipe: Recipe, emit: Emit) -> Dataset:
+    """The recipe's data set. Raises UserError when there is none to be had."""
+    options = recipe.data.model_dump()
+    if recipe.data.source != "fieldguide":
+        for name in FIELD_GUIDE_ONLY:
+            del options[name]
+    return open_dataset(emit=emit, **options)
+
+
+def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workbench:
+    """Open the data, load the teacher, build the networks once so that faults show at the start.
+
+    measured: the split to measure runs on; with ``val`` the test split is not even read.
+    Raises UserError for anything that would make the training fail later.
+    """
+    # First of all: a download that cannot be had should not cost the reading of a data set.
+    fetch_teacher(recipe.teacher.name, emit)
+    data = open_data(recipe, emit)
+    for spec in (recipe.student, recipe.intermediate, recipe.kd.network, recipe.takd.network):
+        if spec is not None:
+            network = build_network(spec, len(data.classes), recipe.data.size)
+            if network.started_from:
+                emit(Note(f"{spec.name} starts from {network.started_from}"))
+    emit(Note(f"loading the frozen teacher {recipe.teacher.name}"))
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
+    for name in dict.fromkeys(("train", "val", measured)):
+        emit(Note(f"reading the {name} split"))
+        data.split(name)
+    for line in left_out(data):
+        emit(Note(line))
+    prototypes = prototypes_of(teacher, data, recipe.teacher.prompts)
+    prototypes = replace(prototypes, vectors=prototypes.vectors.cpu())
+    for warning in prototypes.warnings:
+        emit(Note(f"warning: {warning}"))
+    emit(Note(f"the frozen teacher looks at the {measured} split"))
+    split = data.split(measured)
+    embeddings = embed_split(teacher, split.images).cpu()
+    logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
+    zero_shot = evaluate(logits, split.labels, {})
+    source, prompts = recipe.data.source, recipe.teacher.prompts
+    remember_zero_shot(
+        teacher,
+        data,
+        measured,
+        zero_shot,
+        called=source,
+        prompts=prompts,
+        warnings=prototypes.warnings,
+    )
+    emit(Note(f"zero-shot top-1 of {teacher.name} on {measured}: {zero_shot['top1']:.1%}"))
+    return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
+
+
+def left_out(data: Dataset) -> list[str]:
+    """In words: how many files could not be used, which and why, and what else is odd."""
+    lines = [str(note) for note in (*getattr(data, "notes", ()), *getattr(data, "left_out", ()))]
+    if data.problems:
+        lines.append(f"{len(data.problems)} files cannot be used and are left out")
+    lines += [f"left out {problem.file}: {problem.reason}" for problem in data.problems]
+    return lines
+
+
+def teacher_views(
+    recipe: Recipe, data: Dataset, teacher: FrozenTeacher, seed: int, emit: Emit
+) -> TeacherViews:
+    """The frozen teacher's embeddings of the views that a run of this seed shows, kept or live."""
+    origin = {
+        "data": recipe.data.model_dump(),
+        "teacher": {"name": recipe.teacher.name, "image_size": recipe.teacher.image_size},
+        "views": {"kind": recipe.views.kind},
+    }
+    policy, live = ViewPolicy(recipe.views.kind), not recipe.views.cache
+    return TeacherViews(teacher, data, policy, seed, emit, live=live, origin=origin)

@@ -1,0 +1,310 @@
+"""What a study will cost, from a few steps of each of its arms: an estimate, and no promise.
+
+The networks, the losses, the optimiser, the views and the frozen teacher are the real ones; pixels
+and labels are noise, which costs the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.data import MEBIBYTE
+from benchmarks.train import high_water_mib
+from dait.arms.catalogue import plan_of
+from dait.arms.plan import Surroundings, TrainingStage
+from dait.config.arms import Arm
+from dait.config.recipe import Recipe
+from dait.data.augmentation.views import ViewPolicy, view_batch
+from dait.data.base import ViewKind
+from dait.data.images.frame import Framing
+from dait.distributed import ALONE, device, synchronize
+from dait.events import Emit, Progress, ignore
+from dait.evidence.palette import arm_title
+from dait.models.cost import count_parameters
+from dait.models.network import Network, NetworkSpec, build_network
+from dait.study.shapes import Shapes, shapes_of, without_weights
+from dait.tasks.base import Batch, Role
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.embedding import Embedder
+from dait.teachers.registry import load_teacher
+from dait.teachers.weights import is_here
+from dait.training.memory import enough_memory
+from dait.training.precision import check_precision
+from dait.training.replay import epochs_that_make, view_bytes, views_to_keep
+from dait.training.stage import Stage
+from dait.training.step import Step
+
+WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0
+EMBEDDED = 64
+STEPS_KEPT = 2
+"""States of a stage that lie on the disk at a time: between two steps, and the one before."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of a whole study.
+
+    arm_seconds: of one seed of each arm, without the frozen teacher's part. teacher_seconds: the
+    frozen teacher's views and test images, for all seeds; None where it is not on this machine yet.
+    study_bytes: kept in the study's folder; working_bytes: there too, until a stage is over;
+    cache_bytes: views and images in the cache folder, used by other studies too.
+    memory_bytes: the most that a process took that did this, of ``device``'s memory.
+    """
+
+    seconds: float
+    arm_seconds: dict[Arm, float]
+    teacher_seconds: float | None
+    study_bytes: int
+    working_bytes: int
+    cache_bytes: int
+    memory_bytes: int
+    device: str
+    threads: int
+    load: float
+    steps: int
+    batch: int
+    size: int
+    images: int
+
+
+def estimate(
+    recipe: Recipe, arms: Sequence[Arm], seeds: Sequence[int], emit: Emit = ignore
+) -> Estimate:
+    """Measure some steps of every stage of ``arms`` and multiply.
+
+    Takes seconds an arm. It is measured in this process, so the memory is that of a process which
+    does nothing else. What is not in it: reading or drawing the images for the first time,
+    downloads, and the t-SNE maps at the end. Nothing is downloaded, and no image is read.
+
+    Raises ``UserError`` for data that is not on this machine, for networks that cannot be built,
+    and where a batch does not fit into the memory.
+    """
+    check_precision(recipe.train.precision, device())
+    shapes = shapes_of(recipe)
+    total = len(arms) + 1
+    emit(Progress("Measuring the frozen teacher", 1, total, "steps"))
+    teacher = _measured_teacher(recipe)
+    probe = _Probe(without_weights(recipe), shapes, teacher.dim, teacher.scale)
+    found: dict[Arm, list[_StageCost]] = {}
+    for number, arm in enumerate(arms, start=2):
+        emit(Progress(f"Measuring {arm_title(arm)}", number, total, "steps"))
+        found[arm] = probe.arm(arm)
+    return _summed(recipe, shapes, seeds, found, teacher)
+
+
+@dataclass(frozen=True)
+class _TeacherCost:
+    """Seconds an image; None where the teacher is not here: then its answers' size is a guess."""
+
+    seconds: float | None
+    dim: int
+    scale: float
+    reads_text: bool
+
+
+@dataclass(frozen=True)
+class _StageCost:
+    """Seconds of a stage by all its parts, and what it trains.
+
+    held_bytes: of views that are shown again.
+    """
+
+    seconds: float
+    parameters: int
+    learned: int
+    pooled: int
+    needs_vlm: bool
+    views: ViewKind
+    epochs: int
+    held_bytes: int
+
+
+def _measured_teacher(recipe: Recipe) -> _TeacherCost:
+    if not is_here(recipe.teacher.name):
+        return _TeacherCost(None, 512, 100.0, True)
+    teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
+    if isinstance(teacher, nn.Module):
+        teacher.to(device())
+    seconds = _seconds_of_teacher(teacher, recipe)
+    return _TeacherCost(seconds, teacher.dim, teacher.logit_scale, teacher.reads_text)
+
+
+def _seconds_of_teacher(teacher: FrozenTeacher, recipe: Recipe) -> float:
+    pixels, index = _noise(EMBEDDED, recipe.data.framing), np.arange(EMBEDDED)
+    embedder, policy = Embedder(teacher), ViewPolicy(recipe.views.kind)
+
+    def look() -> None:
+        embedder.embed(_views_of(pixels, index, policy, recipe)).cpu()
+
+    return _seconds(look, most=3) / EMBEDDED
+
+
+class _Probe:
+    """Runs some steps of arms, on noise of the data's shapes."""
+
+    def __init__(self, recipe: Recipe, shapes: Shapes, dim: int, scale: float) -> None:
+        self.recipe, self.shapes, self.dim, self.scale = recipe, shapes, dim, scale
+        self.batch = min(recipe.train.batch_size, shapes.train)
+        self.pixels = _noise(self.batch, recipe.data.framing)
+        self._view_seconds: dict[ViewKind, float] = {}
+
+    def arm(self, arm: Arm) -> list[_StageCost]:
+        plan, before = plan_of(arm), dict[Role, Network]()
+        kept = dict[Role, dict[str, Any]]()
+        prototypes = F.normalize(torch.randn(self.shapes.classes, self.dim), dim=1)
+        found = []
+        for stage in plan.stages(self.recipe):
+            network = self._new(stage.role, stage.network)
+            around = Surroundings(self.recipe, prototypes, self.scale, before, self._new, kept)
+            task = plan.task(stage.role, network, around).to(device())
+            task.stage = stage.title
+            found.append(self._stage(stage, task))
+            before[stage.role] = network
+            kept[stage.role] = task.projections.state_dict()
+        return found
+
+    def _new(self, role: Role, spec: NetworkSpec) -> Network:
+        return build_network(spec, self.shapes.classes, self.recipe.data.size).to(device())
+
+    def _stage(self, stage: TrainingStage, task: Any) -> _StageCost:
+        # Compiling takes minutes, which are no estimate of anything.
+        config = self.recipe.train.model_copy(update={"compile": False})
+        if config.channels_last:
+            task.to(memory_format=torch.channels_last)
+        step, batch = Step(task, config, ALONE, device()), self._batch(config.channels_last)
+        task.train()
+        task.begin_epoch(0, stage.epochs)
+        with enough_memory(config):
+            stepping = _seconds(lambda: step(batch, self.batch, 1e-6, 1))
+        task.eval()
+        with torch.no_grad():
+            looking = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
+        steps = max(1, self.shapes.train // self.batch)  # of an epoch
+        shape = self.shapes.train, self.recipe.data.size
+        place = Stage(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
+        held = views_to_keep(task.views, place, *shape, device())
+        making = epochs_that_make(place, held)
+        training = (stage.epochs - making) * stepping
+        training += making * _together(stepping, self._views(task.views))
+        validation = stage.epochs * self.shapes.val + self.shapes.test
+        learned = sum(parameter.numel() for parameter in task.trainable())
+        return _StageCost(
+            seconds=steps * training + validation * looking / self.batch,
+            parameters=count_parameters(task.network),
+            learned=learned,
+            pooled=task.network.pooled_width,
+            needs_vlm=task.needs_vlm,
+            views=task.views,
+            epochs=stage.epochs,
+            held_bytes=held * view_bytes(*shape),
+        )
+
+    def _batch(self, channels_last: bool) -> Batch:
+        size = self.recipe.data.size
+        images = torch.rand(self.batch, size, size, 3).permute(0, 3, 1, 2).to(device())
+        if channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        labels = torch.arange(self.batch, device=device()) % self.shapes.classes
+        vlm = F.normalize(torch.randn(self.batch, self.dim), dim=1).to(device())
+        return Batch(images, labels, vlm)
+
+    def _views(self, kind: ViewKind) -> float:
+        if kind not in self._view_seconds:
+            index, policy = np.arange(self.batch), ViewPolicy(kind)
+            self._view_seconds[kind] = _seconds(
+                lambda: _views_of(self.pixels, index, policy, self.recipe), most=3
+            )
+        return self._view_seconds[kind]
+
+
+def _together(step: float, views: float) -> float:
+    """Views are made beside the steps where a processor is free for them."""
+    alone = device().type == "cuda" or torch.get_num_threads() >= (os.cpu_count() or 1)
+    return step + views if alone else max(step, views)
+
+
+def _summed(
+    recipe: Recipe,
+    shapes: Shapes,
+    seeds: Sequence[int],
+    found: Mapping[Arm, list[_StageCost]],
+    teacher: _TeacherCost,
+) -> Estimate:
+    costs = [cost for stages in found.values() for cost in stages]
+    arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in found.items()}
+    taught = [cost.epochs for cost in costs if cost.needs_vlm]
+    # All arms of a seed learn from the same views, and look at those that are kept.
+    views = max((recipe.views.count(epochs) for epochs in taught), default=0)
+    looks = views if recipe.views.cache else sum(taught)
+    once = shapes.test + (0 if teacher.reads_text else shapes.train + shapes.val)
+    seen = len(seeds) * looks * shapes.train + once
+    teaching = None if teacher.seconds is None else seen * teacher.seconds
+    kept = views * shapes.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
+    images = shapes.train + shapes.val + shapes.test
+    pixels = images * 3 * math.prod(recipe.data.framing.typical_shape)
+    weights = sum(4 * cost.learned for cost in costs)
+    answers = sum(2 * shapes.test * (shapes.classes + cost.pooled) for cost in costs)
+    return Estimate(
+        seconds=len(seeds) * sum(arm_seconds.values()) + (teaching or 0.0),
+        arm_seconds=arm_seconds,
+        teacher_seconds=teaching,
+        study_bytes=len(seeds) * (weights + answers) + 2 * shapes.test * teacher.dim,
+        # AdamW keeps two numbers beside every weight.
+        working_bytes=STEPS_KEPT * 3 * 4 * max(cost.learned for cost in costs),
+        cache_bytes=kept + pixels,
+        memory_bytes=_most_memory() + max(cost.held_bytes for cost in costs),
+        device=device().type,
+        threads=torch.get_num_threads(),
+        load=os.getloadavg()[0],
+        steps=MOST_STEPS,
+        batch=min(recipe.train.batch_size, shapes.train),
+        size=recipe.data.size,
+        images=shapes.train,
+    )
+
+
+def _seconds(work: Callable[[], Any], most: int = MOST_STEPS) -> float:
+    """The median of some runs, after some that do not count; one at least."""
+    for _ in range(min(WARM_UPS, most - 1)):
+        _timed(work)
+    times: list[float] = []
+    while not times or (len(times) < most and sum(times) < SECONDS_A_STAGE):
+        times.append(_timed(work))
+    return median(times)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    synchronize()
+    return time.perf_counter() - start
+
+
+def _most_memory() -> int:
+    if device().type == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    return int(high_water_mib() * MEBIBYTE)
+
+
+def _noise(count: int, framing: Framing) -> np.ndarray:
+    """Stored images, of the shape that most photographs have."""
+    shape = (count, *framing.typical_shape, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _views_of(
+    stored: np.ndarray, index: np.ndarray, policy: ViewPolicy, recipe: Recipe
+) -> torch.Tensor:
+    place = device() if device().type == "cuda" else None
+    return view_batch(stored, index, 0, policy, 0, size=recipe.data.size, device=place)

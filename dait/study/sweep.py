@@ -1,0 +1,167 @@
+"""Settings tried on the validation split, one line each, so that none is forgotten.
+
+A search over settings finds something by luck, the more so the more it tries. Here every one that
+was tried is written down, the test split is not read, and a setting that is there is not run again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from dait.config.arms import Arm
+from dait.config.recipe import Recipe
+from dait.errors import UserError
+from dait.events import Emit, Note
+from dait.runs.files import read_json_lines
+from dait.runs.folder import RunFolder, to_json
+from dait.storage.files import whole_folder, write_atomically
+from dait.study.context import Workbench, prepare
+
+LOG = "sweep.jsonl"
+BETWEEN = "between"
+"""The folder of first stages that later settings may take: one run folder for each."""
+
+Setting = dict[str, Any]
+"""Dotted keys of the recipe and their values; empty: the recipe as it is."""
+
+
+def one_factor_at_a_time(varied: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """The recipe as it is, then every value of every key by itself."""
+    return [{}, *({key: value} for key, values in varied.items() for value in values)]
+
+
+def grid(varied: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """Every combination of values."""
+    return [
+        dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())
+    ]
+
+
+def run_sweep(
+    recipe: Recipe,
+    settings: Sequence[Setting],
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    out: Path,
+    emit: Emit,
+) -> list[dict[str, Any]]:
+    """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
+
+    A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
+    validation split), ``slices`` and ``seconds``. Of the weights only those of networks between are
+    kept, which are trained once for all settings that agree on them. Every setting is checked
+    before the first is run. Raises UserError for a setting that is not possible, and where ``out``
+    holds a sweep of another recipe.
+    """
+    recipes = [recipe.changed(setting) for setting in settings]
+    rows = _begin(out, recipe)
+    _tell_of_other_versions(rows, emit)
+    for number, (setting, changed) in enumerate(zip(settings, recipes, strict=True)):
+        if changed in recipes[:number]:
+            emit(Note(f"{setting}: the same recipe as one before, not run again"))
+            continue
+        bench: Workbench | None = None
+        for arm, seed in itertools.product(arms, seeds):
+            if any(_is(row, setting, arm, seed) for row in rows):
+                continue
+            # Opened for the first run that is missing: data and teacher may differ by setting.
+            bench = bench or prepare(changed, emit, measured="val")
+            rows.append(_run(replace(bench, recipe=changed), setting, arm, seed, out, emit))
+            lines = "".join(to_json(row) + "\n" for row in rows)
+            write_atomically(out / LOG, lines)
+    return rows
+
+
+def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
+    """The rows that are there already."""
+    described = out / "recipe.yaml"
+    if described.exists() and described.read_text(encoding="utf-8") != recipe.to_yaml():
+        raise UserError(f"{out} holds a sweep of another recipe; choose another folder.")
+    write_atomically(described, recipe.to_yaml())
+    return read_json_lines(out / LOG, TypeAdapter(dict[str, Any])) or []
+
+
+def _tell_of_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:
+    """Rows of other code or libraries stay, but they are not quite comparable with new ones."""
+    from dait.evaluation.measure import versions
+    from dait.study.provenance import code_digest
+
+    now = {"code": code_digest(), "versions": versions()}
+    others = [row for row in rows if any((row.get("made_of") or {}).get(k) != now[k] for k in now)]
+    if others:
+        emit(
+            Note(
+                f"{len(others)} of the {len(rows)} rows of {LOG} were measured by other code or "
+                "library versions than those here, and are not measured again"
+            )
+        )
+
+
+def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
+    same = from_json(to_json(setting)) == row["setting"]
+    return same and row["arm"] == arm and row["seed"] == seed
+
+
+def _run(
+    bench: Workbench, setting: Setting, arm: Arm, seed: int, out: Path, emit: Emit
+) -> dict[str, Any]:
+    from dait.study.pipeline import run_arm
+
+    folder = RunFolder(out / "run")
+    if folder.begun:  # cut off before its row was written
+        shutil.rmtree(folder.path)
+    elif any(not path.name.startswith(".") for path in folder.path.glob("*")):
+        raise UserError(
+            f"{folder.path} holds something that is no run of this sweep. Move it away, or choose "
+            "another folder."
+        )
+    # Not what a killed process left half written, whose name begins with a dot.
+    earlier = tuple(sorted((out / BETWEEN).glob("[!.]*")))
+    result = run_arm(replace(bench, earlier=earlier), arm, seed, folder, emit, resume=True)
+    if not result["taken"]:
+        _keep_first_stage(bench.recipe, arm, seed, folder, out / BETWEEN)
+    shutil.rmtree(folder.path)
+    between = result["between"]
+    row = {
+        "setting": setting,
+        "arm": arm,
+        "seed": seed,
+        "top1": result["top1"],
+        "intermediate_top1": next((found["top1"] for found in between.values()), None),
+        "slices": result.get("slices"),
+        "seconds": result["seconds"],
+        "made_of": result["made_of"]["student"],
+    }
+    emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
+    return row
+
+
+def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where: Path) -> None:
+    """Make what a later setting may take of a run a folder of its own."""
+    from dait.arms.catalogue import plan_of
+    from dait.study.provenance import kept_provenance, provenance_digest
+    from dait.study.reuse import first_stage_key
+
+    stages = plan_of(arm).stages(recipe)
+    key = first_stage_key(recipe, stages, seed)
+    if key is None:
+        return
+    role = stages[0].role
+    place_of = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
+    if place_of.exists():
+        return
+    with whole_folder(place_of) as kept:
+        for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
+            if file.exists():
+                place = kept / file.relative_to(run.path)
+                place.parent.mkdir(exist_ok=True)
+                file.rename(place)
+        (run.path / "config.yaml").rename(kept / "config.yaml")

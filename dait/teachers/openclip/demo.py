@@ -1,0 +1,82 @@
+"""``fieldguide-clip``: the small OpenCLIP model that comes with the project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dait.errors import UserError
+from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
+from dait.teachers.openclip.teacher import OpenClipTeacher
+from dait.teachers.weights import DEMO_FOLDER
+
+REGISTERED_NAME = "fieldguide-clip"
+
+
+def register_architecture(name: str, architecture: dict[str, Any]) -> None:
+    """Make an OpenCLIP ``model_cfg`` known to OpenCLIP as ``name``, and its image tower to timm."""
+    import open_clip
+
+    import dait.teachers.openclip.hybrid_vit  # noqa: F401  (registers the tower)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.json"
+        path.write_text(json.dumps(architecture))
+        open_clip.add_model_config(path)
+
+
+def write_model(
+    teacher: OpenClipTeacher,
+    tokenizer: CompactTokenizer,
+    architecture: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write OpenCLIP's config, fp16 weights and the kept vocabulary to ``folder``."""
+    from safetensors.torch import save_file
+
+    config = {
+        "model_cfg": architecture,
+        "preprocess_cfg": {"mean": list(teacher.mean), "std": list(teacher.std)},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "vocabulary.json").write_text(json.dumps({"rows": list(tokenizer.rows)}))
+    tensors = {k: v.half().contiguous() for k, v in teacher.model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+
+
+@cache
+def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
+    """The shipped teacher, fp32, in eval mode, without gradients.
+
+    Raises UserError if its files are missing, damaged or not of one training.
+    """
+    import open_clip
+    from safetensors import SafetensorError
+
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise UserError(
+            f"The demo teacher's weights are missing: {weights} does not exist. Restore the "
+            "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
+        )
+    try:
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        rows = json.loads((folder / "vocabulary.json").read_text())["rows"]
+        architecture = config["model_cfg"]
+        tokenizer = CompactTokenizer(rows, architecture["text_cfg"]["context_length"])
+        register_architecture(REGISTERED_NAME, architecture)
+        model = open_clip.create_model(REGISTERED_NAME, pretrained=str(weights))
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(
+            f"The demo teacher in {folder} cannot be loaded ({type(error).__name__}). Restore the "
+            "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
+        ) from error
+    model.float().eval().requires_grad_(False)
+    preprocess = config["preprocess_cfg"]
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    mean, std = preprocess["mean"], preprocess["std"]
+    return OpenClipTeacher(REGISTERED_NAME, model, tokenizer, mean, std, digest)

@@ -1,0 +1,133 @@
+"""No handler meets a library that another thread has half imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.config import Place
+from app.page import build_page
+from app.queue.jobs import Jobs
+from app.server import libraries
+from app.server.libraries import hold_back, light
+
+MANY_AT_ONCE = """
+import sys, threading
+from app.server.libraries import import_libraries
+
+assert "torch" not in sys.modules and "scipy" not in sys.modules
+failed = []
+def first_need():
+    try:
+        import_libraries()
+        from scipy.stats import binomtest
+        from sklearn.metrics import silhouette_score
+        from dait.evidence.comparison import Comparison
+    except BaseException as error:
+        failed.append(error)
+threads = [threading.Thread(target=first_need) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+sys.exit(repr(failed) if failed else 0)
+"""
+
+
+@pytest.fixture
+def imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is imported, and by how many; nothing is there yet."""
+    done: list[str] = []
+    monkeypatch.setattr(libraries, "_here", threading.Event())
+    monkeypatch.setattr(libraries.importlib, "import_module", done.append)
+    yield done
+
+
+@pytest.mark.slow
+def test_sixteen_threads_that_need_them_at_once_find_them_whole() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", MANY_AT_ONCE], capture_output=True, text=True, timeout=280
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_handler_waits_for_them_unless_it_is_light(imports: list[str]) -> None:
+    @light
+    def at_once() -> str:
+        return "light"
+
+    def heavy(value: str) -> str:
+        return value * 2
+
+    def steps(value: str) -> Iterator[str]:
+        yield from value
+
+    with gr.Blocks() as page:
+        box = gr.Textbox()
+        page.load(at_once, None, box)
+        box.change(heavy, box, box)
+        box.submit(steps, box, box)
+    hold_back(page)
+    functions: list[Any] = [block_function.fn for block_function in page.fns.values()]
+    assert functions[0]() == "light"
+    assert imports == []
+    assert functions[1]("a") == "aa"
+    assert imports == list(libraries.HEAVY)
+    assert list(functions[2]("ab")) == ["a", "b"]
+    assert imports == list(libraries.HEAVY)  # once
+
+
+def test_a_failed_import_is_tried_again_and_not_taken_for_done(
+    imports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(libraries.importlib, "import_module", broken)
+    for _ in range(2):
+        with pytest.raises(ImportError):
+            libraries.import_libraries()
+
+
+def test_all_handlers_of_the_page_are_held_back_but_a_few(empty_place: Place) -> None:
+    page = build_page(empty_place, Jobs(empty_place.runs))
+    handlers = [block_function.fn for block_function in page.fns.values()]
+    hold_back(page)
+    held = [block_function.fn for block_function in page.fns.values()]
+    same = [before for before, after in zip(handlers, held, strict=True) if before is after]
+    names = sorted({handler.__name__ for handler in same if handler is not None})
+    first_view = ["arrive", "fill", "folded", "link", "opened", "overview", "space"]
+    assert names == sorted([*first_view, "hold", "kept", "refreshed"])
+
+
+def test_they_give_way_to_the_first_view(
+    imports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "_their_turn", threading.Event())
+    answered = threading.Event()
+    with gr.Blocks() as page:
+        page.load(answered.set, None, None)
+    libraries.hold_back(page)
+    libraries.let_the_first_view_pass()
+    libraries.import_behind_the_page()
+    (handler,) = [block_function.fn for block_function in page.fns.values()]
+    assert handler is not None
+    waiting = threading.Thread(target=handler)
+    waiting.start()
+    assert imports == [] and not answered.is_set()
+    libraries.first_view_is_out()
+    waiting.join()
+    assert answered.is_set() and imports == list(libraries.HEAVY)
+
+
+def test_nobody_needs_to_come_for_them(imports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "_their_turn", threading.Event())
+    monkeypatch.setattr(libraries, "PATIENCE_SECONDS", 0.01)
+    libraries.let_the_first_view_pass()
+    libraries.import_behind_the_page()
+    assert libraries._here.wait(60)
+    assert imports == list(libraries.HEAVY)
