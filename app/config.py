@@ -63,7 +63,7 @@ SPACE_LIMITS = Limits(
 
 
 @dataclass(frozen=True)
-class Place:
+class AppConfig:
     """Folders and limits, read once from the environment.
 
     runs: studies that are started here; shipped: studies that come along, only read;
@@ -102,8 +102,8 @@ def hide_paths(sentence: str) -> str:
     return without_paths(sentence, _ROOTS)
 
 
-def read_place(environment: Mapping[str, str] | None = None) -> Place:
-    """The place that the environment describes.
+def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
+    """The configuration that the environment describes.
 
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
     subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time), ``DAIT_HOSTS`` and
@@ -121,7 +121,7 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     # Whoever comes by a name that is not the machine's own comes from elsewhere.
     own = not on_space and host in LOOPBACK and not named
     known = own or (named and not on_space)
-    return Place(
+    return AppConfig(
         runs=runs_root(),
         data=_data_folders(values.get("DAIT_DATA")),
         limits=SPACE_LIMITS if on_space else Limits(),
@@ -134,9 +134,9 @@ def read_place(environment: Mapping[str, str] | None = None) -> Place:
     )
 
 
-def check_address(place: Place) -> None:
+def check_address(config: AppConfig) -> None:
     """Raises ``UserError`` for an address that is not this machine's, and for a port in use."""
-    for family, kind, protocol, _, address in _addresses(place.host, place.port or 0):
+    for family, kind, protocol, _, address in _addresses(config.host, config.port or 0):
         try:
             with socket.socket(family, kind, protocol) as probe:
                 # As servers do: what the last one left in TIME_WAIT is free.
@@ -144,16 +144,16 @@ def check_address(place: Place) -> None:
                 probe.bind(address)
         except PermissionError as error:
             raise UserError(
-                f"GRADIO_SERVER_PORT is {place.port}, which only an administrator may open. Give a "
-                "number from 1024 to 65535."
+                f"GRADIO_SERVER_PORT is {config.port}, which only an administrator may open. Give "
+                "a number from 1024 to 65535."
             ) from error
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise UserError(
-                    f"Port {place.port} is in use on {place.host}. Set GRADIO_SERVER_PORT to a "
+                    f"Port {config.port} is in use on {config.host}. Set GRADIO_SERVER_PORT to a "
                     "free one, or end the program that uses it."
                 ) from error
-            raise UserError(_no_address(place.host, error)) from error
+            raise UserError(_no_address(config.host, error)) from error
 
 
 def _addresses(host: str, port: int) -> list[Any]:

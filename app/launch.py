@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
-from app.config import Place, check_address, read_place
+from app.config import AppConfig, check_address, read_config
 from dait.errors import UserError
 from dait.storage.paths import make_absolute
 
@@ -43,18 +43,18 @@ def serve(block: bool = True) -> str:
     Raises ``UserError`` for an environment variable that cannot be used.
     """
     # Before gradio, which reads its variables when it is imported and knows no sentence for them.
-    place = read_place()
-    check_address(place)
+    config = read_config()
+    check_address(config)
     if not os.environ.get("GRADIO_SERVER_PORT"):
         os.environ.pop("GRADIO_SERVER_PORT", None)  # empty means unset, but not to gradio
-    if not place.paths:
+    if not config.paths:
         # For the trainers too. Read by the hub's library when it is imported, as by gradio.
         os.environ["HF_HUB_OFFLINE"] = "1"
     with _of_libraries():
-        return _serve(place, block)
+        return _serve(config, block)
 
 
-def _serve(place: Place, block: bool) -> str:
+def _serve(config: AppConfig, block: bool) -> str:
     import gradio as gr
     from gradio.route_utils import delete_files_created_by_app
     from starlette.middleware import Middleware
@@ -63,7 +63,6 @@ def _serve(place: Place, block: bool) -> str:
     from app.compare.row_box import PHOTO_ID
     from app.compare.view_link import links_head
     from app.data.layout import UPLOAD_ID
-    from app.language import translate
     from app.page import CACHE_SECONDS, build_page
     from app.policy import Policy
     from app.predict.tab import PHOTOS_ID
@@ -75,18 +74,19 @@ def _serve(place: Place, block: bool) -> str:
     from app.ui.plot import plot_head, plotly_script
     from app.ui.theme import studio_css, studio_theme
 
-    limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: place.limits.archive_bytes}
+    limits = {PHOTO_ID: MAX_BYTES, PHOTOS_ID: MAX_BYTES, UPLOAD_ID: config.limits.archive_bytes}
     gr.set_static_paths([plotly_script()])
-    jobs = Jobs(place.runs, place.at_once, place.limits.waiting, allow=Policy(place).require_order)
-    page = build_page(place, jobs)
+    jobs = Jobs(
+        config.runs, config.at_once, config.limits.waiting, allow=Policy(config).require_order
+    )
+    page = build_page(config, jobs)
     hold_back(page)
-    languages = translate(page)
     let_the_first_view_pass()
     page.queue(max_size=QUEUE_LENGTH, api_open=False)
     try:
         _, address, _ = page.launch(
-            server_name=place.host,
-            server_port=place.port,
+            server_name=config.host,
+            server_port=config.port,
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
@@ -96,10 +96,9 @@ def _serve(place: Place, block: bool) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
-            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": ours(place)},
+            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": ours(config)},
             max_threads=WORKERS,
             share=False,
-            i18n=languages,
             footer_links=["gradio", "settings"],
             show_error=False,
             quiet=True,
@@ -134,7 +133,7 @@ def _of_libraries() -> Iterator[None]:
         ) from error
 
 
-def ours(place: Place) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+def ours(config: AppConfig) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """A lifespan that makes Gradio's server ours before it answers anybody.
 
     The guard is around all of it: Gradio adds its own middleware after any that it is given, and
@@ -145,7 +144,7 @@ def ours(place: Place) -> Callable[[Any], AbstractAsyncContextManager[None]]:
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, place)
+        app.middleware_stack = Guard(app.middleware_stack, config)
         app.state_holder = Sessions(app.get_blocks())
         yield
 

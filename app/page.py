@@ -11,7 +11,7 @@ from app.about_tab import build_about_tab
 from app.api.endpoints import build_api
 from app.compare.tab import build_compare_tab
 from app.compare.views import CompareViews
-from app.config import Place
+from app.config import AppConfig
 from app.data.prompt_box import prompts_of
 from app.data.prompts import read_teacher
 from app.data.reading import SIZES
@@ -42,10 +42,10 @@ NEVER = 100 * 365 * 24 * 3600
 
 
 class Page(gr.Blocks):
-    """The page of one place. Its handlers get no file but an uploaded one."""
+    """The page of one app. Its handlers get no file but an uploaded one."""
 
-    def __init__(self, place: Place) -> None:
-        self._policy = Policy(place)
+    def __init__(self, config: AppConfig) -> None:
+        self._policy = Policy(config)
         super().__init__(title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS))
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any) -> Any:
@@ -57,11 +57,11 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, *rest)
 
 
-def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
+def build_page(config: AppConfig, jobs: Jobs) -> gr.Blocks:
     """The whole page; it trains nothing, draws nothing and loads no network."""
-    views = CompareViews(place)
-    with Page(place) as page:
-        build_api(place, jobs, views)  # first: the names are given out in turn
+    views = CompareViews(config)
+    with Page(config) as page:
+        build_api(config, jobs, views)  # first: the names are given out in turn
         gr.HTML(HEAD, apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
@@ -71,16 +71,16 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
             with gr.Tab("Explore", id="explore") as explore_panel:
                 build_explore_tab(explore_panel, tabs, compare)
             with gr.Tab("Data", id="data") as data_panel:
-                data = build_data_tab(data_panel, place, jobs)
+                data = build_data_tab(data_panel, config, jobs)
             with gr.Tab("Train", id="train") as train_panel:
-                train = build_train_tab(page, place, jobs, tabs, compare)
+                train = build_train_tab(page, config, jobs, tabs, compare)
             with gr.Tab("About", id="about"):
                 build_about_tab()
-        _wire_use_in_training(place, tabs, data, train)
+        _wire_use_in_training(config, tabs, data, train)
         form = train.form
-        wire_teacher_box(form.known, place, train_panel, form.recipe, form.data, form.teacher)
+        wire_teacher_box(form.known, config, train_panel, form.recipe, form.data, form.teacher)
         train_panel.select(
-            lambda chosen: gr.update(choices=data_choices(place, chosen)),
+            lambda chosen: gr.update(choices=data_choices(config, chosen)),
             train.form.data,
             train.form.data,
             api_visibility="private",
@@ -105,13 +105,13 @@ def build_page(place: Place, jobs: Jobs) -> gr.Blocks:
     return page
 
 
-def _wire_use_in_training(place: Place, tabs: gr.Tabs, data: DataTab, train: TrainTab) -> None:
+def _wire_use_in_training(config: AppConfig, tabs: gr.Tabs, data: DataTab, train: TrainTab) -> None:
     """The button that takes a data set and its prompts to the form of the Train tab."""
     choice, form = data.choice, train.form
 
     def use(current: object, value: str, size: int, teacher: object, *texts: object) -> list[Any]:
         try:
-            name = read_teacher(place, teacher)
+            name = read_teacher(config, teacher)
             require_fit(value, name)
             data.readings.opened(value, size)
             prompts = Prompts()

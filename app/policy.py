@@ -1,7 +1,7 @@
 """What a visitor may cause: asked by the code that causes it, whatever the page offered before.
 
-The user of this machine (``Place.paths``) may do everything. Any other visitor may use only what is
-on the machine and offered by the page: nothing is downloaded for them and no path is followed. On
+The user of this machine (``AppConfig.paths``) may do everything. Any other visitor may use only
+what is on the machine and offered by the page: nothing is downloaded for them and no path is followed. On
 a public Space ``SPACE_LIMITS`` hold besides. ``RULES`` says it as a table (docs/spaces.md).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.order import Order
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
@@ -22,22 +22,22 @@ LARGEST_SIZE = 224
 
 
 class Policy:
-    """What a visitor of one place may cause. Every method raises ``UserError`` for what they may
+    """What a visitor of one app may cause. Every method raises ``UserError`` for what they may
     not, before anything is written, started or downloaded."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
 
     def require_order(self, order: Order) -> None:
         """A training or an estimate of this order."""
-        limits, recipe = self.place.limits, order.recipe
+        limits, recipe = self.config.limits, order.recipe
         epochs = max(recipe.train.epochs, recipe.dait.stage1_epochs or 0)
         if epochs > limits.epochs or len(order.seeds) > limits.seeds:
             raise UserError(
                 f"This trains {epochs} epochs and {len(order.seeds)} seeds; at most "
                 f"{limits.epochs} and {limits.seeds} are trained here. {limits.note}".strip()
             )
-        if not self.place.paths and recipe.data.size > LARGEST_SIZE:
+        if not self.config.paths and recipe.data.size > LARGEST_SIZE:
             raise self._refusal(
                 f"Images of {recipe.data.size} px are more than the {LARGEST_SIZE} px that "
                 "visitors train on"
@@ -50,7 +50,7 @@ class Policy:
 
     def require_data(self, source: str) -> None:
         """Opening this data, by what ``open_dataset`` takes."""
-        if self.place.paths or source == FIELD_GUIDE:
+        if self.config.paths or source == FIELD_GUIDE:
             return
         from app.data.uploads import Uploads
         from dait.data.registry import list_datasets
@@ -61,19 +61,19 @@ class Policy:
             if not known[name]:
                 raise self._refusal(f"The data set ‘{source}’ is not on this machine")
             return
-        uploads = Uploads(self.place)
+        uploads = Uploads(self.config)
         files = [str(uploads.folder / name) for name in uploads.names()]
-        if source not in [*files, *map(str, self.place.data.values())]:
+        if source not in [*files, *map(str, self.config.data.values())]:
             raise self._refusal("This data is none of those that are offered here")
 
     def require_teacher(self, name: str) -> None:
         """Training with this frozen teacher, or scoring prompts with it."""
         from app.data.prompts import teacher_choices
 
-        if self.place.paths or name in [known for _, known in teacher_choices(self.place)]:
+        if self.config.paths or name in [known for _, known in teacher_choices(self.config)]:
             return
-        if not self.place.limits.any_network:
-            raise self._refusal(f"The frozen teacher {_short(name)} is too large for this place")
+        if not self.config.limits.any_network:
+            raise self._refusal(f"The frozen teacher {_short(name)} is too large for this app")
         from dait.teachers.weights import is_here
 
         if not is_here(name):
@@ -81,26 +81,28 @@ class Policy:
 
     def require_network(self, spec: NetworkSpec) -> None:
         """Building and training this network from where it starts."""
-        if self.place.paths:
+        if self.config.paths:
             return
         if spec.weights is not None and not spec.weights.startswith(BACKBONE):
             raise self._refusal(f"{spec.name} starts from a file of this machine")
         if spec.pretrained and not self._has_weights(spec.name):
             raise self._refusal(f"The pretrained weights of {spec.name} are not on this machine")
-        if not self.place.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
+        if not self.config.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
             raise self._refusal(f"The network {_short(spec.name)} is none of those offered here")
 
     def require_uploaded(self, file: dict[str, Any]) -> None:
         """Reading a file, as a request names it; Gradio refuses what is outside of the uploads."""
-        if not self.place.paths and "://" in str(file.get("path")):
+        if not self.config.paths and "://" in str(file.get("path")):
             raise UserError(
                 "Files are not fetched from web addresses here. Download it yourself and upload it."
             )
 
     def require_tidy(self) -> None:
         """Deleting, renaming and bringing back studies, and emptying the queue of others'."""
-        if not self.place.limits.tidy:
-            raise UserError(f"Nothing is deleted or renamed here. {self.place.limits.note}".strip())
+        if not self.config.limits.tidy:
+            raise UserError(
+                f"Nothing is deleted or renamed here. {self.config.limits.note}".strip()
+            )
 
     def _has_weights(self, name: str) -> bool:
         from dait.teachers.weights import is_here
@@ -110,7 +112,7 @@ class Policy:
     def _refusal(self, found: str) -> UserError:
         advice = (
             "Choose from the lists, or run the app on your own machine."
-            if self.place.limits.note
+            if self.config.limits.note
             else "Choose from the lists, or ask whoever runs this server to get it first "
             "(`python -m dait data check`, `python -m dait teacher fetch`)."
         )

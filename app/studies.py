@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.ticket import process_of, read_ticket, state_of
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
@@ -15,7 +15,7 @@ from dait.runs.folder import RunFolder, StudyFolder
 
 
 @dataclass(frozen=True)
-class Entry:
+class StudyEntry:
     """One study in a list.
 
     started: Unix seconds at which its training began or went on; waiting_since: at which it was put
@@ -33,21 +33,21 @@ class Entry:
     seeds: tuple[int, ...] = ()
     message: str = ""
     waiting_since: float | None = None
-    place: int = 0
+    position: int = 0
     at_work: bool = False
     asked: str = ""
     progress: float = 0.0
     top1: dict[str, float] = field(default_factory=dict)
 
 
-def open_study(place: Place, study_id: object) -> StudyFolder:
+def open_study(position: AppConfig, study_id: object) -> StudyFolder:
     """The study with this id, which may come from a browser.
 
     Raises ``UserError`` unless it names a folder of the shipped or the own studies.
     """
     if not isinstance(study_id, str):
         raise UserError("Choose a study first.")
-    for root in (place.shipped, place.runs):
+    for root in (position.shipped, position.runs):
         folder = root.resolve(study_id)
         if (folder / "status.json").is_file() or (folder / "study.json").is_file():
             return StudyFolder(folder)
@@ -59,30 +59,30 @@ def recipe_of(study: StudyFolder) -> Recipe:
     return parse_recipe(study.description().get("recipe"), str(study.path / "study.json"))
 
 
-def own_studies(place: Place) -> list[Entry]:
+def own_studies(position: AppConfig) -> list[StudyEntry]:
     """The studies trained here: what trains, what waits in its order, then the newest first."""
-    entries = [entry_of(study, shipped=False) for study in place.runs.studies()]
+    entries = [entry_of(study, shipped=False) for study in position.runs.studies()]
     line = [entry for entry in entries if entry.waiting_since is not None]
     line.sort(key=lambda entry: (entry.waiting_since, entry.id))
     return [
         *(entry for entry in entries if entry.at_work),
-        *(replace(entry, place=number) for number, entry in enumerate(line, start=1)),
+        *(replace(entry, position=number) for number, entry in enumerate(line, start=1)),
         *(entry for entry in entries if not entry.at_work and entry.waiting_since is None),
     ]
 
 
-def finished_studies(place: Place) -> list[Entry]:
+def finished_studies(position: AppConfig) -> list[StudyEntry]:
     """What can be compared: own finished studies, newest first, then the shipped ones.
 
     The shipped study called ``demo`` goes before the other shipped ones.
     """
-    own = [entry for entry in own_studies(place) if entry.state == "finished"]
-    shipped = [entry_of(study, shipped=True) for study in place.shipped.studies()]
+    own = [entry for entry in own_studies(position) if entry.state == "finished"]
+    shipped = [entry_of(study, shipped=True) for study in position.shipped.studies()]
     shipped.sort(key=lambda entry: (entry.id != "demo", entry.id))
     return own + [entry for entry in shipped if entry.state == "finished"]
 
 
-def entry_of(study: StudyFolder, shipped: bool) -> Entry:
+def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
     """What a list shows of a study; a damaged one is listed with its state ``damaged``."""
     name, state = study.path.name, state_of(study)
     try:
@@ -90,10 +90,10 @@ def entry_of(study: StudyFolder, shipped: bool) -> Entry:
         described = _description(study.path)
         results = [_result(run) for run in described.runs]
     except UserError as error:
-        return Entry(name, name, "damaged", shipped, message=str(error))
+        return StudyEntry(name, name, "damaged", shipped, message=str(error))
     # Until the trainer has described the study, only the page that started it knows its title.
     titles = (ticket.name, described.title, status.get("title"), described.name, name)
-    return Entry(
+    return StudyEntry(
         id=name,
         title=next(str(title) for title in titles if title),
         state=state,

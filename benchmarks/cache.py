@@ -27,7 +27,7 @@ from dait.models.network import build_network
 from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
-from dait.training.loop import Stage, train_stage
+from dait.training.loop import StagePosition, train_stage
 
 _EPOCHS = 3
 
@@ -165,7 +165,9 @@ def _epoch(parts: _Parts, task: Task, kind: ViewKind, views: TeacherViews | None
         if isinstance(event, EpochDone):
             ends.append(_now())
 
-    train_stage(task, parts.data, parts.recipe.train, Stage(0, 1, _EPOCHS, seed=0), views, emit)
+    train_stage(
+        task, parts.data, parts.recipe.train, StagePosition(0, 1, _EPOCHS, seed=0), views, emit
+    )
     return _between(parts, ends)
 
 

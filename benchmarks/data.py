@@ -21,7 +21,7 @@ from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
 from dait.data.folders.listed import ListedDataset
-from dait.data.folders.listing import Entry, Listing
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
 from dait.data.images.stored import Whole
@@ -194,18 +194,18 @@ def _write_jpegs(folder: Path, side: int, count: int) -> None:
 def _repeated(folder: Path, count: int) -> Listing:
     files = [(file, file.stat()) for file in sorted(folder.rglob("*.jpg"))]
 
-    def entries(split: SplitName, count: int) -> tuple[Entry, ...]:
+    def entries(split: SplitName, count: int) -> tuple[ImageEntry, ...]:
         found = []
         for number in range(count):
             file, about = files[number % len(files)]
             name = f"{split}/{number:07d}.jpg"
             label = number % _SPECIES
-            found.append(Entry(name, label, file, about.st_size, about.st_mtime_ns))
+            found.append(ImageEntry(name, label, file, about.st_size, about.st_mtime_ns))
         return tuple(found)
 
     classes = tuple(ClassInfo(f"species{label}", f"species {label}") for label in range(_SPECIES))
     few = _SPECIES * 2
-    splits: dict[SplitName, tuple[Entry, ...]] = {
+    splits: dict[SplitName, tuple[ImageEntry, ...]] = {
         "train": entries("train", count),
         "val": entries("val", few),
         "test": entries("test", few),

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from dait.arms.catalogue import plan_of
-from dait.arms.plan import Surroundings
+from dait.arms.plan import TaskContext
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import ClassInfo, Problem, Split, SplitName
@@ -117,7 +117,7 @@ def untrained_task(arm: Arm, role: Role, recipe: Recipe, classes: int, size: int
     before, learned = dict[Role, Network](), dict[Role, dict[str, Any]]()
     for stage in plan.stages(recipe):
         network = new(stage.role, stage.network)
-        around = Surroundings(recipe, prototypes, LOGIT_SCALE, before, new, learned)
+        around = TaskContext(recipe, prototypes, LOGIT_SCALE, before, new, learned)
         task = plan.task(stage.role, network, around).to(device())
         if stage.role == role:
             return task

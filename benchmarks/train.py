@@ -38,7 +38,7 @@ from dait.training.batches import Batches
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer
 from dait.training.precision import autocast
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 STAGES: dict[str, tuple[Arm, Role]] = {
     "independent": ("independent", "student"),
@@ -137,7 +137,7 @@ class _Measured:
         self.config, self.steps, self.folder = recipe.train, steps, folder
         # The first epoch warms up; the views that it makes are not shown again in time.
         self.making = _making(recipe, rounds)
-        self.stage = Stage(0, 1, rounds + 1, seed=0, distinct_views=self.making + 1)
+        self.stage = StagePosition(0, 1, rounds + 1, seed=0, distinct_views=self.making + 1)
         count, framing = recipe.train.batch_size * steps, recipe.data.framing
         self.data = Noise(count, 8, framing.size, folder, framing=framing)
         torch.manual_seed(0)

@@ -15,7 +15,7 @@ import gradio as gr
 from app.api.responses import explained_json, method_of, study_json, target_of
 from app.compare.comparisons import MOST_TOGETHER
 from app.compare.views import CompareViews
-from app.config import Place, hide_paths
+from app.config import AppConfig, hide_paths
 from app.predict.views import PredictViews
 from app.queue.actions import require
 from app.queue.jobs import Jobs
@@ -43,11 +43,11 @@ def _said(handler: Handler) -> Handler:
     return answering  # type: ignore[return-value]
 
 
-def build_api(place: Place, jobs: Jobs, compare: CompareViews) -> None:
+def build_api(config: AppConfig, jobs: Jobs, compare: CompareViews) -> None:
     """Add the endpoints to the current ``gr.Blocks``; nothing of them is seen on the page."""
     _photo_endpoints(PredictViews(compare.comparisons))
     _table_endpoint(compare)
-    _queue_endpoints(place, jobs)
+    _queue_endpoints(config, jobs)
 
 
 def _photo_endpoints(views: PredictViews) -> None:
@@ -56,7 +56,7 @@ def _photo_endpoints(views: PredictViews) -> None:
         """What every network of a study takes photographs for.
 
         study: an id that /status gives, of a finished study. photos: image files, at most 200.
-        Answers ``images`` (``image``: the file's name; ``networks``: ``network``, ``role``,
+        Returns ``images`` (``image``: the file's name; ``networks``: ``network``, ``role``,
         ``title``, ``latency_ms`` and ``top``, the five most probable classes with ``index``,
         ``key``, ``name`` and ``probability``), ``problems`` (a sentence for each file that cannot
         be read) and ``left_out`` (a sentence for each network that cannot be loaded). Photographs
@@ -72,7 +72,7 @@ def _photo_endpoints(views: PredictViews) -> None:
         study: an id that /status gives, of a finished study. photo: an image file. method:
         ``auto``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``, ``eigencam`` or
         ``finercam``. target: the key or name of the class to explain; empty: what each network
-        itself predicts. Answers ``image`` (the file's name) and ``networks``: what /predict gives
+        itself predicts. Returns ``image`` (the file's name) and ``networks``: what /predict gives
         of each, and ``target`` (the class explained), ``heatmap`` (rows of a raw map, never
         negative, not scaled; null where there is none), ``note`` (why there is none) and
         ``picture`` (the photograph under the heatmap, a PNG as a ``data:`` address).
@@ -122,7 +122,7 @@ def _table_endpoint(views: CompareViews) -> None:
     gr.api(compare, api_name="compare", api_visibility="public", concurrency_limit=2)
 
 
-def _queue_endpoints(place: Place, jobs: Jobs) -> None:
+def _queue_endpoints(config: AppConfig, jobs: Jobs) -> None:
     @_said
     def start(
         recipe: str = "demo",
@@ -135,7 +135,7 @@ def _queue_endpoints(place: Place, jobs: Jobs) -> None:
         intermediate: str = "",
         teacher: str = "",
     ) -> dict[str, Any]:
-        """Put a training into the queue. Answers what /status gives of it.
+        """Put a training into the queue. Returns what /status gives of it.
 
         recipe: the name of one that comes along. data, student, intermediate, teacher: as the Train
         tab names them; empty: as in the recipe. arms: ``independent``, ``direct``, ``vl2lite``,
@@ -144,34 +144,34 @@ def _queue_endpoints(place: Place, jobs: Jobs) -> None:
         values = FormValues(
             recipe, data, arms, seeds, first_seed, epochs, student, intermediate, teacher
         )
-        return status(jobs.start(read_form(place, values)))[0]
+        return status(jobs.start(read_form(config, values)))[0]
 
     @_said
     def status(study: str = "") -> list[dict[str, Any]]:
         """Every study, or one: those trained here, then those that come along.
 
-        study: an id; empty for all. Answers ``study`` (its id), ``title``, ``state`` (``queued``,
+        study: an id; empty for all. Returns ``study`` (its id), ``title``, ``state`` (``queued``,
         ``preparing``, ``training``, ``evaluating``, ``finished``, ``failed``, ``paused``,
         ``stopped``, ``lost`` or ``damaged``), ``progress`` (0 to 1), ``eta_seconds``, ``message``,
-        ``place`` (in the queue, from 1), ``arms``, ``seeds``, ``top1`` (by arm, of the seeds that
+        ``config`` (in the queue, from 1), ``arms``, ``seeds``, ``top1`` (by arm, of the seeds that
         have finished) and ``shipped``.
         """
-        entries = own_studies(place)
-        entries += [entry for entry in finished_studies(place) if entry.shipped]
+        entries = own_studies(config)
+        entries += [entry for entry in finished_studies(config) if entry.shipped]
         if study:
-            path = open_study(place, study).path
+            path = open_study(config, study).path
             entries = [entry for entry in entries if entry.id == path.name][:1]
-            entries = entries or [entry_of(open_study(place, study), shipped=False)]
-        return [study_json(place, entry) for entry in entries]
+            entries = entries or [entry_of(open_study(config, study), shipped=False)]
+        return [study_json(config, entry) for entry in entries]
 
     @_said
     def stop(study: str) -> dict[str, Any]:
-        """Take a study out of the queue, or end its training. Answers what /status gives of it.
+        """Take a study out of the queue, or end its training. Returns what /status gives of it.
 
         study: an id that /start or /status gave. Back once nothing of it runs; its files stay, and
         it can be resumed from the Train tab.
         """
-        jobs.cancel(require(place, study, "cancel").path.name)
+        jobs.cancel(require(config, study, "cancel").path.name)
         return status(study)[0]
 
     # Whoever asks for a state waits for nobody.

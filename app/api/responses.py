@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from app.compare.views import AUTOMATIC, METHODS
-from app.config import Place, hide_paths
+from app.config import AppConfig, hide_paths
 from app.predict.views import Explained
-from app.studies import Entry, open_study
+from app.studies import StudyEntry, open_study
 from app.ui.pictures import picture_address
 from app.ui.wording import listed
 from dait.errors import UserError
@@ -20,10 +20,10 @@ from dait.evidence.heatmaps.overlay import overlay
 _OPACITY = 0.6
 
 
-def study_json(place: Place, entry: Entry) -> dict[str, Any]:
+def study_json(config: AppConfig, entry: StudyEntry) -> dict[str, Any]:
     """What ``/status`` says of one study."""
     try:
-        eta = open_study(place, entry.id).status().get("eta_seconds")
+        eta = open_study(config, entry.id).status().get("eta_seconds")
     except UserError:
         eta = None  # a damaged one, or one that was deleted since it was listed
     return {
@@ -33,7 +33,7 @@ def study_json(place: Place, entry: Entry) -> dict[str, Any]:
         "progress": entry.progress,
         "eta_seconds": eta,
         "message": hide_paths(entry.message),
-        "place": entry.place,
+        "place": entry.position,
         "arms": list(entry.arms),
         "seeds": list(entry.seeds),
         "top1": entry.top1,

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from app.compare.batches import Batches
-from app.config import Place
+from app.config import AppConfig
 from app.studies import open_study
 from dait.evaluation.records import VLM
 from dait.evidence.comparison import Comparison, Explanation
-from dait.evidence.heatmaps.row import Answer, Question
+from dait.evidence.heatmaps.row import NetworkAnswer, Question
 
 KEPT_COMPARISONS = 3
 """A comparison holds five small networks and a teacher; more would be felt in memory."""
@@ -25,7 +25,7 @@ KEPT_ROWS = 64
 KEPT_IMAGES = 600
 
 
-class Opened:
+class OpenComparison:
     """One comparison with the rows of heatmaps that were asked of it."""
 
     def __init__(self, comparison: Comparison) -> None:
@@ -57,7 +57,7 @@ class Opened:
                 self._images.popitem(last=False)
         return found
 
-    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, Answer]]:
+    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, NetworkAnswer]]:
         """``Comparison.answers_to``; whoever waits for this study's networks is served together."""
         return self._answers.of(images)
 
@@ -102,23 +102,23 @@ class _Opening:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.opened: Opened | None = None
+        self.opened: OpenComparison | None = None
 
 
 class Comparisons:
-    """The comparisons of one place, the last few kept open."""
+    """The comparisons of one app, the last few kept open."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
         self._open: OrderedDict[tuple[Any, ...], _Opening] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, study_id: object, seed: int | None = None) -> Opened:
+    def get(self, study_id: object, seed: int | None = None) -> OpenComparison:
         """The comparison of a study, by an id that may come from a browser.
 
         Raises ``UserError`` where there is none, or where it is unfinished or damaged.
         """
-        folder = open_study(self.place, study_id)
+        folder = open_study(self.config, study_id)
         # A study that was trained anew under the same name is another one.
         key = (str(folder.path), folder.status().get("updated"), seed)
         with self._lock:
@@ -130,7 +130,7 @@ class Comparisons:
         with opening.lock:
             if opening.opened is None:
                 try:
-                    opening.opened = Opened(Comparison(folder, seed))
+                    opening.opened = OpenComparison(Comparison(folder, seed))
                 except BaseException:
                     with self._lock:
                         if self._open.get(key) is opening:

@@ -10,12 +10,12 @@ import gradio as gr
 
 from app.compare.linked_views import ANY, LinkedViews
 from app.compare.picked import Picked
-from app.compare.view_link import View
+from app.compare.view_link import LinkState
 from app.compare.views import CompareViews
 from app.explore.html import chips_html
 from app.server.libraries import first_view_is_out, light
 from app.ui.notice import HIDDEN_NOTICE, framed
-from app.ui.told import KEPT, told
+from app.ui.shows_errors import KEPT, shows_errors
 
 PRESSED = """
 element.addEventListener('click', event => {
@@ -41,7 +41,7 @@ class Filters:
     wrong: gr.Dropdown
     label: gr.Dropdown
     part: gr.Dropdown
-    told: gr.HTML
+    shows_errors: gr.HTML
 
     @property
     def chosen(self) -> list[Any]:
@@ -54,7 +54,7 @@ class Filters:
         return [self.presets, self.fold, *self.chosen]
 
     def settle(
-        self, view: View, networks: list[tuple[str, str]], parts: list[tuple[str, str]],
+        self, view: LinkState, networks: list[tuple[str, str]], parts: list[tuple[str, str]],
         names: list[str],
     ) -> list[Any]:  # fmt: skip
         """Where another study, or a link, is opened. names: of the classes."""
@@ -114,7 +114,7 @@ def gallery_handler(views: CompareViews, linked: LinkedViews) -> Callable[..., l
     """
 
     @light
-    @told(KEPT, "")
+    @shows_errors(KEPT, "")
     def fill(
         study: str | None, seed: int | None, picked: Picked, right: Any, wrong: Any, label: Any,
         part: Any,

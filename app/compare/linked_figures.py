@@ -14,7 +14,7 @@ from app.compare.row_box import HIDDEN, QUIET, TO_THE_ROW, RowBox, remember
 from app.compare.views import CompareViews
 from app.ui.notice import HIDDEN_NOTICE, notice_box, section
 from app.ui.plot import WIDE, panel_columns, plot_box
-from app.ui.told import KEPT, told
+from app.ui.shows_errors import KEPT, shows_errors
 
 WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
 
@@ -84,24 +84,24 @@ def layout_linked_figures() -> LinkedFigures:
 def wire_linked_figures(parts: LinkedFigures, box: RowBox, linked: LinkedViews) -> None:
     """Draw each where its fold is opened, and anew where another network is chosen."""
 
-    @told(KEPT, KEPT)
+    @shows_errors(KEPT, KEPT)
     def confusion(study: str | None, seed: Any, of: str, width: float) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, None, ""]
         figure = linked.confusion(study, seed, min(2, panel_columns(width)))
         return [HIDDEN_NOTICE, figure, linked.pairs(study, seed, of)]
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def pairs(study: str | None, seed: Any, of: str) -> list[Any]:
         return [HIDDEN_NOTICE, linked.pairs(study, seed, of) if study else ""]
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def gains(study: str | None, seed: Any, ours: str, theirs: str, width: float) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, None]
         return [HIDDEN_NOTICE, linked.gains(study, seed, ours, theirs, panel_columns(width))]
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def reliability(study: str | None, seed: Any, width: float) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, None]
@@ -154,7 +154,7 @@ def _wire_mark(
 ) -> None:
     """Open the image that ``find`` gives for the mark: of study, seed, ``more`` and the mark."""
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def press(event: gr.EventData, *values: Any) -> list[Any]:
         opening, extra = values[: len(box.opening)], values[len(box.opening) :]
         study, seed, *_ = opening

@@ -25,7 +25,7 @@ from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.examples import of_confusion, of_gain, of_similarity
 from dait.evidence.figures.confusion import MOST_CLASSES
-from dait.evidence.selection import Wanted, matching, spread
+from dait.evidence.selection import ImageFilter, matching, spread
 
 MOST_MATCHES = 32
 THUMBNAIL = 96
@@ -37,7 +37,7 @@ NO_MARK = "There is no such mark in this figure; point at another one."
 
 
 class LinkedViews:
-    """The linked views of the finished studies of one place."""
+    """The linked views of the finished studies of one app."""
 
     def __init__(self, comparisons: Comparisons) -> None:
         self.comparisons = comparisons
@@ -61,7 +61,7 @@ class LinkedViews:
     def wanted(
         self, study: object, seed: int | None, right: object, wrong: object, label: object,
         part: object,
-    ) -> Wanted:  # fmt: skip
+    ) -> ImageFilter:  # fmt: skip
         """What a visitor looks for. Raises ``UserError`` for what the study has not."""
         comparison = self.comparisons.get(study, seed).comparison
         keys = {member.role: member.key for member in comparison.members}
@@ -77,10 +77,10 @@ class LinkedViews:
             if value not in comparison.slices().get(name, ()):
                 raise UserError("There is no such part of the split here; choose one of the list.")
             cut = (name, value)
-        return Wanted(right_keys, wrong_keys, chosen, cut)
+        return ImageFilter(right_keys, wrong_keys, chosen, cut)
 
     def matches(
-        self, study: object, seed: int | None, wanted: Wanted, picks: Picks
+        self, study: object, seed: int | None, wanted: ImageFilter, picks: Picks
     ) -> tuple[str, str, int | None]:
         """What was found in a sentence, the images as HTML, and the first one (None for none)."""
         opened = self.comparisons.get(study, seed)
@@ -92,8 +92,12 @@ class LinkedViews:
             for index in shown
         ]
         pressed = {value for kind, value in picks if kind == "test"}
-        told = _told(comparison, wanted, len(found), len(shown))
-        return told, gallery_html(images, pressed) if images else "", shown[0] if shown else None
+        shows_errors = _told(comparison, wanted, len(found), len(shown))
+        return (
+            shows_errors,
+            gallery_html(images, pressed) if images else "",
+            shown[0] if shown else None,
+        )
 
     def confusion(self, study: object, seed: int | None, columns: int) -> str:
         """Confusion matrices as a figure's JSON."""
@@ -259,7 +263,7 @@ def _found(index: int | None) -> int:
     return index
 
 
-def _told(comparison: Comparison, wanted: Wanted, found: int, shown: int) -> str:
+def _told(comparison: Comparison, wanted: ImageFilter, found: int, shown: int) -> str:
     titles = {member.key: member.title for member in comparison.members}
     said = [f"{titles[key]} right" for key in wanted.right]
     said += [f"{titles[key]} wrong" for key in wanted.wrong]

@@ -11,11 +11,11 @@ import gradio as gr
 from app.compare.filters import ANY_PART, Filters, layout_filters
 from app.compare.linked_views import LinkedViews
 from app.compare.picked import Pick, Picked
-from app.compare.view_link import OPACITY, View
+from app.compare.view_link import OPACITY, LinkState
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.server.libraries import light
 from app.ui.notice import HIDDEN_NOTICE, framed, notice_box, section
-from app.ui.told import KEPT, told
+from app.ui.shows_errors import KEPT, shows_errors
 from dait.errors import UserError
 
 WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'
@@ -98,7 +98,7 @@ class RowBox:
         picked.put(study, *picks)
         return [HIDDEN_NOTICE, rows]
 
-    def settle(self, view: View, names: list[str]) -> list[Any]:
+    def settle(self, view: LinkState, names: list[str]) -> list[Any]:
         """What ``settled`` gets where another study, or a link, is opened.
 
         names: of the classes.
@@ -185,11 +185,11 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
     """Wire everything below the gallery; ``compare_filters`` wires what fills it."""
 
     # Gradio puts the event where the signature names it: first, before whatever is asked.
-    @told(KEPT)
+    @shows_errors(KEPT)
     def pick_sample(event: gr.EventData, *values: Any) -> list[Any]:
         return box.open(views, ("test", getattr(event, "index", None)), *values)
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def upload(path: str | None, *values: Any) -> list[Any]:
         if path is None:
             return [gr.skip(), gr.skip()]
@@ -217,7 +217,7 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
 def rows_handler(views: CompareViews) -> Callable[..., list[Any]]:
     """The handler that shows what is picked: of study, seed, ``Picked`` and ``RowBox.asked``."""
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def show(study: str | None, seed: int | None, picked: Picked, *asked: Any) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, ""]
@@ -256,7 +256,7 @@ def remember(box: RowBox, event: Any) -> Any:
             return ""
         images = tuple(value for kind, value in picked.of(study) if kind == "test")
         chosen = None if label in (None, -1) else label
-        return View(
+        return LinkState(
             *(study, seed, images, method, layer or "", target, (sentence or "").strip()),
             *(tuple(right or ()), tuple(wrong or ()), chosen, part or "", opacity),
         ).query()

@@ -18,7 +18,7 @@ from app.compare.linked_views import LinkedViews
 from app.compare.row_box import QUIET, RowBox
 from app.compare.views import CompareViews
 from app.ui.notice import HIDDEN_NOTICE, notice_box
-from app.ui.told import KEPT, told
+from app.ui.shows_errors import KEPT, shows_errors
 from dait.errors import UserError
 
 KEPT_SECONDS = 600
@@ -116,14 +116,14 @@ def build_save_figure(
         # It must be in the page to be pressed, and is pressed by the page alone.
         ready = gr.DownloadButton("File", visible="hidden", elem_id="saved-figure")
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def write(study: str | None, *asked: Any) -> list[Any]:
         if study is None:
             raise UserError("There is no study to save a figure of yet.")
         *of, chosen, ending = asked
         return [HIDDEN_NOTICE, str(saved_figure(figures, chosen, ending, study, *of))]
 
-    @told(KEPT)
+    @shows_errors(KEPT)
     def nothing_yet() -> list[Any]:
         return [HIDDEN_NOTICE, None]
 

@@ -30,12 +30,12 @@ from app.compare.row_box import (
     wire_row,
 )
 from app.compare.save_figure import build_save_figure
-from app.compare.view_link import Arrival, Facts, View, complaint, fitting, read_view
+from app.compare.view_link import Arrival, Facts, LinkState, complaint, fitting, read_view
 from app.compare.views import CompareViews
 from app.server.libraries import light
 from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.ui.plot import WIDE, panel_columns, plot_box
-from app.ui.told import KEPT, told
+from app.ui.shows_errors import KEPT, shows_errors
 
 EMPTY = (
     '<div class="ds-empty">No finished study yet. Train one in the Train tab: it appears here as '
@@ -87,7 +87,7 @@ class CompareTab:
         ids = [study_id for _, study_id in self.views.choices()]
         if view.study and view.study not in ids:
             problems = [*problems, f"study “{view.study}”"]
-            view = View(ids[0] if ids else "")
+            view = LinkState(ids[0] if ids else "")
         elif ids and not view.study:
             view = replace(view, study=ids[0])
         arrival.put(view, problems)
@@ -200,7 +200,7 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
 
     # A study that cannot be opened must not stand above the figures of the one before it.
     @light
-    @told(KEPT, "", "", "")
+    @shows_errors(KEPT, "", "", "")
     def overview(study: str | None, seed: int | Arrival | None) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, gr.skip(), EMPTY, "", ""]
@@ -216,7 +216,7 @@ def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None
         return [HIDDEN_NOTICE, seeds, found.table, found.bars, slices]
 
     @light
-    @told(*[KEPT] * (len(box.settled) + len(filters.settled) + len(parts.linked.settled)))
+    @shows_errors(*[KEPT] * (len(box.settled) + len(filters.settled) + len(parts.linked.settled)))
     def arrive(study: str | None, seed: int | None, arrival: Arrival, picked: Picked) -> list[Any]:
         settled = len(box.settled) + len(filters.settled) + len(parts.linked.settled)
         if study is None:
@@ -265,7 +265,7 @@ def _wire_gallery(
     here = [parts.study, parts.seed]
     fill = gallery_handler(views, linked)
     wanted = [*here, box.picked, *filters.chosen]
-    found = [box.notice, filters.told, box.gallery]
+    found = [box.notice, filters.shows_errors, box.gallery]
     rows = [rows_handler(views), [*here, box.picked, *box.asked], box.shown]
     for event in settled:
         shown = event.then(fill, wanted, found, **QUIET).then(*rows, **QUIET)
@@ -280,7 +280,7 @@ def _wire_gallery(
 
 def _wire_space(parts: _Parts, views: CompareViews) -> None:
     @light
-    @told("", "")
+    @shows_errors("", "")
     def space(study: str | None, seed: int | Arrival | None, width: float) -> list[Any]:
         if study is None:
             return [HIDDEN_NOTICE, "", ""]
@@ -290,7 +290,7 @@ def _wire_space(parts: _Parts, views: CompareViews) -> None:
         plane = views.plane(study, seed, columns)
         return [HIDDEN_NOTICE, plane, views.similarity(study, seed, columns)]
 
-    @told("")
+    @shows_errors("")
     def features(study: str | None, seed: int | None) -> list[Any]:
         return [HIDDEN_NOTICE, views.representation(study, seed) if study else ""]
 
@@ -301,7 +301,7 @@ def _wire_space(parts: _Parts, views: CompareViews) -> None:
         )
 
 
-def _seed_of(views: CompareViews, study: str, view: View) -> int | None:
+def _seed_of(views: CompareViews, study: str, view: LinkState) -> int | None:
     """The seed that a link asks for, where the study has it."""
     if view.seed is None:
         return None

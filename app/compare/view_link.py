@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class View:
+class LinkState:
     """What a visitor looks at. Everything but the study has a value that stands for the default.
 
     images, target, label: test images and classes by index; right, wrong: networks by their roles;
@@ -44,7 +44,7 @@ class View:
     def query(self) -> str:
         """The part of an address after ``?``, without what is as it is by default."""
         said = {key: getattr(self, field) for key, field in _FIELDS.items()}
-        default = {key: getattr(View(), field) for key, field in _FIELDS.items()}
+        default = {key: getattr(LinkState(), field) for key, field in _FIELDS.items()}
         words = {
             key: ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             for key, value in said.items()
@@ -91,7 +91,7 @@ def links_head() -> str:
     return f"<script>{script.replace('LINK_KEYS', json.dumps(KEYS))}</script>"
 
 
-def read_view(query: Mapping[str, Any]) -> tuple[View, list[str]]:
+def read_view(query: Mapping[str, Any]) -> tuple[LinkState, list[str]]:
     """The view of a link, and what in it means nothing, as phrases; that is left out.
 
     Whether a study has all this is another question: see ``fitting``.
@@ -108,10 +108,10 @@ def read_view(query: Mapping[str, Any]) -> tuple[View, list[str]]:
             found[_FIELDS[key]] = read(str(raw))
         except ValueError:
             problems.append(f"{key} “{_short(raw)}”")
-    return View(**found), problems
+    return LinkState(**found), problems
 
 
-def fitting(view: View, facts: Facts) -> tuple[View, list[str]]:
+def fitting(view: LinkState, facts: Facts) -> tuple[LinkState, list[str]]:
     """The view with the default for whatever the study has not, and that as phrases."""
     problems: list[str] = []
 
@@ -158,29 +158,31 @@ class Arrival:
     """The view that a visitor came for, until another study is opened; changed in place."""
 
     def __init__(self) -> None:
-        self._view: View | None = None
+        self._view: LinkState | None = None
         self.problems: tuple[str, ...] = ()
 
-    def put(self, view: View, problems: Sequence[str] = ()) -> None:
+    def put(self, view: LinkState, problems: Sequence[str] = ()) -> None:
         """Show this when its study is opened, and say what its link could not mean."""
         self._view, self.problems = view, tuple(problems)
 
-    def look(self, study: str) -> View:
+    def look(self, study: str) -> LinkState:
         """The view to open a study with."""
-        return self._view if self._view is not None and self._view.study == study else View(study)
+        return (
+            self._view if self._view is not None and self._view.study == study else LinkState(study)
+        )
 
     @property
     def study(self) -> str | None:
         """The study of the view; None before the page is opened, empty where there is none."""
         return None if self._view is None else self._view.study
 
-    def take(self, study: str) -> View:
+    def take(self, study: str) -> LinkState:
         """``look``; whoever has opened another study in between begins with the default.
 
         One study may be opened twice where a page comes with a link: it says so each time.
         """
         if study != self.study:
-            self.put(View(study))
+            self.put(LinkState(study))
         return self.look(study)
 
 

@@ -11,13 +11,13 @@ from statistics import mean
 from typing import Any
 
 from app.background import FAULTS
-from app.compare.comparisons import Comparisons, Opened
+from app.compare.comparisons import Comparisons, OpenComparison
 from app.compare.heatmap_row import Picture, gallery_html, row_html
 from app.compare.picked import Pick, Picks
-from app.config import Place
+from app.config import AppConfig
 from app.data.sources import FIELD_GUIDE
 from app.server.libraries import import_libraries
-from app.studies import Entry, finished_studies, open_study
+from app.studies import StudyEntry, finished_studies, open_study
 from app.ui.photo_uploads import read_photo
 from app.ui.plot import figure_json
 from app.ui.tables import comparison_table, representation_table
@@ -61,15 +61,15 @@ class Overview:
 
 
 class CompareViews:
-    """The views of the finished studies of one place."""
+    """The views of the finished studies of one app."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.comparisons = Comparisons(place)
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
+        self.comparisons = Comparisons(config)
 
     def choices(self) -> list[tuple[str, str]]:
         """(label, id) of every finished study, the one to show first at the top."""
-        return [(_label(entry), entry.id) for entry in finished_studies(self.place)]
+        return [(_label(entry), entry.id) for entry in finished_studies(self.config)]
 
     def first_table(self) -> str:
         """The table of the study that is shown first, for the page to come with.
@@ -77,11 +77,11 @@ class CompareViews:
         Empty where there is none, or where reading it would hold up the start; what is wrong with
         a damaged one is said when it is opened.
         """
-        entry = next(iter(finished_studies(self.place)), None)
+        entry = next(iter(finished_studies(self.config)), None)
         if entry is None:
             return ""
         with FAULTS.noted(f"Opening {entry.id}"):  # nothing in a study keeps the app from starting
-            folder = open_study(self.place, entry.id).path
+            folder = open_study(self.config, entry.id).path
             files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
             if sum(file.stat().st_size for file in files if file.is_file()) <= QUICKLY_READ_BYTES:
                 return _table(self.comparisons.get(entry.id).comparison)
@@ -124,10 +124,10 @@ class CompareViews:
         classes = opened.comparison.classes
         question = _question(len(classes), *asked)
         rows = []
-        for place, pick in enumerate(picks):
+        for config, pick in enumerate(picks):
             picture = _picture(opened, pick)
             found = opened.row(picture.seen, question)
-            rows.append(row_html(picture, found, classes, place if len(picks) > 1 else None))
+            rows.append(row_html(picture, found, classes, config if len(picks) > 1 else None))
         return "".join(rows)
 
     def facts(self, study_id: object, seed: int | None) -> tuple[Comparison, list[str]]:
@@ -196,7 +196,7 @@ def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) 
     teachers = figures.teacher_rows(results)
     roles = [row["role"] for row in table]
     # Seeds may have different arms: those that this seed lacks come last.
-    places = {role: place for place, role in enumerate(roles)}
+    places = {role: config for config, role in enumerate(roles)}
     students = sorted(results, key=lambda result: places.get(result["arm"], len(places)))
     zero_shot = next((row["top1"] for row in table if row["role"] == "vlm"), None)
     references = {} if zero_shot is None else {"frozen teacher": zero_shot}
@@ -218,7 +218,7 @@ def slices_figure(results: list[dict[str, Any]]) -> str | None:
     return figure_json(figures.slices_bars(means, name))
 
 
-def _picture(opened: Opened, pick: Pick) -> Picture:
+def _picture(opened: OpenComparison, pick: Pick) -> Picture:
     comparison = opened.comparison
     kind, value = pick
     if kind == "upload":
@@ -269,7 +269,7 @@ def _groups(comparison: Comparison) -> list[str] | None:
     return [group or "other" for group in groups] if any(groups) else None
 
 
-def _label(entry: Entry) -> str:
+def _label(entry: StudyEntry) -> str:
     if entry.shipped:
         return f"{entry.title} (comes along)"
     return f"{entry.title} ({moment(entry.started)})"

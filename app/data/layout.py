@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.reading import AS_IN_RECIPE, SIZES
 from app.data.sources import FIELD_GUIDE, Sources
 from app.data.uploads import SUFFIXES
@@ -55,7 +55,7 @@ class Body:
     page: gr.State
 
 
-def lay_out_choice(place: Place, sources: Sources) -> Choice:
+def lay_out_choice(config: AppConfig, sources: Sources) -> Choice:
     """Dropdowns, upload and path, the card of what is chosen, and its buttons."""
     section(
         "Data",
@@ -85,18 +85,18 @@ def lay_out_choice(place: Place, sources: Sources) -> Choice:
                 info="A folder, a .zip or .tar, a .csv of path,label; or hf:owner/name",
                 max_lines=1,
                 submit_btn="Open",
-                visible=place.paths,
+                visible=config.paths,
                 elem_id="data-path",
             )
         with gr.Column(scale=2, min_width=300):
             upload = gr.File(
-                label=f"Your photographs as one archive (at most {_size(place)})",
+                label=f"Your photographs as one archive (at most {_size(config)})",
                 file_types=list(SUFFIXES),
                 height=140,
                 elem_id=UPLOAD_ID,
             )
-            gr.HTML(f'<p class="ds-hint">{_about_uploads(place)}</p>', apply_default_css=False)
-    told = notice_box("data-notice")
+            gr.HTML(f'<p class="ds-hint">{_about_uploads(config)}</p>', apply_default_css=False)
+    message = notice_box("data-notice")
     about = framed(about_html("Field Guide", sources.card(FIELD_GUIDE), None), "data-about")
     slim: dict[str, Any] = {"scale": 0, "min_width": 230}
     with gr.Row():
@@ -112,7 +112,7 @@ def lay_out_choice(place: Place, sources: Sources) -> Choice:
         keep = gr.Button("Keep it", **slim)
     progress = framed("", "data-progress", visible=False)
     return Choice(
-        *(source, size, upload, path, told, about, read, use, delete),
+        *(source, size, upload, path, message, about, read, use, delete),
         *(sure, really, keep, progress),
     )
 
@@ -147,16 +147,16 @@ def lay_out_body() -> Body:
     return Body(report, counts, problems, split, label, more, grid, gr.State(0))
 
 
-def _size(place: Place) -> str:
-    mib = place.limits.archive_bytes // 2**20
+def _size(config: AppConfig) -> str:
+    mib = config.limits.archive_bytes // 2**20
     return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
 
 
-def _about_uploads(place: Place) -> str:
+def _about_uploads(config: AppConfig) -> str:
     shape = (
         "A .zip or .tar of <code>class/*.jpg</code>, or of <code>train/class/*.jpg</code>, "
         "<code>val/…</code> and <code>test/…</code>."
     )
-    if place.limits.note:
+    if config.limits.note:
         return f"{shape} Everybody who opens this page can see it, and delete it."
     return f"{shape} It is kept beside your studies until you delete it."

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.layout import Choice
 from app.data.prompts import (
     DEMO_TEACHER,
@@ -53,7 +53,7 @@ class PromptBox:
         return [self.teacher, self.templates, self.descriptions]
 
 
-def build_prompt_box(place: Place, readings: Readings, choice: Choice) -> PromptBox:
+def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> PromptBox:
     """Lay the box out and wire it; it fills itself whenever another data set is open."""
     section(
         "Prompts of the frozen teacher",
@@ -63,10 +63,10 @@ def build_prompt_box(place: Place, readings: Readings, choice: Choice) -> Prompt
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             teacher = gr.Dropdown(
-                teacher_choices(place),
+                teacher_choices(config),
                 value=DEMO_TEACHER,
                 label="Frozen teacher",
-                allow_custom_value=place.paths,
+                allow_custom_value=config.paths,
                 elem_id="prompt-teacher",
             )
             with gr.Column() as editor:
@@ -95,7 +95,7 @@ def build_prompt_box(place: Place, readings: Readings, choice: Choice) -> Prompt
         *(gr.State(""), gr.State(""), teacher, templates, descriptions, editor, preview),
         gr.Timer(POLL_SECONDS, active=False),
     )
-    _wire(box, place, readings, choice, adders, reset)
+    _wire(box, config, readings, choice, adders, reset)
     return box
 
 
@@ -108,7 +108,7 @@ def prompts_of(
 
 def _wire(
     box: PromptBox,
-    place: Place,
+    config: AppConfig,
     readings: Readings,
     choice: Choice,
     adders: dict[str, gr.Button],
@@ -118,7 +118,7 @@ def _wire(
     outputs = [box.editor, box.preview, box.timer]
 
     def score(value: object, size: object, teacher: object, *texts: object) -> Update:
-        return _score(box, place, readings, value, size, teacher, *texts)
+        return _score(box, config, readings, value, size, teacher, *texts)
 
     def look(owner: str, value: object, *written: object) -> Update:
         # Until the box is filled anew, what is written is about the data set before.
@@ -169,7 +169,7 @@ def _wire(
 
 def _score(
     box: PromptBox,
-    place: Place,
+    config: AppConfig,
     readings: Readings,
     value: object,
     size: object,
@@ -178,7 +178,7 @@ def _score(
     descriptions: object,
 ) -> Update:
     try:
-        name = read_teacher(place, teacher)
+        name = read_teacher(config, teacher)
         if not reads_prompts(name):
             return _told(box, f"<p>{WHY_NONE}</p>", writes=False)
         prompts = prompts_of(readings, value, size, templates, descriptions)

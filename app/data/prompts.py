@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.config import Place
+from app.config import AppConfig
 from app.ui.notice import notice
 from app.ui.wording import escape, percent, points
 from dait.data.base import ClassInfo
@@ -37,9 +37,9 @@ WHY_NONE = (
 )
 
 
-def teacher_choices(place: Place) -> list[tuple[str, str]]:
+def teacher_choices(config: AppConfig) -> list[tuple[str, str]]:
     """(title, name) of the teachers that a visitor may choose."""
-    return [(title, name) for title, name, light in TEACHERS if light or place.paths]
+    return [(title, name) for title, name, light in TEACHERS if light or config.paths]
 
 
 def usual_teacher(value: object) -> str:
@@ -47,12 +47,12 @@ def usual_teacher(value: object) -> str:
     return DEMO_TEACHER if value == "fieldguide" else IMAGE_TEACHER
 
 
-def read_teacher(place: Place, name: object) -> str:
+def read_teacher(config: AppConfig, name: object) -> str:
     """A teacher's name from a browser; ``UserError`` for one that is not offered."""
-    if name in [known for _, known in teacher_choices(place)]:
+    if name in [known for _, known in teacher_choices(config)]:
         return str(name)
     # The user of this machine may name any that a recipe may name.
-    if place.paths and isinstance(name, str) and 0 < len(name) < 500:
+    if config.paths and isinstance(name, str) and 0 < len(name) < 500:
         return name
     raise UserError("Choose the teacher from the list.")
 

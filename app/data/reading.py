@@ -21,7 +21,7 @@ from dait.events import Emit
 
 if TYPE_CHECKING:
     from dait.data.base import Dataset
-    from dait.data.report import Report
+    from dait.data.report import DataReport
     from dait.teachers.zero_shot import ZeroShot
 
 SIZES = (48, 64, 96, 128, 160, 224)
@@ -38,12 +38,12 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenDataset:
     """A data set that was read: its splits are decoded, its report is made."""
 
     value: str
     dataset: Dataset
-    report: Report
+    report: DataReport
 
     @cached_property
     def places(self) -> dict[str, tuple[SplitName, int]]:
@@ -83,11 +83,11 @@ class Readings:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self._policy = Policy(sources.place)
-        self._readings: Workers[Opened] = Workers()
+        self._policy = Policy(sources.config)
+        self._readings: Workers[OpenDataset] = Workers()
         self._scorers: Workers[ZeroShot] = Workers()
         self._lock = threading.Lock()
-        self._opened: OrderedDict[Key, Opened] = OrderedDict()
+        self._opened: OrderedDict[Key, OpenDataset] = OrderedDict()
         self._new: set[str] = set()
 
     def recipe(self, value: object, size: object) -> Recipe:
@@ -100,7 +100,7 @@ class Readings:
             raise UserError(f"Choose the size from the list: {', '.join(map(str, SIZES))} pixels.")
         return recipe.changed({"data.source": source, "data.size": size})
 
-    def start(self, value: object, size: object) -> Work[Opened]:
+    def start(self, value: object, size: object) -> Work[OpenDataset]:
         """Read a data set, or look whether what was read still holds.
 
         Raises ``UserError`` for values that will not do; what goes wrong later is in the work.
@@ -108,11 +108,11 @@ class Readings:
         recipe, key = self.recipe(value, size), _key(value, size)
         return self._readings.start(key, lambda emit: self._read(key, recipe, emit))
 
-    def get(self, value: object, size: object) -> Work[Opened] | None:
+    def get(self, value: object, size: object) -> Work[OpenDataset] | None:
         """The reading of a data set, if it was asked for lately."""
         return self._readings.get(_key(value, size))
 
-    def opened(self, value: object, size: object) -> Opened:
+    def opened(self, value: object, size: object) -> OpenDataset:
         """A data set that was read. Raises ``UserError`` where it was not, or is forgotten."""
         with self._lock:
             found = self._opened.get(_key(value, size))
@@ -147,7 +147,7 @@ class Readings:
             for key in [key for key in self._opened if key[0] == value]:
                 del self._opened[key]
 
-    def _read(self, key: Key, recipe: Recipe, emit: Emit) -> Opened:
+    def _read(self, key: Key, recipe: Recipe, emit: Emit) -> OpenDataset:
         value = key[0]
         try:
             found = self._open(key, recipe, emit)
@@ -163,7 +163,7 @@ class Readings:
                 self._opened.popitem(last=False)
         return found
 
-    def _open(self, key: Key, recipe: Recipe, emit: Emit) -> Opened:
+    def _open(self, key: Key, recipe: Recipe, emit: Emit) -> OpenDataset:
         from dait.data.report import report
         from dait.study.context import open_data
 
@@ -173,7 +173,7 @@ class Readings:
             known = self._opened.get(key)
         if known is not None and known.dataset.fingerprint == dataset.fingerprint:
             return known
-        return Opened(key[0], dataset, report(dataset, emit))
+        return OpenDataset(key[0], dataset, report(dataset, emit))
 
     def _is_new(self, value: str) -> bool:
         """Whether an upload had not been read before; it is not new from now on."""
@@ -183,7 +183,7 @@ class Readings:
             return new
 
 
-def _load_scorer(opened: Opened, teacher: str, emit: Emit) -> ZeroShot:
+def _load_scorer(opened: OpenDataset, teacher: str, emit: Emit) -> ZeroShot:
     from dait.events import Note
     from dait.teachers.registry import load_teacher
     from dait.teachers.zero_shot import ZeroShot

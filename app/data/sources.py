@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.uploads import Uploads
 from dait.data.folders.names import on_disk
 from dait.data.registry import DatasetCard, list_datasets
@@ -18,15 +18,15 @@ _LONGEST_PATH = 4000
 
 
 class Sources:
-    """The data of one place.
+    """The data of one app.
 
     A value names one choice: a data set's name, or one of the prefixes above and what it is of. It
     comes back from a browser and is checked by ``resolve``.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.uploads = Uploads(place)
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
+        self.uploads = Uploads(config)
 
     def choices(self, also: object = None) -> list[tuple[str, str]]:
         """(title, value) of all data; ``also``: a value that is kept among them if it is one."""
@@ -36,23 +36,23 @@ class Sources:
             for title, value in _ways(card)
         ]
         uploads = [(f"{name} (uploaded)", UPLOAD + name) for name in self.uploads.names()]
-        folders = [(f"{name} (folder)", FOLDER + name) for name in self.place.data]
+        folders = [(f"{name} (folder)", FOLDER + name) for name in self.config.data]
         found = [*cards[:1], *uploads, *folders, *cards[1:]]
-        if isinstance(also, str) and also.startswith((PATH, HUB)) and self.place.paths:
+        if isinstance(also, str) and also.startswith((PATH, HUB)) and self.config.paths:
             found.insert(1, (also.removeprefix(PATH), also))
         return found
 
     def cards(self) -> list[DatasetCard]:
         """The data sets by name; those to be downloaded only where the visitor is the user."""
-        return [card for card in list_datasets() if card.available or self.place.paths]
+        return [card for card in list_datasets() if card.available or self.config.paths]
 
     def card(self, value: object) -> DatasetCard | None:
         """What is known of a value before anything is opened."""
         for card in self.cards():
-            for place, (title, way) in enumerate(_ways(card)):
+            for config, (title, way) in enumerate(_ways(card)):
                 if way == value:
                     # The classes that a card counts are those of its first way.
-                    return replace(card, title=title, classes=None if place else card.classes)
+                    return replace(card, title=title, classes=None if config else card.classes)
         return None
 
     def title(self, value: object) -> str | None:
@@ -80,14 +80,14 @@ class Sources:
             raise UserError("Choose the data from the list.")
         if self.card(value) is not None:
             return value
-        if value.startswith(FOLDER) and value.removeprefix(FOLDER) in self.place.data:
-            return str(self.place.data[value.removeprefix(FOLDER)])
+        if value.startswith(FOLDER) and value.removeprefix(FOLDER) in self.config.data:
+            return str(self.config.data[value.removeprefix(FOLDER)])
         if value.startswith(UPLOAD):
             return str(self.uploads.path(value.removeprefix(UPLOAD)))
         # A stranger names only what is in our own list: what they type leads nowhere.
-        if self.place.paths and value.startswith(HUB):
+        if self.config.paths and value.startswith(HUB):
             return value
-        if self.place.paths and value.startswith(PATH):
+        if self.config.paths and value.startswith(PATH):
             path = value.removeprefix(PATH)
             if _is_there(path):
                 return path

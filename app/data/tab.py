@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.birds import build_birds
 from app.data.layout import (
     DOWNLOAD,
@@ -21,7 +21,7 @@ from app.data.layout import (
     lay_out_choice,
 )
 from app.data.prompt_box import PromptBox, build_prompt_box
-from app.data.reading import SOON_SECONDS, Opened, Readings
+from app.data.reading import SOON_SECONDS, OpenDataset, Readings
 from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.data.views import (
     ALL_CLASSES,
@@ -62,13 +62,13 @@ class DataTab:
 class _Tab:
     """The handlers of one page's tab; what a visitor sees lives in the page alone."""
 
-    def __init__(self, place: Place, jobs: Jobs) -> None:
+    def __init__(self, config: AppConfig, jobs: Jobs) -> None:
         self.jobs = jobs
-        self.readings = Readings(Sources(place))
-        self.choice: Choice = lay_out_choice(place, self.readings.sources)
+        self.readings = Readings(Sources(config))
+        self.choice: Choice = lay_out_choice(config, self.readings.sources)
         with gr.Column(visible=False) as self.column:
             self.body: Body = lay_out_body()
-            self.prompts = build_prompt_box(place, self.readings, self.choice)
+            self.prompts = build_prompt_box(config, self.readings, self.choice)
         self.drawn = gr.State(False)
         with gr.Column(visible=False) as self.birds:
             build_birds(self.drawn)
@@ -184,7 +184,7 @@ class _Tab:
         kept = value if value in [known for _, known in choices] else None
         return {self.choice.source: gr.update(choices=choices, value=kept)}
 
-    def _about(self, value: object, opened: Opened | None = None) -> str:
+    def _about(self, value: object, opened: OpenDataset | None = None) -> str:
         sources = self.readings.sources
         title = sources.title(value)
         if title is None:
@@ -219,7 +219,7 @@ class _Tab:
     def _refused(self, sentence: str) -> Update:
         return self._closed() | {self.choice.notice: notice(sentence)}
 
-    def _shown(self, value: object, opened: Opened) -> Update:
+    def _shown(self, value: object, opened: OpenDataset) -> Update:
         problems = problems_html(opened)
         return {
             self.choice.about: self._about(value, opened),
@@ -238,9 +238,9 @@ class _Tab:
         }
 
 
-def build_data_tab(panel: gr.Tab, place: Place, jobs: Jobs) -> DataTab:
+def build_data_tab(panel: gr.Tab, config: AppConfig, jobs: Jobs) -> DataTab:
     """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
-    tab = _Tab(place, jobs)
+    tab = _Tab(config, jobs)
     choice, body = tab.choice, tab.body
     chosen = [choice.source, choice.size]
     panel.select(tab.arrive, [*chosen, tab.seen], tab.outputs, **POLL)

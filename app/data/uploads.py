@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.config import Place
+from app.config import AppConfig
 from app.ui.wording import listed
 from dait.errors import UserError
 from dait.storage.files import cannot_write
@@ -22,11 +22,11 @@ _LONGEST_STEM = 60
 
 
 class Uploads:
-    """The uploaded data sets of one place. Names that come from a browser are checked."""
+    """The uploaded data sets of one app. Names that come from a browser are checked."""
 
-    def __init__(self, place: Place) -> None:
-        self.folder = place.uploads
-        self.limits = place.limits
+    def __init__(self, config: AppConfig) -> None:
+        self.folder = config.uploads
+        self.limits = config.limits
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.background import Work
 from app.config import hide_paths
-from app.data.reading import Opened
+from app.data.reading import OpenDataset
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, percent
@@ -21,7 +21,7 @@ from dait.evidence.palette import SPLIT_COLOURS, SPLIT_TITLES
 
 if TYPE_CHECKING:
     from dait.data.duplicates import Leak
-    from dait.data.report import Report
+    from dait.data.report import DataReport
 
 GRID_IMAGES = 48
 MOST_LEAKS = 12
@@ -31,7 +31,7 @@ THUMBNAIL = 128
 """Side in pixels of a picture in the grid, at most."""
 
 
-def about_html(title: str, card: DatasetCard | None, report: Report | None) -> str:
+def about_html(title: str, card: DatasetCard | None, report: DataReport | None) -> str:
     """What is known of a data set: before it is opened by its card, then by its report."""
     lines = [f"<h3>{escape(title)}</h3>"]
     if card is not None and card.description:
@@ -69,7 +69,7 @@ def progress_html(work: Work[Any]) -> str:
     )
 
 
-def report_html(report: Report) -> str:
+def report_html(report: DataReport) -> str:
     """The figures of a data set and, as sentences, what to know and what to mend."""
     counts = [(SPLIT_TITLES[name], report.counts.get(name, 0), name) for name in SPLITS]
     tiles = [_tile("Classes", f"{len(report.classes):,}", "")]
@@ -93,7 +93,7 @@ def report_html(report: Report) -> str:
     return f'<dl class="ds-tiles">{"".join(tiles)}</dl><ul class="ds-said">{lines}</ul>'
 
 
-def counts_figure(report: Report) -> str:
+def counts_figure(report: DataReport) -> str:
     """Images per class and split as a figure's JSON."""
     rows = [
         {"name": row.name, **{name: getattr(row, name) for name in SPLITS}}
@@ -102,18 +102,18 @@ def counts_figure(report: Report) -> str:
     return figure_json(figures.counts_bars(rows))
 
 
-def problems_html(opened: Opened) -> str:
+def problems_html(opened: OpenDataset) -> str:
     """Files that cannot be used, and images that are in two splits; empty where there are none."""
     return _bad_html(opened.report) + _leaks_html(opened)
 
 
-def class_choices(opened: Opened) -> list[tuple[str, int]]:
+def class_choices(opened: OpenDataset) -> list[tuple[str, int]]:
     """(name, label) for the filter of the grid."""
     names = [(info.name, label) for label, info in enumerate(opened.dataset.classes)]
     return [(f"All {len(names)} classes", ALL_CLASSES), *names]
 
 
-def grid_html(opened: Opened, split: object, label: object, page: object) -> str:
+def grid_html(opened: OpenDataset, split: object, label: object, page: object) -> str:
     """A page of sample images. The values may come from a browser: ``UserError`` for bad ones."""
     if split not in SPLITS:
         raise UserError("Choose one of the splits.")
@@ -154,7 +154,7 @@ def _figure(image: np.ndarray, name: str) -> str:
     )
 
 
-def _bad_html(report: Report) -> str:
+def _bad_html(report: DataReport) -> str:
     if not report.bad:
         return ""
     rows = "".join(
@@ -175,7 +175,7 @@ def _bad_html(report: Report) -> str:
     )
 
 
-def _leaks_html(opened: Opened) -> str:
+def _leaks_html(opened: OpenDataset) -> str:
     leaks = opened.report.leaks
     if not leaks:
         return ""
@@ -187,13 +187,13 @@ def _leaks_html(opened: Opened) -> str:
     return f'<p class="ds-hint">{escape(text)}</p><div class="ds-pairs">{pairs}</div>'
 
 
-def _pair(opened: Opened, leak: Leak) -> str:
+def _pair(opened: OpenDataset, leak: Leak) -> str:
     words = "the same picture" if leak.kind == "same" else "nearly the same picture"
     pictures = "".join(_twin(opened, image_id) for image_id in (leak.first, leak.second))
     return f'<figure class="ds-pair"><div>{pictures}</div><figcaption>{words}</figcaption></figure>'
 
 
-def _twin(opened: Opened, image_id: str) -> str:
+def _twin(opened: OpenDataset, image_id: str) -> str:
     place = opened.places.get(image_id)
     if place is None:
         return f"<span>{escape(image_id)}</span>"

@@ -13,10 +13,10 @@ from dait.evidence.palette import arm_colour
 from dait.evidence.probes.results import (
     NEW_BIRDS,
     TRAIN,
-    Knowledge,
     NetworkFigures,
+    ProbeResults,
+    Proportion,
     Reading,
-    Share,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def chips_html(examples: Sequence[str]) -> str:
     return f'<div class="ds-chips" role="group" aria-label="Examples">{buttons}</div>'
 
 
-def tiles_html(teacher: str, knowledge: Knowledge) -> str:
+def tiles_html(teacher: str, knowledge: ProbeResults) -> str:
     """Zero-shot and retrieval as large figures with their intervals."""
     shot, pairs = knowledge.zero_shot, knowledge.retrieval
     tiles = [
@@ -110,7 +110,7 @@ def brief_html(teacher: Mapping[str, Any], command: str) -> str:
     )
 
 
-def attributes_table(knowledge: Knowledge) -> str:
+def attributes_table(knowledge: ProbeResults) -> str:
     """Every attribute's accuracy beside chance and the most common value."""
     names = ("Species at test", "Most common there", "New birds", "Most common there", "Chance")
     body = [
@@ -133,7 +133,7 @@ def attributes_table(knowledge: Knowledge) -> str:
     return table_html(caption, "Attribute", names, body)
 
 
-def readings_table(knowledge: Knowledge) -> str:
+def readings_table(knowledge: ProbeResults) -> str:
     """What a linear probe reads from every network, a row a role, means over the seeds."""
     columns = _columns(knowledge)
     names = tuple(_column_title(*column) for column in columns)
@@ -157,7 +157,7 @@ def readings_table(knowledge: Knowledge) -> str:
     return table_html(caption, "Network", names, body)
 
 
-def _columns(knowledge: Knowledge) -> list[tuple[str, str]]:
+def _columns(knowledge: ProbeResults) -> list[tuple[str, str]]:
     found = {(r.target, r.fitted_to): None for n in knowledge.networks for r in n.readings}
     order = list(TARGET_TITLES)
     return sorted(found, key=lambda column: (order.index(column[0]), column[1] != TRAIN))
@@ -180,7 +180,7 @@ def _over_seeds(networks: Sequence[NetworkFigures], target: str, fitted_to: str)
     return percent(mean(values)), f"± {100 * stdev(values):.1f} over {len(values)} seeds"
 
 
-def _share(share: Share) -> Cell:
+def _share(share: Proportion) -> Cell:
     return percent(share.value), _interval(share)
 
 
@@ -188,11 +188,11 @@ def _plain(value: float | None) -> Cell:
     return percent(value), ""
 
 
-def _interval(share: Share) -> str:
+def _interval(share: Proportion) -> str:
     return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
 
 
-def _tile(title: str, share: Share, chance: str) -> str:
+def _tile(title: str, share: Proportion, chance: str) -> str:
     return (
         f"<div><dt>{escape(title)}</dt><dd>{percent(share.value)}"
         f"<small>{_interval(share)}</small><small>{chance}</small></dd></div>"

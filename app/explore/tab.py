@@ -50,7 +50,7 @@ class _Parts:
     search: gr.Button
     chips: gr.HTML
     examples: gr.State
-    told: gr.HTML
+    message: gr.HTML
     matches: gr.HTML
     about: gr.HTML
     piped: gr.Column
@@ -67,7 +67,7 @@ def build_explore_tab(panel: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> None
 
     tabs, compare: where a match that is pressed is shown.
     """
-    views = ExploreViews(compare.views.place, compare.views.comparisons)
+    views = ExploreViews(compare.views.config, compare.views.comparisons)
     parts = _layout()
     _wire(panel, parts, compare.views, views)
     _wire_matches(parts, tabs, compare)
@@ -92,7 +92,7 @@ def _layout() -> _Parts:
         )
         search = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
     chips = gr.HTML("", elem_id="chips", js_on_load=PRESSED, apply_default_css=False)
-    told = notice_box("query-notice")
+    message = notice_box("query-notice")
     matches = gr.HTML(
         LOADING, elem_id="matches", min_height=380, js_on_load=PRESSED, apply_default_css=False
     )
@@ -123,7 +123,7 @@ def _layout() -> _Parts:
         )
         readings = framed("", "readings")
     return _Parts(
-        *(study, width, top, query, search, chips, gr.State(()), told, matches, about),
+        *(study, width, top, query, search, chips, gr.State(()), message, matches, about),
         *(piped, pipeline, attributes, bars, table, readable, readings),
     )
 
@@ -139,16 +139,16 @@ def _wire(panel: gr.Tab, parts: _Parts, compare: CompareViews, views: ExploreVie
     def first(study: str | None, text: str) -> Update:
         """The answer to the example that a study begins with."""
         if not text:
-            return {parts.told: gr.skip()}  # Gradio takes no empty dict
+            return {parts.message: gr.skip()}  # Gradio takes no empty dict
         return _answered(parts, views, study, text, {parts.matches: ""})
 
     def pick(study: str | None, examples: list[str], event: gr.EventData) -> Update:
         index = getattr(event, "index", None)
         if not isinstance(index, int) or not 0 <= index < len(examples):
-            return {parts.told: notice("Choose one of the examples.")}
+            return {parts.message: notice("Choose one of the examples.")}
         return {parts.query: examples[index]} | ask(study, examples[index])
 
-    answered = [parts.told, parts.matches]
+    answered = [parts.message, parts.matches]
     shown = [
         *(parts.notice, parts.query, parts.search, parts.chips, parts.examples, *answered),
         *(parts.about, parts.piped, parts.pipeline, parts.attributes, parts.bars, parts.table),
@@ -176,7 +176,7 @@ def _wire_matches(parts: _Parts, tabs: gr.Tabs, compare: CompareTab) -> None:
         return [HIDDEN_NOTICE, gr.update(selected="compare"), *shown]
 
     parts.matches.click(
-        show, [parts.study, *compare.showing], [parts.told, tabs, *compare.shown], **QUIET
+        show, [parts.study, *compare.showing], [parts.message, tabs, *compare.shown], **QUIET
     ).success(None, js=TO_THE_ROW, api_visibility="private")
 
 
@@ -209,7 +209,7 @@ def _shown(parts: _Parts, views: ExploreViews, study: str | None, columns: int) 
         parts.search: gr.update(interactive=reads),
         parts.chips: chips_html(found.examples) if reads else "",
         parts.examples: list(found.examples),
-        parts.told: HIDDEN_NOTICE,
+        parts.message: HIDDEN_NOTICE,
         parts.matches: LOADING if reads else SILENT,
         parts.about: found.about,
         parts.piped: gr.update(visible=True),
@@ -228,7 +228,7 @@ def _closed(parts: _Parts) -> Update:
         parts.query: gr.update(value="", interactive=False),
         parts.search: gr.update(interactive=False),
         parts.chips: "",
-        parts.told: HIDDEN_NOTICE,
+        parts.message: HIDDEN_NOTICE,
         parts.about: "",
         parts.piped: gr.update(visible=False),
         parts.attributes: gr.update(visible=False),
@@ -240,10 +240,10 @@ def _answered(
     parts: _Parts, views: ExploreViews, study: str | None, text: str, otherwise: Update
 ) -> Update:
     if study is None:
-        return {parts.told: HIDDEN_NOTICE}
+        return {parts.message: HIDDEN_NOTICE}
     try:
         found = views.ask(study, text)
     except UserError as error:
-        return {parts.told: notice(str(error)), **otherwise}
-    told = notice(found.told, calm=True) if found.told else HIDDEN_NOTICE
-    return {parts.told: told, parts.matches: found.matches}
+        return {parts.message: notice(str(error)), **otherwise}
+    message = notice(found.message, calm=True) if found.message else HIDDEN_NOTICE
+    return {parts.message: message, parts.matches: found.matches}

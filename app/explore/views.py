@@ -14,7 +14,7 @@ import numpy as np
 
 from app.background import Work, Workers
 from app.compare.comparisons import Comparisons
-from app.config import Place
+from app.config import AppConfig
 from app.explore.html import (
     Hit,
     attributes_table,
@@ -32,7 +32,7 @@ from app.ui.plot import figure_json
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.evidence import figures
-from dait.evidence.probes.results import FILE_NAME, read_knowledge
+from dait.evidence.probes.results import FILE_NAME, read_probe_results
 from dait.runs.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ BIRD_EXAMPLES = (
 
 
 @dataclass(frozen=True)
-class Figures:
+class ProbePanel:
     """What is known of a study's teacher and networks, as HTML and a figure's JSON; empty or None
     what was not measured. ``why_silent``: why its teacher cannot be asked, or empty."""
 
@@ -69,39 +69,39 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Matches as HTML; ``told``: what to know about how the query was read, or empty."""
+class SearchResult:
+    """Matches as HTML; ``message``: what to know about how the query was read, or empty."""
 
     matches: str
-    told: str
+    message: str
 
 
 class ExploreViews:
-    """The frozen teachers of one place's finished studies. Several threads may ask."""
+    """The frozen teachers of one app's finished studies. Several threads may ask."""
 
-    def __init__(self, place: Place, comparisons: Comparisons) -> None:
-        self.place = place
+    def __init__(self, config: AppConfig, comparisons: Comparisons) -> None:
+        self.config = config
         self._comparisons = comparisons
         self._teachers: Workers[FrozenTeacher] = Workers()
         self._pictures: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def figures(self, study_id: object, columns: int) -> Figures:
+    def figures(self, study_id: object, columns: int) -> ProbePanel:
         """Everything but the answers to queries; no network is loaded for it."""
-        folder = open_study(self.place, study_id)
+        folder = open_study(self.config, study_id)
         description, recipe = folder.description(), recipe_of(folder).model_dump()
-        found = read_knowledge(folder.path / FILE_NAME)
+        found = read_probe_results(folder.path / FILE_NAME)
         teacher = _teacher_facts(description)
         examples = _examples(recipe, description)
         why = "" if teacher.get("reads_text", True) else _silent(str(teacher.get("name")))
-        others = others_html(self.place, recipe)
-        pipeline = pipeline_html(pipeline_of_study(folder, self.place.paths))
+        others = others_html(self.config, recipe)
+        pipeline = pipeline_html(pipeline_of_study(folder, self.config.paths))
         if found is None:
             about = brief_html(teacher, self._command(folder)) + others
-            return Figures(about, pipeline, None, "", "", examples, why)
+            return ProbePanel(about, pipeline, None, "", "", examples, why)
         drawn = found.attributes is not None
         bars = figure_json(figures.attribute_bars(found.attributes, columns=columns))
-        return Figures(
+        return ProbePanel(
             about=tiles_html(found.teacher, found) + others,
             pipeline=pipeline,
             bars=bars if drawn else None,
@@ -113,9 +113,9 @@ class ExploreViews:
 
     def warm(self, study_id: object) -> None:
         """Begin to load the teacher of a study, so that its first query need not wait for it."""
-        self._loading(open_study(self.place, study_id))
+        self._loading(open_study(self.config, study_id))
 
-    def ask(self, study_id: object, text: object) -> Answer:
+    def ask(self, study_id: object, text: object) -> SearchResult:
         """The test images nearest to a sentence.
 
         Raises ``UserError`` for a query or a teacher that will not do: ``dait.evidence.search``.
@@ -123,18 +123,18 @@ class ExploreViews:
         from dait.evaluation.records import read_study
         from dait.evidence.search import check_query, not_known, search
 
-        folder = open_study(self.place, study_id)
+        folder = open_study(self.config, study_id)
         query = check_query(text)
         teacher = self._teacher(folder)
         record = read_study(folder)
         found = search(teacher, _embeddings(record, teacher), query, MATCHES)
-        told = []
+        message = []
         if found.unknown:
-            told.append(f"{not_known(found.unknown)} It read the rest.")
+            message.append(f"{not_known(found.unknown)} It read the rest.")
         if found.cut:
-            told.append(f"The sentence is longer than the teacher reads: {found.cut}.")
+            message.append(f"The sentence is longer than the teacher reads: {found.cut}.")
         hits = [self._hit(study_id, match.index, match.similarity) for match in found.matches]
-        return Answer(matches_html(found, hits), " ".join(told))
+        return SearchResult(matches_html(found, hits), " ".join(message))
 
     def _teacher(self, folder: StudyFolder) -> FrozenTeacher:
         work = self._loading(folder)
@@ -172,7 +172,7 @@ class ExploreViews:
     def _command(self, folder: StudyFolder) -> str:
         name = _teacher_facts(folder.description()).get("name")
         # Strangers are not told where things lie on this machine.
-        path = folder.path if self.place.paths else folder.path.name
+        path = folder.path if self.config.paths else folder.path.name
         return f"python -m dait teacher probe {name} --study {path}"
 
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from app.config import hide_paths
-from app.predict.views import Explained, Predictions
+from app.predict.views import Explained, PhotoPredictions
 from app.ui.pictures import picture_address
 from app.ui.tables import Cell, table_html
 from app.ui.wording import UNKNOWN, escape, milliseconds, percent
@@ -36,7 +36,7 @@ def photo_html(found: Explained) -> str:
     )
 
 
-def batch_html(found: Predictions) -> str:
+def batch_html(found: PhotoPredictions) -> str:
     """A row a photograph and a column a network, each with its best answer."""
     body: list[tuple[str, list[Cell]]] = []
     for image, thumbnail in zip(found.images, found.thumbnails, strict=True):

@@ -56,10 +56,10 @@ def build_predict_tab(panel: gr.Tab, compare: CompareTab) -> None:
             buttons=[],
             elem_id="snapshot",
         )
-    told = notice_box("predict-notice")
+    message = notice_box("predict-notice")
     result = gr.HTML(EMPTY, elem_id="predicted", min_height=120, apply_default_css=False)
     last = gr.State(())
-    _wire(views, study, photos, snapshot, told, result, last)
+    _wire(views, study, photos, snapshot, message, result, last)
     panel.select(compare.refreshed, study, study, api_visibility="private", show_progress="hidden")
 
 
@@ -68,7 +68,7 @@ def _wire(
     study: gr.Dropdown,
     photos: gr.File,
     snapshot: gr.Image,
-    told: gr.HTML,
+    message: gr.HTML,
     result: gr.HTML,
     last: gr.State,
 ) -> None:
@@ -90,7 +90,7 @@ def _wire(
         except UserError as error:
             return [notice(str(error)), EMPTY, ()]
 
-    outputs = [told, result, last]
+    outputs = [message, result, last]
     shown: dict[str, Any] = {**QUIET, "show_progress_on": result}
     photos.upload(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)

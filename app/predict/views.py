@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.compare.comparisons import MOST_TOGETHER, Comparisons, Opened
+from app.compare.comparisons import MOST_TOGETHER, Comparisons, OpenComparison
 from app.compare.heatmap_row import Picture
 from app.config import hide_paths
 from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage
 from dait.errors import UserError
-from dait.evidence.comparison import Comparison, Explanation, Member
+from dait.evidence.comparison import Comparison, Explanation, RowNetwork
 from dait.evidence.heatmaps.row import Question
 
 MOST_PHOTOS = 200
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PhotoPredictions:
     """What the networks of a study say of photographs.
 
     images: ``image`` (the file's name) and ``networks`` (``predicted_networks``) of each that could
@@ -46,12 +46,12 @@ class Predictions:
     thumbnails: list[np.ndarray]
     problems: list[str]
     left_out: list[str]
-    members: tuple[Member, ...]
+    members: tuple[RowNetwork, ...]
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One photograph under every network of a study; ``image`` as in ``Predictions.images``."""
+    """One photograph under a study's networks; ``image`` as in ``PhotoPredictions.images``."""
 
     picture: Picture
     image: dict[str, Any]
@@ -61,14 +61,14 @@ class Explained:
 
 
 class PredictViews:
-    """Predictions by the finished studies of one place."""
+    """Predictions by the finished studies of one app."""
 
     def __init__(self, comparisons: Comparisons) -> None:
         self.comparisons = comparisons
 
     def many(
         self, study_id: object, files: object, progress: Progress = lambda done, total: None
-    ) -> Predictions:
+    ) -> PhotoPredictions:
         """Predictions for several photographs; one that cannot be read does not stop the others.
 
         Raises ``UserError`` for a study that is not there, for no photograph or too many, and with
@@ -100,7 +100,7 @@ class PredictViews:
         if not images:
             raise UserError("\n".join(problems))
         members = tuple(m for m in comparison.members if m.key not in failures)
-        return Predictions(images, thumbnails, problems, _left_out(opened, failures), members)
+        return PhotoPredictions(images, thumbnails, problems, _left_out(opened, failures), members)
 
     def one(
         self, study_id: object, file: object, method: str | None = None, target: int | None = None
@@ -149,6 +149,6 @@ def _paths(files: object, most: int = MOST_PHOTOS) -> list[Path]:
     return paths
 
 
-def _left_out(opened: Opened, failures: dict[str, str]) -> list[str]:
+def _left_out(opened: OpenComparison, failures: dict[str, str]) -> list[str]:
     titles = {member.key: member.title for member in opened.comparison.members}
     return [hide_paths(f"Without {titles[key]}: {sentence}") for key, sentence in failures.items()]

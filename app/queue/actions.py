@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.jobs import RESUMABLE
-from app.studies import Entry, entry_of
+from app.studies import StudyEntry, entry_of
 from app.ui.wording import state_word
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, StudyFolder
@@ -25,9 +25,9 @@ LABELS: dict[Action, str] = {
 }
 
 
-def allowed(place: Place, entry: Entry) -> frozenset[Action]:
+def allowed(config: AppConfig, entry: StudyEntry) -> frozenset[Action]:
     """What may be done with a study as it is now."""
-    state, tidy, found = entry.state, place.limits.tidy, set[Action]()
+    state, tidy, found = entry.state, config.limits.tidy, set[Action]()
     if state == "damaged":
         return frozenset({"delete"} if tidy else ())
     if entry.at_work:
@@ -46,18 +46,18 @@ def allowed(place: Place, entry: Entry) -> frozenset[Action]:
     return frozenset({*found, "again"})
 
 
-def require(place: Place, study_id: object, action: Action) -> StudyFolder:
+def require(config: AppConfig, study_id: object, action: Action) -> StudyFolder:
     """The study, if this may be done with it now. The id comes from a browser.
 
     Raises ``UserError`` where it may not. Whether what it trains is allowed, ``Jobs`` asks.
     """
     if not isinstance(study_id, str) or not study_id:
         raise UserError("Choose a study first.")
-    study = StudyFolder(place.runs.resolve(study_id))
+    study = StudyFolder(config.runs.resolve(study_id))
     if not study.path.is_dir():
         raise UserError("This study is not there any more: somebody has deleted it.")
     entry = entry_of(study, shipped=False)
-    if action not in allowed(place, entry):
+    if action not in allowed(config, entry):
         state = state_word(entry.state).lower()
         raise UserError(f"{entry.title} is {state}: {LABELS[action]} is not for it here and now.")
     return study

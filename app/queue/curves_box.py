@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.watch import curves, curves_mark
-from app.studies import Entry, entry_of, open_study
+from app.studies import StudyEntry, entry_of, open_study
 from app.ui.plot import panel_columns, plot_box
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
@@ -44,8 +44,8 @@ class Chosen:
 class CurvesBox:
     """The two choices and the figure under them. They take no room before the first epoch."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
 
     def lay_out(self) -> None:
         """Inside whatever is open."""
@@ -81,7 +81,7 @@ class CurvesBox:
     def look(
         self,
         study: StudyFolder,
-        entries: Sequence[Entry],
+        entries: Sequence[StudyEntry],
         chosen: Chosen,
         width: object,
         mark_before: str | None,
@@ -91,7 +91,7 @@ class CurvesBox:
         entries: the studies that can be laid over it, this one among them. Raises ``UserError``
         where the study is damaged.
         """
-        shipped = [entry_of(other, shipped=True) for other in self.place.shipped.studies()]
+        shipped = [entry_of(other, shipped=True) for other in self.config.shipped.studies()]
         every = [*entries, *shipped]
         choices = [
             (f"{entry.title} ({entry.id})", entry.id)
@@ -125,13 +125,13 @@ class CurvesBox:
             if name not in offered:
                 continue  # deleted meanwhile, or the one that is looked at
             try:
-                found.append(open_study(self.place, name))
+                found.append(open_study(self.config, name))
             except UserError:
                 continue  # deleted in this moment
         return found
 
 
-def _title(name: str, entries: Sequence[Entry]) -> str:
+def _title(name: str, entries: Sequence[StudyEntry]) -> str:
     """What tells a study apart from the others: titles repeat, ids do not."""
     title = next(entry.title for entry in entries if entry.id == name)
     short = title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE].rstrip()}…"

@@ -43,11 +43,11 @@ def study_command(folder: Path, order: Order) -> list[str]:
 def order_of(study: StudyFolder) -> Order:
     """What a study trains, as it was ordered. Raises ``UserError`` where that cannot be read."""
     if (study.path / "study.json").exists():
-        told, recipe = study.description(), recipe_of(study)
+        description, recipe = study.description(), recipe_of(study)
     else:
-        told, recipe = study.status(), load_recipe(str(study.path / RECIPE_FILE))
-    arms = tuple(arm for arm in ARMS if arm in (told.get("arms") or ()))
-    seeds = tuple(told.get("seeds") or ())
+        description, recipe = study.status(), load_recipe(str(study.path / RECIPE_FILE))
+    arms = tuple(arm for arm in ARMS if arm in (description.get("arms") or ()))
+    seeds = tuple(description.get("seeds") or ())
     if not arms or not seeds:
         raise UserError(f"{study.path.name} does not say which arms and seeds it trains.")
     return Order(recipe, arms, seeds)

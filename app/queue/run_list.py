@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.queue.watch import state_words
-from app.studies import Entry
+from app.studies import StudyEntry
 from app.ui.tables import table_html
 from app.ui.wording import UNKNOWN, escape, moment, percent
 from dait.evidence.palette import arm_title
@@ -23,7 +23,7 @@ element.addEventListener('click', event => {
 """
 
 
-def runs_html(entries: Sequence[Entry], shown: str, most: int) -> str:
+def runs_html(entries: Sequence[StudyEntry], shown: str, most: int) -> str:
     """The first ``most`` studies with their states; the one that is ``shown`` is marked."""
     if not entries:
         return NO_STUDIES
@@ -35,7 +35,7 @@ def runs_html(entries: Sequence[Entry], shown: str, most: int) -> str:
     return table_html(caption, "Study", COLUMNS, body)
 
 
-def _name(entry: Entry, is_shown: bool) -> str:
+def _name(entry: StudyEntry, is_shown: bool) -> str:
     return (
         f'<button type="button" class="ds-pick" data-study="{escape(entry.id)}" '
         f'aria-pressed="{str(is_shown).lower()}">{escape(entry.title)}</button>'
@@ -43,7 +43,7 @@ def _name(entry: Entry, is_shown: bool) -> str:
     )
 
 
-def _cells(entry: Entry) -> list[tuple[str, str]]:
+def _cells(entry: StudyEntry) -> list[tuple[str, str]]:
     state = escape(entry.state)
     chip = f'<span class="ds-state {state}">{escape(state_words(entry))}</span>'
     under_way = 0 < entry.progress < 1
@@ -55,7 +55,7 @@ def _cells(entry: Entry) -> list[tuple[str, str]]:
     ]
 
 
-def _arms(entry: Entry) -> str:
+def _arms(entry: StudyEntry) -> str:
     """An arm a line, with its accuracy where it has one."""
     lines = []
     for arm in entry.arms:

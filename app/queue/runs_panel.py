@@ -9,14 +9,14 @@ import gradio as gr
 
 from app.background import FAULTS
 from app.compare.tab import CompareTab
-from app.config import Place
+from app.config import AppConfig
 from app.policy import Policy
 from app.queue.actions import LABELS, Action, allowed, require
 from app.queue.curves_box import Chosen, CurvesBox, Part
 from app.queue.jobs import LONGEST_NAME, Jobs
 from app.queue.run_list import NO_STUDIES, PICK, runs_html
 from app.queue.watch import NOTHING_YET, card, log_html, log_mark
-from app.studies import Entry, entry_of, own_studies
+from app.studies import StudyEntry, entry_of, own_studies
 from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.ui.plot import WIDE
 from dait.errors import UserError
@@ -63,9 +63,9 @@ class Visitor:
 class RunsPanel:
     """The handlers of one page's panel; what a visitor sees lives in the page alone."""
 
-    def __init__(self, place: Place, jobs: Jobs) -> None:
-        self.place, self.jobs = place, jobs
-        self.box = CurvesBox(place)
+    def __init__(self, config: AppConfig, jobs: Jobs) -> None:
+        self.config, self.jobs = config, jobs
+        self.box = CurvesBox(config)
 
     def lay_out_card(self) -> None:
         """The study that is looked at, and what can be done with it."""
@@ -171,12 +171,12 @@ class RunsPanel:
     def press(self, action: Action, shown: object, visitor: Visitor, width: object) -> Update:
         """Do something with the study that the page shows."""
         try:
-            study = require(self.place, shown, action)
-            told = self._do(action, study, visitor)
+            study = require(self.config, shown, action)
+            message = self._do(action, study, visitor)
         except UserError as error:
-            told = notice(str(error))
+            message = notice(str(error))
         visitor.renaming = ""
-        return {self.notice: told} | self.look(visitor, width)
+        return {self.notice: message} | self.look(visitor, width)
 
     def pick(self, shown: str, visitor: Visitor, width: object, event: gr.EventData) -> Update:
         """Look at another study of the list."""
@@ -188,7 +188,7 @@ class RunsPanel:
     def open_renaming(self, shown: object, visitor: Visitor, width: object) -> Update:
         """Ask for a name, beginning with the present one."""
         try:
-            study = require(self.place, shown, "rename")
+            study = require(self.config, shown, "rename")
         except UserError as error:
             return {self.notice: notice(str(error))}
         visitor.renaming = study.path.name
@@ -203,7 +203,7 @@ class RunsPanel:
     def rename(self, name: object, shown: object, visitor: Visitor, width: object) -> Update:
         """Give the study that the page shows its new name."""
         try:
-            study = require(self.place, shown, "rename")
+            study = require(self.config, shown, "rename")
             self.jobs.rename(study.path.name, name)
         except UserError as error:
             return {self.notice: notice(str(error))}
@@ -213,7 +213,7 @@ class RunsPanel:
     def bring_back(self, visitor: Visitor, width: object) -> Update:
         """Undo the last deletion."""
         try:
-            Policy(self.place).require_tidy()
+            Policy(self.config).require_tidy()
             visitor.study = self.jobs.undo()
         except UserError as error:
             return {self.notice: notice(str(error))} | self.look(visitor, width)
@@ -235,10 +235,10 @@ class RunsPanel:
 
     def _looked(self, visitor: Visitor, width: object) -> tuple[str, list[Part]]:
         """The study that is shown closely, and all parts of the page."""
-        entries = own_studies(self.place)
+        entries = own_studies(self.config)
         entry = next((e for e in entries if e.id == visitor.study), next(iter(entries), None))
         shown = entry.id if entry else ""
-        can = allowed(self.place, entry) if entry else frozenset[Action]()
+        can = allowed(self.config, entry) if entry else frozenset[Action]()
         wrong = FAULTS.sentences()
         return shown, [
             _part(self.faults, notice(" ".join(wrong)) if wrong else HIDDEN_NOTICE),
@@ -256,9 +256,9 @@ class RunsPanel:
         ]
 
     def _closely(
-        self, entry: Entry, entries: list[Entry], visitor: Visitor, width: object
+        self, entry: StudyEntry, entries: list[StudyEntry], visitor: Visitor, width: object
     ) -> list[Part]:
-        study, marks = StudyFolder(self.place.runs.resolve(entry.id)), visitor.marks
+        study, marks = StudyFolder(self.config.runs.resolve(entry.id)), visitor.marks
         try:
             mark, log = log_mark(study), None
             if marks.get(self.log.elem_id) != mark:  # else it is not read
@@ -275,7 +275,7 @@ class RunsPanel:
         return [_part(self.card, instead), *self.box.nothing(), _part(self.log, "")]
 
     def _undo(self) -> Any:
-        deleted = self.jobs.trash.latest() if self.place.limits.tidy else None
+        deleted = self.jobs.trash.latest() if self.config.limits.tidy else None
         if deleted is None:
             return gr.update(visible=False)
         title = entry_of(deleted, shipped=False).title
@@ -287,7 +287,7 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks, tabs: gr.Tabs, compare: C
 
     def see(shown: object) -> list[Any]:
         try:
-            study = require(panel.place, shown, "compare")
+            study = require(panel.config, shown, "compare")
         except UserError as error:
             return [gr.skip(), gr.skip(), notice(str(error))]
         return [gr.update(selected="compare"), compare.refreshed(study.path.name), HIDDEN_NOTICE]

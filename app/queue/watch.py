@@ -10,7 +10,7 @@ from app.config import hide_paths
 from app.queue.processes import machine_busy, memory_bytes
 from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
-from app.studies import Entry
+from app.studies import StudyEntry
 from app.ui.plot import figure_json
 from app.ui.wording import duration, escape, megabytes, ordinal, percent, state_word
 from dait.evidence import figures
@@ -32,7 +32,7 @@ NOTHING_YET = (
 )
 
 
-def card(study: StudyFolder, entry: Entry) -> str:
+def card(study: StudyFolder, entry: StudyEntry) -> str:
     """The state of a study as HTML: what it is, where it is, how long it will take."""
     if entry.state == "damaged":
         return _framed(entry, f"<p>{escape(hide_paths(entry.message))}</p>")
@@ -50,13 +50,13 @@ def card(study: StudyFolder, entry: Entry) -> str:
     return _framed(entry, lines)
 
 
-def state_words(entry: Entry) -> str:
+def state_words(entry: StudyEntry) -> str:
     """``Training``, ``Queued, 2nd``, and what it is about to be."""
     if entry.at_work and entry.asked:
         return "Pausing" if entry.asked == "pause" else "Cancelling"
     if entry.state == "queued" and entry.at_work:
         return "Starting"
-    return state_word(entry.state) + (f", {ordinal(entry.place)}" if entry.place else "")
+    return state_word(entry.state) + (f", {ordinal(entry.position)}" if entry.position else "")
 
 
 def curves(
@@ -105,7 +105,7 @@ def _sizes(study: StudyFolder, pattern: str) -> list[int]:
     return found
 
 
-def _framed(entry: Entry, lines: str) -> str:
+def _framed(entry: StudyEntry, lines: str) -> str:
     state = escape(entry.state)
     return (
         f'<div class="ds-card ds-watch" data-state="{state}">'
@@ -115,12 +115,12 @@ def _framed(entry: Entry, lines: str) -> str:
     )
 
 
-def _queued(entry: Entry) -> str:
+def _queued(entry: StudyEntry) -> str:
     if entry.at_work:
         words = "The trainer starts: it says a word in some seconds."
-    elif entry.place > 1:
-        words = f"In the queue, {ordinal(entry.place)}: {entry.place - 1} before it."
-    elif entry.place:
+    elif entry.position > 1:
+        words = f"In the queue, {ordinal(entry.position)}: {entry.position - 1} before it."
+    elif entry.position:
         words = "In the queue, 1st: it begins when the training before it has ended."
     else:
         words = "Its runs are trained by tasks of their own, which have not begun."
@@ -137,8 +137,8 @@ def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
             steps.append(f"stage {stage_index + 1} of {status['stage_count']}")
         steps.append(f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
     message = f'<p class="ds-hint">{escape(hide_paths(status.get("message") or ""))}</p>'
-    place = escape(" · ".join(step for step in steps if step))
-    return f"<p>{place}</p>{_bar(status)}{message}{_use(study)}"
+    position = escape(" · ".join(step for step in steps if step))
+    return f"<p>{position}</p>{_bar(status)}{message}{_use(study)}"
 
 
 def _use(study: StudyFolder) -> str:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.config import ANY_HOST, LOOPBACK, Place
+from app.config import ANY_HOST, LOOPBACK, AppConfig
 
 MISDIRECTED, FORBIDDEN = 421, 403
 _LONGEST = 80
@@ -25,10 +25,10 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?")
 class Guard:
     """Refuses requests that come from other websites; adds headers to what is answered."""
 
-    def __init__(self, app: ASGIApp, place: Place) -> None:
-        self._app, self._place = app, place
+    def __init__(self, app: ASGIApp, config: AppConfig) -> None:
+        self._app, self._place = app, config
         self._headers = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
-        if set(place.hosts) == set(LOOPBACK):
+        if set(config.hosts) == set(LOOPBACK):
             # A Space is shown in a frame of huggingface.co, and others may be shown anywhere.
             mine = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:"
             self._headers["Content-Security-Policy"] = f"frame-ancestors {mine}"
@@ -48,7 +48,7 @@ class Guard:
         await app(scope, receive, answer)
 
 
-def refusal(place: Place, headers: Headers) -> tuple[int, str] | None:
+def refusal(config: AppConfig, headers: Headers) -> tuple[int, str] | None:
     """The status and the sentence with which a request is refused, None for one that is taken.
 
     A browser's page cannot choose ``Host`` and ``Origin``, nor send ``X-Forwarded-Host`` to another
@@ -57,16 +57,16 @@ def refusal(place: Place, headers: Headers) -> tuple[int, str] | None:
     forwarded = headers.get("x-forwarded-host", "").split(",")[0]
     called = [_name(host) for host in (headers.get("host", ""), forwarded) if host]
     for name in called or [""]:
-        if ANY_HOST not in place.hosts and name not in place.hosts:
+        if ANY_HOST not in config.hosts and name not in config.hosts:
             return MISDIRECTED, (
                 f"This server is not known as ‘{name[:_LONGEST]}’. Open it at http://127.0.0.1 or "
                 "http://localhost and its port. Where it is meant to be reached by another name, "
                 "set DAIT_HOSTS to that name and start it again.\n"
             )
     origin = headers.get("origin")
-    if origin is None or place.any_origin:
+    if origin is None or config.any_origin:
         return None
-    if _name(origin) in (*called, *place.hosts):
+    if _name(origin) in (*called, *config.hosts):
         return None
     return FORBIDDEN, (
         f"This server takes nothing from pages of ‘{origin[:_LONGEST]}’. Where that is its own "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.sources import PATH, Sources
 from app.queue.order import Order
 from app.train.command import NAMES
@@ -26,19 +26,19 @@ from dait.errors import UserError
 from dait.study.plan import differences
 
 
-def form_for(place: Place, order: Order) -> tuple[FormValues, str]:
+def form_for(config: AppConfig, order: Order) -> tuple[FormValues, str]:
     """The values of the form that come nearest to ``order``, and what differs in a sentence.
 
     The sentence is empty where starting the form trains the same.
     """
-    values = _nearest(place, order)
-    return values, _differs(place, values, order)
+    values = _nearest(config, order)
+    return values, _differs(config, values, order)
 
 
-def _differs(place: Place, values: FormValues, order: Order) -> str:
+def _differs(config: AppConfig, values: FormValues, order: Order) -> str:
     """In a sentence; empty where these values make this order."""
     try:
-        found = read_form(place, values)
+        found = read_form(config, values)
     except UserError as error:
         return str(error)
     mine, theirs = found.recipe.model_dump(), order.recipe.model_dump()
@@ -50,13 +50,13 @@ def _differs(place: Place, values: FormValues, order: Order) -> str:
     return f"The form cannot say all of it: {listed(changed)} would be as in the recipe."
 
 
-def form_with(place: Place, order: Order, called: str) -> tuple[FormValues, str]:
+def form_with(config: AppConfig, order: Order, called: str) -> tuple[FormValues, str]:
     """``form_for``; what the form cannot say, the user of this machine has in a loaded recipe.
 
     called: what the recipe is called then.
     """
-    values, differs = form_for(place, order)
-    if not differs or not place.paths:
+    values, differs = form_for(config, order)
+    if not differs or not config.paths:
         return values, differs
     whole = replace(
         values,
@@ -68,12 +68,12 @@ def form_with(place: Place, order: Order, called: str) -> tuple[FormValues, str]
         handed=None,
         loaded=Loaded(called, order.recipe.to_yaml()),
     )
-    return whole, _differs(place, whole, order)
+    return whole, _differs(config, whole, order)
 
 
-def _nearest(place: Place, order: Order) -> FormValues:
+def _nearest(config: AppConfig, order: Order) -> FormValues:
     recipe = order.recipe
-    data = _data(place, recipe.data.source)
+    data = _data(config, recipe.data.source)
     name = recipe.name if recipe.name in recipe_names() else recipe_for(data, None)
     base = load_recipe(name)
     if recipe.data.source == base.data.source:
@@ -87,19 +87,19 @@ def _nearest(place: Place, order: Order) -> FormValues:
         recipe=name,
         data=data,
         arms=list(order.arms),
-        seed_count=min(len(order.seeds), place.limits.seeds),
+        seed_count=min(len(order.seeds), config.limits.seeds),
         first_seed=order.seeds[0],
-        epochs=min(recipe.train.epochs, place.limits.epochs),
-        student=_network(place, recipe.student.name, base.student.name),
-        intermediate=_network(place, recipe.intermediate.name, base.intermediate.name),
-        teacher=AS_IN_RECIPE if same_teacher else _offered(place, recipe.teacher.name),
+        epochs=min(recipe.train.epochs, config.limits.epochs),
+        student=_network(config, recipe.student.name, base.student.name),
+        intermediate=_network(config, recipe.intermediate.name, base.intermediate.name),
+        teacher=AS_IN_RECIPE if same_teacher else _offered(config, recipe.teacher.name),
         handed=handed,
     )
 
 
-def _data(place: Place, source: str) -> str:
+def _data(config: AppConfig, source: str) -> str:
     """The value of the data's list for a source; that of the recipe where there is none."""
-    sources = Sources(place)
+    sources = Sources(config)
     for value in [*(known for _, known in sources.choices()), source, PATH + source]:
         try:
             if sources.resolve(value) == source:
@@ -109,10 +109,12 @@ def _data(place: Place, source: str) -> str:
     return AS_IN_RECIPE
 
 
-def _network(place: Place, name: str, usual: str) -> Any:
-    offered = place.paths or name in [known for _, known in network_choices()]
+def _network(config: AppConfig, name: str, usual: str) -> Any:
+    offered = config.paths or name in [known for _, known in network_choices()]
     return name if name != usual and offered else AS_IN_RECIPE
 
 
-def _offered(place: Place, name: str) -> str:
-    return name if place.paths or name in [known for _, known in teachers(place)] else AS_IN_RECIPE
+def _offered(config: AppConfig, name: str) -> str:
+    return (
+        name if config.paths or name in [known for _, known in teachers(config)] else AS_IN_RECIPE
+    )

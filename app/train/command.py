@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.order import Order
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
@@ -19,22 +19,22 @@ NAMES = ("name", "title", "expected")
 """What a recipe is called changes nothing of what is trained."""
 
 
-def command_line(place: Place, order: Order) -> str:
+def command_line(config: AppConfig, order: Order) -> str:
     """What starts the order from a terminal in the project's folder.
 
     It names the recipe that comes along with what differs from it, or the file of ``recipe_file``
     where there is no such recipe, or too much differs.
     """
-    recipe = _shown(place, order.recipe)
+    recipe = _shown(config, order.recipe)
     file = [file_name(recipe)]
     words = [recipe.name, *_changes(recipe)] if recipe.name in recipe_names() else file
     typed = _typed(words, order)
     return typed if len(typed) <= LONGEST else _typed(file, order)
 
 
-def recipe_file(place: Place, order: Order) -> str:
+def recipe_file(config: AppConfig, order: Order) -> str:
     """The whole recipe in YAML, every default filled in, and how to start it."""
-    recipe = _shown(place, order.recipe)
+    recipe = _shown(config, order.recipe)
     return f"# {_typed([file_name(recipe)], order)}\n{recipe.to_yaml()}"
 
 
@@ -49,9 +49,9 @@ def _typed(words: list[str], order: Order) -> str:
     return shlex.join(["python", "-m", "dait", "study", *words, *chosen])
 
 
-def _shown(place: Place, recipe: Recipe) -> Recipe:
+def _shown(config: AppConfig, recipe: Recipe) -> Recipe:
     """Strangers are not told where things lie on this machine."""
-    if place.paths or not Path(recipe.data.source).is_absolute():
+    if config.paths or not Path(recipe.data.source).is_absolute():
         return recipe
     return recipe.changed({"data.source": OWN_FOLDER})
 

@@ -18,7 +18,7 @@ from typing import Any
 import gradio as gr
 
 from app.background import FAULTS
-from app.config import PROJECT, Place, hide_paths
+from app.config import PROJECT, AppConfig, hide_paths
 from app.policy import Policy
 from app.queue.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
@@ -91,7 +91,7 @@ class Probe:
         threading.Thread(target=self._wait, daemon=True).start()
 
     figures: Mapping[str, Any] | None
-    """What ``dait.study.estimate.Estimate`` holds, once it is known; else why not, in ``error``."""
+    """What ``CostEstimate`` holds, once it is known; else why not, in ``error``."""
 
     @property
     def running(self) -> bool:
@@ -160,7 +160,7 @@ class EstimateBox:
     """The button, what it found, and the clock that looks for it."""
 
     ask: gr.Button
-    told: gr.HTML
+    message: gr.HTML
     found: gr.HTML
     timer: gr.Timer
     asked: gr.State
@@ -168,27 +168,27 @@ class EstimateBox:
 
 def estimate_box() -> EstimateBox:
     """Lay the button out, and the place of the answer under it."""
-    ask = gr.Button("Estimate time, disk and memory", size="sm", elem_id="estimate")
-    told = notice_box("estimate-notice")
+    ask = gr.Button("CostEstimate time, disk and memory", size="sm", elem_id="estimate")
+    message = notice_box("estimate-notice")
     found = gr.HTML("", elem_id="estimated", apply_default_css=False)
     asked = gr.State(Asked(), delete_callback=lambda asked: asked.forget())
-    return EstimateBox(ask, told, found, gr.Timer(POLL_SECONDS, active=False), asked)
+    return EstimateBox(ask, message, found, gr.Timer(POLL_SECONDS, active=False), asked)
 
 
 def wire_estimate_box(
-    box: EstimateBox, place: Place, values: list[Any], working: Callable[[], int]
+    box: EstimateBox, config: AppConfig, values: list[Any], working: Callable[[], int]
 ) -> None:
     """Ask, look for the answer, and drop it when the form changes.
 
     values: the form's components in the order of ``FormValues``; working: how many trainings run.
     """
-    shown = [box.told, box.found, box.timer]
+    shown = [box.message, box.found, box.timer]
 
     def ask(asked: Asked, *values: Any) -> list[Any]:
         asked.forget()
         try:
-            order = read_form(place, FormValues(*values))
-            asked.probe = Probe(order, allow=Policy(place).require_order)
+            order = read_form(config, FormValues(*values))
+            asked.probe = Probe(order, allow=Policy(config).require_order)
         except UserError as error:
             return [notice(str(error).strip()), "", gr.Timer(active=False)]
         asked.beside = working()
@@ -222,7 +222,7 @@ def estimate_html(found: Mapping[str, Any], seeds: int, beside: int = 0) -> str:
         arms.append("the frozen teacher is not on this machine yet, and its time not in it")
     else:
         arms.append(f"frozen teacher {_time(found['teacher_seconds'])} in all")
-    place = "GPU" if found["device"] == "cuda" else "memory"
+    config = "GPU" if found["device"] == "cuda" else "memory"
     tiles = [
         ("Time", f"about {_time(found['seconds'])}", "" if seeds == 1 else f"for {seeds} seeds"),
         (
@@ -231,7 +231,7 @@ def estimate_html(found: Mapping[str, Any], seeds: int, beside: int = 0) -> str:
             f"{megabytes(found['working_bytes'])} more while it trains, "
             f"{megabytes(found['cache_bytes'])} in the cache",
         ),
-        ("Memory", megabytes(found["memory_bytes"]), f"of the {place}" if place == "GPU" else ""),
+        ("Memory", megabytes(found["memory_bytes"]), f"of the {config}" if config == "GPU" else ""),
     ]
     body = "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"

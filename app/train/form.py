@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
 from app.data.sources import FIELD_GUIDE, Sources
 from app.queue.order import Order
@@ -80,26 +80,26 @@ def recipe_choices(loaded: Loaded | None = None) -> list[tuple[str, str]]:
     return [*own, *((load_recipe(name).title or name, name) for name in names)]
 
 
-def chosen_recipe(place: Place, name: object, loaded: object) -> Recipe:
+def chosen_recipe(config: AppConfig, name: object, loaded: object) -> Recipe:
     """The recipe that the form begins with. Raises ``UserError`` for a name that is none.
 
     A loaded one may say what no field of the form bounds, so strangers cannot train it.
     """
-    if name == LOADED and isinstance(loaded, Loaded) and place.paths:
+    if name == LOADED and isinstance(loaded, Loaded) and config.paths:
         return recipe_from_text(loaded.text, loaded.called)
     if name not in recipe_names():
         raise UserError(f"Choose a recipe: {listed(recipe_names())}.")
     return load_recipe(str(name))
 
 
-def data_choices(place: Place, chosen: object = None) -> list[tuple[str, str]]:
+def data_choices(config: AppConfig, chosen: object = None) -> list[tuple[str, str]]:
     """What can be trained on: the recipe's own data, and all that the Data tab offers."""
-    return [("As in the recipe", AS_IN_RECIPE), *Sources(place).choices(chosen)]
+    return [("As in the recipe", AS_IN_RECIPE), *Sources(config).choices(chosen)]
 
 
-def teachers(place: Place) -> list[tuple[str, str]]:
+def teachers(config: AppConfig) -> list[tuple[str, str]]:
     """The frozen teachers that a visitor may choose."""
-    return [("As in the recipe", AS_IN_RECIPE), *teacher_choices(place)]
+    return [("As in the recipe", AS_IN_RECIPE), *teacher_choices(config)]
 
 
 def recipe_for(data: str, current: object) -> str:
@@ -124,23 +124,23 @@ def network_choices() -> list[tuple[str, str]]:
     return [("As in the recipe", AS_IN_RECIPE), *((entry.name, entry.name) for entry in CURATED)]
 
 
-def read_form(place: Place, values: FormValues) -> Order:
+def read_form(config: AppConfig, values: FormValues) -> Order:
     """The order that the values make. Raises ``UserError`` for the first one that will not do."""
-    recipe = chosen_recipe(place, values.recipe, values.loaded)
-    epochs = _whole(values.epochs, "Epochs", 1, place.limits.epochs, place.limits.note)
+    recipe = chosen_recipe(config, values.recipe, values.loaded)
+    epochs = _whole(values.epochs, "Epochs", 1, config.limits.epochs, config.limits.note)
     changes: dict[str, Any] = {"train.epochs": epochs}
     if recipe.dait.stage1_epochs is not None:
         # The first stage keeps its share: two epochs are asked for to see a result soon.
         share = recipe.dait.stage1_epochs / recipe.train.epochs
         changes["dait.stage1_epochs"] = max(1, round(share * epochs))
-    changes |= _data_changes(place, values, recipe)
+    changes |= _data_changes(config, values, recipe)
     size = changes.get("data.size", recipe.data.size)
     for role, name in (("student", values.student), ("intermediate", values.intermediate)):
         if name != AS_IN_RECIPE and name is not None:
-            known = offered_network(place, name)
+            known = offered_network(config, name)
             stride = getattr(recipe, role).output_stride
             changes[role] = _network(known, stride, size).model_dump()
-    return Order(recipe.changed(changes), _arms(values.arms), _seeds(place, values))
+    return Order(recipe.changed(changes), _arms(values.arms), _seeds(config, values))
 
 
 def require_fit(data: object, teacher: str) -> None:
@@ -152,14 +152,14 @@ def require_fit(data: object, teacher: str) -> None:
         )
 
 
-def _data_changes(place: Place, values: FormValues, recipe: Recipe) -> dict[str, Any]:
+def _data_changes(config: AppConfig, values: FormValues, recipe: Recipe) -> dict[str, Any]:
     """What the data, the teacher and what the Data tab handed over change in a recipe."""
     changes: dict[str, Any] = {}
     teacher = recipe.teacher.name
     if values.teacher not in (AS_IN_RECIPE, None):
-        teacher = changes["teacher.name"] = read_teacher(place, values.teacher)
+        teacher = changes["teacher.name"] = read_teacher(config, values.teacher)
     if values.data not in (AS_IN_RECIPE, None):
-        changes["data.source"] = Sources(place).resolve(values.data)
+        changes["data.source"] = Sources(config).resolve(values.data)
         require_fit(values.data, teacher)
     elif recipe.data.source == OWN_FOLDER:
         raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
@@ -189,8 +189,8 @@ def _arms(value: Any) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if arm in chosen)
 
 
-def _seeds(place: Place, values: FormValues) -> tuple[int, ...]:
-    count = _whole(values.seed_count, "Seeds", 1, place.limits.seeds, place.limits.note)
+def _seeds(config: AppConfig, values: FormValues) -> tuple[int, ...]:
+    count = _whole(values.seed_count, "Seeds", 1, config.limits.seeds, config.limits.note)
     first = _whole(values.first_seed, "First seed", 0, LARGEST_FIRST_SEED)
     return tuple(range(first, first + count))
 

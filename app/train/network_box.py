@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.sources import FIELD_GUIDE
 from app.train.form import AS_IN_RECIPE, Handed, network_choices
-from app.train.network_facts import Looks, Wanted, look_html, offered_network
+from app.train.network_facts import Looks, NetworkQuery, look_html, offered_network
 from app.ui.notice import notice
 from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
@@ -43,16 +43,16 @@ class NetworkBox:
     timer: gr.Timer
 
 
-def network_box(place: Place, fold: gr.Accordion) -> NetworkBox:
+def network_box(config: AppConfig, fold: gr.Accordion) -> NetworkBox:
     """Lay the choices out inside ``fold``, which is the current accordion."""
-    student, below = _choice(place, "Student", "student")
-    intermediate, under = _choice(place, "Intermediate teacher", "intermediate")
+    student, below = _choice(config, "Student", "student")
+    intermediate, under = _choice(config, "Intermediate teacher", "intermediate")
     timer = gr.Timer(POLL_SECONDS, active=False)
     return NetworkBox(fold, (student, intermediate), (below, under), gr.State(False), timer)
 
 
 def wire_network_box(
-    box: NetworkBox, place: Place, recipe: gr.Dropdown, data: gr.Dropdown, handed: gr.State
+    box: NetworkBox, config: AppConfig, recipe: gr.Dropdown, data: gr.Dropdown, handed: gr.State
 ) -> None:
     """Look at the chosen networks once the fold is open, and whenever a choice changes."""
     looks = Looks()
@@ -60,21 +60,21 @@ def wire_network_box(
     def look(opened: object, *values: object) -> list[Any]:
         if opened is not True:
             return [gr.skip(), gr.skip(), gr.update(active=False)]
-        lines, busy = looked(place, looks, *values)
+        lines, busy = looked(config, looks, *values)
         return [*lines, gr.update(active=busy)]
 
     inputs = [box.opened, recipe, data, handed, *box.choices]
     events = [c.change for c in (box.opened, recipe, data, handed, *box.choices)]
     gr.on([*events, box.timer.tick], look, inputs, [*box.facts, box.timer], **QUIET)
     box.fold.expand(lambda: True, None, box.opened, **QUIET)
-    if place.paths:
+    if config.paths:
         box.fold.expand(_every_name, None, list(box.choices), **QUIET)
     for role, choice in zip(ROLES, box.choices, strict=True):
         choice.focus(None, None, None, js=SELECT_TEXT % role, **QUIET)
 
 
 def looked(
-    place: Place, looks: Looks, recipe: object, data: object, handed: object, *names: object
+    config: AppConfig, looks: Looks, recipe: object, data: object, handed: object, *names: object
 ) -> tuple[list[str], bool]:
     """A line of HTML for each role's network, and whether one is still being looked at.
 
@@ -93,7 +93,9 @@ def looked(
         usual = getattr(chosen, role).model_dump_json()
         try:
             kept = name in (AS_IN_RECIPE, None)
-            wanted = Wanted(None if kept else offered_network(place, name), usual, classes, size)
+            wanted = NetworkQuery(
+                None if kept else offered_network(config, name), usual, classes, size
+            )
         except UserError as error:
             lines.append(notice(str(error)))
             continue
@@ -104,13 +106,13 @@ def looked(
     return lines, busy
 
 
-def _choice(place: Place, label: str, name: str) -> tuple[gr.Dropdown, gr.HTML]:
+def _choice(config: AppConfig, label: str, name: str) -> tuple[gr.Dropdown, gr.HTML]:
     choice = gr.Dropdown(
         network_choices(),
         value=AS_IN_RECIPE,
         label=label,
-        info="Type to search timm's and torchvision's networks." if place.paths else None,
-        allow_custom_value=place.paths,
+        info="Type to search timm's and torchvision's networks." if config.paths else None,
+        allow_custom_value=config.paths,
         elem_id=name,
     )
     return choice, gr.HTML("", elem_id=f"{name}-facts", apply_default_css=False)

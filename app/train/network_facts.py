@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from app.background import Work, Workers
-from app.config import Place
+from app.config import AppConfig
 from app.ui.notice import notice
 from app.ui.wording import count, escape
 from dait.errors import UserError
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NetworkQuery:
     """Which network, for how many classes, on images of how many pixels a side.
 
     name: what the visitor chose; None for the recipe's own, ``usual``, which gives a chosen one
@@ -62,13 +62,13 @@ class Looks:
     def __init__(self) -> None:
         self._works: Workers[Looked] = Workers(KEPT)
 
-    def at(self, wanted: Wanted) -> Work[Looked]:
+    def at(self, wanted: NetworkQuery) -> Work[Looked]:
         """The work that looks at this network: begun now, going on, or done."""
         known = self._works.get(wanted)
         return known or self._works.start(wanted, lambda emit: _look(wanted, emit))
 
 
-def offered_network(place: Place, name: object) -> str:
+def offered_network(config: AppConfig, name: object) -> str:
     """A network's name from a browser; ``UserError`` for one that is not offered here.
 
     Whether there is such a network shows when its spec is made.
@@ -76,7 +76,7 @@ def offered_network(place: Place, name: object) -> str:
     if isinstance(name, str) and name in CURATED_NAMES:
         return name
     # The user of this machine may train any; strangers may not fill its memory.
-    if place.paths and isinstance(name, str) and 0 < len(name) <= LONGEST_NAME:
+    if config.paths and isinstance(name, str) and 0 < len(name) <= LONGEST_NAME:
         return name
     raise UserError("Choose the network from the list.")
 
@@ -98,7 +98,7 @@ def at_a_stride_it_takes(
         return spec, attempt(spec)
 
 
-def look_html(wanted: Wanted, work: Work[Looked]) -> str:
+def look_html(wanted: NetworkQuery, work: Work[Looked]) -> str:
     """The line under a choice of network: its facts, or why there are none, or none yet."""
     if work.running:
         return f'<p class="ds-hint" role="status">Looking at {escape(wanted.title)} …</p>'
@@ -125,7 +125,7 @@ def look_html(wanted: Wanted, work: Work[Looked]) -> str:
     return html
 
 
-def _look(wanted: Wanted, emit: Emit) -> Looked:
+def _look(wanted: NetworkQuery, emit: Emit) -> Looked:
     from dait.models.facts import network_facts
 
     emit(Note(f"Looking at {wanted.title}"))

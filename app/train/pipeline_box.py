@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.train.form import FormValues, read_form
 from app.train.pipeline import pipeline_html
 from app.train.pipeline_facts import pipeline_of_order
@@ -39,20 +39,20 @@ def pipeline_box() -> PipelineBox:
     return PipelineBox(fold, drawn, gr.State(False))
 
 
-def wire_pipeline_box(box: PipelineBox, place: Place, values: list[Any]) -> None:
+def wire_pipeline_box(box: PipelineBox, config: AppConfig, values: list[Any]) -> None:
     """values: the form's components in the order of ``FormValues``."""
 
     def draw(opened: object, *values: Any) -> Any:
-        return drawn(place, FormValues(*values)) if opened is True else gr.skip()
+        return drawn(config, FormValues(*values)) if opened is True else gr.skip()
 
     events = [component.change for component in (box.opened, *values)]
     gr.on(events, draw, [box.opened, *values], box.drawn, **QUIET)
     box.fold.expand(lambda: True, None, box.opened, **QUIET)
 
 
-def drawn(place: Place, values: FormValues) -> str:
+def drawn(config: AppConfig, values: FormValues) -> str:
     """The diagram as HTML, or why there is none."""
     try:
-        return pipeline_html(pipeline_of_order(read_form(place, values), place.paths))
+        return pipeline_html(pipeline_of_order(read_form(config, values), config.paths))
     except UserError as error:
         return notice(str(error).strip(), calm=True)

@@ -25,8 +25,8 @@ def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
     paths: whether to say where photographs lie on this machine, or only their folder's name.
     Raises ``UserError`` for a damaged study.
     """
-    told, recipe = study.description(), recipe_of(study)
-    arms = [arm for arm in ARMS if arm in (told.get("arms") or ())]
+    description, recipe = study.description(), recipe_of(study)
+    arms = [arm for arm in ARMS if arm in (description.get("arms") or ())]
     networks = {
         role: Shape(spec.name)
         for role in roles_of(recipe, arms)
@@ -40,8 +40,8 @@ def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
         for role, found in {"student": result, **between}.items():
             if found and role in roles_of(recipe, arms):
                 networks[role] = _measured(found)
-    teacher = told.get("teacher") or {}
-    classes = len(told.get("classes") or ()) or None
+    teacher = description.get("teacher") or {}
+    classes = len(description.get("classes") or ()) or None
     return Pipeline(
         recipe=recipe,
         arms=arms,

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place, hide_paths
+from app.config import AppConfig, hide_paths
 from app.queue.order import Order
 from app.train.again import form_with
 from app.train.command import command_line, file_name, recipe_file
@@ -75,57 +75,57 @@ def recipe_box(first: str) -> RecipeBox:
 
 
 def wire_recipe_box(
-    box: RecipeBox, place: Place, values: list[Any], outputs: list[Any], fill: Fill
+    box: RecipeBox, config: AppConfig, values: list[Any], outputs: list[Any], fill: Fill
 ) -> None:
     """Let the command line follow the form, and take the form to a file and back.
 
     values: the form's components in the order of ``FormValues``; outputs: what ``fill`` changes,
     the form's notice last.
     """
-    told = outputs[-1]
+    message = outputs[-1]
 
     def show(*values: Any) -> str:
-        return preview(place, FormValues(*values))
+        return preview(config, FormValues(*values))
 
     def save(*values: Any) -> list[Any]:
         try:
-            order = read_form(place, FormValues(*values))
+            order = read_form(config, FormValues(*values))
         except UserError as error:
             return [None, notice(str(error))]
-        file = {"name": file_name(order.recipe), "text": recipe_file(place, order)}
+        file = {"name": file_name(order.recipe), "text": recipe_file(config, order)}
         return [file, HIDDEN_NOTICE]
 
     def load(file: str | None, *values: Any) -> list[Any]:
         try:
-            filled, said = loaded(place, file, FormValues(*values))
+            filled, said = loaded(config, file, FormValues(*values))
             return fill(filled, said)
         except UserError as error:
             return [*(gr.skip() for _ in outputs[:-1]), notice(str(error))]
 
     events = [component.change for component in values]
     gr.on(events, show, values, box.command, trigger_mode="always_last", **QUIET)
-    box.save.click(save, values, [box.file, told], **QUIET).then(
+    box.save.click(save, values, [box.file, message], **QUIET).then(
         None, box.file, None, js=DOWNLOAD, api_visibility="private"
     )
     box.load.upload(load, [box.load, *values], outputs, **QUIET)
 
 
-def preview(place: Place, values: FormValues) -> str:
+def preview(config: AppConfig, values: FormValues) -> str:
     """What starts these values from a terminal, or why nothing does, as a comment."""
     try:
-        return command_line(place, read_form(place, values))
+        return command_line(config, read_form(config, values))
     except UserError as error:
         return f"# {' '.join(hide_paths(str(error)).split())}"
 
 
-def loaded(place: Place, file: str | None, current: FormValues) -> tuple[FormValues, str]:
+def loaded(config: AppConfig, file: str | None, current: FormValues) -> tuple[FormValues, str]:
     """The form for a recipe's file that was sent, and what to say; arms and seeds stay.
 
     Raises ``UserError`` for a file that is no recipe.
     """
     called, text = _read(file)
     order = Order(recipe_from_text(text, called), DEFAULT_ARMS, (0,))
-    values, differs = form_with(place, order, called)
+    values, differs = form_with(config, order, called)
     kept = replace(
         values,
         arms=current.arms,

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.compare.tab import CompareTab
-from app.config import Place
+from app.config import AppConfig
 from app.data.sources import Sources
 from app.queue.actions import require
 from app.queue.jobs import Jobs
@@ -79,7 +79,7 @@ class _Form:
 class TrainTab:
     """What the rest of the page needs of the tab."""
 
-    place: Place
+    config: AppConfig
     form: _Form
 
     @property
@@ -94,13 +94,13 @@ class TrainTab:
     def take(self, handed: Handed, current: object) -> list[Any]:
         """The form for what the Data tab hands over; ``current`` is the recipe chosen so far."""
         recipe = LOADED if current == LOADED else recipe_for(handed.data, current)
-        choices = data_choices(self.place, handed.data)
-        title = Sources(self.place).title(handed.data) or handed.data
+        choices = data_choices(self.config, handed.data)
+        title = Sources(self.config).title(handed.data) or handed.data
         kept = recipe == current
         return [
             gr.skip() if kept else recipe,
             gr.skip() if kept else _expected(load_recipe(recipe)),
-            gr.skip() if kept else _epochs(self.place, load_recipe(recipe)),
+            gr.skip() if kept else _epochs(self.config, load_recipe(recipe)),
             gr.update(choices=choices, value=handed.data),
             handed.teacher,
             handed,
@@ -116,10 +116,10 @@ class TrainTab:
 
     def filled(self, values: FormValues, said: str) -> list[Any]:
         """The form with these values, and a sentence about them."""
-        recipe = chosen_recipe(self.place, values.recipe, values.loaded)
+        recipe = chosen_recipe(self.config, values.recipe, values.loaded)
         changed = vars(values) | {
             "recipe": gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
-            "data": gr.update(choices=data_choices(self.place, values.data), value=values.data),
+            "data": gr.update(choices=data_choices(self.config, values.data), value=values.data),
         }
         return [
             *changed.values(),
@@ -130,32 +130,32 @@ class TrainTab:
 
     def again(self, study: StudyFolder) -> list[Any]:
         """The form that orders the study once more. Raises ``UserError`` where that is unknown."""
-        values, differs = form_with(self.place, order_of(study), study.path.name)
+        values, differs = form_with(self.config, order_of(study), study.path.name)
         return self.filled(values, f"The form is filled in as this study was started. {differs}")
 
 
 def build_train_tab(
-    page: gr.Blocks, place: Place, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
+    page: gr.Blocks, config: AppConfig, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
 ) -> TrainTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it to the page's load and a timer."""
-    panel = RunsPanel(place, jobs)
+    panel = RunsPanel(config, jobs)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            form = _layout_form(place)
+            form = _layout_form(config)
         with gr.Column(scale=3, min_width=320):
             panel.lay_out_card()
     panel.lay_out_list()
-    tab = TrainTab(place, form)
+    tab = TrainTab(config, form)
     _wire_form(tab, jobs, panel)
     wire_runs_panel(panel, page, tabs, compare)
     return tab
 
 
-def _amounts(place: Place, first: Recipe) -> tuple[gr.Number, gr.Number]:
+def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
     """How many epochs, how many seeds."""
     with gr.Row():
         epochs = gr.Number(
-            _epochs(place, first),
+            _epochs(config, first),
             label="Epochs",
             precision=0,
             min_width=100,
@@ -167,12 +167,12 @@ def _amounts(place: Place, first: Recipe) -> tuple[gr.Number, gr.Number]:
             label="Seeds",
             precision=0,
             min_width=100,
-            info=f"Repetitions, 1 to {place.limits.seeds}",
+            info=f"Repetitions, 1 to {config.limits.seeds}",
         )
     return epochs, seeds
 
 
-def _layout_form(place: Place) -> _Form:
+def _layout_form(config: AppConfig) -> _Form:
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
     section(
@@ -180,12 +180,12 @@ def _layout_form(place: Place) -> _Form:
         "Every student learns from the same images, for the same number of epochs; an arm with a "
         "teacher of its own trains that first.",
     )
-    if place.limits.note:
-        gr.HTML(notice(place.limits.note, calm=True), apply_default_css=False)
+    if config.limits.note:
+        gr.HTML(notice(config.limits.note, calm=True), apply_default_css=False)
     recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
     expected = gr.HTML(_expected(first), elem_id="expected", apply_default_css=False)
     data = gr.Dropdown(
-        data_choices(place),
+        data_choices(config),
         value=AS_IN_RECIPE,
         label="Data",
         info="Upload photographs of your own in the Data tab.",
@@ -193,10 +193,10 @@ def _layout_form(place: Place) -> _Form:
     )
     handed_words = notice_box("handed")
     teacher = gr.Dropdown(
-        teachers(place),
+        teachers(config),
         value=AS_IN_RECIPE,
         label="Frozen teacher",
-        allow_custom_value=place.paths,
+        allow_custom_value=config.paths,
         elem_id="train-teacher",
     )
     known = teacher_box()
@@ -206,35 +206,35 @@ def _layout_form(place: Place) -> _Form:
         label="Arms",
         elem_id="arms",
     )
-    epochs, seeds = _amounts(place, first)
+    epochs, seeds = _amounts(config, first)
     with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
-        networks = network_box(place, fold)
+        networks = network_box(config, fold)
         first_seed = gr.Number(0, label="First seed", precision=0)
     pipeline = pipeline_box()
     start = gr.Button("Start training", variant="primary", elem_id="start")
-    told = notice_box("train-notice")
-    usual = FormValues(first.name, "", list(DEFAULT_ARMS), 1, 0, _epochs(place, first), "", "")
+    message = notice_box("train-notice")
+    usual = FormValues(first.name, "", list(DEFAULT_ARMS), 1, 0, _epochs(config, first), "", "")
     cost = estimate_box()
-    file = recipe_box(preview(place, usual))
+    file = recipe_box(preview(config, usual))
     return _Form(
-        *(recipe, data, arms, seeds, first_seed, epochs, networks, start, told, expected),
+        *(recipe, data, arms, seeds, first_seed, epochs, networks, start, message, expected),
         *(teacher, gr.State(None), handed_words, known, gr.State(None), file, cost, pipeline),
     )
 
 
 def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
-    place, form = tab.place, tab.form
+    config, form = tab.config, tab.form
 
     def start(visitor: Visitor, width: object, *values: Any) -> dict[Any, Any]:
         try:
-            study = jobs.start(read_form(place, FormValues(*values)))
+            study = jobs.start(read_form(config, FormValues(*values)))
         except UserError as error:
             return {form.notice: notice(str(error).strip())}
         return {form.notice: HIDDEN_NOTICE} | panel.started(study, visitor, width)
 
     def again(shown: object) -> list[Any]:
         try:
-            return tab.again(require(place, shown, "again"))
+            return tab.again(require(config, shown, "again"))
         except UserError as error:
             kept = [gr.skip() for _ in tab.filled_outputs[:-1]]
             return [*kept, notice(str(error))]
@@ -244,10 +244,10 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
         start, [*panel.inputs, *form.values], outputs, show_progress_on=panel.card, **PRESS
     )
     panel.buttons["again"].click(again, panel.shown, tab.filled_outputs, **PRESS)
-    wire_network_box(form.networks, place, form.recipe, form.data, form.handed)
-    wire_recipe_box(form.file, place, form.values, tab.filled_outputs, tab.filled)
-    wire_pipeline_box(form.pipeline, place, form.values)
-    wire_estimate_box(form.cost, place, form.values, lambda: len(jobs.working()))
+    wire_network_box(form.networks, config, form.recipe, form.data, form.handed)
+    wire_recipe_box(form.file, config, form.values, tab.filled_outputs, tab.filled)
+    wire_pipeline_box(form.pipeline, config, form.values)
+    wire_estimate_box(form.cost, config, form.values, lambda: len(jobs.working()))
     # What the Data tab handed over holds for its own data.
     form.data.input(
         lambda: (None, HIDDEN_NOTICE),
@@ -258,7 +258,7 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
     )
     # In the browser: an answer from here could come after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}
-    known = {name: [_expected(own), _epochs(place, own)] for name, own in recipes.items()}
+    known = {name: [_expected(own), _epochs(config, own)] for name, own in recipes.items()}
     form.recipe.input(
         None,
         [form.recipe, form.expected, form.epochs],
@@ -279,5 +279,5 @@ def _expected(recipe: Recipe) -> str:
     return f'<p class="ds-hint">{text}</p>'
 
 
-def _epochs(place: Place, recipe: Recipe) -> int:
-    return min(recipe.train.epochs, place.limits.epochs)
+def _epochs(config: AppConfig, recipe: Recipe) -> int:
+    return min(recipe.train.epochs, config.limits.epochs)

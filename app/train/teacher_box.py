@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import Place
+from app.config import AppConfig
 from app.train.teacher_figures import form_html
 
 QUIET: dict[str, Any] = {
@@ -24,8 +24,13 @@ def teacher_box() -> gr.HTML:
 
 
 def wire_teacher_box(
-    box: gr.HTML, place: Place, panel: gr.Tab, recipe: gr.Dropdown, data: gr.Dropdown, teacher: Any
+    box: gr.HTML,
+    config: AppConfig,
+    panel: gr.Tab,
+    recipe: gr.Dropdown,
+    data: gr.Dropdown,
+    teacher: Any,
 ) -> None:
     """Say it when the tab ``panel`` is opened and whenever one of the three choices changes."""
     events = [panel.select, *(choice.change for choice in (recipe, data, teacher))]
-    gr.on(events, partial(form_html, place), [recipe, data, teacher], box, **QUIET)
+    gr.on(events, partial(form_html, config), [recipe, data, teacher], box, **QUIET)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.prompts import read_teacher
 from app.data.sources import FIELD_GUIDE, Sources
 from app.studies import finished_studies, open_study, recipe_of
@@ -47,7 +47,7 @@ class Known:
     warnings: tuple[str, ...] = ()
 
 
-def form_html(place: Place, recipe: object, data: object, teacher: object) -> str:
+def form_html(config: AppConfig, recipe: object, data: object, teacher: object) -> str:
     """Of the teacher and the data that the Train tab's form has chosen.
 
     The values come from a browser: where one will not do there is nothing to say, and the form
@@ -59,28 +59,28 @@ def form_html(place: Place, recipe: object, data: object, teacher: object) -> st
     try:
         changes: dict[str, Any] = {}
         if teacher:
-            name = changes["teacher.name"] = read_teacher(place, teacher)
+            name = changes["teacher.name"] = read_teacher(config, teacher)
             changes["teacher.image_size"] = None if reads_prompts(name) else chosen.data.size
         if data:
-            changes["data.source"] = Sources(place).resolve(data)
+            changes["data.source"] = Sources(config).resolve(data)
         chosen = chosen.changed(changes)
     except UserError:
         return ""
-    return recipe_html(place, chosen)
+    return recipe_html(config, chosen)
 
 
-def recipe_html(place: Place, recipe: Recipe) -> str:
+def recipe_html(config: AppConfig, recipe: Recipe) -> str:
     """Of the teacher and the data of a recipe: the figures, or how to get them; then others."""
     name = recipe.teacher.name
     described = recipe.model_dump(mode="json")
-    found = list(known(place, described["teacher"], described["data"]))
+    found = list(known(config, described["teacher"], described["data"]))
     own = next((row for row in found if row.here), None)
     elsewhere = _elsewhere(row for row in found if not row.here)
     first = ""
     if own is not None:
         first = _figures(name, own)
     elif recipe.data.source != OWN_FOLDER:
-        first = _unmeasured(place, recipe)
+        first = _unmeasured(config, recipe)
     elif not elsewhere:
         first = f"Zero-shot accuracy of <b>{escape(name)}</b>: not measured yet on any data."
     measured = _measured(described["teacher"], described["data"])
@@ -89,20 +89,20 @@ def recipe_html(place: Place, recipe: Recipe) -> str:
     return "".join([*lines, *map(notice, warned)])
 
 
-def others_html(place: Place, recipe: Mapping[str, Any]) -> str:
+def others_html(config: AppConfig, recipe: Mapping[str, Any]) -> str:
     """What is known of the teacher of a study's recipe on other data than the study's."""
-    found = known(place, recipe["teacher"], recipe["data"])
+    found = known(config, recipe["teacher"], recipe["data"])
     line = _elsewhere(row for row in found if not row.here)
     return f'<p class="ds-hint">{line}</p>' if line else ""
 
 
-def known(place: Place, teacher: Section, data: Section) -> Iterator[Known]:
+def known(config: AppConfig, teacher: Section, data: Section) -> Iterator[Known]:
     """What is known of a teacher with the data sets' own prompts, each data set and split once.
 
     teacher, data: the sections of a recipe; what was measured of just these is marked as ``here``.
     """
     seen = set()
-    for row in (*_of_studies(place, teacher, data), *_measured(teacher, data)):
+    for row in (*_of_studies(config, teacher, data), *_measured(teacher, data)):
         # A study's training leaves its figures in both places.
         key = (row.here, row.data, row.split, row.classes)
         if key not in seen:
@@ -124,10 +124,10 @@ def _measured(teacher: Section, data: Section) -> Iterator[Known]:
         yield Known(title, row.split, *shown, here, row.warnings)
 
 
-def _of_studies(place: Place, teacher: Section, data: Section) -> Iterator[Known]:
-    for entry in finished_studies(place):
+def _of_studies(config: AppConfig, teacher: Section, data: Section) -> Iterator[Known]:
+    for entry in finished_studies(config):
         try:
-            study = open_study(place, entry.id)
+            study = open_study(config, entry.id)
             described, recipe = study.description(), recipe_of(study).model_dump()
         except UserError:
             continue  # damaged, which the list says; or deleted meanwhile
@@ -176,13 +176,13 @@ def _figures(name: str, row: Known) -> str:
     )
 
 
-def _unmeasured(place: Place, recipe: Recipe) -> str:
+def _unmeasured(config: AppConfig, recipe: Recipe) -> str:
     name = escape(recipe.teacher.name)
     said = f"Zero-shot accuracy of <b>{name}</b>: not measured yet on this data."
     if not _is_plain(recipe.data):
         return f"{said} The training measures it first."
     words = ["python", "-m", "dait", "teacher", "eval", recipe.teacher.name]
-    words += ["--data", _called(place, recipe.data.source), "--size", str(recipe.data.size)]
+    words += ["--data", _called(config, recipe.data.source), "--size", str(recipe.data.size)]
     if recipe.teacher.image_size:
         words += ["--teacher-size", str(recipe.teacher.image_size)]
     return f"{said} This does it: <code>{escape(shlex.join(words))}</code>"
@@ -209,5 +209,5 @@ def _title(source: str) -> str:
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def _called(place: Place, source: str) -> str:
-    return source if place.paths else _title(source) if source != FIELD_GUIDE else source
+def _called(config: AppConfig, source: str) -> str:
+    return source if config.paths else _title(source) if source != FIELD_GUIDE else source

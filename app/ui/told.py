@@ -15,7 +15,7 @@ KEPT = object()
 """Stands for an output that still holds what it held."""
 
 
-def told(*otherwise: Any) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
+def shows_errors(*otherwise: Any) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
     """A handler whose first output is a notice: a ``UserError`` is said there.
 
     The other outputs then get ``otherwise``: ``KEPT`` where what was there still holds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.errors import UserError
@@ -29,48 +29,48 @@ class Dait:
         if recipe.dait.teacher != "first":
             return [student]
         epochs = recipe.dait.stage1_epochs or epochs
-        told = recipe.dait.model_dump(include=STAGE_ONE)
-        return [TrainingStage("intermediate", recipe.intermediate, epochs, told), student]
+        settings = recipe.dait.model_dump(include=STAGE_ONE)
+        return [TrainingStage("intermediate", recipe.intermediate, epochs, settings), student]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Stage 1 under the frozen teacher, stage 2 under the intermediate one, or both at once."""
-        recipe, smoothing = around.recipe, around.recipe.train.label_smoothing
+        recipe, smoothing = context.recipe, context.recipe.train.label_smoothing
         config = recipe.dait
         if role == "intermediate":
-            return _adapt(network, around)
+            return _adapt(network, context)
         if config.teacher == "first":
-            intermediate = around.trained["intermediate"]
-            texts = _text_head(intermediate, around) if config.text_weight else None
+            intermediate = context.trained["intermediate"]
+            texts = _text_head(intermediate, context) if config.text_weight else None
             return DistilTask(network, config.views, intermediate, config, smoothing, texts)
-        intermediate = around.new_network("intermediate", recipe.intermediate)
+        intermediate = context.new_network("intermediate", recipe.intermediate)
         if config.teacher == "joint":
-            return JointTask(network, recipe.views.kind, _adapt(intermediate, around), smoothing)
+            return JointTask(network, recipe.views.kind, _adapt(intermediate, context), smoothing)
         task = DistilTask(network, config.views, intermediate, config, smoothing)
         task.companions = {"intermediate": intermediate}
         return task
 
 
-def _text_head(intermediate: Network, around: Surroundings) -> TextHead:
+def _text_head(intermediate: Network, context: TaskContext) -> TextHead:
     """With the projection that stage 1 has left."""
-    kept = around.projections.get("intermediate")
+    kept = context.projections.get("intermediate")
     if kept is None:
         raise UserError(
             "dait.text_weight hands on what the intermediate teacher says through the class texts, "
             "but checkpoints/projections-intermediate.safetensors of this run is missing. Put it "
             "back, or train the run anew."
         )
-    place = projection(intermediate.pooled_width, around.prototypes.shape[1])
+    place = projection(intermediate.pooled_width, context.prototypes.shape[1])
     place.load_state_dict({key: kept[f"{TO_VLM}.{key}"] for key in ("weight", "bias")})
-    return TextHead(place, around.prototypes, around.logit_scale)
+    return TextHead(place, context.prototypes, context.logit_scale)
 
 
-def _adapt(network: Network, around: Surroundings) -> AdaptTask:
-    recipe = around.recipe
+def _adapt(network: Network, context: TaskContext) -> AdaptTask:
+    recipe = context.recipe
     return AdaptTask(
         network,
         recipe.views.kind,
-        around.prototypes,
-        around.logit_scale,
+        context.prototypes,
+        context.logit_scale,
         recipe.dait,
         recipe.train.label_smoothing,
     )

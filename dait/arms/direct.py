@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.models.network import Network
@@ -19,14 +19,14 @@ class Direct:
         """The student's."""
         return [TrainingStage("student", recipe.student, recipe.train.epochs)]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Labels, the frozen teacher's features and its zero-shot logits."""
-        recipe = around.recipe
+        recipe = context.recipe
         return DirectTask(
             network,
             recipe.views.kind,
-            around.prototypes,
-            around.logit_scale,
+            context.prototypes,
+            context.logit_scale,
             recipe.direct,
             recipe.train.label_smoothing,
         )

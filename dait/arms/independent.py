@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.models.network import Network
@@ -19,7 +19,7 @@ class Independent:
         """The student's."""
         return [TrainingStage("student", recipe.student, recipe.train.epochs)]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Cross-entropy."""
-        recipe = around.recipe
+        recipe = context.recipe
         return IndependentTask(network, recipe.views.kind, recipe.train.label_smoothing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.models.network import Network
@@ -25,11 +25,11 @@ class Kd:
             TrainingStage("student", recipe.student, epochs),
         ]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Labels for the classifier; labels and its logits for the student."""
-        recipe, config = around.recipe, around.recipe.kd
+        recipe, config = context.recipe, context.recipe.kd
         smoothing = recipe.train.label_smoothing
         if role == "classifier":
             return IndependentTask(network, recipe.views.kind, smoothing)
         views = config.views or recipe.views.kind
-        return LogitTask(network, views, around.trained["classifier"], config, smoothing)
+        return LogitTask(network, views, context.trained["classifier"], config, smoothing)

@@ -43,7 +43,7 @@ class TrainingStage:
     role: Role
     network: NetworkSpec
     epochs: int
-    told: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -52,7 +52,7 @@ class TrainingStage:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class TaskContext:
     """What a stage's task may use besides the network in training.
 
     prototypes: ``(C, d)`` of the frozen teacher, with its ``logit_scale`` κ; trained: the networks
@@ -77,6 +77,6 @@ class ArmPlan(Protocol):
         """The stages in their order."""
         ...
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """The task of the stage that trains ``role``; ``network`` is the one in training."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm, DirectConfig
 from dait.config.recipe import Recipe
 from dait.models.cost import count_parameters
@@ -25,19 +25,19 @@ class Takd:
         """The assistant's, then the student's."""
         epochs = recipe.train.epochs
         network = recipe.takd.network or larger_than(recipe.student)
-        told = recipe.takd.model_dump(include=STAGE_ONE)
+        settings = recipe.takd.model_dump(include=STAGE_ONE)
         return [
-            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs, told),
+            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs, settings),
             TrainingStage("student", recipe.student, epochs),
         ]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Labels and the next larger teacher's logits: the frozen one's, then the assistant's."""
-        recipe, config = around.recipe, around.recipe.takd
+        recipe, config = context.recipe, context.recipe.takd
         smoothing = recipe.train.label_smoothing
         if role == "student":
             views = config.views or recipe.views.kind
-            return LogitTask(network, views, around.trained["assistant"], config, smoothing)
+            return LogitTask(network, views, context.trained["assistant"], config, smoothing)
         # The assistant's turn is direct distillation without its feature term.
         logits_alone = DirectConfig(
             classification_weight=config.classification_weight,
@@ -48,12 +48,12 @@ class Takd:
         task = DirectTask(
             network,
             recipe.views.kind,
-            around.prototypes,
-            around.logit_scale,
+            context.prototypes,
+            context.logit_scale,
             logits_alone,
             smoothing,
         )
-        task.notes = _notes(network, around.new_network("student", recipe.student))
+        task.notes = _notes(network, context.new_network("student", recipe.student))
         return task
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.models.network import Network
@@ -19,13 +19,13 @@ class Vl2Lite:
         """The student's."""
         return [TrainingStage("student", recipe.student, recipe.train.epochs)]
 
-    def task(self, role: Role, network: Network, around: Surroundings) -> Task:
+    def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """The frozen teacher's condensed features and texts, and more and more the labels."""
-        recipe = around.recipe
+        recipe = context.recipe
         return Vl2LiteTask(
             network,
             recipe.views.kind,
-            around.prototypes,
+            context.prototypes,
             recipe.vl2lite,
             recipe.train.label_smoothing,
         )

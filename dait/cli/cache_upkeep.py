@@ -12,7 +12,7 @@ from dait.errors import UserError
 
 if TYPE_CHECKING:
     from dait.events import Emit
-    from dait.teachers.cache.inventory import Entry
+    from dait.teachers.cache.inventory import CacheEntry
     from dait.teachers.views import TeacherViews
 
 BAD = 1
@@ -83,7 +83,7 @@ def run_verify(args: argparse.Namespace) -> int:
     return BAD if bad else 0
 
 
-def _verified(entry: Entry, sample: int, emit: Emit) -> dict[str, Any]:
+def _verified(entry: CacheEntry, sample: int, emit: Emit) -> dict[str, Any]:
     from dait.teachers.cache.check import check, description_of, differences
 
     row: dict[str, Any] = {"key": entry.key, "good": None, "cosine": None, "checked": 0}
@@ -112,7 +112,7 @@ def _verified(entry: Entry, sample: int, emit: Emit) -> dict[str, Any]:
     return row | {"damaged": list(verdict.damaged)}
 
 
-def _reopened(entry: Entry, emit: Emit) -> TeacherViews:
+def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
     """The views of an entry, with its data and teacher opened again. Raises ``UserError``."""
     from torch import nn
 

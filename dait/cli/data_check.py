@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dait.data.base import SPLITS
 from dait.data.registry import open_dataset
-from dait.data.report import ClassCount, Report, report
+from dait.data.report import ClassCount, DataReport, report
 from dait.runs.sinks import TerminalSink
 
 _MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: Report) -> None:
+def _print(found: DataReport) -> None:
     counts = ", ".join(f"{found.counts[name]:,} {name}" for name in SPLITS)
     groups = len({count.group for count in found.classes if count.group})
     grouped = f" in {groups:,} groups" if groups else ""

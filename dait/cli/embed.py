@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     for seed, found in rows.items():
         print("\n".join(_lines(seed, found)))
     if args.json:
-        told = {"study": str(args.study), "computed": computed, "seconds": seconds}
-        print(to_json({**told, "perplexity": args.perplexity, "representation": rows}))
+        summary = {"study": str(args.study), "computed": computed, "seconds": seconds}
+        print(to_json({**summary, "perplexity": args.perplexity, "representation": rows}))
     return 0
 
 

@@ -13,7 +13,7 @@ from dait.events import Event, Progress
 from dait.runs.folder import to_json
 
 if TYPE_CHECKING:
-    from dait.study.estimate import Estimate
+    from dait.study.estimate import CostEstimate
 
 
 def register(commands: Any) -> None:
@@ -49,7 +49,7 @@ def _tell(event: Event) -> None:
         print(f"{event.what} ({event.done} of {event.total})", file=sys.stderr, flush=True)
 
 
-def _lines(found: Estimate, seeds: int) -> list[str]:
+def _lines(found: CostEstimate, seeds: int) -> list[str]:
     arms = [f"  {arm:<12} {_time(seconds)} a seed" for arm, seconds in found.arm_seconds.items()]
     teacher = "not on this machine, so its time is not in it"
     if found.teacher_seconds is not None:

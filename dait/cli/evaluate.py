@@ -175,8 +175,8 @@ def _print_arms(line: Mapping[str, Any]) -> None:
         rows = sorted(own["per_class"] or [], key=lambda row: -row["gain"])
         for title, part in (("most", rows[:SHOWN]), ("least", rows[: -SHOWN - 1 : -1])):
             if part:
-                told = ", ".join(f"{row['name']} {100 * row['gain']:+.1f}" for row in part)
-                print(f"  {name} over {gains['against']}, gains {title}: {told}")
+                summary = ", ".join(f"{row['name']} {100 * row['gain']:+.1f}" for row in part)
+                print(f"  {name} over {gains['against']}, gains {title}: {summary}")
 
 
 def _spread(value: Mapping[str, float | None]) -> str:

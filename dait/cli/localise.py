@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
     from dait.evidence.localisation.measure import measure
-    from dait.evidence.localisation.networks import subjects_of
+    from dait.evidence.localisation.networks import explained_networks
     from dait.evidence.localisation.results import Settings
     from dait.runs.sinks import TerminalSink
     from dait.study.moved import open_data_of
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
     found = {}
     with closing(TerminalSink()) as terminal:
         for folder in args.folders:
-            subjects = subjects_of(folder)
-            data = open_data_of(folder, subjects.recipe, terminal)
-            found[str(folder)] = measurement = measure(subjects, data, settings, terminal)
+            explained = explained_networks(folder)
+            data = open_data_of(folder, explained.recipe, terminal)
+            found[str(folder)] = measurement = measure(explained, data, settings, terminal)
             print("\n".join(_lines(folder, measurement)))
     if args.json:
         print(to_json({name: m.model_dump(mode="json") for name, m in found.items()}))

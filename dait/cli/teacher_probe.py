@@ -11,7 +11,7 @@ from dait.storage.paths import study_folder
 
 if TYPE_CHECKING:
     from dait.events import Emit
-    from dait.evidence.probes.results import Knowledge, Reading, Share
+    from dait.evidence.probes.results import ProbeResults, Proportion, Reading
 
 
 def register(actions: Any) -> None:
@@ -21,7 +21,7 @@ def register(actions: Any) -> None:
         help="what a teacher knows: classes, captions, attributes, habitat, pose, light",
         description="Measure what a frozen teacher knows without training (zero-shot, retrieval, "
         "attributes) and what a linear probe reads from its features; with --study also from every "
-        "network of a finished study. Figures are kept and not measured twice.",
+        "network of a finished study. ProbeSection are kept and not measured twice.",
     )
     parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
     parser.add_argument(
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
+def _alone(args: argparse.Namespace, emit: Emit) -> ProbeResults:
     from dait.data.registry import open_dataset
     from dait.evidence.probes.measure import measure_teacher
 
@@ -71,7 +71,7 @@ def _alone(args: argparse.Namespace, emit: Emit) -> Knowledge:
     return measure_teacher(teacher, data, emit, args.pairs)
 
 
-def _of_study(args: argparse.Namespace, emit: Emit) -> Knowledge:
+def _of_study(args: argparse.Namespace, emit: Emit) -> ProbeResults:
     from dait.evaluation.records import read_study
     from dait.evidence.probes.measure import measure_study
     from dait.runs.folder import StudyFolder
@@ -93,7 +93,7 @@ def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:
     return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher
 
 
-def _lines(found: Knowledge) -> list[str]:
+def _lines(found: ProbeResults) -> list[str]:
     shot = found.zero_shot
     lines = [
         f"{found.teacher} on {found.data}, {shot.top1.count} {shot.split} images",
@@ -133,5 +133,5 @@ def _reading(reading: Reading) -> str:
     )
 
 
-def _text(share: Share) -> str:
+def _text(share: Proportion) -> str:
     return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"

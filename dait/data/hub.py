@@ -22,7 +22,7 @@ from typing import Any
 
 from dait.data.archives.unpack import sweep_unpacking, temporary_beside
 from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
-from dait.data.folders.listing import Entry, LeftOut, Listing, hold_out
+from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
@@ -329,21 +329,21 @@ def _labelled(
     return good
 
 
-def _entry(folder: Path, file: str, label: int, stamp: int) -> Entry:
-    return Entry(file, label, folder / file, (folder / file).stat().st_size, stamp)
+def _entry(folder: Path, file: str, label: int, stamp: int) -> ImageEntry:
+    return ImageEntry(file, label, folder / file, (folder / file).stat().st_size, stamp)
 
 
 def _splits(
     name: str,
-    given: Mapping[str, tuple[Entry, ...]],
+    given: Mapping[str, tuple[ImageEntry, ...]],
     val_fraction: float,
     test_fraction: float,
     seed: int,
     notes: list[str],
-) -> tuple[dict[SplitName, tuple[Entry, ...]], tuple[LeftOut, ...]]:
+) -> tuple[dict[SplitName, tuple[ImageEntry, ...]], tuple[LeftOut, ...]]:
     """Training, validation and test from what there is; what is missing is held out of training."""
     seconds = second_words(given)
-    found: dict[SplitName, tuple[Entry, ...]] = {}
+    found: dict[SplitName, tuple[ImageEntry, ...]] = {}
     left: list[LeftOut] = []
     for word, entries in given.items():
         split: SplitName | None = "train" if len(given) == 1 else split_of(word)

@@ -15,7 +15,7 @@ from dait.data.folders.listed import ListedDataset
 from dait.data.folders.listing import LeftOut
 from dait.events import Emit, Progress, ignore
 
-__all__ = ["ClassCount", "Leak", "Report", "SizeRange", "report"]
+__all__ = ["ClassCount", "DataReport", "Leak", "SizeRange", "report"]
 
 _FEW = 10  # training images of a class
 _DARK = 31  # of 255: brightest value of an image that is nearly black
@@ -52,7 +52,7 @@ _WORDS: dict[SplitName, str] = {"train": "training", "val": "validation", "test"
 
 
 @dataclass(frozen=True)
-class Report:
+class DataReport:
     """Classes, counts, files left out, leaks between splits, and sentences on what is amiss.
 
     sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
@@ -95,7 +95,7 @@ class Report:
         }
 
 
-def report(dataset: Dataset, emit: Emit = ignore) -> Report:
+def report(dataset: Dataset, emit: Emit = ignore) -> DataReport:
     """Decodes or draws every split, counts, and compares the splits with each other.
 
     A leak is an image that is evaluated and is, or nearly is, in a split before it: each is listed
@@ -109,7 +109,7 @@ def report(dataset: Dataset, emit: Emit = ignore) -> Report:
     leaks = find_leaks(splits, traces)
     classes = _class_counts(dataset, splits)
     sizes = _sizes(dataset)
-    return Report(
+    return DataReport(
         name=dataset.name,
         size=dataset.size,
         licence=dataset.licence,

@@ -14,7 +14,7 @@ import numpy as np
 from dait.errors import UserError
 from dait.evaluation.metrics import mcnemar
 from dait.evaluation.per_class import ClassGains, class_gains
-from dait.evaluation.predictions import Answers
+from dait.evaluation.predictions import RunPredictions
 from dait.evaluation.records import ARM_ORDER
 from dait.evaluation.run_figures import FIGURES, Evaluated, class_as_json
 
@@ -189,11 +189,11 @@ def _seed(run: Evaluated) -> int:
 def _recipe(run: Evaluated) -> str:
     """What must be the same for seeds to be seeds of one thing."""
     config = run.run.config()
-    told = ("arm", "seed", "name", "title", "expected")
-    return repr(sorted((key, value) for key, value in config.items() if key not in told))
+    names = ("arm", "seed", "name", "title", "expected")
+    return repr(sorted((key, value) for key, value in config.items() if key not in names))
 
 
-def _answers(group: ArmRuns, seed: int) -> Answers:
+def _answers(group: ArmRuns, seed: int) -> RunPredictions:
     answers = group.runs[seed].answers
     assert answers is not None  # of the seeds that answer
     return answers

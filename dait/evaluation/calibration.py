@@ -11,7 +11,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Reliability:
-    """Answers sorted into bins of equal width by their top-1 probability, ``(B,)`` each.
+    """Predictions sorted into bins of equal width by their top-1 probability, ``(B,)`` each.
 
     count: answers in a bin; confidence: their mean top-1 probability; accuracy: the fraction of
     them that is right. The last two are NaN where a bin is empty.

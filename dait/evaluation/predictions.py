@@ -36,7 +36,7 @@ from dait.tasks.base import Role
 
 
 @dataclass(frozen=True)
-class Answers:
+class RunPredictions:
     """What the networks of a run say of every image of a split, in the split's order.
 
     labels: ``(N,)`` int64; ids: N image names; logits: ``(N, C)`` and pooled: ``(N, p)`` by role,
@@ -70,13 +70,13 @@ def has_answers(run: RunFolder, split: SplitName) -> bool:
     return run.predictions_of(split).exists() or run.student.exists()
 
 
-def answers_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> Answers:
+def answers_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> RunPredictions:
     """The answers of the run's student, and of the networks that taught it, on any split.
 
     What is kept is read. Of the test split it is what the run was measured by, and refused where it
     is damaged; of the others it is asked anew where it is damaged, or where the weights or the
-    images are no longer those that it was made of. Answers that cannot be kept are given all the
-    same; ``emit`` hears of both. Raises ``UserError`` where the weights, or the images, are needed
+    images are no longer those that it was made of. Predictions that cannot be kept are given
+    all the same; ``emit`` hears of both. Raises ``UserError`` where the weights, or the images, are needed
     and cannot be had.
     """
     path = run.predictions_of(split)
@@ -188,14 +188,16 @@ def _tell_of_other_images(run: RunFolder, data: Dataset, emit: Emit) -> None:
         )
 
 
-def _answers(split: SplitName, arrays: Mapping[str, np.ndarray], path: Path | None) -> Answers:
+def _answers(
+    split: SplitName, arrays: Mapping[str, np.ndarray], path: Path | None
+) -> RunPredictions:
     def of_roles(what: str) -> dict[Role, np.ndarray]:
         names = {role: what if role == "student" else f"{role}_{what}" for role in ROLE_SEEDS}
         return {
             role: arrays[name].astype(np.float32) for role, name in names.items() if name in arrays
         }
 
-    return Answers(
+    return RunPredictions(
         split=split,
         labels=arrays["labels"].astype(np.int64),
         ids=tuple(arrays["ids"].tolist()),

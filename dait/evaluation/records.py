@@ -12,7 +12,7 @@ import numpy as np
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
-from dait.evidence.heatmaps.row import Member
+from dait.evidence.heatmaps.row import RowNetwork
 from dait.evidence.palette import arm_title
 from dait.runs.files import damaged, load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
@@ -76,7 +76,7 @@ class SeedRecord:
     """
 
     seed: int
-    members: tuple[Member, ...]
+    members: tuple[RowNetwork, ...]
     labels: np.ndarray
     ids: tuple[str, ...]
     logits: Mapping[str, np.ndarray]
@@ -127,7 +127,7 @@ def read_seed(study: StudyRecord, seed: int) -> SeedRecord:
                 f"The runs {first_name} and {name} in {study.folder.path} were tested on "
                 "different images, so they cannot be compared; train the study again."
             )
-    members: list[Member] = []
+    members: list[RowNetwork] = []
     logits: dict[str, np.ndarray] = {}
     features: dict[str, np.ndarray] = {}
     teacher = read_teacher(study)
@@ -138,18 +138,18 @@ def read_seed(study: StudyRecord, seed: int) -> SeedRecord:
             f"it has {len(teacher['embeddings'])} embeddings for {len(first['labels'])} images",
         )
         title = arm_title(VLM) if study.teacher.get("reads_text", True) else "Frozen teacher"
-        members.append(Member(VLM, VLM, title))
+        members.append(RowNetwork(VLM, VLM, title))
         features[VLM] = teacher["embeddings"]
         scale = float(teacher["logit_scale"])
         logits[VLM] = scale * teacher["embeddings"] @ teacher["prototypes"].T
     for arrays in found.values():
         if "intermediate_logits" in arrays and INTERMEDIATE not in logits:
-            members.append(Member(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
+            members.append(RowNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
             logits[INTERMEDIATE] = arrays["intermediate_logits"]
             features[INTERMEDIATE] = arrays["intermediate_pooled"]
     for run in runs:
         key = run.folder.path.name
-        members.append(Member(key, run.arm, arm_title(run.arm)))
+        members.append(RowNetwork(key, run.arm, arm_title(run.arm)))
         logits[key], features[key] = found[key]["logits"], found[key]["pooled"]
     labels, ids = first["labels"].astype(np.int64), tuple(first["ids"].tolist())
     slices = {

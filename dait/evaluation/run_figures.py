@@ -14,7 +14,7 @@ from dait.errors import UserError
 from dait.evaluation.confusion import confusion_matrix, most_confused
 from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.per_class import class_accuracy, class_counts
-from dait.evaluation.predictions import Answers, answers_of, has_answers
+from dait.evaluation.predictions import RunPredictions, answers_of, has_answers
 from dait.evaluation.records import INTERMEDIATE, classes_around
 from dait.events import Emit, ignore
 from dait.models.checkpoint import load_network
@@ -42,7 +42,7 @@ class Evaluated:
     split: SplitName
     classes: tuple[ClassInfo, ...]
     figures: Mapping[str, Any]
-    answers: Answers | None
+    answers: RunPredictions | None
     missing: str = ""
 
 
@@ -123,7 +123,7 @@ def details_as_json(found: Evaluated) -> dict[str, Any]:
     }
 
 
-def confused_rows(answers: Answers, classes: Sequence[ClassInfo]) -> list[dict[str, Any]]:
+def confused_rows(answers: RunPredictions, classes: Sequence[ClassInfo]) -> list[dict[str, Any]]:
     """A row a pair of ``most_confused``, with the names of classes and of example images."""
     return [
         {
@@ -153,7 +153,7 @@ def _identity(run: RunFolder) -> tuple[str, int]:
         ) from error
 
 
-def _measured(answers: Answers) -> dict[str, Any]:
+def _measured(answers: RunPredictions) -> dict[str, Any]:
     """The figures of the student, and ``between`` those of the networks that taught it."""
     every = {
         role: _plain(evaluate_logits(logits, answers.labels, answers.slices))

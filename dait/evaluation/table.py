@@ -8,7 +8,7 @@ from typing import Any
 
 from dait.evaluation.metrics import evaluate_logits, mcnemar, top_k_correct
 from dait.evaluation.records import INTERMEDIATE, VLM, SeedRecord, StudyRecord
-from dait.evidence.heatmaps.row import Member
+from dait.evidence.heatmaps.row import RowNetwork
 from dait.evidence.palette import arm_title
 
 DIRECT = "direct"
@@ -51,19 +51,19 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
     return rows
 
 
-def _teachers(study: StudyRecord, seed: SeedRecord, member: Member) -> list[Member]:
+def _teachers(study: StudyRecord, seed: SeedRecord, member: RowNetwork) -> list[RowNetwork]:
     """The networks between the frozen teacher and this student that are no members themselves."""
     runs = study.runs[seed.seed]
     own = next((run for run in runs if run.folder.path.name == member.key), None)
     between = (own.result.get("between") or {}) if own is not None else {}
     return [
-        Member(f"{member.key}/{role}", role, arm_title(role))
+        RowNetwork(f"{member.key}/{role}", role, arm_title(role))
         for role in between
         if role != INTERMEDIATE
     ]
 
 
-def _row(member: Member, figures: Mapping[int, Figures], seed: int) -> dict[str, Any]:
+def _row(member: RowNetwork, figures: Mapping[int, Figures], seed: int) -> dict[str, Any]:
     here = figures[seed]
     seeds = 1 if member.role == VLM else len(figures)
     return {
@@ -82,7 +82,9 @@ def _row(member: Member, figures: Mapping[int, Figures], seed: int) -> dict[str,
     }
 
 
-def _figures_by_seed(study: StudyRecord, seed: SeedRecord, member: Member) -> dict[int, Figures]:
+def _figures_by_seed(
+    study: StudyRecord, seed: SeedRecord, member: RowNetwork
+) -> dict[int, Figures]:
     """{seed: figures as in ``result.json``} of a member, for the seeds that have it.
 
     The frozen teacher is the same for every seed.
@@ -129,6 +131,6 @@ def _gain(figures: Mapping[int, Figures], direct: Mapping[int, Figures]) -> floa
     return mean([figures[n]["top1"] - direct[n]["top1"] for n in both]) if both else None
 
 
-def _mcnemar_p(seed: SeedRecord, member: Member, direct: Member) -> float:
+def _mcnemar_p(seed: SeedRecord, member: RowNetwork, direct: RowNetwork) -> float:
     answers = [top_k_correct(seed.logits[m.key], seed.labels, 1) for m in (member, direct)]
     return mcnemar(*answers).p

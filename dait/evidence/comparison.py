@@ -32,7 +32,7 @@ from dait.evidence.features.embeddings import (
     silhouette,
 )
 from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
-from dait.evidence.heatmaps.row import Explanation, Loader, Member, NetworkRow
+from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow, RowNetwork
 from dait.evidence.palette import arm_title
 from dait.evidence.slices import test_slices
 from dait.evidence.test_images import SingleImages
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Explanation",
-    "Member",
     "NetworkRow",
+    "RowNetwork",
     "Tsne",
     "open_row",
     "write_tsne",
@@ -258,13 +258,13 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
 
     student = load_network(run.student)
     networks: dict[str, Loader] = {}
-    members: list[Member] = []
+    members: list[RowNetwork] = []
     keys = tuple(student.classes)
     if run.intermediate.is_file():
-        members.append(Member(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
+        members.append(RowNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
         networks[INTERMEDIATE] = partial(_trained, run.intermediate, keys)
     arm, key = student.description.arm, path.resolve().name
-    members.append(Member(key, arm, arm_title(arm)))
+    members.append(RowNetwork(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network
     classes = classes_around(path)
     if tuple(info.key for info in classes) != keys:

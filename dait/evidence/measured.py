@@ -1,6 +1,6 @@
 """Whether what was measured of a study's networks is of the networks that it has now.
 
-Weights can change under it: a run is trained anew, or studies are merged. Figures say of which
+Weights can change under it: a run is trained anew, or studies are merged. ProbeSection say of which
 weights they are; those of older versions do not, and are believed.
 """
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from dait.errors import UserError
 from dait.evaluation.records import StudyRecord, read_study
-from dait.evidence.localisation.networks import Subjects, subjects_of
+from dait.evidence.localisation.networks import ExplainedNetworks, explained_networks
 from dait.evidence.localisation.results import FILE_NAME as LOCALISATION
 from dait.evidence.localisation.results import Measurement, read_localisation
 from dait.evidence.probes.results import FILE_NAME as KNOWLEDGE
-from dait.evidence.probes.results import Knowledge, read_knowledge
+from dait.evidence.probes.results import ProbeResults, read_probe_results
 from dait.models.checkpoint import weights_digest
 from dait.runs.folder import StudyFolder
 
 
-def localisation_holds(measurement: Measurement, subjects: Subjects) -> bool:
+def localisation_holds(measurement: Measurement, explained: ExplainedNetworks) -> bool:
     """Whether all networks that are here were looked at, with the weights that they have."""
     measured = {row.key: row.weights for row in measurement.networks}
     return all(
         subject.member.key in measured and measured[subject.member.key] in (None, subject.weights)
-        for subject in subjects.networks
+        for subject in explained.networks
     )
 
 
@@ -35,13 +35,13 @@ def localisation_of(path: Path) -> tuple[Measurement, ...]:
     """
     kept = read_localisation(path)
     try:
-        subjects = subjects_of(path) if kept else None
+        explained = explained_networks(path) if kept else None
     except UserError:
         return kept
-    return tuple(one for one in kept if subjects is None or localisation_holds(one, subjects))
+    return tuple(one for one in kept if explained is None or localisation_holds(one, explained))
 
 
-def knowledge_holds(knowledge: Knowledge, study: StudyRecord) -> bool:
+def knowledge_holds(knowledge: ProbeResults, study: StudyRecord) -> bool:
     """As ``localisation_holds``, of ``knowledge.json``."""
     if knowledge.files is None:
         return True
@@ -68,7 +68,7 @@ def outdated(study: StudyFolder) -> list[str]:
     except UserError:
         pass  # it is said where the figures are asked for
     try:
-        knowledge = read_knowledge(study.path / KNOWLEDGE)
+        knowledge = read_probe_results(study.path / KNOWLEDGE)
         if knowledge is not None and not knowledge_holds(knowledge, read_study(study)):
             found.append(KNOWLEDGE)
     except UserError:

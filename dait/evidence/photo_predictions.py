@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.evidence.heatmaps.row import TOP, Answer, NetworkRow
+from dait.evidence.heatmaps.row import TOP, NetworkAnswer, NetworkRow
 
 COLUMNS = ("image", "network", "rank", "class", "name", "probability")
 
@@ -21,14 +21,14 @@ def predicted_networks(
 ) -> list[dict[str, Any]]:
     """A mapping for each network of ``row`` that can be loaded, of ``(S, S, 3)`` uint8.
 
-    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (see ``Answer.seconds``)
+    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (``NetworkAnswer.seconds``)
     and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a class each, best first.
     Raises ``UserError`` as ``NetworkRow.predict`` does.
     """
     return named_networks(row, row.answers(image, top, passes))
 
 
-def named_networks(row: NetworkRow, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+def named_networks(row: NetworkRow, answers: Mapping[str, NetworkAnswer]) -> list[dict[str, Any]]:
     """What ``predicted_networks`` gives, of answers that ``row`` has given."""
     members = {member.key: member for member in row.members}
     return [

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImageFilter:
     """What an image must be.
 
     right, wrong: networks by their keys that must all name it right, or all wrong; label: its
@@ -31,7 +31,7 @@ def matching(
     logits: Mapping[str, np.ndarray],
     labels: np.ndarray,
     slices: Mapping[str, np.ndarray],
-    wanted: Wanted,
+    wanted: ImageFilter,
 ) -> np.ndarray:
     """The places of the images that are as ``wanted``, ascending.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dait.config.inputs import DataConfig
-from dait.data.folders.listing import Entry
+from dait.data.folders.listing import ImageEntry
 from dait.data.images.decode import decode_image
 from dait.errors import UserError
 
@@ -21,7 +21,7 @@ class SingleImages:
     def __init__(self, data: DataConfig, hint: Callable[[], str] = str) -> None:
         """hint: says what else to do where the photographs are gone."""
         self._data, self._hint = data, hint
-        self._entries: dict[str, Entry] | None = None
+        self._entries: dict[str, ImageEntry] | None = None
         self._listing = threading.Lock()
 
     def image(self, index: int, image_id: str) -> np.ndarray:
@@ -52,7 +52,7 @@ class SingleImages:
             f"{self._hint()}"
         )
 
-    def _listed(self) -> dict[str, Entry]:
+    def _listed(self) -> dict[str, ImageEntry]:
         """The test images of an archive, a table, a benchmark or a data set of the hub, by id."""
         with self._listing:
             if self._entries is None:
@@ -60,7 +60,7 @@ class SingleImages:
             return self._entries
 
 
-def _test_entries(data: DataConfig) -> dict[str, Entry]:
+def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
     from dait.data.folders.listed import ListedDataset
     from dait.data.registry import list_datasets, open_dataset
 

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 Grid = tuple[int, int, int]
 """Rows, columns, and the tokens before those of the patches."""
 
-Place = tuple[str, Grid | None]
+AppConfig = tuple[str, Grid | None]
 """A layer's name, and how its output lies: tokens of a grid, or None for a map ``(B, C, h, w)``."""
 
 MOST_PREFIX = 8
 """Class, distillation and register tokens."""
 
 
-def find_heatmap_layer(network: nn.Module, model: str, images: Tensor) -> Place | None:
+def find_heatmap_layer(network: nn.Module, model: str, images: Tensor) -> AppConfig | None:
     """The layer to explain ``network`` at, or None where there is none.
 
     network: images ``(1, 3, S, S)`` → an object with ``map`` ``(1, C, h, w)`` and ``logits``.
@@ -49,7 +49,7 @@ def find_heatmap_layer(network: nn.Module, model: str, images: Tensor) -> Place 
     return None
 
 
-def _with_gradient(network: nn.Module, images: Tensor, names: Iterable[str]) -> Iterator[Place]:
+def _with_gradient(network: nn.Module, images: Tensor, names: Iterable[str]) -> Iterator[AppConfig]:
     """Of the layers called so, those that will do; the last to run comes first."""
     outputs: list[tuple[str, Tensor]] = []
 

@@ -65,7 +65,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class StreamRow:
     """``values`` for every column, or None where the row is to be left out.
 
     remark: why it is, or what is wrong with a row that is kept.
@@ -93,7 +93,7 @@ def load_or_stream(
     key: str,
     count: int,
     columns: Mapping[str, Column],
-    make: Callable[[int], Row],
+    make: Callable[[int], StreamRow],
     progress: Callable[[int], object],
 ) -> Rows:
     """The rows kept under ``key``, made by ``make(0)`` to ``make(count - 1)`` the first time.
@@ -160,7 +160,7 @@ class _Build:
         return max(0, (size - _HEADER) // column.row_bytes)
 
     def run(
-        self, entry: Path, make: Callable[[int], Row], progress: Callable[[int], object]
+        self, entry: Path, make: Callable[[int], StreamRow], progress: Callable[[int], object]
     ) -> None:
         """Builds, or goes on building, and puts the entry in its place."""
         try:
@@ -206,7 +206,7 @@ class _Build:
             self._file(name).touch()
             os.truncate(self._file(name), _HEADER + size)
 
-    def _append(self, make: Callable[[int], Row], progress: Callable[[int], object]) -> None:
+    def _append(self, make: Callable[[int], StreamRow], progress: Callable[[int], object]) -> None:
         step = max(1, self.count // 100)
         kept, dropped, remarks = self.kept, list[int](), list[tuple[int, str]]()
         sizes = dict(self.sizes)
@@ -279,13 +279,15 @@ class _Build:
         return np.ascontiguousarray(value)
 
 
-def _in_order(make: Callable[[int], Row], numbers: range) -> Generator[tuple[int, Row], None, None]:
+def _in_order(
+    make: Callable[[int], StreamRow], numbers: range
+) -> Generator[tuple[int, StreamRow], None, None]:
     """Every number with its row, in order; threads are a few blocks ahead, and no more than that.
 
     Threads because Pillow decodes without holding the interpreter's lock.
     """
     blocks = (numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK))
-    ahead: deque[tuple[range, Future[list[Row]]]] = deque()
+    ahead: deque[tuple[range, Future[list[StreamRow]]]] = deque()
     workers = cores()
     pool = ThreadPoolExecutor(workers)
     try:
@@ -300,7 +302,7 @@ def _in_order(make: Callable[[int], Row], numbers: range) -> Generator[tuple[int
         pool.shutdown(cancel_futures=True)  # at once, when the listener asks to stop
 
 
-def _make_block(make: Callable[[int], Row], block: range) -> list[Row]:
+def _make_block(make: Callable[[int], StreamRow], block: range) -> list[StreamRow]:
     return [make(number) for number in block]
 
 

@@ -35,7 +35,7 @@ FIELD_GUIDE_ONLY = (
 
 
 @dataclass(frozen=True)
-class Workbench:
+class StudyContext:
     """What all runs of a study share: the data and the frozen teacher's view of it."""
 
     recipe: Recipe
@@ -65,7 +65,7 @@ def open_data(recipe: Recipe, emit: Emit) -> Dataset:
     return open_dataset(emit=emit, **options)
 
 
-def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workbench:
+def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyContext:
     """Open the data, load the teacher, build the networks once so that faults show at the start.
 
     measured: the split to measure runs on; with ``val`` the test split is not even read.
@@ -108,7 +108,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> Workben
         warnings=prototypes.warnings,
     )
     emit(Note(f"zero-shot top-1 of {teacher.name} on {measured}: {zero_shot['top1']:.1%}"))
-    return Workbench(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
+    return StudyContext(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
 
 
 def left_out(data: Dataset) -> list[str]:

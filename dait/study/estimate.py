@@ -22,7 +22,7 @@ from torch import nn
 from benchmarks.data import MEBIBYTE
 from benchmarks.train import high_water_mib
 from dait.arms.catalogue import plan_of
-from dait.arms.plan import Surroundings, TrainingStage
+from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy, view_batch
@@ -42,7 +42,7 @@ from dait.teachers.weights import is_here
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.replay import epochs_that_make, view_bytes, views_to_keep
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 from dait.training.step import Step
 
 WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0
@@ -52,7 +52,7 @@ STEPS_KEPT = 2
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Of a whole study.
 
     arm_seconds: of one seed of each arm, without the frozen teacher's part. teacher_seconds: the
@@ -80,7 +80,7 @@ class Estimate:
 
 def estimate(
     recipe: Recipe, arms: Sequence[Arm], seeds: Sequence[int], emit: Emit = ignore
-) -> Estimate:
+) -> CostEstimate:
     """Measure some steps of every stage of ``arms`` and multiply.
 
     Takes seconds an arm. It is measured in this process, so the memory is that of a process which
@@ -166,7 +166,7 @@ class _Probe:
         found = []
         for stage in plan.stages(self.recipe):
             network = self._new(stage.role, stage.network)
-            around = Surroundings(self.recipe, prototypes, self.scale, before, self._new, kept)
+            around = TaskContext(self.recipe, prototypes, self.scale, before, self._new, kept)
             task = plan.task(stage.role, network, around).to(device())
             task.stage = stage.title
             found.append(self._stage(stage, task))
@@ -192,7 +192,7 @@ class _Probe:
             looking = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
         steps = max(1, self.shapes.train // self.batch)  # of an epoch
         shape = self.shapes.train, self.recipe.data.size
-        place = Stage(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
+        place = StagePosition(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
         held = views_to_keep(task.views, place, *shape, device())
         making = epochs_that_make(place, held)
         training = (stage.epochs - making) * stepping
@@ -240,7 +240,7 @@ def _summed(
     seeds: Sequence[int],
     found: Mapping[Arm, list[_StageCost]],
     teacher: _TeacherCost,
-) -> Estimate:
+) -> CostEstimate:
     costs = [cost for stages in found.values() for cost in stages]
     arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in found.items()}
     taught = [cost.epochs for cost in costs if cost.needs_vlm]
@@ -255,7 +255,7 @@ def _summed(
     pixels = images * 3 * math.prod(recipe.data.framing.typical_shape)
     weights = sum(4 * cost.learned for cost in costs)
     answers = sum(2 * shapes.test * (shapes.classes + cost.pooled) for cost in costs)
-    return Estimate(
+    return CostEstimate(
         seconds=len(seeds) * sum(arm_seconds.values()) + (teaching or 0.0),
         arm_seconds=arm_seconds,
         teacher_seconds=teaching,

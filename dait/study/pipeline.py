@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dait.arms.catalogue import plan_of
-from dait.arms.plan import ROLE_SEEDS, Surroundings, TrainingStage
+from dait.arms.plan import ROLE_SEEDS, TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe, parse_recipe
 from dait.distributed import ALONE, World, device, on_main
@@ -21,12 +21,12 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.tensors import load_tensors
 from dait.runs.folder import RunFolder, to_json
 from dait.runs.progress import StagePlan
-from dait.study.context import Workbench, teacher_views
+from dait.study.context import StudyContext, teacher_views
 from dait.study.provenance import KEY, kept_provenance, provenance
 from dait.study.reuse import take_over
 from dait.tasks.base import Role, Task
 from dait.training.checkpoint import StepCheckpoints
-from dait.training.loop import Stage, train_stage
+from dait.training.loop import StagePosition, train_stage
 
 _VAL_TOP1, _COMPANIONS = "val_top1", "companions"
 """What a network's file says of its training: the figure, and the networks that belong to it."""
@@ -40,7 +40,7 @@ def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:
 
 
 def run_arm(
-    bench: Workbench,
+    context: StudyContext,
     arm: Arm,
     seed: int,
     folder: RunFolder,
@@ -50,22 +50,22 @@ def run_arm(
 ) -> dict[str, Any]:
     """Train one arm with one seed into ``folder`` and return what ``result.json`` holds.
 
-    ``bench.measured`` is measured once, after all training. Every arm starts from the same student
-    weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
+    ``context.measured`` is measured once, after all training. Every arm starts from the same
+    student weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
     network is there is not repeated, the one that was cut off goes on from its last checkpoint,
     and on the CPU, with as many threads, the weights are those of a run that was not cut off.
     Of several processes of one training (``world``) all call this and see the same folder; the
     main one writes. Raises UserError when training cannot go on.
     """
     started = time.time()
-    on_main(world, lambda: _open(folder, bench.recipe, arm, seed, resume))
-    networks, val_top1 = _train_stages(bench, arm, seed, folder, emit, world)
+    on_main(world, lambda: _open(folder, context.recipe, arm, seed, resume))
+    networks, val_top1 = _train_stages(context, arm, seed, folder, emit, world)
 
     def measure() -> dict[str, Any]:
-        folder.write_status(state="evaluating", message=f"Measuring the {bench.measured} split")
-        emit(Note(f"measuring the {bench.measured} split"))
+        folder.write_status(state="evaluating", message=f"Measuring the {context.measured} split")
+        emit(Note(f"measuring the {context.measured} split"))
         figures = measure_networks(
-            networks, bench.data.split(bench.measured), folder, bench.data.fingerprint
+            networks, context.data.split(context.measured), folder, context.data.fingerprint
         )
         for role, found in figures["between"].items():
             found["val_top1"] = val_top1.get(role)
@@ -75,9 +75,9 @@ def run_arm(
             **figures,
             "val_top1": val_top1["student"],
             "teacher": {
-                "name": bench.teacher.name,
-                "zero_shot_top1": bench.zero_shot["top1"],
-                "zero_shot_top5": bench.zero_shot["top5"],
+                "name": context.teacher.name,
+                "zero_shot_top1": context.zero_shot["top1"],
+                "zero_shot_top5": context.zero_shot["top5"],
             },
             "taken": folder.status().get("taken", {}),
             "seconds": float(folder.status().get("seconds_before", 0)) + time.time() - started,
@@ -91,10 +91,12 @@ def run_arm(
     return on_main(world, measure)
 
 
-def new_network(bench: Workbench, spec: NetworkSpec, seed: int, role: Role = "student") -> Network:
+def new_network(
+    context: StudyContext, spec: NetworkSpec, seed: int, role: Role = "student"
+) -> Network:
     """A network with the initial weights that belong to ``seed`` and role, whichever arm asks."""
     torch.manual_seed(seed + ROLE_SEEDS[role])
-    network = build_network(spec, len(bench.data.classes), bench.recipe.data.size)
+    network = build_network(spec, len(context.data.classes), context.recipe.data.size)
     return network.to(device())
 
 
@@ -112,46 +114,46 @@ def _open(folder: RunFolder, recipe: Recipe, arm: Arm, seed: int, resume: bool) 
 
 
 def _train_stages(
-    bench: Workbench, arm: Arm, seed: int, folder: RunFolder, emit: Emit, world: World
+    context: StudyContext, arm: Arm, seed: int, folder: RunFolder, emit: Emit, world: World
 ) -> tuple[dict[Role, Network], dict[Role, float]]:
     """The networks that the arm has in the end, and the validation top-1 of those it trained.
 
     After its stage a network is read from its file, whether or not it was trained just now: what
     comes after cannot tell.
     """
-    stages = plan_of(arm).stages(bench.recipe)
-    planned = stage_plan(bench.recipe, arm, len(bench.data.split("train")))
+    stages = plan_of(arm).stages(context.recipe)
+    planned = stage_plan(context.recipe, arm, len(context.data.split("train")))
     networks, val_top1 = dict[Role, Network](), dict[Role, float]()
     for index, stage in enumerate(stages):
         steps = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
-        place = Stage(index, len(stages), stage.epochs, seed, bench.recipe.views.distinct)
+        place = StagePosition(index, len(stages), stage.epochs, seed, context.recipe.views.distinct)
 
         def is_trained(index: int = index, stage: TrainingStage = stage) -> bool:
-            if index == 0 and bench.earlier and not _is_there(folder, stage):
-                start = new_network(bench, stage.network, seed, stage.role)
-                take_over(bench, stages, seed, folder, provenance(bench, start, folder), emit)
+            if index == 0 and context.earlier and not _is_there(folder, stage):
+                start = new_network(context, stage.network, seed, stage.role)
+                take_over(context, stages, seed, folder, provenance(context, start, folder), emit)
             return _is_there(folder, stage)
 
         if on_main(world, is_trained):
             emit(StageKept(stage.title, index, len(stages), planned[index].steps))
         else:
-            task = _task(bench, arm, stage, seed, networks, folder)
+            task = _task(context, arm, stage, seed, networks, folder)
             # Now, because training is done in place.
-            made_of = provenance(bench, task.network, folder) if world.is_main else {}
-            found = _train(bench, task, place, emit, steps)
-            save = partial(_save, bench, arm, stage, task, found, folder, made_of)
+            made_of = provenance(context, task.network, folder) if world.is_main else {}
+            found = _train(context, task, place, emit, steps)
+            save = partial(_save, context, arm, stage, task, found, folder, made_of)
             on_main(world, save)
         on_main(world, steps.discard)
-        trained = _load(bench, folder, stage.role)
+        trained = _load(context, folder, stage.role)
         val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
         for role in _companions(trained):
-            networks[role] = _load(bench, folder, role).network
+            networks[role] = _load(context, folder, role).network
         networks[stage.role] = trained.network
     return networks, val_top1
 
 
 def _task(
-    bench: Workbench,
+    context: StudyContext,
     arm: Arm,
     stage: TrainingStage,
     seed: int,
@@ -159,29 +161,31 @@ def _task(
     folder: RunFolder,
 ) -> Task:
     def fresh(role: Role, spec: NetworkSpec) -> Network:
-        return new_network(bench, spec, seed, role)
+        return new_network(context, spec, seed, role)
 
     network = fresh(stage.role, stage.network)
-    vectors, scale = bench.prototypes.vectors, bench.prototypes.logit_scale
+    vectors, scale = context.prototypes.vectors, context.prototypes.logit_scale
     files = {role: folder.projections(role) for role in networks}
     kept = {role: load_tensors(file) for role, file in files.items() if file.exists()}
-    around = Surroundings(bench.recipe, vectors, scale, networks, fresh, kept)
+    around = TaskContext(context.recipe, vectors, scale, networks, fresh, kept)
     task = plan_of(arm).task(stage.role, network, around)
     task.stage = stage.title
     return task
 
 
-def _train(bench: Workbench, task: Task, stage: Stage, emit: Emit, keep: StepCheckpoints) -> float:
+def _train(
+    context: StudyContext, task: Task, stage: StagePosition, emit: Emit, keep: StepCheckpoints
+) -> float:
     views = None
     if task.needs_vlm:
-        views = teacher_views(bench.recipe, bench.data, bench.teacher, stage.seed, emit)
-        views.announce(bench.recipe.views.count(stage.epochs))
+        views = teacher_views(context.recipe, context.data, context.teacher, stage.seed, emit)
+        views.announce(context.recipe.views.count(stage.epochs))
     task = task.to(device())
-    return train_stage(task, bench.data, bench.recipe.train, stage, views, emit, keep)
+    return train_stage(task, context.data, context.recipe.train, stage, views, emit, keep)
 
 
 def _save(
-    bench: Workbench,
+    context: StudyContext,
     arm: Arm,
     stage: TrainingStage,
     task: Task,
@@ -195,11 +199,13 @@ def _save(
         save_tensors(folder.projections(stage.role), tensors)
     for role, network in task.companions.items():
         said = arm if role == "student" else role
-        save_network(folder.weights(role), network, bench.class_keys, arm=said)
+        save_network(folder.weights(role), network, context.class_keys, arm=said)
     said = arm if stage.role == "student" else stage.role
     about = {_VAL_TOP1: repr(top1), _COMPANIONS: " ".join(task.companions)}
     about[KEY] = to_json(made_of)
-    save_network(folder.weights(stage.role), task.network, bench.class_keys, arm=said, extra=about)
+    save_network(
+        folder.weights(stage.role), task.network, context.class_keys, arm=said, extra=about
+    )
 
 
 def _is_there(folder: RunFolder, stage: TrainingStage) -> bool:
@@ -207,10 +213,10 @@ def _is_there(folder: RunFolder, stage: TrainingStage) -> bool:
     return folder.weights(stage.role).exists()
 
 
-def _load(bench: Workbench, folder: RunFolder, role: Role) -> LoadedNetwork:
+def _load(context: StudyContext, folder: RunFolder, role: Role) -> LoadedNetwork:
     loaded = load_network(folder.weights(role))
     loaded.network.to(device())
-    if bench.recipe.train.channels_last:
+    if context.recipe.train.channels_last:
         # As it was in training: another order of the weights in memory may round otherwise.
         loaded.network.to(memory_format=torch.channels_last)
     return loaded

@@ -21,7 +21,7 @@ from dait.models.checkpoint import describe_network
 from dait.models.network import Network
 from dait.models.tensors import tensors_sha256
 from dait.runs.folder import RunFolder, to_json
-from dait.study.context import Workbench
+from dait.study.context import StudyContext
 from dait.teachers.weights import source_of_network
 from dait.teachers.zero_shot_figures import prompts_digest
 
@@ -44,19 +44,19 @@ _WORDS = {
 }
 
 
-def provenance(bench: Workbench, start: Network, folder: RunFolder) -> dict[str, Any]:
+def provenance(context: StudyContext, start: Network, folder: RunFolder) -> dict[str, Any]:
     """Everything but the recipe, arm and seed; ``start``: the network before its first step.
 
     ``versions_before``: of the processes that worked on this run before, where they differed.
     """
-    prompts = bench.recipe.teacher.prompts
+    prompts = context.recipe.teacher.prompts
     before = folder.status().get("versions_before")
     return {
-        "data": bench.data.fingerprint,
+        "data": context.data.fingerprint,
         "start": tensors_sha256(start.state_dict()),
         "start_from": _started_from(start),
-        "teacher": bench.teacher.weights_hash,
-        "prompts": prompts_digest(bench.teacher, bench.data, prompts),
+        "teacher": context.teacher.weights_hash,
+        "prompts": prompts_digest(context.teacher, context.data, prompts),
         "code": code_digest(),
         "versions": versions(),
         **({"versions_before": before} if before else {}),

@@ -18,7 +18,7 @@ from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import write_atomically
-from dait.study.context import Workbench
+from dait.study.context import StudyContext
 from dait.study.plan import differences, runs_in
 from dait.study.provenance import differing, kept_provenance, runtime_differs
 
@@ -40,7 +40,7 @@ def first_stage_settings(
     first = stages[0]
     network = first.network.model_dump(exclude={"weights"})
     trained = {"role": first.role, "network": network, "epochs": first.epochs, "seed": seed}
-    return depends | trained | {"told": dict(first.told)}
+    return depends | trained | {"told": dict(first.settings)}
 
 
 def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) -> str | None:
@@ -51,25 +51,25 @@ def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) 
 
 
 def take_over(
-    bench: Workbench,
+    context: StudyContext,
     stages: Sequence[TrainingStage],
     seed: int,
     folder: RunFolder,
     now: Mapping[str, Any],
     emit: Emit,
 ) -> None:
-    """Copy what the first stage would train into ``folder``, if a run of ``bench.earlier`` has it.
+    """Copy what the first stage would train into ``folder``, if one of ``context.earlier`` has it.
 
     now: the provenance that its network would have here. With the network come its projections and
     its rows of ``metrics.jsonl``; ``status.json`` tells where it is from (``taken``). Where nobody
     trained just this one, the log says of every run with this seed what differs. Raises UserError
-    where the disk is full, and where a path of ``bench.earlier`` is gone.
+    where the disk is full, and where a path of ``context.earlier`` is gone.
     """
-    wanted = first_stage_settings(bench.recipe, stages, seed)
+    wanted = first_stage_settings(context.recipe, stages, seed)
     title, role = stages[0].title, stages[0].role
     if wanted is None:
         return
-    for run in (run for path in bench.earlier for run in runs_in(path)):
+    for run in (run for path in context.earlier for run in runs_in(path)):
         source = f"{run.path.parent.name}/{run.path.name}"
         try:
             found = _settings_of(run)
@@ -98,7 +98,7 @@ def take_over(
         if elsewhere := runtime_differs((was or {}).get("runtime") or {}, now["runtime"]):
             emit(Note(f"it was trained otherwise than it would be here, {elsewhere}: {ROUNDED}"))
         return
-    named = ", ".join(path.name for path in bench.earlier)
+    named = ", ".join(path.name for path in context.earlier)
     emit(Note(f"no run in {named} has trained this {title} with seed {seed}: trained here"))
 
 

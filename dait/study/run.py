@@ -14,7 +14,7 @@ from dait.runs.folder import RunFolder
 from dait.runs.sinks import RunSink, fan_out
 from dait.runs.trackers import TrackerName, tracked
 from dait.study.claim import claimed
-from dait.study.context import Workbench
+from dait.study.context import StudyContext
 from dait.study.ending import write_end
 from dait.study.pipeline import run_arm, stage_plan
 from dait.study.plan import PlannedRun, StudyPlan
@@ -25,7 +25,7 @@ from dait.study.reuse import ROUNDED
 def train_run(
     plan: StudyPlan,
     run: PlannedRun,
-    prepared: Callable[[Emit], Workbench],
+    prepared: Callable[[Emit], StudyContext],
     emit: Emit,
     trackers: Sequence[TrackerName] = (),
     world: World = ALONE,
@@ -52,8 +52,8 @@ def train_run(
         if (kept := on_main(world, claim)) is not None:
             return kept
         if not world.is_main:
-            bench = replace(prepared(ignore), earlier=plan.reuse)
-            return run_arm(bench, run.arm, run.seed, folder, ignore, plan.resumed, world)
+            context = replace(prepared(ignore), earlier=plan.reuse)
+            return run_arm(context, run.arm, run.seed, folder, ignore, plan.resumed, world)
         status, now, here = folder.status(), versions(), runtime()
         before = status.get("versions") or {}
         facts: dict[str, Any] = {
@@ -67,15 +67,15 @@ def train_run(
             facts["versions_before"] = [*status.get("versions_before", ()), before]
         folder.claim(state="preparing", message="Building the networks", **facts)
         try:
-            bench = prepared(fan_out(RunSink(folder, ()), emit))
-            bench = replace(bench, earlier=plan.reuse)
-            stages = stage_plan(bench.recipe, run.arm, len(bench.data.split("train")))
+            context = prepared(fan_out(RunSink(folder, ()), emit))
+            context = replace(context, earlier=plan.reuse)
+            stages = stage_plan(context.recipe, run.arm, len(context.data.split("train")))
             listen = fan_out(RunSink(folder, stages), emit)
             for line in (*_newer(before, now), *_elsewhere(status.get("runtime") or {}, here)):
                 listen(Note(line))
             with tracked(trackers, plan.folder.path, plan.recipe, str(folder.path.name)) as follow:
                 listen = fan_out(listen, follow)
-                result = run_arm(bench, run.arm, run.seed, folder, listen, plan.resumed, world)
+                result = run_arm(context, run.arm, run.seed, folder, listen, plan.resumed, world)
                 follow.result(result)
         except BaseException as error:
             write_end(folder, error)

@@ -23,7 +23,7 @@ from dait.events import Emit, Note
 from dait.runs.files import read_json_lines
 from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import whole_folder, write_atomically
-from dait.study.context import Workbench, prepare
+from dait.study.context import StudyContext, prepare
 
 LOG = "sweep.jsonl"
 BETWEEN = "between"
@@ -68,13 +68,13 @@ def run_sweep(
         if changed in recipes[:number]:
             emit(Note(f"{setting}: the same recipe as one before, not run again"))
             continue
-        bench: Workbench | None = None
+        context: StudyContext | None = None
         for arm, seed in itertools.product(arms, seeds):
             if any(_is(row, setting, arm, seed) for row in rows):
                 continue
             # Opened for the first run that is missing: data and teacher may differ by setting.
-            bench = bench or prepare(changed, emit, measured="val")
-            rows.append(_run(replace(bench, recipe=changed), setting, arm, seed, out, emit))
+            context = context or prepare(changed, emit, measured="val")
+            rows.append(_run(replace(context, recipe=changed), setting, arm, seed, out, emit))
             lines = "".join(to_json(row) + "\n" for row in rows)
             write_atomically(out / LOG, lines)
     return rows
@@ -111,7 +111,7 @@ def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
 
 
 def _run(
-    bench: Workbench, setting: Setting, arm: Arm, seed: int, out: Path, emit: Emit
+    context: StudyContext, setting: Setting, arm: Arm, seed: int, out: Path, emit: Emit
 ) -> dict[str, Any]:
     from dait.study.pipeline import run_arm
 
@@ -125,9 +125,9 @@ def _run(
         )
     # Not what a killed process left half written, whose name begins with a dot.
     earlier = tuple(sorted((out / BETWEEN).glob("[!.]*")))
-    result = run_arm(replace(bench, earlier=earlier), arm, seed, folder, emit, resume=True)
+    result = run_arm(replace(context, earlier=earlier), arm, seed, folder, emit, resume=True)
     if not result["taken"]:
-        _keep_first_stage(bench.recipe, arm, seed, folder, out / BETWEEN)
+        _keep_first_stage(context.recipe, arm, seed, folder, out / BETWEEN)
     shutil.rmtree(folder.path)
     between = result["between"]
     row = {

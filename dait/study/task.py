@@ -16,7 +16,7 @@ from dait.events import Emit, Note
 from dait.runs.folder import WORKING_STATES
 from dait.runs.trackers import TrackerName
 from dait.study.claim import claimed, one_task_at_a_time
-from dait.study.context import Workbench, prepare
+from dait.study.context import StudyContext, prepare
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
 from dait.study.moved import open_data_of
@@ -47,13 +47,13 @@ def run_task(
         emit(Note(f"{run}: finished before"))
     else:
 
-        def prepared(listen: Emit) -> Workbench:
+        def prepared(listen: Emit) -> StudyContext:
             open_data_of(plan.folder.path, plan.recipe, listen)  # says how to find what has moved
-            bench = prepare(plan.recipe, listen)
+            context = prepare(plan.recipe, listen)
             if world.is_main:
                 with one_task_at_a_time(plan.folder.path):
-                    settle_facts(plan.folder, bench, listen, plan.accept_versions)
-            return bench
+                    settle_facts(plan.folder, context, listen, plan.accept_versions)
+            return context
 
         host = platform.node()
         result = train_run(plan, run, prepared, emit, trackers, world, host)

@@ -129,12 +129,12 @@ def _train_missing(
         sink.skip_run(index)
         emit(Note(f"{plan.runs[index]}: finished before"))
     listen = fan_out(sink, emit)
-    bench = prepare(plan.recipe, listen)
-    settle_facts(folder, bench, listen, plan.accept_versions)
+    context = prepare(plan.recipe, listen)
+    settle_facts(folder, context, listen, plan.accept_versions)
     for index in todo:
         run = plan.runs[index]
         sink.begin_run(index, run.arm, run.seed)
-        results[index] = train_run(plan, run, lambda _: bench, listen, trackers, world)
+        results[index] = train_run(plan, run, lambda _: context, listen, trackers, world)
         folder.log(f"{run}: test top-1 {results[index]['top1']:.1%}")
     return [results[index] for index in sorted(results)]
 
@@ -143,9 +143,9 @@ def _take_part(plan: StudyPlan, todo: Sequence[int], world: World) -> list[dict[
     """What a process does that is not the main one: its share of every training."""
     if not todo:
         return []
-    bench = prepare(plan.recipe, ignore)
+    context = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
-    return [train_run(plan, run, lambda _: bench, ignore, world=world) for run in runs]
+    return [train_run(plan, run, lambda _: context, ignore, world=world) for run in runs]
 
 
 def _outdated(folder: StudyFolder) -> list[str]:

@@ -80,7 +80,7 @@ class DistilTask(TaughtTask):
             "classification": classification(output.logits, batch.target, self.label_smoothing)
         }
         if taught is not None:
-            parts |= handed_on(output, taught, self.projections, config)
+            parts |= distillation_terms(output, taught, self.projections, config)
             if config.text_weight:
                 parts["texts"] = self._by_texts(output, taught)
         return TaskOutput(stage_2_loss(parts, config), output.logits, parts)
@@ -102,7 +102,7 @@ def adapters(network: Network, intermediate: Network, config: DaitConfig) -> dic
     return found
 
 
-def handed_on(
+def distillation_terms(
     output: NetworkOutput, taught: NetworkOutput, adapters: nn.ModuleDict, config: DaitConfig
 ) -> dict[str, Tensor]:
     """The terms of ``L_2`` between the student and its teacher that weigh something, unweighted."""

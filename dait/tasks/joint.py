@@ -9,7 +9,7 @@ from dait.losses import classification
 from dait.models.network import Network, NetworkOutput
 from dait.tasks.adapt import AdaptTask
 from dait.tasks.base import Batch, Task, TaskOutput
-from dait.tasks.distil import adapters, handed_on, stage_2_loss
+from dait.tasks.distil import adapters, distillation_terms, stage_2_loss
 
 
 class JointTask(Task):
@@ -51,7 +51,7 @@ class JointTask(Task):
         output = self.network(batch.images)
         own = {"classification": classification(output.logits, batch.target, self.label_smoothing)}
         taught = NetworkOutput(*(tensor.detach() for tensor in seen))
-        own |= handed_on(output, taught, self.projections, self.config)
+        own |= distillation_terms(output, taught, self.projections, self.config)
         loss = stage_2_loss(own, self.config) + self.adapt.total(teachers)
         named = {f"teacher_{name}": part for name, part in teachers.items()}
         return TaskOutput(loss, output.logits, {**own, **named})

@@ -261,5 +261,5 @@ def _folder_stamp(folder: Path) -> str | None:
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
     if not files:
         return None
-    told = [f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
-    return "; ".join([str(folder), *told])
+    stamps = [f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
+    return "; ".join([str(folder), *stamps])

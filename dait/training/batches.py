@@ -24,7 +24,7 @@ from dait.tasks.base import Batch, Task
 from dait.teachers.views import TeacherViews
 from dait.training.mixing import mixed
 from dait.training.replay import Replay, views_to_keep
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 AHEAD = 2
 """Batches that wait, made, while one is trained on."""
@@ -46,7 +46,7 @@ class Batches:
     task: Task
     train: Split
     config: TrainConfig
-    stage: Stage
+    stage: StagePosition
     vlm_views: TeacherViews | None
     world: World
     device: torch.device

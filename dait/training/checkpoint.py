@@ -24,7 +24,7 @@ from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.storage.files import set_aside, write_atomically
 from dait.tasks.base import Task
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 MOST_OF_THE_TIME = 0.02
 """An epoch's end is kept too, unless writing would then take more than this share of the time."""
@@ -104,7 +104,7 @@ class StepCheckpoints:
 
 
 def fingerprint(
-    task: Task, data: Dataset, config: TrainConfig, stage: Stage
+    task: Task, data: Dataset, config: TrainConfig, stage: StagePosition
 ) -> dict[str, dict[str, Any]]:
     """Whose checkpoint it is, and what decides how the stage goes on."""
     losses = getattr(task, "config", None)

@@ -29,7 +29,7 @@ from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.resume import Resume
 from dait.training.schedule import learning_rate
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 from dait.training.state import LoopState, TrainingState
 from dait.training.step import Step
 from dait.training.stopping import BestEpoch
@@ -43,7 +43,7 @@ def train_stage(
     task: Task,
     data: Dataset,
     config: TrainConfig,
-    stage: Stage,
+    stage: StagePosition,
     vlm_views: TeacherViews | None,
     emit: Emit,
     keep: StepCheckpoints | None = None,
@@ -81,7 +81,7 @@ def train_stage(
             last = loop.epoch + 1 == stage.epochs
             seen = _evaluate(state, batches, val, last, emit)
             emit(_epoch_done(task, stage, loop, seen, val))
-            loop.done = last or _is_hopeless(state, emit)
+            loop.done = last or should_stop(state, emit)
             loop.begin_next_epoch(time.monotonic() - mark)
             resume.after_epoch()
 
@@ -167,7 +167,7 @@ def _recalibrate(state: TrainingState, batches: Batches, emit: Emit) -> None:
         recalibrate_batchnorm(network, batches.for_statistics())
 
 
-def _is_hopeless(state: TrainingState, emit: Emit) -> bool:
+def should_stop(state: TrainingState, emit: Emit) -> bool:
     if state.best is None or not state.best.is_long_ago(state.loop.epoch):
         return False
     best = state.best.epoch + 1
@@ -176,7 +176,7 @@ def _is_hopeless(state: TrainingState, emit: Emit) -> bool:
 
 
 def _epoch_done(
-    task: Task, stage: Stage, loop: LoopState, seen: Predictions, val: Split
+    task: Task, stage: StagePosition, loop: LoopState, seen: Predictions, val: Split
 ) -> EpochDone:
     means = loop.means()
     return EpochDone(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dait.data.base import ViewKind
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 MOST_BYTES = 2**30
 """Memory for the views of one machine; never more than a quarter of what is free, either."""
@@ -52,7 +52,7 @@ class Replay:
 
 def views_to_keep(
     kind: ViewKind,
-    stage: Stage,
+    stage: StagePosition,
     images: int,
     size: int,
     device: torch.device,
@@ -76,7 +76,7 @@ def view_bytes(images: int, size: int) -> int:
     return images * size * size * 3 * 4
 
 
-def epochs_that_make(stage: Stage, kept: int) -> int:
+def epochs_that_make(stage: StagePosition, kept: int) -> int:
     """Epochs whose views have to be made, where the first ``kept`` of them are held."""
     shown = [stage.view(epoch) for epoch in range(stage.epochs)]
     return len(set(shown)) + sum(view >= kept for view in shown[len(set(shown)) :])

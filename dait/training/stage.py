@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagePosition:
     """One network's training within a run: stage ``index`` (from 0) of ``count``.
 
     distinct_views: epochs go round this many views of each image; 0 means a new one every epoch.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browsing import OpenPage, served, watched_tabs
 
-from app.config import Place
+from app.config import AppConfig
 from app.studies import finished_studies
 from dait.runs.folder import RunsRoot
 
@@ -31,20 +31,20 @@ NO_BROWSER = (
 
 
 @pytest.fixture
-def place(tmp_path: Path, tiny_study: Path) -> Place:
+def config(tmp_path: Path, tiny_study: Path) -> AppConfig:
     """One finished study of our own, none shipped."""
     runs, shipped = tmp_path / "runs", tmp_path / "shipped"
     shutil.copytree(tiny_study, runs / STUDY)
     shipped.mkdir()
-    return Place(runs=RunsRoot(runs), shipped=RunsRoot(shipped))
+    return AppConfig(runs=RunsRoot(runs), shipped=RunsRoot(shipped))
 
 
 @pytest.fixture
-def empty_place(tmp_path: Path) -> Place:
+def empty_config(tmp_path: Path) -> AppConfig:
     """Nothing trained, nothing shipped."""
     for name in ("runs", "shipped"):
         (tmp_path / name).mkdir()
-    return Place(runs=RunsRoot(tmp_path / "runs"), shipped=RunsRoot(tmp_path / "shipped"))
+    return AppConfig(runs=RunsRoot(tmp_path / "runs"), shipped=RunsRoot(tmp_path / "shipped"))
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def app_runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path
     """The runs folder of the served app: empty where studies come along, as at a first visit."""
     runs = tmp_path_factory.mktemp("served") / "runs"
     runs.mkdir()
-    if not finished_studies(Place(runs=RunsRoot(runs))):
+    if not finished_studies(AppConfig(runs=RunsRoot(runs))):
         shutil.copytree(tiny_study, runs / STUDY)
     return runs
 

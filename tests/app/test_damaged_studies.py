@@ -19,7 +19,7 @@ from trainers import DONE, ORDER, jobs_of, wait_for
 
 from app.background import FAULTS
 from app.compare.comparisons import Comparisons
-from app.config import PROJECT, Place
+from app.config import PROJECT, AppConfig
 from app.queue.jobs import Jobs
 from app.queue.order import Order, order_of
 from app.queue.runs_panel import RunsPanel, Visitor
@@ -32,7 +32,7 @@ from app.train.teacher_figures import others_html
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.evidence.localisation.results import read_localisation
-from dait.evidence.probes.results import read_knowledge
+from dait.evidence.probes.results import read_probe_results
 from dait.runs.folder import RunsRoot, StudyFolder
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
@@ -118,17 +118,17 @@ def damages(draw: st.DrawFn) -> tuple[str, Callable[[Path], None]]:
     return name, damage
 
 
-def opened(place: Place, panel: RunsPanel, study_id: str) -> None:
+def opened(config: AppConfig, panel: RunsPanel, study_id: str) -> None:
     """What the page does with one study, of which it may say a ``UserError``."""
-    study = StudyFolder(place.runs.resolve(study_id))
-    comparisons = Comparisons(place)
+    study = StudyFolder(config.runs.resolve(study_id))
+    comparisons = Comparisons(config)
     for attempt in (
-        lambda: form_with(place, order_of(study), study_id),
+        lambda: form_with(config, order_of(study), study_id),
         lambda: pipeline_of_study(study),
         lambda: panel.jobs.resume(study_id),
         lambda: comparisons.get(study_id).comparison.table(),
         lambda: comparisons.get(study_id, 1).comparison.similarity(),
-        lambda: read_knowledge(study.path / "knowledge.json"),
+        lambda: read_probe_results(study.path / "knowledge.json"),
         lambda: read_localisation(study.path),
         lambda: settle_after(study, 1),
     ):
@@ -174,8 +174,8 @@ def test_a_damaged_study_costs_itself_alone(
         if state == "queued":
             write_ticket(bad, waiting_since=5.0)
         damage(bad.path / name)
-        place = Place(runs=RunsRoot(root), shipped=RunsRoot(Path(folder) / "none"), paths=True)
-        panel = RunsPanel(place, jobs_of(root, "", at_once=0))
+        config = AppConfig(runs=RunsRoot(root), shipped=RunsRoot(Path(folder) / "none"), paths=True)
+        panel = RunsPanel(config, jobs_of(root, "", at_once=0))
         with gr.Blocks():
             panel.lay_out_card()
             panel.lay_out_list()
@@ -184,13 +184,13 @@ def test_a_damaged_study_costs_itself_alone(
             visitor.study = study_id
             look = panel.look(visitor, 1280)
             assert STUDY in look.get(panel.list, STUDY)
-        assert STUDY in {entry.id for entry in own_studies(place)}
-        assert STUDY in {entry.id for entry in finished_studies(place)}
+        assert STUDY in {entry.id for entry in own_studies(config)}
+        assert STUDY in {entry.id for entry in finished_studies(config)}
         panel.jobs.turn()
         assert [study.path.name for study in panel.jobs.working()] in ([], [BAD])
-        assert isinstance(others_html(place, load_recipe("demo").model_dump()), str)
-        opened(place, panel, BAD)
-        assert Comparisons(place).get(STUDY).comparison.table()
+        assert isinstance(others_html(config, load_recipe("demo").model_dump()), str)
+        opened(config, panel, BAD)
+        assert Comparisons(config).get(STUDY).comparison.table()
 
 
 def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -
     wait_for(lambda: any("nobody thought of" in said for said in FAULTS.sentences()))
     second = wait_in_line("second", 2.0)
     wait_for(lambda: second.state() == "finished")
-    panel = RunsPanel(Place(runs=runs, shipped=RunsRoot(tmp_path / "none")), jobs)
+    panel = RunsPanel(AppConfig(runs=runs, shipped=RunsRoot(tmp_path / "none")), jobs)
     with gr.Blocks():
         panel.lay_out_card()
         panel.lay_out_list()

@@ -14,7 +14,7 @@ import pytest
 
 from app import launch
 from app.api.endpoints import NAMES
-from app.config import PROJECT, SPACE_LIMITS, Place, read_place
+from app.config import PROJECT, SPACE_LIMITS, AppConfig, read_config
 from app.page import build_page
 from app.queue.jobs import Jobs
 from app.ui.plot import panel_columns, plotly_script
@@ -42,8 +42,8 @@ def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_exactly_these_are_public(empty_place: Place) -> None:
-    page = build_page(empty_place, Jobs(empty_place.runs))
+def test_exactly_these_are_public(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, Jobs(empty_config.runs))
     handlers = page.config["dependencies"]
     public = [handler for handler in handlers if handler["api_visibility"] == "public"]
     assert sorted(handler["api_name"] for handler in public) == sorted(NAMES)
@@ -53,14 +53,14 @@ def test_exactly_these_are_public(empty_place: Place) -> None:
     assert all(endpoint["description"] for endpoint in told.values())
 
 
-def test_the_page_comes_with_the_first_table(place: Place) -> None:
-    page = build_page(place, Jobs(place.runs))
+def test_the_page_comes_with_the_first_table(config: AppConfig) -> None:
+    page = build_page(config, Jobs(config.runs))
     (table,) = [block for block in page.blocks.values() if block.elem_id == "table"]
     assert isinstance(table, gr.HTML) and "<table" in str(table.value)
 
 
-def test_polls_wait_for_nobody(empty_place: Place) -> None:
-    page = build_page(empty_place, Jobs(empty_place.runs))
+def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, Jobs(empty_config.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
     assert len(ticks) == 4
     for tick in ticks:
@@ -85,10 +85,10 @@ def test_a_space_is_served_to_everybody_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
-    at_home = read_place({})
+    at_home = read_config({})
     assert (at_home.host, at_home.port, at_home.limits.note) == ("127.0.0.1", None, "")
-    assert (at_home.at_once, read_place({"DAIT_JOBS": "3"}).at_once) == (1, 3)
-    space = read_place({"SPACE_ID": "someone/studio", "GRADIO_SERVER_PORT": "7861"})
+    assert (at_home.at_once, read_config({"DAIT_JOBS": "3"}).at_once) == (1, 3)
+    space = read_config({"SPACE_ID": "someone/studio", "GRADIO_SERVER_PORT": "7861"})
     assert (space.host, space.port, space.limits) == ("0.0.0.0", 7861, SPACE_LIMITS)
 
 
@@ -98,8 +98,8 @@ def test_data_folders_are_those_below_the_named_one(
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
     for name in ("fruit", "birds", ".hidden"):
         (tmp_path / "data" / name).mkdir(parents=True)
-    place = read_place({"DAIT_DATA": str(tmp_path / "data")})
-    assert list(place.data) == ["birds", "fruit"]
+    config = read_config({"DAIT_DATA": str(tmp_path / "data")})
+    assert list(config.data) == ["birds", "fruit"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_setting_that_will_not_do_is_named(
 ) -> None:
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path / "runs"))
     with pytest.raises(UserError, match=next(iter(environment))):
-        read_place(environment)
+        read_config(environment)
 
 
 def started_with(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:

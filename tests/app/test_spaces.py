@@ -21,7 +21,7 @@ from browsing import served
 from PIL import Image
 from visitor import Visitor, file_named
 
-from app.config import PROJECT, SPACE_LIMITS, Place
+from app.config import PROJECT, SPACE_LIMITS, AppConfig
 from app.policy import RULES, Policy, rules_table
 from app.queue.jobs import Jobs
 from app.queue.order import Order
@@ -51,33 +51,33 @@ ALLOWED = ("tiny", "demo", "few-shot")
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_space_puts_nothing_else_into_its_queue(empty_place: Place, what: str) -> None:
-    space = replace(empty_place, limits=SPACE_LIMITS)
+def test_a_space_puts_nothing_else_into_its_queue(empty_config: AppConfig, what: str) -> None:
+    space = replace(empty_config, limits=SPACE_LIMITS)
     jobs = Jobs(space.runs, allow=Policy(space).require_order)
     with pytest.raises(UserError):
         jobs.start(Order(REFUSED[what], ("direct",), (0,)))
     assert list(space.runs.path.iterdir()) == []
-    Policy(replace(empty_place, paths=True)).require_order(Order(REFUSED[what], ("direct",), (0,)))
+    Policy(replace(empty_config, paths=True)).require_order(Order(REFUSED[what], ("direct",), (0,)))
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-def test_a_space_trains_what_it_offers(empty_place: Place, name: str) -> None:
+def test_a_space_trains_what_it_offers(empty_config: AppConfig, name: str) -> None:
     recipe = load_recipe(name).changed({"train.epochs": 5})
-    Policy(replace(empty_place, limits=SPACE_LIMITS)).require_order(Order(recipe, ("dait",), (3,)))
+    Policy(replace(empty_config, limits=SPACE_LIMITS)).require_order(Order(recipe, ("dait",), (3,)))
 
 
-def test_a_server_for_others_trains_what_is_there(empty_place: Place, tmp_path: Path) -> None:
+def test_a_server_for_others_trains_what_is_there(empty_config: AppConfig, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
-    place = replace(empty_place, data={"birds": tmp_path / "birds"})
+    config = replace(empty_config, data={"birds": tmp_path / "birds"})
     for source, here in ((tmp_path / "birds", True), (tmp_path, False)):
         recipe = TINY.changed({"data.source": str(source), "train.epochs": 300})
         recipe = recipe.changed({"teacher.name": "imagenet-lite0"})
         order = Order(recipe, ("direct",), (0, 1, 2))
         if here:
-            Policy(place).require_order(order)
+            Policy(config).require_order(order)
         else:
             with pytest.raises(UserError, match="none of those that are offered"):
-                Policy(place).require_order(order)
+                Policy(config).require_order(order)
 
 
 def test_the_table_in_the_docs_is_the_one_that_is_tested() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from dait.data.archives.unpack import SUFFIXES, Limits, limits_here, unpack
+from dait.data.archives.unpack import SUFFIXES, ArchiveLimits, limits_here, unpack
 from dait.data.folders.folder import list_folder
 from dait.data.folders.layout import data_folder, require_fractions
 from dait.data.folders.listing import Listing
@@ -35,7 +35,7 @@ def list_archive(
     test_fraction: float = 0.2,
     split_seed: int = 0,
     emit: Emit = ignore,
-    limits: Limits | None = None,
+    limits: ArchiveLimits | None = None,
 ) -> Listing:
     """The photographs of a ``.zip`` or ``.tar`` (plain, gz, bz2, xz).
 

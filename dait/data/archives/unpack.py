@@ -45,7 +45,7 @@ _NEVER = {b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive"}
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """What may come out of an archive: how many files and folders, how many bytes in all, and how
     many times its own length (from 64 MiB on: photographs hardly shrink when they are packed).
     """
@@ -55,18 +55,18 @@ class Limits:
     ratio: int = 100
 
 
-DEFAULT_LIMITS = Limits()
-SPACE_LIMITS = Limits(files=20_000, bytes=2 * 2**30)
+DEFAULT_LIMITS = ArchiveLimits()
+SPACE_LIMITS = ArchiveLimits(files=20_000, bytes=2 * 2**30)
 """Where strangers upload."""
 
 
-def limits_here() -> Limits:
+def limits_here() -> ArchiveLimits:
     """The bounds of this machine: those of a public Hugging Face Space, or the wide ones."""
     return SPACE_LIMITS if os.environ.get("SPACE_ID") else DEFAULT_LIMITS
 
 
 def unpack(
-    archive: Path, into: Path, limits: Limits = DEFAULT_LIMITS, emit: Emit = ignore
+    archive: Path, into: Path, limits: ArchiveLimits = DEFAULT_LIMITS, emit: Emit = ignore
 ) -> tuple[str, ...]:
     """A ``.zip`` or ``.tar`` (plain, gz, bz2, xz) as the folder ``into``.
 
@@ -124,7 +124,7 @@ def _opened(archive: Path) -> Iterator[BinaryIO]:
 class Filling:
     """A folder that members are written into, within limits; each name once."""
 
-    def __init__(self, archive: Path, root: Path, limits: Limits, emit: Emit) -> None:
+    def __init__(self, archive: Path, root: Path, limits: ArchiveLimits, emit: Emit) -> None:
         root.mkdir()
         self.name, self.root, self.limits = archive.name, root, limits
         self._remarks: dict[str, None] = {}

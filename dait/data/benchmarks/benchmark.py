@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dait.data.base import ClassInfo, Problem, SplitName
-from dait.data.folders.listing import Box, Entry, Listing, Trim, hold_out
+from dait.data.folders.listing import Box, ImageEntry, Listing, Trim, hold_out
 from dait.errors import UserError
 
 
@@ -144,7 +144,7 @@ def list_benchmark(
     )
 
 
-def _entries(items: Iterable[Item], problems: list[Problem]) -> tuple[Entry, ...]:
+def _entries(items: Iterable[Item], problems: list[Problem]) -> tuple[ImageEntry, ...]:
     found = []
     for item in items:
         try:
@@ -156,7 +156,7 @@ def _entries(items: Iterable[Item], problems: list[Problem]) -> tuple[Entry, ...
             problems.append(Problem(item.id, f"cannot be read ({error.strerror or error})"))
             continue
         found.append(
-            Entry(
+            ImageEntry(
                 item.id,
                 item.label,
                 item.file,
@@ -184,7 +184,7 @@ def _require_distinct(benchmark: Benchmark, splits: Mapping[SplitName, Sequence[
 def _require_every_class(
     benchmark: Benchmark,
     classes: tuple[ClassInfo, ...],
-    splits: Mapping[SplitName, tuple[Entry, ...]],
+    splits: Mapping[SplitName, tuple[ImageEntry, ...]],
 ) -> None:
     trained = {entry.label for entry in splits["train"]}
     for label, info in enumerate(classes):

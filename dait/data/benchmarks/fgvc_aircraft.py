@@ -2,8 +2,8 @@
 
 torchvision reads its classes too, but neither its boxes nor without its banners. Every image ends
 in a banner of 20 pixels that names the photographer, which its authors ask to remove: it is cut
-off before anything is decoded (``Entry.trim``). The archive's md5 and length are those that several
-other readers state; its authors publish the md5 on a page of its own.
+off before anything is decoded (``ImageEntry.trim``). The archive's md5 and length are those that
+several other readers state; its authors publish the md5 on a page of its own.
 """
 
 from __future__ import annotations

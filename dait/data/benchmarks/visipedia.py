@@ -11,7 +11,7 @@ from dait.data.folders.listing import Box
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedImage:
     """One image: its path below ``images``, published class id, part of training, box."""
 
     path: str
@@ -21,7 +21,7 @@ class Row:
     box: Box
 
 
-def read_rows(root: Path) -> Iterator[Row]:
+def read_rows(root: Path) -> Iterator[ListedImage]:
     """Every image of ``images.txt`` with what the other lists say of it.
 
     Boxes are published as left, top, width, height. Raises ``UserError`` for lists that are missing
@@ -36,7 +36,7 @@ def read_rows(root: Path) -> Iterator[Row]:
         if part not in ("0", "1"):
             raise damaged(root / "train_test_split.txt", f"‘{image}’ has {part}, neither 0 nor 1")
         left, top, width, height = known(listed, image, areas, "line in bounding_boxes.txt")
-        yield Row(
+        yield ListedImage(
             path,
             known(listed, image, labels, "line in image_class_labels.txt"),
             part == "1",

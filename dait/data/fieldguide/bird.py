@@ -6,7 +6,7 @@ import numpy as np
 
 from dait.data.fieldguide.canvas import Canvas, Points, darker, ellipse, points, smooth
 from dait.data.fieldguide.head import draw_head
-from dait.data.fieldguide.plan import PLANS, Plan, Pose, body_outline, legs, neck_outline
+from dait.data.fieldguide.plan import PLANS, BodyPlan, Pose, body_outline, legs, neck_outline
 from dait.data.fieldguide.wing import draw_far_wing, draw_wing
 from dait.data.fieldguide.world import Attributes, Colour, load_world
 
@@ -17,7 +17,7 @@ def draw_bird(canvas: Canvas, table: Attributes, pose: Pose, rng: np.random.Gene
     """Paint the bird of attribute ``table`` in ``pose``; ``rng`` jitters colours and markings."""
     plan = PLANS[table["shape"]]
     palette = _jittered(rng)
-    far, near = legs(plan, canvas.place, pose)
+    far, near = legs(plan, canvas.transform, pose)
     if pose.name == "flying":
         draw_far_wing(canvas, plan, palette, table, pose)
     _leg(canvas, plan, palette, table, far, shade=0.28)
@@ -41,11 +41,11 @@ def _jittered(rng: np.random.Generator) -> Palette:
 
 
 def _leg(
-    canvas: Canvas, plan: Plan, palette: Palette, table: Attributes, leg: Points, shade: float
+    canvas: Canvas, plan: BodyPlan, palette: Palette, table: Attributes, leg: Points, shade: float
 ) -> None:
     colour = darker(palette[table["legs"]], shade)
     hip, ankle, foot = leg
-    ahead = np.array([np.cos(canvas.place.pitch), -np.sin(canvas.place.pitch)])
+    ahead = np.array([np.cos(canvas.transform.pitch), -np.sin(canvas.transform.pitch)])
     canvas.stroke("legs", np.stack([hip, ankle, foot]), colour, 0.058, 0.35)
     flying = foot[0] < ankle[0] - 0.1
     toes = (-0.3, 0.2) if flying else (-0.55, 0.9, 1.25)
@@ -62,7 +62,7 @@ def _leg(
     canvas.fill("belly", drumstick, thigh, 0.6)
 
 
-def _tail(canvas: Canvas, plan: Plan, palette: Palette, table: Attributes, pose: Pose) -> None:
+def _tail(canvas: Canvas, plan: BodyPlan, palette: Palette, table: Attributes, pose: Pose) -> None:
     """Feathers from the rump: the outermost first, so that the middle ones lie on top."""
     colour = darker(palette[table["back"]], 0.2)
     kind = table["tail"]
@@ -97,7 +97,7 @@ def _feather(root: np.ndarray, along: np.ndarray, half: float, start: float) -> 
 
 def _body(
     canvas: Canvas,
-    plan: Plan,
+    plan: BodyPlan,
     palette: Palette,
     table: Attributes,
     pose: Pose,
@@ -142,7 +142,7 @@ _MARKS = (
 
 def _breast(
     canvas: Canvas,
-    plan: Plan,
+    plan: BodyPlan,
     palette: Palette,
     table: Attributes,
     rng: np.random.Generator,

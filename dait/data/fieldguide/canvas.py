@@ -1,7 +1,7 @@
 """What a bird is painted on: a map that says which layer owns each pixel, and what each layer is.
 
 Body coordinates: the body's centre is (0, 0), x points to the bill, y points up, and the body is
-about one unit long. ``Placement`` carries them to pixels.
+about one unit long. ``PixelTransform`` carries them to pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Points = np.ndarray  # (n, 2) float, body coordinates
 
 
 @dataclass(frozen=True)
-class Placement:
+class PixelTransform:
     """Body coordinates to pixels of the canvas: pitch (radians), unit (pixels), centre, mirror."""
 
     centre: tuple[float, float]
@@ -61,9 +61,9 @@ class Layer:
 class Canvas:
     """``layers[k - 1]`` owns the pixels where ``ids`` is k; 0 is not the bird."""
 
-    def __init__(self, side: int, place: Placement) -> None:
+    def __init__(self, side: int, transform: PixelTransform) -> None:
         self.ids = np.zeros((side, side), np.uint8)
-        self.place = place
+        self.transform = transform
         self.layers: list[Layer] = []
 
     def fill(
@@ -101,8 +101,8 @@ class Canvas:
     ) -> int:
         self.layers.append(layer)
         number = len(self.layers)
-        pixels = self.place.to_pixels(points)
-        thick = 0 if width is None else max(1, round(width * self.place.unit))
+        pixels = self.transform.to_pixels(points)
+        thick = 0 if width is None else max(1, round(width * self.transform.unit))
         # Only the polygon's own rectangle is touched: sixty layers would else be sixty canvases.
         side = len(self.ids)
         low = np.clip(np.floor(pixels.min(axis=0)).astype(int) - thick - 1, 0, side)

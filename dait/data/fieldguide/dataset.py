@@ -93,7 +93,7 @@ class FieldGuideOptions:
 
 
 @dataclass(frozen=True)
-class Record:
+class DrawingRecord:
     """One image and everything that is known of it: ``label`` is what is drawn, noise aside."""
 
     scene: Scene
@@ -133,7 +133,7 @@ def labels(options: FieldGuideOptions, split: SplitName) -> np.ndarray:
     return given
 
 
-def record(options: FieldGuideOptions, split: SplitName, index: int) -> Record:
+def record(options: FieldGuideOptions, split: SplitName, index: int) -> DrawingRecord:
     """Image ``index`` of ``split``: a function of ``(seed, split, index)`` and the options alone.
 
     Images go round the species. Splits are disjoint because the split's number is part of the
@@ -141,7 +141,7 @@ def record(options: FieldGuideOptions, split: SplitName, index: int) -> Record:
     """
     subject = _subject(options, split, index)
     scene = render_scene(subject.attributes, subject.habitat, options.size, subject.rng)
-    return Record(scene, subject.label, subject.attributes, subject.habitat, subject.caption)
+    return DrawingRecord(scene, subject.label, subject.attributes, subject.habitat, subject.caption)
 
 
 def light(options: FieldGuideOptions, split: SplitName, index: int) -> LightName:

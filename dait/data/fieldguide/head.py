@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dait.data.fieldguide.canvas import Canvas, Points, darker, ellipse, points, smooth, turned
-from dait.data.fieldguide.plan import Plan, Pose
+from dait.data.fieldguide.plan import BodyPlan, Pose
 from dait.data.fieldguide.world import Attributes, Colour
 
 _DARK: Colour = (18, 16, 18)
@@ -13,7 +13,7 @@ _GLINT: Colour = (245, 245, 245)
 
 
 def draw_head(
-    canvas: Canvas, plan: Plan, palette: dict[str, Colour], table: Attributes, pose: Pose
+    canvas: Canvas, plan: BodyPlan, palette: dict[str, Colour], table: Attributes, pose: Pose
 ) -> None:
     """Paint the head of attribute ``table``; shapes are in head radii about the head's centre."""
     centre, r = plan.head, plan.head_radius
@@ -66,8 +66,8 @@ def draw_head(
     canvas.fill("eye", round_at(eye[0] + 0.08, eye[1] + 0.09, 0.017), _GLINT, 1.36, 0)
 
 
-# Upper and lower half of each bill: x from its root in body lengths (times ``Plan.bill``), y about
-# the middle of the face.
+# Upper and lower half of each bill: x from its root in body lengths (times ``BodyPlan.bill``), y
+# about the middle of the face.
 _BILLS: dict[str, tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]] = {
     "conical": (
         ((-0.03, 0.10), (0.07, 0.075), (0.21, -0.015), (-0.03, -0.02)),
@@ -97,7 +97,7 @@ _BILLS: dict[str, tuple[tuple[tuple[float, float], ...], tuple[tuple[float, floa
 
 
 def _bill(
-    canvas: Canvas, plan: Plan, palette: dict[str, Colour], table: Attributes, pose: Pose
+    canvas: Canvas, plan: BodyPlan, palette: dict[str, Colour], table: Attributes, pose: Pose
 ) -> None:
     kind = table["bill"]
     colour = darker(palette["orange"], 0.1) if kind == "flat" else darker(palette["grey"], 0.5)

@@ -60,7 +60,7 @@ def lit_bird(canvas: Canvas, light: Light) -> np.ndarray:
     Each layer has a height; their blurred relief, lit from one side, rounds the body and lifts
     wing and head off it. Plumage adds the scallops of small feathers.
     """
-    place, ids = canvas.place, canvas.ids
+    place, ids = canvas.transform, canvas.ids
     colours = np.asarray([(0, 0, 0), *(layer.colour for layer in canvas.layers)], np.float32)
     heights = np.asarray([0.0, *(layer.height for layer in canvas.layers)], np.float32)
     plumage = np.asarray([0, *(layer.plumage for layer in canvas.layers)], np.uint8)

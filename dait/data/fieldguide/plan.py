@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from dait.data.fieldguide.canvas import Placement, Points, points
+from dait.data.fieldguide.canvas import PixelTransform, Points, points
 from dait.data.fieldguide.world import Attributes
 
 PoseName = Literal["perched", "standing", "flying"]
@@ -15,7 +15,7 @@ POSES: tuple[PoseName, ...] = get_args(PoseName)
 
 
 @dataclass(frozen=True)
-class Plan:
+class BodyPlan:
     """The proportions of a body plan, in body lengths.
 
     body: half length and half height. head: its centre. neck: half width. leg, tail, bill: lengths,
@@ -38,16 +38,16 @@ class Plan:
 
 
 PLANS = {
-    "songbird": Plan(
+    "songbird": BodyPlan(
         (0.50, 0.31), (0.43, 0.31), 0.245, 0.27, 0.26, 0.07, 1.0, 1.0, 1.0, (0.05, 0.5), 1.0
     ),
-    "wader": Plan(
+    "wader": BodyPlan(
         (0.48, 0.25), (0.58, 0.58), 0.185, 0.13, 0.60, 0.06, 0.8, 1.3, 1.05, (-0.05, 0.22), 0.84
     ),
-    "raptor": Plan(
+    "raptor": BodyPlan(
         (0.56, 0.33), (0.52, 0.36), 0.235, 0.27, 0.24, 0.13, 1.15, 0.95, 1.3, (0.35, 0.85), 0.92
     ),
-    "duck": Plan(
+    "duck": BodyPlan(
         (0.60, 0.28), (0.60, 0.44), 0.215, 0.15, 0.17, 0.07, 0.75, 1.15, 1.0, (-0.04, 0.14), 0.94
     ),
 }
@@ -66,7 +66,7 @@ class Pose:
 
 def choose_pose(
     attributes: Attributes, side: int, rng: np.random.Generator
-) -> tuple[Placement, Pose]:
+) -> tuple[PixelTransform, Pose]:
     """A pose, and a place on a canvas ``side`` pixels square.
 
     The same numbers are drawn whatever the attributes, so that the same ``rng`` state gives two
@@ -97,16 +97,16 @@ def choose_pose(
     lift, tail, swing = rng.uniform(-1, 1, 3)
     pose = Pose(name, 0.28 * (float(tilt) - 0.5) - 0.75 * pitch, 0.07 * float(swing),
                 0.16 * float(lift), 0.12 * float(tail))  # fmt: skip
-    return Placement(centre, unit, pitch, mirrored), pose
+    return PixelTransform(centre, unit, pitch, mirrored), pose
 
 
-def legs(plan: Plan, place: Placement, pose: Pose) -> tuple[Points, Points]:
+def legs(plan: BodyPlan, transform: PixelTransform, pose: Pose) -> tuple[Points, Points]:
     """Far and near leg as ``(3, 2)`` hip, ankle, foot in body coordinates.
 
     Legs hang straight down in the picture, however the body is pitched; in flight they trail.
     """
-    down = np.array([-np.sin(place.pitch), -np.cos(place.pitch)])
-    ahead = np.array([np.cos(place.pitch), -np.sin(place.pitch)])
+    down = np.array([-np.sin(transform.pitch), -np.cos(transform.pitch)])
+    ahead = np.array([np.cos(transform.pitch), -np.sin(transform.pitch)])
     both = []
     for near, x in ((False, -0.06), (True, 0.05)):
         hip = np.array([x, -plan.body[1] * 0.72])
@@ -122,7 +122,7 @@ def legs(plan: Plan, place: Placement, pose: Pose) -> tuple[Points, Points]:
     return both[0], both[1]
 
 
-def body_outline(plan: Plan) -> Points:
+def body_outline(plan: BodyPlan) -> Points:
     """The body without neck: full at the breast, tapering to the tail."""
     rx, ry = plan.body
     return points(
@@ -131,7 +131,7 @@ def body_outline(plan: Plan) -> Points:
     ) * np.array([rx, ry])  # fmt: skip
 
 
-def neck_outline(plan: Plan) -> Points:
+def neck_outline(plan: BodyPlan) -> Points:
     """What joins head and body, from nape to breast."""
     (rx, ry), (hx, hy), n = plan.body, plan.head, plan.neck
     return points(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dait.data.fieldguide.canvas import Canvas, Points, darker, points, smooth, turned
-from dait.data.fieldguide.plan import Plan, Pose
+from dait.data.fieldguide.plan import BodyPlan, Pose
 from dait.data.fieldguide.world import Attributes, Colour
 
 _FOLDED = (
@@ -32,7 +32,7 @@ class _Wing:
     """The grid of one wing."""
 
     def __init__(
-        self, plan: Plan, edges: tuple[Points, Points], stretch: float, angle: float
+        self, plan: BodyPlan, edges: tuple[Points, Points], stretch: float, angle: float
     ) -> None:
         scale = np.array([plan.body[0] / 0.5, plan.body[1] / 0.31]) if stretch == 0 else np.array(
             [plan.body[0] / 0.5, stretch]
@@ -41,7 +41,7 @@ class _Wing:
         shaped = [turned(edge * scale, pivot, angle) for edge in edges]
         self._top, self._bottom = (smooth(edge, closed=False, steps=8) for edge in shaped)
 
-    def place(self, s: np.ndarray, t: np.ndarray) -> Points:
+    def transform(self, s: np.ndarray, t: np.ndarray) -> Points:
         """``(n,)`` s and t → ``(n, 2)`` body coordinates."""
         at = np.clip(s, 0, 1) * (len(self._top) - 1)
         low = np.minimum(at.astype(int), len(self._top) - 2)
@@ -56,42 +56,42 @@ class _Wing:
         t = np.ones(24)
         if fingers:
             t = 1.0 - 0.09 * np.abs(np.sin(along * np.pi * fingers)) * (0.4 + along)
-        leading = self.place(along, np.zeros(24))
-        return np.concatenate([leading, self.place(along[::-1], t[::-1])])
+        leading = self.transform(along, np.zeros(24))
+        return np.concatenate([leading, self.transform(along[::-1], t[::-1])])
 
     def strip(self, s: float, width: float, t0: float, t1: float, scallops: int = 4) -> Points:
         """A band across the wing whose rear edge is scalloped like the tips of coverts."""
         t = np.linspace(t0, t1, 4 * scallops + 1)
         wave = 0.016 * np.abs(np.sin(np.pi * scallops * (t - t0) / (t1 - t0)))
         lean = 0.10 * (t - 0.5)  # coverts lie slanted
-        front = self.place(s + lean + wave, t)
-        rear = self.place(s + width + lean + wave, t)
+        front = self.transform(s + lean + wave, t)
+        rear = self.transform(s + width + lean + wave, t)
         return np.concatenate([front, rear[::-1]])
 
     def shoulder(self, s: float) -> Points:
         """Everything from the shoulder to the scalloped line at ``s``."""
         edge = self.strip(s, 0.0, 0.0, 1.0)[: 4 * 4 + 1]
         back = np.linspace(0.0, 1.0, 9)
-        start = self.place(np.zeros(9), back[::-1])
-        lower = self.place(np.linspace(s + 0.05, 0, 6), np.ones(6))
-        upper = self.place(np.linspace(0, s - 0.05, 6), np.zeros(6))
+        start = self.transform(np.zeros(9), back[::-1])
+        lower = self.transform(np.linspace(s + 0.05, 0, 6), np.ones(6))
+        upper = self.transform(np.linspace(0, s - 0.05, 6), np.zeros(6))
         return np.concatenate([edge, lower, start, upper])
 
 
 def draw_far_wing(
-    canvas: Canvas, plan: Plan, palette: dict[str, Colour], table: Attributes, pose: Pose
+    canvas: Canvas, plan: BodyPlan, palette: dict[str, Colour], table: Attributes, pose: Pose
 ) -> None:
     """The wing behind the body in flight: its underside, paler and without marks."""
     wing = _Wing(plan, _SPREAD, plan.wing * 0.92, pose.wing_lift - 0.55)
     under = darker(palette[table["back"]], 0.38)
     canvas.fill("wing", wing.outline(fingers=9), under, 0.3, 2)
     for t in np.linspace(0.2, 0.9, 5):
-        line = wing.place(np.linspace(0.35, 0.97, 7), np.full(7, t))
+        line = wing.transform(np.linspace(0.35, 0.97, 7), np.full(7, t))
         canvas.stroke("wing", line, darker(under, 0.2), 0.010, 0.3, plumage=2)
 
 
 def draw_wing(
-    canvas: Canvas, plan: Plan, palette: dict[str, Colour], table: Attributes, pose: Pose
+    canvas: Canvas, plan: BodyPlan, palette: dict[str, Colour], table: Attributes, pose: Pose
 ) -> None:
     """The near wing, folded along the body or raised in flight."""
     flying = pose.name == "flying"
@@ -110,14 +110,14 @@ def draw_wing(
         inside.append(canvas.fill("wing", panel, white, 1.36, 2, within=inside))
     quill = darker(flight, 0.42)
     for t in np.linspace(0.16, 0.88, 6 if flying else 5):
-        line = wing.place(np.linspace(_COVERT, 0.98, 8), np.full(8, t))
+        line = wing.transform(np.linspace(_COVERT, 0.98, 8), np.full(8, t))
         inside.append(canvas.stroke("wing", line, quill, 0.011, 1.33, within=inside, plumage=2))
     greater = canvas.fill(
         "wing", wing.shoulder(_COVERT), darker(back, 0.17), 1.45, 2, within=inside
     )
     inside.append(greater)
     for t in np.linspace(0.2, 0.84, 4):
-        line = wing.place(np.linspace(_MEDIAN, _COVERT, 4), np.full(4, t))
+        line = wing.transform(np.linspace(_MEDIAN, _COVERT, 4), np.full(4, t))
         inside.append(canvas.stroke("wing", line, darker(back, 0.36), 0.009, 1.42, inside, 2))
     median = canvas.fill("wing", wing.shoulder(_MEDIAN), darker(back, 0.06), 1.55, 1, within=inside)
     inside.append(median)

@@ -56,7 +56,7 @@ class Species:
 
 
 @dataclass(frozen=True)
-class World:
+class BirdWorld:
     """Everything that can be drawn."""
 
     palette: dict[str, Colour]
@@ -71,7 +71,7 @@ MOST_DIFFERING = 5
 
 
 @cache
-def load_world(differing: int = 2) -> World:
+def load_world(differing: int = 2) -> BirdWorld:
     """The world of ``species.yaml``.
 
     differing: the least number of attributes in which two species of a family differ, 1 to
@@ -107,7 +107,7 @@ def load_world(differing: int = 2) -> World:
             species.append(
                 Species(name.lower().replace(" ", "-"), name, family["name"], table),
             )
-    return World(
+    return BirdWorld(
         palette={name: (rgb[0], rgb[1], rgb[2]) for name, rgb in raw["palette"].items()},
         attributes=attributes,
         habitats=dict(raw["habitats"]),

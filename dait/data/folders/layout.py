@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dait.data.base import SPLITS, Problem, SplitName
-from dait.data.folders.listing import Entry, LeftOut, hold_out
+from dait.data.folders.listing import ImageEntry, LeftOut, hold_out
 from dait.data.folders.names import about_splits, natural_key, second_words, split_of, stable_ids
 from dait.data.folders.tree import SUFFIXES, Folder, Tree
 from dait.errors import UserError
 
-__all__ = ["Layout", "data_folder", "natural_key", "quoted", "read_layout"]
+__all__ = ["FolderLayout", "data_folder", "natural_key", "quoted", "read_layout"]
 
 _EXPECTED = "Expected ‘split/class/*.jpg’ (train, val, test) or ‘class/*.jpg’."
 _WRAPPINGS = 3  # folders around the photographs that are looked through
@@ -34,7 +34,7 @@ _DERIVED = re.compile(
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """The classes in natural order, the photographs of each split, and what was left aside.
 
     ignored: suffix to number of files that are no photographs (``.txt``, or ``(none)``).
@@ -43,7 +43,7 @@ class Layout:
     """
 
     classes: tuple[str, ...]
-    splits: Mapping[SplitName, tuple[Entry, ...]]
+    splits: Mapping[SplitName, tuple[ImageEntry, ...]]
     problems: tuple[Problem, ...]
     ignored: Mapping[str, int]
     notes: tuple[str, ...]
@@ -52,7 +52,7 @@ class Layout:
 
 def read_layout(
     root: Path, val_fraction: float = 0.1, test_fraction: float = 0.2, split_seed: int = 0
-) -> Layout:
+) -> FolderLayout:
     """Lists ``root``; raises ``UserError`` with a sentence for a folder that cannot be used.
 
     Images in folders below a class are the class's, unless that folder is called like another
@@ -140,7 +140,7 @@ def _named_splits(tree: Tree) -> dict[SplitName, Folder]:
 
 def _read_splits(
     tree: Tree, folders: Mapping[SplitName, Folder], val_fraction: float, seed: int
-) -> Layout:
+) -> FolderLayout:
     have = quoted(folder.name for folder in folders.values())
     for needed in ("train", "test"):
         if needed not in folders:
@@ -184,7 +184,7 @@ def _read_splits(
     return _layout(tree, names, splits, notes)
 
 
-def _read_classes(tree: Tree, val_fraction: float, test_fraction: float, seed: int) -> Layout:
+def _read_classes(tree: Tree, val_fraction: float, test_fraction: float, seed: int) -> FolderLayout:
     parts = _by_name(tree.top)
     names = list(parts)
     found, notes = _photographs(tree, {"train": parts}, names)
@@ -203,7 +203,7 @@ def _by_name(folder: Folder) -> dict[str, list[Folder]]:
 
 def _photographs(
     tree: Tree, parts: Mapping[SplitName, Mapping[str, list[Folder]]], names: Collection[str]
-) -> tuple[dict[SplitName, tuple[Entry, ...]], list[str]]:
+) -> tuple[dict[SplitName, tuple[ImageEntry, ...]], list[str]]:
     """The photographs of every split, labelled, and notes on where they were found."""
     all_parts = [
         (split, name, folder)
@@ -220,7 +220,7 @@ def _photographs(
         below = _below(tree, folder, name, labels)
         deep += below
         found += ((split, labels[name], path) for path in (*folder.photos, *below))
-    splits: dict[SplitName, list[Entry]] = {split: [] for split in parts}
+    splits: dict[SplitName, list[ImageEntry]] = {split: [] for split in parts}
     ids = stable_ids([path for _, _, path in found])
     for (split, label, path), photo_id in zip(found, ids, strict=True):
         entry = tree.entry(path, photo_id, label)
@@ -287,14 +287,19 @@ def _hint(tree: Tree) -> str:
 
 
 def _layout(
-    tree: Tree, names: list[str], splits: Mapping[SplitName, tuple[Entry, ...]], notes: list[str]
-) -> Layout:
+    tree: Tree,
+    names: list[str],
+    splits: Mapping[SplitName, tuple[ImageEntry, ...]],
+    notes: list[str],
+) -> FolderLayout:
     ordered = {split: splits[split] for split in SPLITS}
     problems, ignored = tuple(tree.problems), dict(tree.ignored)
-    return Layout(tuple(names), ordered, problems, ignored, tuple(notes), tree.left_out)
+    return FolderLayout(tuple(names), ordered, problems, ignored, tuple(notes), tree.left_out)
 
 
-def _require_classes(tree: Tree, names: list[str], photos: Iterable[Entry], where: Folder) -> None:
+def _require_classes(
+    tree: Tree, names: list[str], photos: Iterable[ImageEntry], where: Folder
+) -> None:
     """At least two classes, none of them empty; ``where`` holds the class folders."""
     root = tree.root / where.path
     if not names:
@@ -330,11 +335,11 @@ def require_fractions(val_fraction: float, test_fraction: float) -> None:
 
 def split_in_three(
     names: list[str],
-    photos: Iterable[Entry],
+    photos: Iterable[ImageEntry],
     val_fraction: float,
     test_fraction: float,
     seed: int,
-) -> tuple[dict[SplitName, tuple[Entry, ...]], str]:
+) -> tuple[dict[SplitName, tuple[ImageEntry, ...]], str]:
     """The splits of photographs that come in none, and a note that says so.
 
     Fractions are of all photographs. Raises ``UserError`` for a class of fewer than three.
@@ -351,7 +356,7 @@ def split_in_three(
 
 
 def require_photographs(
-    names: list[str], photos: Iterable[Entry], least: int, purpose: str
+    names: list[str], photos: Iterable[ImageEntry], least: int, purpose: str
 ) -> None:
     """Raises ``UserError`` that names the classes of fewer than ``least`` photographs."""
     per_class = Counter(photo.label for photo in photos)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import __version__ as pillow_version
 
 from dait.data.base import SPLITS, Problem, Split, SplitName
-from dait.data.folders.listing import Entry, Listing
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.folders.masks import decode_mask
 from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed
 from dait.data.images.frame import Framing
@@ -23,7 +23,7 @@ from dait.data.images.stored import StoredImages
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 from dait.storage.arrays import cache_dir
-from dait.storage.stream import Column, Row, Rows, load_or_stream
+from dait.storage.stream import Column, Rows, StreamRow, load_or_stream
 
 SIZES = (16, 1024)
 """Least and greatest side of the images that networks see, in pixels."""
@@ -161,7 +161,7 @@ class ListedDataset:
         """Whether stored images differ in shape."""
         return self.framing.fit == "crop"
 
-    def _rows(self, name: SplitName, entries: tuple[Entry, ...]) -> Rows:
+    def _rows(self, name: SplitName, entries: tuple[ImageEntry, ...]) -> Rows:
         side = self.framing.short_side
         if self._ragged:
             columns = {
@@ -189,7 +189,7 @@ class ListedDataset:
             ),
         )
 
-    def _row(self, entry: Entry, columns: Iterable[str]) -> Row:
+    def _row(self, entry: ImageEntry, columns: Iterable[str]) -> StreamRow:
         if not entry.file.is_file():
             raise UserError(
                 f"‘{entry.file}’ was there when ‘{self.name}’ was opened and is gone now. "
@@ -198,7 +198,7 @@ class ListedDataset:
         try:
             image, frame = decode_framed(entry.file, self.framing, trim=entry.trim)
         except BadImage as error:
-            return Row(None, error.reason)
+            return StreamRow(None, error.reason)
         values, remark = {"image": image}, ""
         if self._ragged:
             values["image"] = image.reshape(-1)
@@ -215,7 +215,7 @@ class ListedDataset:
                     values["mask"] = decode_mask(entry.mask, frame, self.listing.mask_values)
                 except BadImage as error:
                     remark = f"has no usable mask: {str(error).rstrip('.')}"
-        return Row(values, remark)
+        return StreamRow(values, remark)
 
     def _require_usable(self, name: SplitName, labels: np.ndarray, rows: Rows) -> None:
         entries = self.listing.splits[name]

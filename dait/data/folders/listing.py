@@ -17,7 +17,7 @@ Trim = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageEntry:
     """One image file of a listing.
 
     id: its stable name within the data set, unique there (``test/Kiwi/Kiwi_001.jpg``).
@@ -55,8 +55,8 @@ class LeftOut:
 class Listing:
     """The classes and splits of a data set of files; reading it is instant, nothing is decoded.
 
-    root: the folder that messages name. mask_values: the grey values (of ``Entry.mask``) that mean
-    the object. ignored: suffix to number of files that are no photographs. left_out: images that
+    root: the folder that messages name. mask_values: the grey values (of ``ImageEntry.mask``) that
+    mean the object. ignored: suffix to number of files that are no photographs. left_out: images that
     are there and not used. notes: sentences on choices that were made (a held-out split, classes
     without a test photograph). revision: the commit that was downloaded, of a data set of the hub.
     """
@@ -64,7 +64,7 @@ class Listing:
     name: str
     root: Path
     classes: tuple[ClassInfo, ...]
-    splits: Mapping[SplitName, tuple[Entry, ...]]
+    splits: Mapping[SplitName, tuple[ImageEntry, ...]]
     licence: str
     homepage: str = ""
     problems: tuple[Problem, ...] = ()
@@ -76,14 +76,14 @@ class Listing:
 
 
 def hold_out(
-    entries: Iterable[Entry], fraction: float, seed: int, purpose: str, leave: int = 1
-) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    entries: Iterable[ImageEntry], fraction: float, seed: int, purpose: str, leave: int = 1
+) -> tuple[tuple[ImageEntry, ...], tuple[ImageEntry, ...]]:
     """``(kept, held out)``: of every class ``fraction``, at least one, and ``leave`` stay.
 
     Images of a class are ordered by a hash of seed, purpose and id, so adding one moves few others.
     """
     entries = tuple(entries)
-    by_class: dict[int, list[Entry]] = {}
+    by_class: dict[int, list[ImageEntry]] = {}
     for entry in entries:
         by_class.setdefault(entry.label, []).append(entry)
     held: set[str] = set()

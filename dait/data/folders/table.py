@@ -20,7 +20,7 @@ from dait.data.folders.layout import (
     require_photographs,
     split_in_three,
 )
-from dait.data.folders.listing import Entry, LeftOut, Listing, hold_out
+from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import (
     about_splits,
     natural_key,
@@ -133,7 +133,7 @@ class _Reading:
 
     def __init__(self, table: Path) -> None:
         self.table = table
-        self.found: dict[str, list[tuple[Entry, str]]] = {"": []}
+        self.found: dict[str, list[tuple[ImageEntry, str]]] = {"": []}
         self.problems: list[Problem] = []
         self._further = 0  # problems that are not kept
         self._named: set[str] = set()
@@ -152,7 +152,7 @@ class _Reading:
                 f"Use one of: {', '.join(SPLITS)}."
             )
         entry = self._entry(row)
-        if isinstance(entry, Entry):
+        if isinstance(entry, ImageEntry):
             self._seen[str(entry.file)] = row.number
             self.found.setdefault(row.split or "", []).append((entry, row.label))
         elif len(self.problems) < _MOST_PROBLEMS:
@@ -193,7 +193,7 @@ class _Reading:
         )
         return tree.left_out, notes
 
-    def _entry(self, row: _Row) -> Entry | str:
+    def _entry(self, row: _Row) -> ImageEntry | str:
         """The entry, its label still 0, or why there is none."""
         where = f"(row {row.number})"
         if not row.path:
@@ -221,7 +221,7 @@ class _Reading:
             return f"is in row {self._seen[str(file)]} already {where}"
         if not os.access(file, os.R_OK):
             return f"cannot be read, permission denied {where}"
-        return Entry(name, 0, file, about.st_size, about.st_mtime_ns)
+        return ImageEntry(name, 0, file, about.st_size, about.st_mtime_ns)
 
     def _locate(self, name: str) -> str | None:
         """The path of the file that a row means; None for one that is outside by its very name."""
@@ -303,8 +303,8 @@ def _strange(text: str) -> bool:
 
 
 def _labelled(
-    table: Path, found: list[tuple[Entry, str]], problems: Sequence[Problem]
-) -> tuple[list[str], list[Entry]]:
+    table: Path, found: list[tuple[ImageEntry, str]], problems: Sequence[Problem]
+) -> tuple[list[str], list[ImageEntry]]:
     """The classes in natural order, and the entries with their labels."""
     names = sorted({label for _, label in found}, key=natural_key)
     if not names:
@@ -318,11 +318,11 @@ def _labelled(
     return names, [replace(entry, label=labels[label]) for entry, label in found]
 
 
-def _by_split(reading: _Reading) -> tuple[dict[SplitName, list[tuple[Entry, str]]], list[str]]:
+def _by_split(reading: _Reading) -> tuple[dict[SplitName, list[tuple[ImageEntry, str]]], list[str]]:
     """The entries of the words that name a split best, and a note on words that are read as one."""
     seconds = second_words(word for word in reading.found if word)
     words = [word for word in reading.found if word and word not in seconds]
-    found: dict[SplitName, list[tuple[Entry, str]]] = {split: [] for split in SPLITS}
+    found: dict[SplitName, list[tuple[ImageEntry, str]]] = {split: [] for split in SPLITS}
     for word in words:
         split = split_of(word)
         if split is not None:
@@ -332,7 +332,7 @@ def _by_split(reading: _Reading) -> tuple[dict[SplitName, list[tuple[Entry, str]
 
 def _given_splits(
     reading: _Reading, val_fraction: float, seed: int
-) -> tuple[list[str], Mapping[SplitName, tuple[Entry, ...]], list[str]]:
+) -> tuple[list[str], Mapping[SplitName, tuple[ImageEntry, ...]], list[str]]:
     (found, notes), table = _by_split(reading), reading.table
     for needed in ("train", "test"):
         if not found[needed]:
@@ -342,7 +342,7 @@ def _given_splits(
             )
     names, train = _labelled(table, found["train"], reading.problems)
     labels = {name: label for label, name in enumerate(names)}
-    splits: dict[SplitName, tuple[Entry, ...]] = {"train": tuple(train)}
+    splits: dict[SplitName, tuple[ImageEntry, ...]] = {"train": tuple(train)}
     evaluated: tuple[SplitName, ...] = ("val", "test")
     for split in evaluated:
         unknown = sorted({label for _, label in found[split]} - set(names), key=natural_key)

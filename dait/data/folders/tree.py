@@ -11,7 +11,7 @@ from pathlib import Path
 from unicodedata import category
 
 from dait.data.base import Problem
-from dait.data.folders.listing import Entry, LeftOut
+from dait.data.folders.listing import ImageEntry, LeftOut
 from dait.data.folders.names import is_litter, natural_key, nfc
 from dait.errors import UserError
 
@@ -98,7 +98,7 @@ class Tree:
                 folder.total += 1
         return folder
 
-    def entry(self, path: str, name: str, label: int) -> Entry | None:
+    def entry(self, path: str, name: str, label: int) -> ImageEntry | None:
         """The entry of an image under the id ``name``; None, and a problem, if it is unreadable."""
         file = self.root / path
         try:
@@ -109,7 +109,7 @@ class Tree:
         if not os.access(file, os.R_OK):
             self._refuse(path, "cannot be read (permission denied)")
             return None
-        return Entry(name, label, file, about.st_size, about.st_mtime_ns)
+        return ImageEntry(name, label, file, about.st_size, about.st_mtime_ns)
 
     def _is_photo(self, name: str, inside: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of 100,000 files

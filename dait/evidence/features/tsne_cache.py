@@ -30,8 +30,8 @@ class KeptMaps:
     """
 
     def __init__(self, settings: tuple[Any, ...], features: Mapping[str, np.ndarray]) -> None:
-        told = [VERSION, version("scikit-learn"), *settings, list(features)]
-        digest = hashlib.sha256(json.dumps(told).encode())
+        described = [VERSION, version("scikit-learn"), *settings, list(features)]
+        digest = hashlib.sha256(json.dumps(described).encode())
         for rows in features.values():
             digest.update(json.dumps([str(rows.dtype), rows.shape]).encode())
             digest.update(np.ascontiguousarray(rows).tobytes())

@@ -83,17 +83,17 @@ def _heatmap(matrix: np.ndarray, names: Sequence[str], order: list[int]) -> dict
     of_row = matrix.sum(axis=1)
     shape = (len(order), len(order))
     share = np.full(shape, np.nan)
-    told, data = np.full(shape, "", dtype=object), np.full(shape, None, dtype=object)
+    described, data = np.full(shape, "", dtype=object), np.full(shape, None, dtype=object)
     for y, row in enumerate(order):
         for x, column in enumerate(order):
             found = int(matrix[row, column])
             if found:
                 share[y, x] = found / of_row[row]
                 data[y, x] = [row, column, found, int(of_row[row])]
-                told[y, x] = _words(names, row, column, found, int(of_row[row]))
+                described[y, x] = _words(names, row, column, found, int(of_row[row]))
     return {
         "z": share,
-        "text": told.tolist(),
+        "text": described.tolist(),
         "customdata": data.tolist(),
         "coloraxis": "coloraxis",
         "hoverongaps": False,

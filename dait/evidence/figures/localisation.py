@@ -17,7 +17,7 @@ from dait.evidence.figures.layout import (
     percent_axis,
     text,
 )
-from dait.evidence.localisation.results import ArmLocalisation, Estimate, Measurement
+from dait.evidence.localisation.results import ArmLocalisation, MeanInterval, Measurement
 from dait.evidence.palette import arm_colour
 
 NAME = "localisation"
@@ -93,7 +93,7 @@ def _add_bar(
 
 
 def _add_area(
-    grid: Panels, cell: tuple[int, int], names: Sequence[str], area: Estimate, ink_colour: str
+    grid: Panels, cell: tuple[int, int], names: Sequence[str], area: MeanInterval, ink_colour: str
 ) -> None:
     row, column = cell
     grid.figure.add_hline(

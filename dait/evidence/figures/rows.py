@@ -82,8 +82,8 @@ def _confusion_names(figure: go.Figure) -> dict[int, str]:
     """Classes, or groups, by index: every one that is shown has a cell, whose text names it."""
     names: dict[int, str] = {}
     for trace in figure.data:
-        for cells, told in zip(_values(trace.customdata), _values(trace.text), strict=True):
-            for cell, words in zip(cells, told, strict=True):
+        for cells, described in zip(_values(trace.customdata), _values(trace.text), strict=True):
+            for cell, words in zip(cells, described, strict=True):
                 if cell:
                     shown, _, taken = words.partition("<br>taken for<br>")
                     names[cell[0]] = shown.partition("<br>")[0]

@@ -60,7 +60,7 @@ def tsne_panels(
     scatter = go.Scatter if len(coordinates) * len(labels) <= MOST_SVG_POINTS else go.Scattergl
     numbers = range(len(labels)) if indices is None else indices
     names = ids if ids is not None else [f"image {index}" for index in range(len(labels))]
-    told = [
+    described = [
         [int(number), text(name), text(class_names[label])]
         for number, name, label in zip(numbers, names, labels, strict=True)
     ]
@@ -68,7 +68,7 @@ def tsne_panels(
         xy = placed / max(float(np.abs(placed).max()), 1e-12)
         for title, members in sets.items():
             points = scatter(
-                **_points(xy, members, marks, told),
+                **_points(xy, members, marks, described),
                 name=text(title),
                 legendgroup=title,
                 showlegend=len(sets) > 1 and (row, column) == cells[0],
@@ -86,7 +86,7 @@ def _points(
     xy: np.ndarray,
     members: np.ndarray,
     marks: Sequence[Mapping[str, str]],
-    told: Sequence[Sequence[Any]],
+    described: Sequence[Sequence[Any]],
 ) -> dict[str, Any]:
     """Some of the points ``(N, 2)``: where they are, how they look, what hovering says of them."""
     return {
@@ -99,7 +99,7 @@ def _points(
             "size": 7,
             "opacity": 0.8,
         },
-        "customdata": [told[index] for index in members],
+        "customdata": [described[index] for index in members],
         "hovertemplate": "%{customdata[2]}<br>%{customdata[1]}<extra></extra>",
     }
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from dait.errors import UserError
 from dait.evidence.heatmaps.layers import (
     Explainable,
-    Layout,
+    OutputLayout,
     layer_called,
     layout_of,
     no_such_layer,
@@ -177,10 +177,10 @@ def _differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 def _forward(
     network: Explainable, name: str | None, inputs: Tensor
-) -> tuple[Tensor, Tensor, Layout]:
+) -> tuple[Tensor, Tensor, OutputLayout]:
     """One forward pass; the layer's output as a leaf with gradient, the logits, how it lies."""
     if name is None:
-        layer, layout = network.heatmap_layer(), Layout(network.heatmap_grid())
+        layer, layout = network.heatmap_layer(), OutputLayout(network.heatmap_grid())
         outputs, logits = _watched(network, layer, inputs)
         if len(outputs) != 1 or not isinstance(outputs[0], Tensor):
             raise RuntimeError(
@@ -199,7 +199,7 @@ def _forward(
 
 def _watched_by_name(
     network: Explainable, name: str, inputs: Tensor
-) -> tuple[list[Any], Tensor, Layout]:
+) -> tuple[list[Any], Tensor, OutputLayout]:
     layer = layer_called(network, name)
     if layer is not None:
         outputs, logits = _watched(network, layer, inputs)
@@ -256,7 +256,7 @@ def _gradient(logits: Tensor, leaf: Tensor, chosen: Tensor, method: str) -> Tens
     return gradient
 
 
-def _on_grid(layout: Layout, *outputs: Tensor) -> list[np.ndarray]:
+def _on_grid(layout: OutputLayout, *outputs: Tensor) -> list[np.ndarray]:
     return [layout.as_map(output.detach()).cpu().numpy() for output in outputs]
 
 

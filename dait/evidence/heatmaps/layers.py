@@ -44,7 +44,7 @@ class Explainable(Protocol):
 
 
 @dataclass(frozen=True)
-class Layout:
+class OutputLayout:
     """How an output lies: tokens ``(B, prefix + rows · columns, d)`` of a ``grid``, or, where that
     is None, a map ``(B, d, h, w)``, or ``(B, h, w, d)`` if ``channels_last``."""
 
@@ -65,7 +65,7 @@ class Layout:
         return output[:, prefix:].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
 
 
-def layout_of(output: object, batch: int, patches: Grid | None) -> Layout | None:
+def layout_of(output: object, batch: int, patches: Grid | None) -> OutputLayout | None:
     """How the output of any layer lies, or None where it is no map of so many images.
 
     patches: the network's own ``heatmap_grid``.
@@ -75,15 +75,15 @@ def layout_of(output: object, batch: int, patches: Grid | None) -> Layout | None
     if output.ndim == 4:
         _, first, second, third = output.shape
         if second == third > 1:
-            return Layout()
-        return Layout(channels_last=True) if first == second > 1 else None
+            return OutputLayout()
+        return OutputLayout(channels_last=True) if first == second > 1 else None
     if output.ndim != 3:
         return None
     tokens = output.shape[1]
     if patches is not None and 0 <= tokens - patches[0] * patches[1] <= _MOST_PREFIX:
-        return Layout((patches[0], patches[1], tokens - patches[0] * patches[1]))
+        return OutputLayout((patches[0], patches[1], tokens - patches[0] * patches[1]))
     side = math.isqrt(tokens)
-    return Layout((side, side, 0)) if side * side == tokens > 1 else None
+    return OutputLayout((side, side, 0)) if side * side == tokens > 1 else None
 
 
 def layer_called(network: Explainable, name: str) -> nn.Module | None:
@@ -96,7 +96,7 @@ def layer_names(network: Explainable, images: Tensor) -> tuple[str, ...]:
     """Every layer that gives a map of ``images`` ``(B, 3, S, S)`` once in a forward pass."""
     root, thread = _root(network), threading.get_ident()
     patches = network.heatmap_grid()
-    found: dict[str, list[Layout | None]] = {}
+    found: dict[str, list[OutputLayout | None]] = {}
 
     def watch(name: str) -> Any:
         def look(module: nn.Module, args: Any, output: Any) -> None:

@@ -33,7 +33,7 @@ Loader: TypeAlias = "Callable[[], nn.Module]"
 
 
 @dataclass(frozen=True)
-class Member:
+class RowNetwork:
     """One network of a row.
 
     key: ``vlm``, ``intermediate``, or the run folder's name (``dait-s0``).
@@ -59,7 +59,7 @@ class Explanation:
         True, ``raw`` is ``(0, 0)``, and ``top`` is empty too if the network could not run at all.
     """
 
-    member: Member
+    member: RowNetwork
     heat: np.ndarray
     raw: np.ndarray
     empty: bool
@@ -71,7 +71,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Answer:
+class NetworkAnswer:
     """What one network says of one image.
 
     top: the most probable classes, (index, probability), best first; seconds: of its forward pass
@@ -108,7 +108,7 @@ class NetworkRow:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[RowNetwork],
         classes: Sequence[ClassInfo],
         framing: Framing,
         loaders: Mapping[str, Loader],
@@ -195,13 +195,15 @@ class NetworkRow:
         """
         return {key: found.top for key, found in self.answers(image, top).items()}
 
-    def answers(self, image: np.ndarray, top: int = TOP, passes: int = 1) -> dict[str, Answer]:
+    def answers(
+        self, image: np.ndarray, top: int = TOP, passes: int = 1
+    ) -> dict[str, NetworkAnswer]:
         """``predict``, with what each answer took; of several passes the fastest counts."""
         return self.answers_to([image], top, passes)[0]
 
     def answers_to(
         self, images: Sequence[np.ndarray], top: int = TOP, passes: int = 1
-    ) -> list[dict[str, Answer]]:
+    ) -> list[dict[str, NetworkAnswer]]:
         """``answers`` to each of B images, from one forward pass of every network over them all."""
         import torch
 
@@ -293,7 +295,7 @@ class NetworkRow:
             raise UserError(str(found))
         return found
 
-    def _explain(self, member: Member, images: Tensor, question: Question) -> Explanation:
+    def _explain(self, member: RowNetwork, images: Tensor, question: Question) -> Explanation:
         import torch
 
         size = self.image_size
@@ -311,7 +313,7 @@ class NetworkRow:
         return self._cell(member, found, most_probable(found.logits[0]), int(found.target[0]))
 
     def _of_sentence(
-        self, member: Member, network: nn.Module, images: Tensor, question: Question
+        self, member: RowNetwork, network: nn.Module, images: Tensor, question: Question
     ) -> Explanation:
         import torch
 
@@ -330,7 +332,7 @@ class NetworkRow:
         return replace(cell, sentence=question.sentence, similarity=similarity)
 
     def _cell(
-        self, member: Member, found: Heatmaps, top: list[tuple[int, float]], target: int
+        self, member: RowNetwork, found: Heatmaps, top: list[tuple[int, float]], target: int
     ) -> Explanation:
         from dait.evidence.heatmaps.cam import upsample_and_scale
 
@@ -343,7 +345,7 @@ class NetworkRow:
             target=target,
         )
 
-    def _top_without_heatmap(self, member: Member, images: Tensor) -> list[tuple[int, float]]:
+    def _top_without_heatmap(self, member: RowNetwork, images: Tensor) -> list[tuple[int, float]]:
         """What a network without a heatmap predicts; nothing where it does not even run."""
         try:
             return most_probable(_logits(self._network(member.key), images, member)[0])
@@ -370,8 +372,8 @@ def most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
 
 
 def _answers(
-    network: nn.Module, images: Tensor, member: Member, top: int, passes: int
-) -> list[Answer]:
+    network: nn.Module, images: Tensor, member: RowNetwork, top: int, passes: int
+) -> list[NetworkAnswer]:
     from dait.evidence.heatmaps.cam import lock_of
 
     seconds = []
@@ -381,7 +383,7 @@ def _answers(
             logits = _logits(network, images, member)
             seconds.append(time.perf_counter() - start)
     share = min(seconds) / len(images)
-    return [Answer(most_probable(own, top), share) for own in logits]
+    return [NetworkAnswer(most_probable(own, top), share) for own in logits]
 
 
 def _maps(
@@ -393,7 +395,7 @@ def _maps(
     return explain(network, images, target, method, question.layer)
 
 
-def _logits(network: nn.Module, images: Tensor, member: Member) -> Tensor:
+def _logits(network: nn.Module, images: Tensor, member: RowNetwork) -> Tensor:
     """``(B, C)``."""
     import torch
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dait.evidence.localisation.results import Estimate
+from dait.evidence.localisation.results import MeanInterval
 
 RESAMPLES = 2000
 LEVEL = 0.95
 
 
-def mean_interval(values: np.ndarray, seed: int = 0) -> Estimate | None:
+def mean_interval(values: np.ndarray, seed: int = 0) -> MeanInterval | None:
     """The mean of ``(N,)`` without its NaN, with the percentile bootstrap over images.
 
     None where nothing is left.
@@ -24,7 +24,7 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> Estimate | None:
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(scored), size=(RESAMPLES, len(scored)))
     low, high = np.quantile(scored[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=float(scored.mean()), low=low, high=high, count=len(scored))
+    return MeanInterval(value=float(scored.mean()), low=low, high=high, count=len(scored))
 
 
 def over_seeds(runs: Sequence[np.ndarray]) -> np.ndarray:

@@ -14,7 +14,7 @@ from dait.events import Emit, Note, Progress, ignore
 from dait.evidence.heatmaps.cam import METHODS, default_method
 from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
 from dait.evidence.localisation.faithfulness import PERCENTILES
-from dait.evidence.localisation.networks import Subject, Subjects
+from dait.evidence.localisation.networks import ExplainedNetwork, ExplainedNetworks
 from dait.evidence.localisation.objects import has_distinguishing
 from dait.evidence.localisation.per_image import KeptFigures
 from dait.evidence.localisation.results import (
@@ -34,7 +34,10 @@ WHAT = "Looking where networks look"
 
 
 def measure(
-    subjects: Subjects, data: Dataset, settings: Settings | None = None, emit: Emit = ignore
+    explained: ExplainedNetworks,
+    data: Dataset,
+    settings: Settings | None = None,
+    emit: Emit = ignore,
 ) -> Measurement:
     """Judge the heatmaps of every network; what was judged before is read from its folder.
 
@@ -49,12 +52,12 @@ def measure(
             f"There is no heatmap method {settings.method!r}; choose one of {', '.join(METHODS)}."
         )
     sample = sample_of(data, settings.images)
-    folder = _Folder(subjects.folder, emit)
+    folder = _Folder(explained.folder, emit)
     rows: list[NetworkLocalisation] = []
     arrays: dict[str, Arrays] = {}
     failure = ""
-    for number, subject in enumerate(subjects.networks):
-        emit(Progress(WHAT, number, len(subjects.networks), "networks"))
+    for number, subject in enumerate(explained.networks):
+        emit(Progress(WHAT, number, len(explained.networks), "networks"))
         made_of = _made_of(subject, data, settings)
         try:
             found = _figures(subject, sample, settings, folder, made_of)
@@ -66,9 +69,9 @@ def measure(
             del found["part_mass"]
         arrays[subject.member.key] = found
         rows.append(_row(subject, found, made_of))
-    emit(Progress(WHAT, len(subjects.networks), len(subjects.networks), "networks"))
+    emit(Progress(WHAT, len(explained.networks), len(explained.networks), "networks"))
     if not rows:
-        raise UserError(f"No network of {subjects.folder} could be explained; {failure}")
+        raise UserError(f"No network of {explained.folder} could be explained; {failure}")
     measurement = Measurement(
         settings=settings,
         data=data.name,
@@ -128,7 +131,7 @@ class _Folder:
 
 
 def _figures(
-    subject: Subject, sample: Sample, settings: Settings, folder: _Folder, made_of: str
+    subject: ExplainedNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
 ) -> Arrays:
     """The kept arrays of a network, or new ones."""
     key = subject.member.key
@@ -148,7 +151,7 @@ def _figures(
     return found | {"road": kept[road]} if settings.road_images else found
 
 
-def _row(subject: Subject, arrays: Arrays, made_of: str) -> NetworkLocalisation:
+def _row(subject: ExplainedNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
     member, empty, unmasked = subject.member, arrays["empty"], arrays["unmasked"]
     return NetworkLocalisation(
         key=member.key,
@@ -165,7 +168,7 @@ def _row(subject: Subject, arrays: Arrays, made_of: str) -> NetworkLocalisation:
     )
 
 
-def _made_of(subject: Subject, data: Dataset, settings: Settings) -> str:
+def _made_of(subject: ExplainedNetwork, data: Dataset, settings: Settings) -> str:
     """Names everything that a network's figures depend on; ROAD's are told apart by their name."""
     described = [
         *(VERSION, data.fingerprint, subject.weights, PERCENTILES),

@@ -22,7 +22,7 @@ from dait.evaluation.records import (
     read_teacher,
 )
 from dait.evidence.heatmaps.networks import shared_teacher, teacher_scores, trained_network
-from dait.evidence.heatmaps.row import Member
+from dait.evidence.heatmaps.row import RowNetwork
 from dait.evidence.palette import TEACHER_TITLES, arm_title
 from dait.models.checkpoint import file_sha256, load_network, weights_digest
 from dait.runs.folder import RunFolder, StudyFolder
@@ -31,14 +31,14 @@ Logits = Callable[[], np.ndarray | None]
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedNetwork:
     """One network. weights: names them, and whatever else its answers depend on.
 
     seed: None for the frozen teacher. recorded: its ``(N, C)`` logits of the test split as they
     were when the study was trained, None where they were not kept.
     """
 
-    member: Member
+    member: RowNetwork
     seed: int | None
     weights: str
     load: Callable[[], nn.Module]
@@ -46,15 +46,15 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Subjects:
+class ExplainedNetworks:
     """The networks of one folder, and the recipe that says which data they know."""
 
     folder: Path
     recipe: Recipe
-    networks: tuple[Subject, ...]
+    networks: tuple[ExplainedNetwork, ...]
 
 
-def subjects_of(path: Path) -> Subjects:
+def explained_networks(path: Path) -> ExplainedNetworks:
     """The networks of a study's folder, or of a run's. Raises ``UserError`` where there is none."""
     found = _of_study(StudyFolder(path)) if (path / "study.json").is_file() else _of_run(path)
     if not found.networks:
@@ -65,7 +65,7 @@ def subjects_of(path: Path) -> Subjects:
     return found
 
 
-def _of_study(study: StudyFolder) -> Subjects:
+def _of_study(study: StudyFolder) -> ExplainedNetworks:
     record = read_study(study)
     keys = tuple(info.key for info in record.classes)
     networks = [_frozen_teacher(record)] if (study.path / "teacher.npz").is_file() else []
@@ -81,10 +81,10 @@ def _of_study(study: StudyFolder) -> Subjects:
             for run in runs
             if run.folder.student.is_file()
         ]
-    return Subjects(study.path, record.recipe, tuple(networks))
+    return ExplainedNetworks(study.path, record.recipe, tuple(networks))
 
 
-def _of_run(path: Path) -> Subjects:
+def _of_run(path: Path) -> ExplainedNetworks:
     run = RunFolder(path)
     if not run.student.is_file():
         raise UserError(
@@ -98,21 +98,23 @@ def _of_run(path: Path) -> Subjects:
     networks = [_trained(run, arm, path.resolve().name, seed, keys)]
     if run.intermediate.is_file():
         networks.insert(0, _trained(run, INTERMEDIATE, f"{INTERMEDIATE}-s{seed}", seed, keys))
-    return Subjects(path, recipe, (*_other_teachers(run, seed, keys), *networks))
+    return ExplainedNetworks(path, recipe, (*_other_teachers(run, seed, keys), *networks))
 
 
-def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[Subject]:
+def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[ExplainedNetwork]:
     """A classifier or an assistant that taught in this run alone."""
     there = [role for role in TEACHER_TITLES if run.weights(role).is_file()]
     return [_trained(run, role, f"{role}-s{seed}", seed, keys) for role in there]
 
 
-def _trained(run: RunFolder, role: str, key: str, seed: int, keys: tuple[str, ...]) -> Subject:
+def _trained(
+    run: RunFolder, role: str, key: str, seed: int, keys: tuple[str, ...]
+) -> ExplainedNetwork:
     taught = role == INTERMEDIATE or role in TEACHER_TITLES
     file = run.weights(role) if taught else run.student
     name = f"{role}_logits" if taught else "logits"
-    return Subject(
-        Member(key, role, arm_title(role)),
+    return ExplainedNetwork(
+        RowNetwork(key, role, arm_title(role)),
         seed,
         weights_digest(file),
         partial(trained_network, file, keys),
@@ -124,7 +126,7 @@ def _recorded(path: Path, name: str) -> np.ndarray | None:
     return read_arrays(path).get(name) if path.is_file() else None
 
 
-def _frozen_teacher(record: StudyRecord) -> Subject:
+def _frozen_teacher(record: StudyRecord) -> ExplainedNetwork:
     teacher = record.recipe.teacher
     weights = record.teacher.get("weights_hash")
     if weights is None:  # of a study that did not write it down
@@ -136,8 +138,8 @@ def _frozen_teacher(record: StudyRecord) -> Subject:
         return float(arrays["logit_scale"]) * arrays["embeddings"] @ arrays["prototypes"].T
 
     title = arm_title(VLM) if record.teacher.get("reads_text", True) else "Frozen teacher"
-    return Subject(
-        Member(VLM, VLM, title),
+    return ExplainedNetwork(
+        RowNetwork(VLM, VLM, title),
         None,
         f"{weights} {file_sha256(record.folder.path / 'teacher.npz')}",
         partial(teacher_scores, record),

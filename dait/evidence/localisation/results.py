@@ -36,7 +36,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Estimate(Record):
+class MeanInterval(Record):
     """A mean over ``count`` images with its 95 % bootstrap interval."""
 
     value: float
@@ -78,7 +78,7 @@ class NetworkLocalisation(Record):
     seed: int | None
     method: str
     made_of: str
-    estimates: dict[str, Estimate]
+    estimates: dict[str, MeanInterval]
     scored: int
     empty: int
     unmasked: int
@@ -97,7 +97,7 @@ class ArmLocalisation(Record):
     title: str
     method: str
     seeds: tuple[int, ...]
-    estimates: dict[str, Estimate]
+    estimates: dict[str, MeanInterval]
     by_seed: dict[str, tuple[float | None, ...]]
     empty: int
 
@@ -108,7 +108,7 @@ class ArmDifference(Record):
     first: str
     second: str
     seeds: tuple[int, ...]
-    estimates: dict[str, Estimate]
+    estimates: dict[str, MeanInterval]
 
 
 class Measurement(Record):
@@ -123,8 +123,8 @@ class Measurement(Record):
     data: str
     image_size: int
     sample: int
-    area: Estimate | None
-    part_area: Estimate | None
+    area: MeanInterval | None
+    part_area: MeanInterval | None
     networks: tuple[NetworkLocalisation, ...]
     arms: tuple[ArmLocalisation, ...]
     differences: tuple[ArmDifference, ...]

@@ -12,7 +12,7 @@ from dait.data.base import Dataset, Split
 from dait.evidence.features.embeddings import stratified_sample
 from dait.evidence.localisation.intervals import mean_interval
 from dait.evidence.localisation.objects import object_labels
-from dait.evidence.localisation.results import Estimate
+from dait.evidence.localisation.results import MeanInterval
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Sample:
         """Places of at most ``count`` images of the sample, stratified by class again."""
         return stratified_sample(self.labels, count, seed=1)
 
-    def area(self, least: int) -> Estimate | None:
+    def area(self, least: int) -> MeanInterval | None:
         """The share of the image that labels from ``least`` on take up, where they are seen."""
         shares = (self.objects >= least).mean(axis=(1, 2))
         return mean_interval(np.where(shares > 0, shares, np.nan))

@@ -13,7 +13,7 @@ from dait.evidence.localisation.results import (
     FIGURES,
     ArmDifference,
     ArmLocalisation,
-    Estimate,
+    MeanInterval,
     NetworkLocalisation,
 )
 from dait.evidence.palette import TEACHER_TITLES
@@ -21,7 +21,7 @@ from dait.evidence.palette import TEACHER_TITLES
 Arrays = Mapping[str, np.ndarray]
 
 
-def estimates(arrays: Arrays) -> dict[str, Estimate]:
+def estimates(arrays: Arrays) -> dict[str, MeanInterval]:
     """The mean of every one of ``FIGURES`` that some image could be scored by."""
     found = {name: mean_interval(arrays[name]) for name in FIGURES if name in arrays}
     return {name: estimate for name, estimate in found.items() if estimate is not None}
@@ -84,5 +84,5 @@ def _by_role(networks: Sequence[NetworkLocalisation]) -> dict[str, list[NetworkL
     return found
 
 
-def _value(estimate: Estimate | None) -> float | None:
+def _value(estimate: MeanInterval | None) -> float | None:
     return None if estimate is None else estimate.value

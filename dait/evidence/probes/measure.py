@@ -34,11 +34,11 @@ from dait.evidence.probes.results import (
     FILE_NAME,
     VERSION,
     AttributeFigures,
-    Knowledge,
     NetworkFigures,
+    ProbeResults,
     Reading,
     parse_knowledge,
-    read_knowledge,
+    read_probe_results,
 )
 from dait.evidence.probes.words import HABITAT, attribute_figures, retrieval, zero_shot
 from dait.models.checkpoint import load_network
@@ -83,7 +83,7 @@ class _Network:
 
 def measure_teacher(
     teacher: FrozenTeacher, data: Dataset, emit: Emit = ignore, pairs: int = PAIRS
-) -> Knowledge:
+) -> ProbeResults:
     """What ``teacher`` knows of ``data``, from the cache where nothing has changed.
 
     pairs: how many new birds to draw, of the Field Guide. Takes minutes the first time.
@@ -111,7 +111,7 @@ def measure_study(
     data: Dataset,
     emit: Emit = ignore,
     pairs: int = PAIRS,
-) -> Knowledge:
+) -> ProbeResults:
     """The same for the study's teacher, and what can be read from each of its networks.
 
     teacher, data: those of its recipe. Networks are those of every seed that can be opened. Kept in
@@ -128,7 +128,7 @@ def measure_study(
     files = files_read(record)
     made_of = _digest(teacher, data, pairs, files)
     path = study.path / FILE_NAME
-    kept = read_knowledge(path)
+    kept = read_probe_results(path)
     if kept is not None and kept.made_of == made_of:
         return kept
     images = _images(data, pairs, emit)
@@ -150,7 +150,7 @@ def _measure(
     networks: list[_Network],
     made_of: str,
     emit: Emit,
-) -> Knowledge:
+) -> ProbeResults:
     emit(Note("the frozen teacher looks at the images"))
     of_new = (
         None if images.new is None else torch.from_numpy(_of_teacher(teacher)(images.new.split))
@@ -168,7 +168,7 @@ def _measure(
         emit(Progress("Reading the networks", number, 1 + len(networks), "networks"))
         read.append(_network_figures(network, images))
     emit(Progress("Reading the networks", len(read), len(read), "networks"))
-    return Knowledge(
+    return ProbeResults(
         version=VERSION,
         made_of=made_of,
         teacher=teacher.name,

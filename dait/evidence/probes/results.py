@@ -23,13 +23,13 @@ TRAIN, NEW_BIRDS = "train", "new birds"
 """What a probe was fitted to: the training split, or birds that no network has seen."""
 
 
-class Figures(BaseModel):
+class ProbeSection(BaseModel):
     """A part of the file: keys of newer versions are left alone, values cannot be changed."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Share(Figures):
+class Proportion(ProbeSection):
     """A share of ``count`` images (a fraction) with its 95 % bootstrap interval."""
 
     value: float = Field(ge=0, le=1)
@@ -38,7 +38,7 @@ class Share(Figures):
     count: int = Field(ge=1)
 
 
-class ZeroShotShares(Figures):
+class ZeroShotShares(ProbeSection):
     """Top-1 and top-5 of a frozen teacher on a split with so many classes; nothing is trained.
 
     The prototypes are those of ``prototypes_of``: texts, or for a teacher that reads none the
@@ -47,11 +47,11 @@ class ZeroShotShares(Figures):
 
     split: str
     classes: int
-    top1: Share
-    top5: Share
+    top1: Proportion
+    top5: Proportion
 
 
-class Retrieval(Figures):
+class Retrieval(ProbeSection):
     """Finding the partner among ``pairs`` pairs of an image and its caption.
 
     image_to_text: shares of images whose own caption is the best (``1``) or among the five best
@@ -60,20 +60,20 @@ class Retrieval(Figures):
     """
 
     pairs: int
-    image_to_text: dict[int, Share]
-    text_to_image: dict[int, Share]
+    image_to_text: dict[int, Proportion]
+    text_to_image: dict[int, Proportion]
     unambiguous: float
 
 
-class AttributeScore(Figures):
+class AttributeScore(ProbeSection):
     """How often the right value of an attribute is chosen, and what always saying the most common
     value would score on the same images."""
 
-    accuracy: Share
+    accuracy: Proportion
     majority: float
 
 
-class AttributeFigures(Figures):
+class AttributeFigures(ProbeSection):
     """One attribute named by words alone: ``values`` to choose from, so chance is their inverse.
 
     species: on the test split, where attributes come in the species' combinations; birds: on new
@@ -90,7 +90,7 @@ class AttributeFigures(Figures):
         return 1 / self.values
 
 
-class Reading(Figures):
+class Reading(ProbeSection):
     """How well a linear readout of frozen features names ``target`` on the test split.
 
     fitted_to: ``TRAIN`` or ``NEW_BIRDS``. cost: the inverse regularisation strength that validation
@@ -100,7 +100,7 @@ class Reading(Figures):
     target: str
     fitted_to: str
     values: int
-    accuracy: Share
+    accuracy: Proportion
     majority: float
     cost: float
 
@@ -109,7 +109,7 @@ class Reading(Figures):
         return 1 / self.values
 
 
-class NetworkFigures(Figures):
+class NetworkFigures(ProbeSection):
     """The readings of one network.
 
     key, role, title: as of a member of the comparison; seed: None for the frozen teacher.
@@ -131,7 +131,7 @@ class NetworkFigures(Figures):
         return None
 
 
-class Knowledge(Figures):
+class ProbeResults(ProbeSection):
     """Everything that was measured. ``made_of`` names what it depends on.
 
     retrieval and attributes are None where the data has no attributes in words, or the teacher
@@ -152,23 +152,23 @@ class Knowledge(Figures):
     files: dict[str, str] | None = None
 
 
-def read_knowledge(path: Path) -> Knowledge | None:
+def read_probe_results(path: Path) -> ProbeResults | None:
     """The figures kept in ``path``; None where there are none, or of an older version.
 
     Raises ``UserError`` for a damaged file, ``NewerFile`` for one of a newer version.
     """
     advice = "Delete it and measure again: python -m dait teacher probe."
-    found: Knowledge | None = read_as(path, partial(parse_knowledge, path=path), advice)
+    found: ProbeResults | None = read_as(path, partial(parse_knowledge, path=path), advice)
     return found
 
 
-def parse_knowledge(content: bytes, path: Path) -> Knowledge | None:
-    """As ``read_knowledge``, of a JSON text. Raises ``ValueError`` where it is damaged."""
+def parse_knowledge(content: bytes, path: Path) -> ProbeResults | None:
+    """As ``read_probe_results``, of a JSON text. Raises ``ValueError`` where it is damaged."""
     value = parse_json(content)
     version = _OnlyVersion.model_validate(value).version
     if version > VERSION:
         raise NewerFile(path, version, VERSION)
-    return Knowledge.model_validate(value) if version == VERSION else None
+    return ProbeResults.model_validate(value) if version == VERSION else None
 
 
 class _OnlyVersion(BaseModel):

@@ -18,8 +18,8 @@ from dait.evidence.probes.new_birds import NewBirds
 from dait.evidence.probes.results import (
     AttributeFigures,
     AttributeScore,
+    Proportion,
     Retrieval,
-    Share,
     ZeroShotShares,
 )
 from dait.teachers.base import Reader
@@ -28,10 +28,10 @@ HABITAT = "habitat"
 RANKS = (1, 5)
 
 
-def share(correct: np.ndarray) -> Share:
+def share(correct: np.ndarray) -> Proportion:
     """``(N,)`` bool → the share of True with its interval."""
     low, high = bootstrap_interval(correct)
-    return Share(value=float(np.mean(correct)), low=low, high=high, count=len(correct))
+    return Proportion(value=float(np.mean(correct)), low=low, high=high, count=len(correct))
 
 
 def zero_shot(
@@ -58,7 +58,7 @@ def retrieval(images: Tensor, texts: Tensor, unambiguous: float) -> Retrieval:
     )
 
 
-def _found(similarity: Tensor) -> dict[int, Share]:
+def _found(similarity: Tensor) -> dict[int, Proportion]:
     # A tie counts against the pair: otherwise a model that says the same of everything would win.
     rivals = (similarity >= similarity.diagonal()[:, None]).sum(dim=1).numpy() - 1
     return {rank: share(rivals < rank) for rank in RANKS}

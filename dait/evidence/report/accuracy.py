@@ -9,7 +9,7 @@ from typing import Any
 from dait.evaluation.arm_figures import ArmRuns, arms_as_json, over_seeds, paired_tests
 from dait.evidence import figures
 from dait.evidence.palette import arm_title
-from dait.evidence.report.inputs import Material, TestSet, any_run
+from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import (
     count,
@@ -31,17 +31,17 @@ _FIGURES = {
 }
 
 
-def write(material: Material) -> Sheet:
+def write(inputs: ReportInputs) -> Sheet:
     """Tables of every test set; over several of them students × arms; a sweep of teachers."""
     sheet = Sheet("accuracy", "Accuracy")
-    students = {student_of(group) for test in material.tests for group in test.groups}
-    if len(material.tests) > 1 or len(students) > 1:
-        _across(sheet, material)
-    for test in material.tests:
-        if len(material.tests) > 1:
+    students = {student_of(group) for test in inputs.tests for group in test.groups}
+    if len(inputs.tests) > 1 or len(students) > 1:
+        _across(sheet, inputs)
+    for test in inputs.tests:
+        if len(inputs.tests) > 1:
             sheet.heading(test.title)
-        _accuracies(sheet, test, material)
-        _bars(sheet, test, material)
+        _accuracies(sheet, test, inputs)
+        _bars(sheet, test, inputs)
         _tests(sheet, test)
         _sweep(sheet, test)
     return sheet
@@ -90,11 +90,11 @@ def in_short(test: TestSet) -> list[str]:
     return sentences
 
 
-def teacher_rows(test: TestSet, material: Material) -> list[dict[str, Any]]:
+def teacher_rows(test: TestSet, inputs: ReportInputs) -> list[dict[str, Any]]:
     """The networks that taught, of the studies whose runs are in a test set: rows of
     ``Comparison.table()``, with the study's title where there are several."""
     folders = {run.run.path.resolve().parent for g in test.groups for run in g.runs.values()}
-    parts = [part for part in material.studies if part.folder.resolve() in folders]
+    parts = [part for part in inputs.studies if part.folder.resolve() in folders]
     arms = {group.arm for group in test.groups}
     return [
         {**row, "title": row["title"] if len(parts) == 1 else f"{part.title}: {row['title']}"}
@@ -104,8 +104,8 @@ def teacher_rows(test: TestSet, material: Material) -> list[dict[str, Any]]:
     ]
 
 
-def _accuracies(sheet: Sheet, test: TestSet, material: Material) -> None:
-    teachers = teacher_rows(test, material)
+def _accuracies(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
+    teachers = teacher_rows(test, inputs)
     rows: list[list[Cell]] = [_teacher_cells(test, row) for row in teachers]
     rows += [_group_cells(test, group) for group in test.groups]
     n = any_run(test.groups[0]).figures["n"]
@@ -143,25 +143,25 @@ def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
         rest.append(spread({"mean": mean(known), "sd": sd}) if known else "–")
     top1 = {"mean": row["top1"], "sd": row["sd"]}
     bounds = interval(row["interval"])
-    told = f"{bounds}, one seed" if bounds and row["sd"] is not None else bounds
-    return [row["title"], (spread(top1), told), "–", *rest]
+    described = f"{bounds}, one seed" if bounds and row["sd"] is not None else bounds
+    return [row["title"], (spread(top1), described), "–", *rest]
 
 
 def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:
     found, first = over_seeds(group), any_run(group)
     gains, base = gains_of(test, group), test.bases.get(group.name)
     bounds = interval(first.figures["top1_interval"])
-    told = f"{bounds}, seed {first.seed}" if bounds and len(group.runs) > 1 else bounds
+    described = f"{bounds}, seed {first.seed}" if bounds and len(group.runs) > 1 else bounds
     gained: Cell = "–"
     if gains is not None and base is not None:
         gained = (gain(gains["top1"]), f"to {test.title_of(base)}")
     rest: list[Cell] = [spread(found[name]) for name in list(_FIGURES)[1:]]
     title = (test.title_of(group), f"{student_of(group)}; {seeds(found['seeds'])}")
-    return [title, (spread(found["top1"]), told), gained, *rest]
+    return [title, (spread(found["top1"]), described), gained, *rest]
 
 
-def _bars(sheet: Sheet, test: TestSet, material: Material) -> None:
-    teachers = teacher_rows(test, material)
+def _bars(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
+    teachers = teacher_rows(test, inputs)
     rows = [
         {"arm": row["role"], "title": row["title"], "top1": row["top1"]}
         for row in teachers
@@ -173,12 +173,12 @@ def _bars(sheet: Sheet, test: TestSet, material: Material) -> None:
         for seed, run in group.runs.items()
     ]
     references = {row["title"]: row["top1"] for row in teachers if row["role"] == "vlm"}
-    told = ", ".join(
+    described = ", ".join(
         f"{test.title_of(group)} {spread(over_seeds(group)['top1'])}" for group in test.groups
     )
     sheet.figure(
         figures.accuracy_bars(rows, references, dark=False),
-        f"Bars of test top-1: {told}.",
+        f"Bars of test top-1: {described}.",
         "Test top-1. A whisker is the standard deviation over the seeds, a dash one seed; with one "
         "seed it is the 95 % interval over images. A teacher's bar is its mean. Whiskers that "
         "overlap do not mean that two arms are alike: the paired tests below are sharper.",
@@ -217,10 +217,10 @@ def _tests(sheet: Sheet, test: TestSet) -> None:
         )
 
 
-def _across(sheet: Sheet, material: Material) -> None:
-    arms = list(dict.fromkeys(g.arm for test in material.tests for g in test.groups))
+def _across(sheet: Sheet, inputs: ReportInputs) -> None:
+    arms = list(dict.fromkeys(g.arm for test in inputs.tests for g in test.groups))
     rows: list[list[Cell]] = []
-    for test in material.tests:
+    for test in inputs.tests:
         for student in dict.fromkeys(student_of(group) for group in test.groups):
             own = [group for group in test.groups if student_of(group) == student]
             cells: list[Cell] = [_across_cell(test, [g for g in own if g.arm == a]) for a in arms]
@@ -234,7 +234,7 @@ def _across(sheet: Sheet, material: Material) -> None:
     )
     lacking = [
         f"{test.title}, {listed([arm_title(a) for a in missing])}"
-        for test in material.tests
+        for test in inputs.tests
         if (missing := [a for a in arms if a not in {g.arm for g in test.groups}])
     ]
     if lacking:
@@ -265,10 +265,10 @@ def _sweep(sheet: Sheet, test: TestSet) -> None:
         # One student, data set and arm in several studies: their mean is the line.
         value = mean(over_seeds(base)["top1"]["mean"] for base in bases)
         references = {arm_title(bases[0].arm): value}
-        told = ", ".join(f"{t} {spread(over_seeds(g)['top1'])}" for t, g in titles.items())
+        described = ", ".join(f"{t} {spread(over_seeds(g)['top1'])}" for t, g in titles.items())
         sheet.figure(
             figures.accuracy_bars(rows, references, dark=False),
-            f"Bars of DAIT's test top-1 by intermediate teacher: {told}.",
+            f"Bars of DAIT's test top-1 by intermediate teacher: {described}.",
             f"DAIT with different intermediate teachers, student {student}. The dashed line is "
             f"{arm_title(bases[0].arm)} with the same student. Whatever else differs between these "
             "recipes is in their difference too.",

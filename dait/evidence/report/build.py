@@ -18,7 +18,7 @@ from dait.evidence.report import (
     mistakes,
     reproduce,
 )
-from dait.evidence.report.inputs import Material, gather
+from dait.evidence.report.inputs import ReportInputs, gather
 from dait.evidence.report.page import page
 from dait.evidence.report.record import record
 from dait.evidence.report.sheet import Sheet
@@ -55,28 +55,28 @@ def make_report(
     emit: Emit = ignore,
 ) -> Report:
     """The report on studies and runs. Raises ``UserError`` as ``gather`` does."""
-    material = gather(folders, against, images, emit)
-    sheets = [_in_short(material)]
+    inputs = gather(folders, against, images, emit)
+    sheets = [_in_short(inputs)]
     for number, write in enumerate(_SECTIONS):
         emit(Progress("Writing the report", number, len(_SECTIONS), "sections"))
-        sheets.append(write(material))
+        sheets.append(write(inputs))
     emit(Progress("Writing the report", len(_SECTIONS), len(_SECTIONS), "sections"))
-    names = listed(list(material.folders))
+    names = listed(list(inputs.folders))
     made = f"Made by DAIT Studio (python -m dait compare) on {time.strftime('%d %B %Y, %H:%M')}."
     lead = "Direct distillation, DAIT and their like on the same test images."
-    return Report(page(f"Comparison: {names}", lead, sheets, made), record(material))
+    return Report(page(f"Comparison: {names}", lead, sheets, made), record(inputs))
 
 
-def _in_short(material: Material) -> Sheet:
+def _in_short(inputs: ReportInputs) -> Sheet:
     sheet = Sheet("in-short", "In short")
-    several = len(material.tests) > 1
+    several = len(inputs.tests) > 1
     if several:
         sheet.say(
-            f"These runs learned from {len(material.tests)} different data sets, or from different "
+            f"These runs learned from {len(inputs.tests)} different data sets, or from different "
             "parts of one. Arms are compared and tested within each; over all of them there is the "
             "first table only."
         )
-    for test in material.tests:
+    for test in inputs.tests:
         if several:
             sheet.heading(test.title)
         sentences = accuracy.in_short(test)
@@ -87,7 +87,7 @@ def _in_short(material: Material) -> Sheet:
                 "No arm here has another of the same student on the same data to be counted from: "
                 "the figures of each are below."
             )
-    if material.left_out:
-        things = "One thing is" if len(material.left_out) == 1 else "Some things are"
+    if inputs.left_out:
+        things = "One thing is" if len(inputs.left_out) == 1 else "Some things are"
         sheet.miss(f"{things} left out; the last section says which and why.")
     return sheet

@@ -9,26 +9,26 @@ from typing import Any
 from dait.evaluation.arm_figures import ArmRuns
 from dait.evidence import figures
 from dait.evidence.report.accuracy import student_of
-from dait.evidence.report.inputs import Material, TestSet, any_run
+from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import UNKNOWN, count, share, three_digits
 
 
-def write_costs(material: Material) -> Sheet:
+def write_costs(inputs: ReportInputs) -> Sheet:
     """The bubble chart and a table of costs, test set by test set."""
     sheet = Sheet("costs", "Cost")
-    for test in material.tests:
-        if len(material.tests) > 1:
+    for test in inputs.tests:
+        if len(inputs.tests) > 1:
             sheet.heading(test.title)
         _costs(sheet, test)
     return sheet
 
 
-def write_curves(material: Material) -> Sheet:
+def write_curves(inputs: ReportInputs) -> Sheet:
     """Learning curves, test set by test set and student by student."""
     sheet = Sheet("curves", "Learning curves")
-    for test in material.tests:
-        if len(material.tests) > 1:
+    for test in inputs.tests:
+        if len(inputs.tests) > 1:
             sheet.heading(test.title)
         for student in dict.fromkeys(student_of(group) for group in test.groups):
             _curves(sheet, test, student)
@@ -43,10 +43,10 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
         if (result := run.run.result()) is not None
     ]
     rows = figures.bubble_rows(results)
-    told = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
+    described = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
     sheet.figure(
         figures.bubble(rows, dark=False),
-        f"Bubbles of parameters against test top-1, area by latency. {told}.",
+        f"Bubbles of parameters against test top-1, area by latency. {described}.",
         "Parameters against test top-1, a bubble for every run; its area is the median latency of "
         "a single image on the processor that measured it, one with a ring is a "
         "network that taught, which is not needed after training. Latencies of different machines "

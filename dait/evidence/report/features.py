@@ -11,7 +11,7 @@ from dait.evaluation.records import read_seed, read_study
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.features.embeddings import sample_similarity, stratified_sample
-from dait.evidence.report.inputs import Material, groups_of
+from dait.evidence.report.inputs import ReportInputs, groups_of
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import listed, plain, share
 
@@ -29,13 +29,13 @@ _COLUMNS = {
 }
 
 
-def write(material: Material) -> Sheet:
+def write(inputs: ReportInputs) -> Sheet:
     """The features of every study's networks."""
     sheet = Sheet("features", "What the networks make of the images")
-    if not material.studies:
+    if not inputs.studies:
         sheet.miss("Maps of features are shown of whole studies, and none was given.")
-    for part in material.studies:
-        if len(material.studies) > 1:
+    for part in inputs.studies:
+        if len(inputs.studies) > 1:
             sheet.heading(part.title)
         _table(sheet, part.comparison)
         _plane(sheet, part.comparison)

@@ -11,17 +11,17 @@ from dait.evaluation.records import read_seed, read_study
 from dait.evidence.comparison import Comparison, Explanation
 from dait.evidence.heatmaps.overlay import overlay
 from dait.evidence.palette import arm_title
-from dait.evidence.report.inputs import FOCUS, Material, StudyPart
+from dait.evidence.report.inputs import FOCUS, ReportInputs, StudyPart
 from dait.evidence.report.sheet import Picture, Sheet
 from dait.evidence.report.wording import share
 
 DIRECT = "direct"
 
 
-def write(material: Material) -> Sheet:
+def write(inputs: ReportInputs) -> Sheet:
     """Rows of heatmaps of every study."""
     sheet = Sheet("heatmaps", "Where the networks look: examples")
-    if not material.studies:
+    if not inputs.studies:
         sheet.miss("Heatmaps of test images are shown of whole studies, and none was given.")
         return sheet
     sheet.say(
@@ -30,10 +30,10 @@ def write(material: Material) -> Sheet:
         "where, not how much. Examples prove nothing; the figures of the next section, over many "
         "images, might."
     )
-    for part in material.studies:
-        if len(material.studies) > 1:
+    for part in inputs.studies:
+        if len(inputs.studies) > 1:
             sheet.heading(part.title)
-        _of_study(sheet, part, material.images)
+        _of_study(sheet, part, inputs.images)
     return sheet
 
 
@@ -55,8 +55,8 @@ def chosen(comparison: Comparison, right: dict[str, np.ndarray], count: int) -> 
     }
     found = {"spread over the classes": comparison.gallery(count - 2 * each)}
     for kind, having in kinds.items():
-        told = f"{kind} ({int(having.sum()):,} of {len(having):,} test images)"
-        found[told] = _first_of_classes(np.flatnonzero(having), comparison.labels, each)
+        described = f"{kind} ({int(having.sum()):,} of {len(having):,} test images)"
+        found[described] = _first_of_classes(np.flatnonzero(having), comparison.labels, each)
     return found
 
 

@@ -18,7 +18,7 @@ from dait.evaluation.run_figures import Evaluated, evaluate_run, runs_in
 from dait.events import Emit, Note, ignore
 from dait.evidence.comparison import Comparison
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import subjects_of
+from dait.evidence.localisation.networks import explained_networks
 from dait.evidence.localisation.results import Measurement, Settings
 from dait.evidence.measured import localisation_of
 from dait.evidence.palette import arm_title
@@ -33,7 +33,7 @@ LOCALISED_IMAGES = 200
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Omitted:
     """Something that was asked for and is not in the report."""
 
     what: str
@@ -83,7 +83,7 @@ class StudyPart:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """Everything that the sections are written from.
 
     folders: what was given, by its title; localised: those titles to where networks look; images
@@ -94,14 +94,14 @@ class Material:
     tests: tuple[TestSet, ...]
     studies: tuple[StudyPart, ...]
     localised: Mapping[str, Measurement]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Omitted, ...]
     images: int
     against: str | None
 
 
 def gather(
     folders: Sequence[Path], against: str | None = None, images: int = 8, emit: Emit = ignore
-) -> Material:
+) -> ReportInputs:
     """Evaluate the runs, open the studies, and measure where networks look unless that is kept.
 
     against: the arm that gains are counted from, by default ``direct`` where it is there. images:
@@ -109,7 +109,7 @@ def gather(
     run nor a study, for a run given by name that cannot be evaluated, where nothing is left, and
     for an unknown ``against``.
     """
-    left_out: list[LeftOut] = []
+    left_out: list[Omitted] = []
     named = _titled(folders)
     runs = _evaluated(list(named.values()), left_out, emit)
     tests = _test_sets(runs, against)
@@ -118,14 +118,14 @@ def gather(
         if not (folder / "study.json").is_file():
             reason = "given as a single run: heatmaps of test images, maps of features and the "
             reason += "frozen teacher are shown of whole studies"
-            left_out.append(LeftOut(title, reason))
+            left_out.append(Omitted(title, reason))
             continue
         try:
             studies.append(StudyPart(title, folder, Comparison(StudyFolder(folder))))
         except UserError as error:
-            left_out.append(LeftOut(f"{title}, its networks side by side", str(error)))
+            left_out.append(Omitted(f"{title}, its networks side by side", str(error)))
     localised = _localised(named, left_out, emit)
-    return Material(named, tests, tuple(studies), localised, tuple(left_out), images, against)
+    return ReportInputs(named, tests, tuple(studies), localised, tuple(left_out), images, against)
 
 
 def groups_of(classes: Sequence[ClassInfo]) -> list[str] | None:
@@ -150,7 +150,7 @@ def _titled(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _evaluated(
-    folders: Sequence[Path], left_out: list[LeftOut], emit: Emit
+    folders: Sequence[Path], left_out: list[Omitted], emit: Emit
 ) -> dict[Path, Evaluated]:
     found: dict[Path, Evaluated] = {}
     for folder in folders:
@@ -163,7 +163,7 @@ def _evaluated(
             except UserError as error:
                 if run.path == folder:  # asked for by name
                     raise
-                left_out.append(LeftOut(f"{folder.resolve().name}/{run.path.name}", str(error)))
+                left_out.append(Omitted(f"{folder.resolve().name}/{run.path.name}", str(error)))
     if not found:
         reasons = "; ".join(f"{row.what}: {row.reason}" for row in left_out)
         raise UserError(f"No run here can be evaluated, so there is nothing to report. {reasons}")
@@ -211,13 +211,13 @@ def _data_titles(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     for name, config in zip(names, configs, strict=True):
         alike = [other for n, other in zip(names, configs, strict=True) if n == name]
         apart = [key for key in config if any(other[key] != config[key] for other in alike)]
-        told = ", ".join(f"{key.replace('_', ' ')} {config[key]}" for key in apart)
-        titles.append(f"{name} ({told})" if told else name)
+        described = ", ".join(f"{key.replace('_', ' ')} {config[key]}" for key in apart)
+        titles.append(f"{name} ({described})" if described else name)
     return titles
 
 
 def _localised(
-    named: Mapping[str, Path], left_out: list[LeftOut], emit: Emit
+    named: Mapping[str, Path], left_out: list[Omitted], emit: Emit
 ) -> dict[str, Measurement]:
     found: dict[str, Measurement] = {}
     for title, folder in named.items():
@@ -225,12 +225,12 @@ def _localised(
             kept = localisation_of(folder)
             found[title] = kept[-1] if kept else _measured(folder, emit)
         except UserError as error:
-            left_out.append(LeftOut(f"{title}, where its networks look", str(error)))
+            left_out.append(Omitted(f"{title}, where its networks look", str(error)))
     return found
 
 
 def _measured(folder: Path, emit: Emit) -> Measurement:
-    subjects = subjects_of(folder)
+    explained = explained_networks(folder)
     emit(Note(f"{folder.name}: where its networks look is measured once and kept"))
     settings = Settings(method=None, target="true", images=LOCALISED_IMAGES, road_images=0)
-    return measure(subjects, open_data_of(folder, subjects.recipe, emit), settings, emit)
+    return measure(explained, open_data_of(folder, explained.recipe, emit), settings, emit)

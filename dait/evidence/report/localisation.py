@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from functools import partial
 
 from dait.evidence import figures
-from dait.evidence.localisation.results import FIGURES, Estimate, Measurement
+from dait.evidence.localisation.results import FIGURES, MeanInterval, Measurement
 from dait.evidence.palette import arm_title
-from dait.evidence.report.inputs import Material
+from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import interval, points, share
 
 _TARGETS = {"true": "the true class", "predicted": "the class that each network predicts"}
 
 
-def write(material: Material) -> Sheet:
+def write(inputs: ReportInputs) -> Sheet:
     """Shares of relevance on the object and its parts, by study or run."""
     sheet = Sheet("localisation", "Where the networks look: figures")
-    for title, found in material.localised.items():
-        if len(material.folders) > 1:
+    for title, found in inputs.localised.items():
+        if len(inputs.folders) > 1:
             sheet.heading(title)
         _of_one(sheet, found)
-    for title in material.folders:
-        if title not in material.localised:
-            reasons = [row.reason for row in material.left_out if row.what.startswith(f"{title},")]
+    for title in inputs.folders:
+        if title not in inputs.localised:
+            reasons = [row.reason for row in inputs.left_out if row.what.startswith(f"{title},")]
             sheet.miss(f"{title}: not measured. {' '.join(reasons)}")
     return sheet
 
 
 def _of_one(sheet: Sheet, found: Measurement) -> None:
-    told = ", ".join(
+    described = ", ".join(
         f"{arm.title} {share(arm.estimates['mass'].value)}"
         for arm in found.arms
         if "mass" in arm.estimates
@@ -38,7 +38,7 @@ def _of_one(sheet: Sheet, found: Measurement) -> None:
     area = "" if found.area is None else f"; the object covers {share(found.area.value)}"
     sheet.panels(
         partial(figures.localisation_bars, found),
-        f"Bars of the share of a heatmap's relevance that lies on the object: {told}{area}.",
+        f"Bars of the share of a heatmap's relevance that lies on the object: {described}{area}.",
         f"Share of the raw heatmap's relevance on the object, and on the parts that tell it from "
         f"its relatives where these are known; {found.sample:,} test images, heatmaps of "
         f"{_TARGETS[found.settings.target]}. The dashed line is the object's share of the image, "
@@ -87,13 +87,13 @@ def _head(name: str, found: Measurement) -> str:
     return title if area is None else f"{title} (area {share(area.value)})"
 
 
-def _cell(estimate: Estimate | None) -> Cell:
+def _cell(estimate: MeanInterval | None) -> Cell:
     if estimate is None:
         return "–"
     return share(estimate.value), interval((estimate.low, estimate.high))
 
 
-def _difference(estimate: Estimate | None) -> Cell:
+def _difference(estimate: MeanInterval | None) -> Cell:
     if estimate is None:
         return "–"
     return points(estimate.value), f"{points(estimate.low)} to {points(estimate.high)}"

@@ -10,12 +10,12 @@ from dait.errors import UserError
 from dait.evaluation.arm_figures import ArmRuns, over_seeds
 from dait.evaluation.calibration import reliability
 from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
-from dait.evaluation.predictions import Answers
+from dait.evaluation.predictions import RunPredictions
 from dait.evaluation.records import recipe_of
 from dait.evaluation.run_figures import Evaluated
 from dait.evidence import figures
 from dait.evidence.report.accuracy import gains_of
-from dait.evidence.report.inputs import Material, TestSet, groups_of
+from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
 from dait.evidence.report.sheet import Picture, Sheet
 from dait.evidence.report.wording import listed, points, seeds, share
 from dait.evidence.test_images import SingleImages
@@ -23,11 +23,11 @@ from dait.evidence.test_images import SingleImages
 PAIRS, EXAMPLES = 5, 4
 
 
-def write_classes(material: Material) -> Sheet:
+def write_classes(inputs: ReportInputs) -> Sheet:
     """What every arm gains class by class, and accuracy on parts of the split."""
     sheet = Sheet("classes", "Class by class, and by kind of image")
-    for test in material.tests:
-        if len(material.tests) > 1:
+    for test in inputs.tests:
+        if len(inputs.tests) > 1:
             sheet.heading(test.title)
         for group in test.groups:
             _gains(sheet, test, group)
@@ -35,11 +35,11 @@ def write_classes(material: Material) -> Sheet:
     return sheet
 
 
-def write_confusions(material: Material) -> Sheet:
+def write_confusions(inputs: ReportInputs) -> Sheet:
     """Confusion matrices, the most confused pairs with their images, reliability diagrams."""
     sheet = Sheet("confusions", "Confusions and confidence")
-    for test in material.tests:
-        if len(material.tests) > 1:
+    for test in inputs.tests:
+        if len(inputs.tests) > 1:
             sheet.heading(test.title)
         seed, answers = _of_one_seed(test)
         if not answers:
@@ -87,13 +87,13 @@ def _slices(sheet: Sheet, test: TestSet) -> None:
         sheet.miss(f"The test split of {test.title} is not cut into kinds of images.")
     for name in names:
         own = {arm: table.get(name, {}) for arm, table in tables.items()}
-        told = "; ".join(
+        described = "; ".join(
             f"{arm}: " + ", ".join(f"{value} {share(top1)}" for value, top1 in table.items())
             for arm, table in own.items()
         )
         sheet.figure(
             figures.slices_bars(own, name, dark=False),
-            f"Bars of test top-1 by {name}. {told}.",
+            f"Bars of test top-1 by {name}. {described}.",
             f"Test top-1 by {name}, means over the seeds. The parts differ in size and in the "
             "classes they hold: compare arms within a part rather than parts with one another.",
         )
@@ -108,7 +108,7 @@ def _of_one_seed(test: TestSet) -> tuple[int, dict[str, Evaluated]]:
     return seed, {g.name: g.answering[seed] for g in test.groups if seed in g.answering}
 
 
-def _answers(run: Evaluated) -> Answers:
+def _answers(run: Evaluated) -> RunPredictions:
     assert run.answers is not None  # of the runs that answer
     return run.answers
 
@@ -201,10 +201,10 @@ def _reliability(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluat
         key: reliability(_answers(run).logits["student"], _answers(run).labels)
         for key, run in _keys(test, runs).items()
     }
-    told = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())
+    described = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())
     sheet.panels(
         partial(figures.reliability_panels, found),
-        f"Reliability diagrams; expected calibration error {told}.",
+        f"Reliability diagrams; expected calibration error {described}.",
         f"Seed {seed}. A bar's top is how often answers of that confidence are right, the hatched "
         "part the gap to the confidence itself. Empty bins had no answers. A calibrated network "
         "need not be a good one.",

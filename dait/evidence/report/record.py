@@ -6,27 +6,25 @@ from typing import Any
 
 from dait.evaluation.arm_figures import over_seeds, paired_tests
 from dait.evidence.report.accuracy import gains_of, student_of
-from dait.evidence.report.inputs import Material, TestSet
+from dait.evidence.report.inputs import ReportInputs, TestSet
 
 
-def record(material: Material) -> dict[str, Any]:
+def record(inputs: ReportInputs) -> dict[str, Any]:
     """What ``python -m dait compare --json`` prints; ARCHITECTURE.md has its keys."""
     return {
-        "table": [row for test in material.tests for row in _rows(test)],
+        "table": [row for test in inputs.tests for row in _rows(test)],
         "mcnemar": [
             {"data": test.title, **row}
-            for test in material.tests
+            for test in inputs.tests
             for row in paired_tests(test.groups)
         ],
-        "networks": {part.title: part.comparison.table() for part in material.studies},
+        "networks": {part.title: part.comparison.table() for part in inputs.studies},
         "localisation": {
             title: found.model_dump(mode="json", include=_LOCALISATION)
-            for title, found in material.localised.items()
+            for title, found in inputs.localised.items()
         },
-        "representation": {
-            part.title: part.comparison.representation() for part in material.studies
-        },
-        "left_out": [{"what": row.what, "reason": row.reason} for row in material.left_out],
+        "representation": {part.title: part.comparison.representation() for part in inputs.studies},
+        "left_out": [{"what": row.what, "reason": row.reason} for row in inputs.left_out],
     }
 
 

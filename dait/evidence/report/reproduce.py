@@ -8,31 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from dait.evaluation.records import recipe_of
-from dait.evidence.report.inputs import Material
+from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.sheet import Sheet
 from dait.evidence.report.wording import listed, seeds
 from dait.runs.folder import RunFolder, StudyFolder
 
 
-def write(material: Material) -> Sheet:
+def write(inputs: ReportInputs) -> Sheet:
     """A part for every folder that was given, and what was left out."""
     sheet = Sheet("origins", "How to get this again")
-    for title, folder in material.folders.items():
-        if len(material.folders) > 1:
+    for title, folder in inputs.folders.items():
+        if len(inputs.folders) > 1:
             sheet.heading(title)
         if (folder / "study.json").is_file():
             _study(sheet, StudyFolder(folder))
         else:
             _run(sheet, RunFolder(folder))
     sheet.heading("This report")
-    against = "" if material.against is None else f" --against {shlex.quote(material.against)}"
+    against = "" if inputs.against is None else f" --against {shlex.quote(inputs.against)}"
     sheet.code(
-        f"python -m dait compare {_words(material.folders)} --images {material.images}{against} "
+        f"python -m dait compare {_words(inputs.folders)} --images {inputs.images}{against} "
         "--out report.html"
     )
     sheet.heading("Left out")
-    if material.left_out:
-        sheet.items([f"{row.what}: {row.reason}" for row in material.left_out])
+    if inputs.left_out:
+        sheet.items([f"{row.what}: {row.reason}" for row in inputs.left_out])
     else:
         sheet.say("Nothing that was asked for.")
     return sheet
@@ -82,10 +82,10 @@ def _run(sheet: Sheet, run: RunFolder) -> None:
 
 def _data_sentence(source: str, data: Mapping[str, Any]) -> str:
     counts = data.get("counts") or {}
-    told = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    described = ", ".join(f"{number:,} {split}" for split, number in counts.items())
     problems = len(data.get("problems") or ())
     unread = f"; {problems} files could not be read and were left out" if problems else ""
-    images = f": {told} images" if told else ""
+    images = f": {described} images" if described else ""
     return f"Data {Path(source).name}{images}{_hash(data.get('fingerprint'))}{unread}."
 
 
@@ -99,7 +99,7 @@ def _versions(results: list[dict[str, Any]]) -> list[str]:
         ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
         for result in results
     )
-    return [f"Trained with {told}." for told in found if told]
+    return [f"Trained with {described}." for described in found if described]
 
 
 def _words(folders: Mapping[str, Path]) -> str:

@@ -18,7 +18,7 @@ _PRUNED = ".pruned-"
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A view set on disk.
 
     key: its folder's name. views: how many have a shard at least, ``complete`` how many have all.
@@ -50,7 +50,7 @@ def default_root() -> Path:
     return store.cache_dir() / FOLDER
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[CacheEntry]:
     """Every view set below ``root``, the most recently used first."""
     if not root.is_dir():
         return []
@@ -59,9 +59,9 @@ def entries(root: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: -entry.last_used)
 
 
-def chosen(found: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
+def chosen(found: Sequence[CacheEntry], keys: Iterable[str]) -> list[CacheEntry]:
     """The entries whose keys begin with one of ``keys``. Raises ``UserError`` for one of none."""
-    result: list[Entry] = []
+    result: list[CacheEntry] = []
     for key in keys:
         fitting = [entry for entry in found if entry.key.startswith(key)]
         if len(fitting) != 1:
@@ -73,15 +73,15 @@ def chosen(found: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
 
 
 def to_prune(
-    found: Sequence[Entry],
+    found: Sequence[CacheEntry],
     *,
-    among: Sequence[Entry] | None = None,
+    among: Sequence[CacheEntry] | None = None,
     older_than_days: float | None = None,
     data: str | None = None,
     teacher: str | None = None,
     most_bytes: int | None = None,
     now: float | None = None,
-) -> list[Entry]:
+) -> list[CacheEntry]:
     """The entries to remove: those that fit all of age, data and teacher, and are ``among`` these.
 
     data: a part of the data set's name. With ``most_bytes``, of those only the least recently used,
@@ -97,7 +97,7 @@ def to_prune(
     ]
     if most_bytes is None:
         return fitting
-    total, result = sum(entry.bytes for entry in found), list[Entry]()
+    total, result = sum(entry.bytes for entry in found), list[CacheEntry]()
     for entry in sorted(fitting, key=lambda entry: entry.last_used):
         if total <= most_bytes:
             break
@@ -106,7 +106,7 @@ def to_prune(
     return result
 
 
-def remove(entry: Entry) -> None:
+def remove(entry: CacheEntry) -> None:
     """Deletes a set. Who has it mapped keeps what it has; who builds it begins again.
 
     Raises ``UserError`` where it cannot be deleted.
@@ -129,7 +129,7 @@ def sweep(root: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _entry(folder: Path) -> Entry | None:
+def _entry(folder: Path) -> CacheEntry | None:
     facts = read_manifest(folder) or {}
     starts: dict[int, int] = {}
     try:
@@ -140,7 +140,7 @@ def _entry(folder: Path) -> Entry | None:
     except FileNotFoundError:  # pruned, or a temporary name that is gone by now
         return _entry(folder) if folder.is_dir() else None
     whole = int(facts.get("shards_per_view", 0))
-    return Entry(
+    return CacheEntry(
         key=folder.name,
         folder=folder,
         data=str(facts.get("data", "unknown")),

@@ -14,7 +14,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app.config import SPACE_LIMITS, Place, hide_paths
+from app.config import SPACE_LIMITS, AppConfig, hide_paths
 from app.page import build_page
 from app.queue.jobs import Jobs
 
@@ -47,8 +47,8 @@ def said(client: Client, *values: Any, **named: Any) -> str:
     return sentence
 
 
-def endpoint(place: Place, name: str) -> Any:
-    page = build_page(place, Jobs(place.runs))
+def endpoint(config: AppConfig, name: str) -> Any:
+    page = build_page(config, Jobs(config.runs))
     return next(fn.fn for fn in page.fns.values() if fn.api_name == name)
 
 
@@ -133,15 +133,15 @@ def test_a_wrong_question_gets_a_sentence(
     assert sentence in said(client, *values, **named)
 
 
-def test_a_space_keeps_its_limits_for_programs_too(place: Place) -> None:
-    space = replace(place, limits=SPACE_LIMITS)
+def test_a_space_keeps_its_limits_for_programs_too(config: AppConfig) -> None:
+    space = replace(config, limits=SPACE_LIMITS)
     with pytest.raises(gr.Error, match="from 1 to 5, not 50"):
         endpoint(space, "start")(recipe="tiny", epochs=50)
-    assert Jobs(place.runs).waiting() == []
+    assert Jobs(config.runs).waiting() == []
 
 
-def test_a_sentence_tells_no_path(place: Place) -> None:
-    runs = place.runs.path
+def test_a_sentence_tells_no_path(config: AppConfig) -> None:
+    runs = config.runs.path
     assert hide_paths(f"{runs / 'a' / 'study.json'} is damaged") == "a/study.json is damaged"
     assert hide_paths("‘/home/me/x.zip’ and/or 3/4 of https://a.b/c") == (
         "‘x.zip’ and/or 3/4 of https://a.b/c"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.compare import views as compare_views
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
-from app.config import Place
+from app.config import AppConfig
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.heatmaps import cam as heatmaps
@@ -25,12 +25,12 @@ ROW_MEMBERS = 5
 
 
 @pytest.fixture
-def study_id(place: Place) -> str:
-    return finished_studies(place)[0].id
+def study_id(config: AppConfig) -> str:
+    return finished_studies(config)[0].id
 
 
-def test_the_overview_has_a_row_for_every_network(place: Place, study_id: str) -> None:
-    view = CompareViews(place).overview(study_id, None)
+def test_the_overview_has_a_row_for_every_network(config: AppConfig, study_id: str) -> None:
+    view = CompareViews(config).overview(study_id, None)
     assert view.table.count('<th scope="row">') == ROW_MEMBERS
     assert (view.seeds, view.seed, len(view.classes)) == ((0, 1), 0, 4)
     bars = json.loads(view.bars)
@@ -39,29 +39,29 @@ def test_the_overview_has_a_row_for_every_network(place: Place, study_id: str) -
 
 
 def test_the_page_comes_with_the_table_of_what_is_shown_first(
-    place: Place, study_id: str, monkeypatch: pytest.MonkeyPatch
+    config: AppConfig, study_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = CompareViews(place)
+    views = CompareViews(config)
     assert views.first_table() == views.overview(study_id, None).table
     monkeypatch.setattr(compare_views, "QUICKLY_READ_BYTES", 1000)
     assert views.first_table() == ""
-    shutil.rmtree(place.runs.path / study_id)
-    assert CompareViews(place).first_table() == ""
+    shutil.rmtree(config.runs.path / study_id)
+    assert CompareViews(config).first_table() == ""
 
 
 def test_accuracy_on_backgrounds_is_shown_where_it_was_measured(
-    place: Place, study_id: str
+    config: AppConfig, study_id: str
 ) -> None:
-    for path in (place.runs.path / study_id).glob("*/result.json"):
+    for path in (config.runs.path / study_id).glob("*/result.json"):
         result = json.loads(path.read_text())
         result["slices"] = {"background": {"familiar": 0.5, "unfamiliar": 0.25}}
         path.write_text(json.dumps(result))
-    slices = json.loads(CompareViews(place).overview(study_id, None).slices or "")
+    slices = json.loads(CompareViews(config).overview(study_id, None).slices or "")
     assert {"familiar", "unfamiliar"} == set(slices["data"][0]["x"])
 
 
-def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_a_test_image_gives_a_row_of_heatmaps(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     gallery, first = views.gallery(study_id, None)
     row = views.rows(study_id, None, (("test", first),))
     assert gallery.count("<button") == 12 and gallery.count('aria-pressed="true"') == 1
@@ -70,8 +70,8 @@ def test_a_test_image_gives_a_row_of_heatmaps(place: Place, study_id: str) -> No
     assert row.count("right</span>") + row.count("wrong</span>") == ROW_MEMBERS
 
 
-def test_the_gallery_marks_what_is_picked(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_the_gallery_marks_what_is_picked(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     _, first = views.gallery(study_id, None)
     for picks, marked in (
         ((), [str(first)]),
@@ -83,8 +83,8 @@ def test_the_gallery_marks_what_is_picked(place: Place, study_id: str) -> None:
         assert re.findall(r'data-index="(\d+)" aria-pressed="true"', gallery) == marked
 
 
-def test_only_an_image_of_the_study_can_be_shown(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_only_an_image_of_the_study_can_be_shown(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     views.check(study_id, ("test", 11))
     for study, index in ((study_id, 12), (study_id, -1), (study_id, "1"), (study_id, None)):
         with pytest.raises(UserError, match=r"no test image|one of the sample images"):
@@ -94,18 +94,18 @@ def test_only_an_image_of_the_study_can_be_shown(place: Place, study_id: str) ->
 
 
 def test_a_photograph_gives_a_row_without_right_and_wrong(
-    place: Place, study_id: str, tmp_path: Path
+    config: AppConfig, study_id: str, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.jpg")
     pick = ("upload", str(tmp_path / "photo.jpg"))
-    row = CompareViews(place).rows(study_id, 1, (pick,), "layercam", "", 2)
+    row = CompareViews(config).rows(study_id, 1, (pick,), "layercam", "", 2)
     assert row.count("<figure") == ROW_MEMBERS
     assert "right</span>" not in row and "wrong</span>" not in row
 
 
-def test_a_row_is_made_once(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_a_row_is_made_once(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     opened = views.comparisons.get(study_id)
     image, _ = opened.comparison.test_image(0)
     first = opened.row(image, Question())
@@ -114,8 +114,8 @@ def test_a_row_is_made_once(place: Place, study_id: str) -> None:
     assert views.comparisons.get(study_id) is opened
 
 
-def test_several_images_stand_below_each_other(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_several_images_stand_below_each_other(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     picks = (("test", 1), ("test", 5))
     rows = views.rows(study_id, None, picks)
     assert rows.count("<figure") == 2 * ROW_MEMBERS
@@ -124,17 +124,17 @@ def test_several_images_stand_below_each_other(place: Place, study_id: str) -> N
     assert "data-remove" not in views.rows(study_id, None, picks[:1])
 
 
-def test_a_sentence_is_for_the_network_that_reads(place: Place, study_id: str) -> None:
-    rows = CompareViews(place).rows(
+def test_a_sentence_is_for_the_network_that_reads(config: AppConfig, study_id: str) -> None:
+    rows = CompareViews(config).rows(
         study_id, None, (("test", 0),), "hirescam", "", PREDICTED, " a red  bird "
     )
     assert rows.count("“a red bird”") == 1 and "knows classes, not words" not in rows
     with pytest.raises(UserError, match="has no word"):
-        CompareViews(place).rows(study_id, None, (("test", 0),), AUTOMATIC, "", PREDICTED, "?!")
+        CompareViews(config).rows(study_id, None, (("test", 0),), AUTOMATIC, "", PREDICTED, "?!")
 
 
-def test_layers_are_named_from_the_outside_in(place: Place, study_id: str) -> None:
-    views = CompareViews(place)
+def test_layers_are_named_from_the_outside_in(config: AppConfig, study_id: str) -> None:
+    views = CompareViews(config)
     layers = {name: label for label, name in views.layers(study_id, None)}
     depths = [name.count(".") for name in layers]
     assert "layer4" in layers and depths == sorted(depths) and len(layers) > 10
@@ -146,9 +146,9 @@ def test_layers_are_named_from_the_outside_in(place: Place, study_id: str) -> No
 
 
 def test_the_plane_and_the_matrices_have_a_panel_for_every_network(
-    place: Place, study_id: str
+    config: AppConfig, study_id: str
 ) -> None:
-    views = CompareViews(place)
+    views = CompareViews(config)
     for figure in (views.plane(study_id, None, 3), views.similarity(study_id, None, 3)):
         axes = [name for name in json.loads(figure)["layout"] if name.startswith("xaxis")]
         titles = [note["text"] for note in json.loads(figure)["layout"]["annotations"]]
@@ -158,9 +158,9 @@ def test_the_plane_and_the_matrices_have_a_panel_for_every_network(
 
 
 @pytest.mark.parametrize("name", [None, 7, "../tiny", "/etc", "gone-20260101", "tiny/../.."])
-def test_ids_lead_nowhere_else(place: Place, name: object) -> None:
+def test_ids_lead_nowhere_else(config: AppConfig, name: object) -> None:
     with pytest.raises(UserError):
-        CompareViews(place).overview(name, None)
+        CompareViews(config).overview(name, None)
 
 
 @pytest.mark.parametrize(
@@ -176,24 +176,24 @@ def test_ids_lead_nowhere_else(place: Place, name: object) -> None:
     ],
 )
 def test_what_a_browser_makes_up_is_refused(
-    place: Place, study_id: str, pick: tuple[str, object], method: str, target: object
+    config: AppConfig, study_id: str, pick: tuple[str, object], method: str, target: object
 ) -> None:
     with pytest.raises(UserError):
-        CompareViews(place).rows(study_id, None, (pick,), method, "", target)
+        CompareViews(config).rows(study_id, None, (pick,), method, "", target)
 
 
-def test_an_unfinished_study_is_not_offered(place: Place, study_id: str) -> None:
-    StudyFolder(place.runs.path / study_id).write_status(state="failed")
-    assert CompareViews(place).choices() == []
+def test_an_unfinished_study_is_not_offered(config: AppConfig, study_id: str) -> None:
+    StudyFolder(config.runs.path / study_id).write_status(state="failed")
+    assert CompareViews(config).choices() == []
     with pytest.raises(UserError, match="not finished"):
-        CompareViews(place).overview(study_id, None)
+        CompareViews(config).overview(study_id, None)
 
 
-def test_own_studies_go_before_the_shipped_ones(place: Place, tmp_path: Path) -> None:
-    own = finished_studies(place)[0].id
+def test_own_studies_go_before_the_shipped_ones(config: AppConfig, tmp_path: Path) -> None:
+    own = finished_studies(config)[0].id
     for name in ("another", "demo"):
-        shutil.copytree(place.runs.path / own, tmp_path / "assets" / name)
-    both = replace(place, shipped=RunsRoot(tmp_path / "assets"))
+        shutil.copytree(config.runs.path / own, tmp_path / "assets" / name)
+    both = replace(config, shipped=RunsRoot(tmp_path / "assets"))
     assert [study_id for _, study_id in CompareViews(both).choices()] == [own, "demo", "another"]
 
 

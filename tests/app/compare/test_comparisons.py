@@ -11,7 +11,7 @@ import pytest
 
 from app.compare import comparisons
 from app.compare.comparisons import Comparisons
-from app.config import Place
+from app.config import AppConfig
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
@@ -21,10 +21,10 @@ SECONDS = 60
 
 
 def test_a_study_that_opens_slowly_keeps_nobody_from_another(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = finished_studies(place)[0].id
-    shutil.copytree(place.runs.path / quick, place.runs.path / "slow")
+    quick = finished_studies(config)[0].id
+    shutil.copytree(config.runs.path / quick, config.runs.path / "slow")
     begun, go_on, opened = threading.Event(), threading.Event(), list[str]()
 
     class Slow(Comparison):
@@ -36,7 +36,7 @@ def test_a_study_that_opens_slowly_keeps_nobody_from_another(
             super().__init__(study, seed)
 
     monkeypatch.setattr(comparisons, "Comparison", Slow)
-    kept = Comparisons(place)
+    kept = Comparisons(config)
     with ThreadPoolExecutor(3) as visitors:
         waiting = [visitors.submit(kept.get, "slow") for _ in range(2)]
         assert begun.wait(SECONDS)
@@ -49,10 +49,10 @@ def test_a_study_that_opens_slowly_keeps_nobody_from_another(
     assert sorted(opened) == sorted(["slow", quick])
 
 
-def test_a_study_that_is_mended_can_be_opened(place: Place) -> None:
-    study = finished_studies(place)[0].id
-    teacher = place.runs.path / study / "teacher.npz"
-    content, kept = teacher.read_bytes(), Comparisons(place)
+def test_a_study_that_is_mended_can_be_opened(config: AppConfig) -> None:
+    study = finished_studies(config)[0].id
+    teacher = config.runs.path / study / "teacher.npz"
+    content, kept = teacher.read_bytes(), Comparisons(config)
     teacher.write_bytes(b"PK")
     for _ in range(2):
         with pytest.raises(UserError, match="damaged"):

@@ -13,19 +13,19 @@ import pytest
 from app.compare.comparisons import Comparisons
 from app.compare.linked_views import ANY, LinkedViews
 from app.compare.save_figure import figures_to_save, saved_figure
-from app.config import Place
+from app.config import AppConfig
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 
 
 @pytest.fixture
-def study_id(place: Place) -> str:
+def study_id(place: AppConfig) -> str:
     return finished_studies(place)[0].id
 
 
 @pytest.fixture
-def linked(place: Place) -> LinkedViews:
+def linked(place: AppConfig) -> LinkedViews:
     return LinkedViews(Comparisons(place))
 
 
@@ -145,7 +145,9 @@ def test_every_network_has_its_bins(linked: LinkedViews, study_id: str) -> None:
     assert len([title for title in titles if ", ECE " in title]) == 5
 
 
-def test_a_figure_is_saved_under_its_name(place: Place, linked: LinkedViews, study_id: str) -> None:
+def test_a_figure_is_saved_under_its_name(
+    place: AppConfig, linked: LinkedViews, study_id: str
+) -> None:
     from app.compare.views import CompareViews
 
     figures = figures_to_save(CompareViews(place), linked)

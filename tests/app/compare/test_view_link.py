@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from app.compare.view_link import KEYS, Arrival, Facts, View, complaint, fitting, read_view
+from app.compare.view_link import KEYS, Arrival, Facts, LinkState, complaint, fitting, read_view
 
 FACTS = Facts(seeds=(0, 1), images=12, classes=4, roles=("vlm", "dait"), parts=("habitat=snow",))
-FULL = View(
+FULL = LinkState(
     study="tiny-2026",
     seed=1,
     images=(3, 11),
@@ -31,22 +31,24 @@ def test_a_view_comes_back_from_its_link() -> None:
 
 
 def test_what_is_by_default_is_not_said() -> None:
-    assert View(study="demo", images=(7,)).query() == "study=demo&images=7"
-    assert read_view({"__theme": "dark"}) == (View(), [])
+    assert LinkState(study="demo", images=(7,)).query() == "study=demo&images=7"
+    assert read_view({"__theme": "dark"}) == (LinkState(), [])
 
 
 def test_nonsense_is_left_out_and_told() -> None:
     view, problems = read_view(
         {"study": "demo", "seed": "one", "images": "1,x", "opacity": "0.2", "sentence": "a" * 400}
     )
-    assert view == View(study="demo", opacity=0.2)
+    assert view == LinkState(study="demo", opacity=0.2)
     assert problems == ["seed “one”", "images “1,x”", f"sentence “{'a' * 40}…”"]
 
 
 def test_what_a_study_has_not_is_the_default_and_told() -> None:
-    asked = View("demo", 7, (3, 12, -1), "magic", "", 4, "", ("kd",), ("dait",), -1, "sky=red", 7)
+    asked = LinkState(
+        "demo", 7, (3, 12, -1), "magic", "", 4, "", ("kd",), ("dait",), -1, "sky=red", 7
+    )
     view, problems = fitting(asked, FACTS)
-    assert view == View("demo", images=(3,), wrong=("dait",))
+    assert view == LinkState("demo", images=(3,), wrong=("dait",))
     assert len(problems) == 8
     said = complaint(problems)
     assert "test image 12 and -1" in said and "seed 7" in said and "default" in said
@@ -55,18 +57,18 @@ def test_what_a_study_has_not_is_the_default_and_told() -> None:
 
 def test_an_opacity_that_is_no_number_is_refused() -> None:
     view, _ = read_view({"opacity": "nan"})
-    assert fitting(view, FACTS)[0].opacity == View().opacity
+    assert fitting(view, FACTS)[0].opacity == LinkState().opacity
 
 
 def test_a_visitor_arrives_once() -> None:
     arrival = Arrival()
-    assert arrival.look("demo") == View("demo")
+    assert arrival.look("demo") == LinkState("demo")
     assert arrival.study is None
     arrival.put(FULL, ["seed “x”"])
     assert arrival.study == FULL.study
-    assert arrival.look("other") == View("other")
+    assert arrival.look("other") == LinkState("other")
     assert arrival.look(FULL.study) == FULL
     assert arrival.take(FULL.study) == FULL and arrival.take(FULL.study) == FULL
     assert arrival.problems == ("seed “x”",)
-    assert arrival.take("other") == View("other") and arrival.problems == ()
-    assert arrival.take(FULL.study) == View(FULL.study)
+    assert arrival.take("other") == LinkState("other") and arrival.problems == ()
+    assert arrival.take(FULL.study) == LinkState(FULL.study)

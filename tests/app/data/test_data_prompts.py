@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.config import Place
+from app.config import AppConfig
 from app.data.prompts import (
     interval,
     preview_html,
@@ -67,15 +67,15 @@ def test_a_line_that_will_not_do_is_quoted(templates: str, descriptions: str, sa
         read_prompts(templates, descriptions, CLASSES)
 
 
-def test_teachers_of_strangers_come_from_the_list(empty_place: Place) -> None:
-    at_home = replace(empty_place, paths=True)
-    for _, name in teacher_choices(empty_place):
-        assert read_teacher(empty_place, name) == name
-    assert len(teacher_choices(at_home)) > len(teacher_choices(empty_place))
+def test_teachers_of_strangers_come_from_the_list(empty_config: AppConfig) -> None:
+    at_home = replace(empty_config, paths=True)
+    for _, name in teacher_choices(empty_config):
+        assert read_teacher(empty_config, name) == name
+    assert len(teacher_choices(at_home)) > len(teacher_choices(empty_config))
     assert read_teacher(at_home, "openclip-local:/models/mine") == "openclip-local:/models/mine"
     for other in ("openclip-local:/etc", "openclip:ViT-B-32/laion2b_s34b_b79k", None, ""):
         with pytest.raises(UserError, match="from the list"):
-            read_teacher(empty_place, other)
+            read_teacher(empty_config, other)
 
 
 def test_the_preview_says_how_sure_it_is_and_what_goes_wrong() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Place, read_place
+from app.config import AppConfig, read_config
 from app.data.sources import FIELD_GUIDE, Sources
 from dait.errors import UserError
 
@@ -16,21 +16,21 @@ def values(sources: Sources, also: object = None) -> list[str]:
     return [value for _, value in sources.choices(also)]
 
 
-def test_every_choice_can_be_resolved(empty_place: Place, tmp_path: Path) -> None:
+def test_every_choice_can_be_resolved(empty_config: AppConfig, tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"x")
-    place = replace(empty_place, data={"fruit": tmp_path}, paths=True)
-    sources = Sources(place)
+    config = replace(empty_config, data={"fruit": tmp_path}, paths=True)
+    sources = Sources(config)
     name = sources.uploads.keep(tmp_path / "archive", "mine.zip")
     found = {value: sources.resolve(value) for value in values(sources)}
     assert values(sources)[0] == FIELD_GUIDE
     assert found["folder:fruit"] == str(tmp_path)
-    assert found[f"upload:{name}"] == str(place.uploads / "mine.zip")
+    assert found[f"upload:{name}"] == str(config.uploads / "mine.zip")
     assert found["cub-200-2011"] == "cub-200-2011"
     assert "fgvc-aircraft:family" in found and "fgvc-aircraft" not in found
 
 
-def test_strangers_choose_from_the_list_alone(empty_place: Place, tmp_path: Path) -> None:
-    sources = Sources(empty_place)
+def test_strangers_choose_from_the_list_alone(empty_config: AppConfig, tmp_path: Path) -> None:
+    sources = Sources(empty_config)
     assert values(sources) == [FIELD_GUIDE]  # nothing that would have to be downloaded
     hostile: list[object] = [f"path:{tmp_path}", str(tmp_path), "hf:owner/name", "cub-200-2011"]
     hostile += ["folder:../secret", "upload:../../x.zip", "", None, 7, "x" * 9999]
@@ -42,8 +42,8 @@ def test_strangers_choose_from_the_list_alone(empty_place: Place, tmp_path: Path
         sources.named(str(tmp_path))
 
 
-def test_the_user_of_the_machine_may_name_a_path(empty_place: Place, tmp_path: Path) -> None:
-    sources = Sources(replace(empty_place, paths=True))
+def test_the_user_of_the_machine_may_name_a_path(empty_config: AppConfig, tmp_path: Path) -> None:
+    sources = Sources(replace(empty_config, paths=True))
     value = sources.named(f"  {tmp_path} ")
     assert sources.resolve(value) == str(tmp_path)
     assert (str(tmp_path), value) in sources.choices(value)
@@ -69,11 +69,11 @@ def test_paths_are_for_who_alone_can_open_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], paths: bool
 ) -> None:
     monkeypatch.setenv("DAIT_RUNS", str(tmp_path))
-    assert read_place(environment).paths is paths
+    assert read_config(environment).paths is paths
 
 
-def test_a_card_counts_the_classes_of_its_own_way(empty_place: Place) -> None:
-    sources = Sources(replace(empty_place, paths=True))
+def test_a_card_counts_the_classes_of_its_own_way(empty_config: AppConfig) -> None:
+    sources = Sources(replace(empty_config, paths=True))
     first, other = (sources.card(f"fgvc-aircraft:{way}") for way in ("variant", "family"))
     assert first is not None and first.classes == 100
     assert other is not None and other.classes is None

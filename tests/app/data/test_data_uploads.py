@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.config import Limits, Place
+from app.config import AppConfig, ArchiveLimits
 from app.data.uploads import Uploads
 from dait.data.archives.archive import list_archive
 from dait.errors import UserError
@@ -36,25 +36,25 @@ def sent(tmp_path: Path) -> Path:
         ("x" * 300 + ".tar", "x" * 60 + ".tar"),
     ],
 )
-def test_names_are_ours(empty_place: Place, sent: Path, called: str, kept: str) -> None:
-    uploads = Uploads(empty_place)
+def test_names_are_ours(empty_config: AppConfig, sent: Path, called: str, kept: str) -> None:
+    uploads = Uploads(empty_config)
     assert uploads.keep(sent, called) == kept
     assert uploads.names() == [kept]
     assert uploads.path(kept).read_bytes() == b"0123456789"
-    assert uploads.path(kept).parent == empty_place.runs.path / "data"
+    assert uploads.path(kept).parent == empty_config.runs.path / "data"
 
 
-def test_one_name_is_never_given_twice(empty_place: Place, sent: Path) -> None:
-    uploads = Uploads(empty_place)
+def test_one_name_is_never_given_twice(empty_config: AppConfig, sent: Path) -> None:
+    uploads = Uploads(empty_config)
     names = {uploads.keep(sent, called) for called in ("a.zip", "a.zip", "A.ZIP", "a.tar")}
     assert names == {"a.zip", "a-2.zip", "A-3.zip", "a.tar"}
 
 
-def test_bounds_are_said_and_leave_nothing(empty_place: Place, sent: Path) -> None:
-    small = Uploads(replace(empty_place, limits=Limits(archive_bytes=9)))
+def test_bounds_are_said_and_leave_nothing(empty_config: AppConfig, sent: Path) -> None:
+    small = Uploads(replace(empty_config, limits=ArchiveLimits(archive_bytes=9)))
     with pytest.raises(UserError, match=r"at most 0\.0 MiB"):
         small.keep(sent, "a.zip")
-    few = Uploads(replace(empty_place, limits=Limits(archives=1)))
+    few = Uploads(replace(empty_config, limits=ArchiveLimits(archives=1)))
     with pytest.raises(UserError, match="is no archive"):
         few.keep(sent, "a.jpg")
     assert few.names() == [] and not list(few.folder.glob("*"))
@@ -64,10 +64,12 @@ def test_bounds_are_said_and_leave_nothing(empty_place: Place, sent: Path) -> No
     assert [file.name for file in few.folder.iterdir()] == ["a.zip"]
 
 
-def test_only_what_was_uploaded_can_be_named_or_deleted(empty_place: Place, sent: Path) -> None:
-    uploads = Uploads(empty_place)
+def test_only_what_was_uploaded_can_be_named_or_deleted(
+    empty_config: AppConfig, sent: Path
+) -> None:
+    uploads = Uploads(empty_config)
     uploads.keep(sent, "a.zip")
-    outside = empty_place.runs.path / "other.zip"
+    outside = empty_config.runs.path / "other.zip"
     outside.write_bytes(b"mine")
     for name in ("../other.zip", str(outside), "b.zip", None, 3):
         with pytest.raises(UserError, match="not there any more"):
@@ -78,7 +80,7 @@ def test_only_what_was_uploaded_can_be_named_or_deleted(empty_place: Place, sent
 
 
 def test_what_was_unpacked_goes_with_the_upload(
-    empty_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_config: AppConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
     archive = tmp_path / "photos.zip"
@@ -87,7 +89,7 @@ def test_what_was_unpacked_goes_with_the_upload(
             picture = io.BytesIO()
             Image.new("RGB", (20, 20), (number * 30, 0, 0)).save(picture, "PNG")
             pack.writestr(f"{'ab'[number % 2]}/{number}.png", picture.getvalue())
-    uploads = Uploads(empty_place)
+    uploads = Uploads(empty_config)
     names = [uploads.keep(archive, "photos.zip"), uploads.keep(archive, "again.zip")]
     list_archive(uploads.path(names[0]))
     unpacked = tmp_path / "cache" / "archives"
@@ -98,13 +100,13 @@ def test_what_was_unpacked_goes_with_the_upload(
     assert not list(unpacked.glob("*/*"))
 
 
-def test_uploads_are_no_studies(empty_place: Place, sent: Path) -> None:
-    Uploads(empty_place).keep(sent, "a.zip")
-    assert empty_place.runs.studies() == []
+def test_uploads_are_no_studies(empty_config: AppConfig, sent: Path) -> None:
+    Uploads(empty_config).keep(sent, "a.zip")
+    assert empty_config.runs.studies() == []
 
 
-def test_uploads_that_vanish_while_they_are_listed_are_not_listed(empty_place: Place) -> None:
-    folder, done = empty_place.runs.path / "data", threading.Event()
+def test_uploads_that_vanish_while_they_are_listed_are_not_listed(empty_config: AppConfig) -> None:
+    folder, done = empty_config.runs.path / "data", threading.Event()
     folder.mkdir()
     (folder / "stays.zip").touch()
 
@@ -118,14 +120,14 @@ def test_uploads_that_vanish_while_they_are_listed_are_not_listed(empty_place: P
     visitor = threading.Thread(target=come_and_go)
     visitor.start()
     try:
-        assert all("stays.zip" in Uploads(empty_place).names() for _ in range(1500))
+        assert all("stays.zip" in Uploads(empty_config).names() for _ in range(1500))
     finally:
         done.set()
         visitor.join()
 
 
 def test_a_file_that_is_gone_before_it_is_kept_is_a_sentence(
-    empty_place: Place, tmp_path: Path
+    empty_config: AppConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="Upload it again"):
-        Uploads(empty_place).keep(tmp_path / "gone", "a.zip")
+        Uploads(empty_config).keep(tmp_path / "gone", "a.zip")

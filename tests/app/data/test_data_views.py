@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.config import Place
-from app.data.reading import Opened, Readings, round_the_classes
+from app.config import AppConfig
+from app.data.reading import OpenDataset, Readings, round_the_classes
 from app.data.sources import Sources
 from app.data.views import (
     ALL_CLASSES,
@@ -50,9 +50,9 @@ def pack(path: Path) -> Path:
     """Six photographs of three classes in each of three splits; one broken, one in two splits."""
     with zipfile.ZipFile(path, "w") as archive:
         for label, name in enumerate(("heron", "owl", "wren")):
-            for place, split in enumerate(("train", "val", "test")):
+            for config, split in enumerate(("train", "val", "test")):
                 for number in range(6):
-                    content = picture(100 * label + 10 * place + number)
+                    content = picture(100 * label + 10 * config + number)
                     archive.writestr(f"birds/{split}/{name}/{number}.png", content)
         archive.writestr("birds/train/owl/broken.png", picture(7)[:60])
         archive.writestr("birds/test/wren/again.png", picture(200))
@@ -61,11 +61,11 @@ def pack(path: Path) -> Path:
 
 
 @pytest.fixture
-def readings(empty_place: Place) -> Readings:
-    return Readings(Sources(empty_place))
+def readings(empty_config: AppConfig) -> Readings:
+    return Readings(Sources(empty_config))
 
 
-def read(readings: Readings, value: str) -> Opened:
+def read(readings: Readings, value: str) -> OpenDataset:
     work = readings.start(value, 48)
     assert work.wait(SECONDS)
     assert work.error is None and work.result is not None
@@ -73,11 +73,11 @@ def read(readings: Readings, value: str) -> Opened:
 
 
 @pytest.fixture
-def opened(readings: Readings, tmp_path: Path) -> Opened:
+def opened(readings: Readings, tmp_path: Path) -> OpenDataset:
     return read(readings, readings.keep_upload(pack(tmp_path / "sent"), "birds.zip"))
 
 
-def test_an_upload_is_read_reported_and_shown(opened: Opened) -> None:
+def test_an_upload_is_read_reported_and_shown(opened: OpenDataset) -> None:
     report = report_html(opened.report)
     assert re.findall(r"<dd>([\d,]+)", report)[:4] == ["3", "18", "18", "19"]
     assert "64 × 80" in report
@@ -91,14 +91,14 @@ def test_an_upload_is_read_reported_and_shown(opened: Opened) -> None:
     assert 'href="' not in about_html("birds", None, opened.report)
 
 
-def test_names_from_an_archive_are_text(opened: Opened) -> None:
+def test_names_from_an_archive_are_text(opened: OpenDataset) -> None:
     name = next(info.name for info in opened.dataset.classes if "owl" in info.name)
     grid = grid_html(opened, "train", ALL_CLASSES, 0)
     assert "<i>" not in grid
     assert f"&lt;i&gt;{name[3:6]}" in grid or name == "owl"
 
 
-def test_the_grid_follows_its_filters(opened: Opened) -> None:
+def test_the_grid_follows_its_filters(opened: OpenDataset) -> None:
     labels = dict(class_choices(opened))
     assert len(labels) == 4
     assert grid_html(opened, "train", ALL_CLASSES, 0).count("<figure>") == 18
@@ -117,7 +117,7 @@ def test_the_grid_follows_its_filters(opened: Opened) -> None:
             grid_html(opened, split, label, page)
 
 
-def test_pages_go_round_all_images(opened: Opened) -> None:
+def test_pages_go_round_all_images(opened: OpenDataset) -> None:
     pages = [opened.sample("train", None, page, 5) for page in range(4)]
     assert sorted(index for page in pages for index in page) == list(range(18))
     assert opened.sample("train", None, 4, 5) == pages[0]
@@ -182,7 +182,7 @@ def test_only_what_is_offered_is_read(readings: Readings, value: object, size: o
         readings.start(value, size)
 
 
-def test_a_link_leads_to_the_web_or_nowhere(opened: Opened) -> None:
+def test_a_link_leads_to_the_web_or_nowhere(opened: OpenDataset) -> None:
     for homepage, links in (("https://example.org/a", 1), ("javascript:alert(1)", 0), ("", 0)):
         report = replace(opened.report, homepage=homepage)
         assert about_html("birds", None, report).count("<a ") == links

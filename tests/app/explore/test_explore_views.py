@@ -11,7 +11,7 @@ import pytest
 
 from app.compare.comparisons import Comparisons
 from app.compare.views import CompareViews
-from app.config import Place
+from app.config import AppConfig
 from app.explore.tab import EMPTY, arrived
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
 from app.studies import finished_studies
@@ -22,19 +22,19 @@ from dait.evidence.probes.results import (
     VERSION,
     AttributeFigures,
     AttributeScore,
-    Knowledge,
     NetworkFigures,
+    ProbeResults,
+    Proportion,
     Reading,
     Retrieval,
-    Share,
     ZeroShotShares,
 )
 
 QUERY = "a bird with a red crown"
 
 
-def share(value: float, count: int = 200) -> Share:
-    return Share(value=value, low=max(0, value - 0.05), high=min(1, value + 0.05), count=count)
+def share(value: float, count: int = 200) -> Proportion:
+    return Proportion(value=value, low=max(0, value - 0.05), high=min(1, value + 0.05), count=count)
 
 
 def network(key: str, role: str, title: str, seed: int | None, habitat: float) -> NetworkFigures:
@@ -59,10 +59,10 @@ def network(key: str, role: str, title: str, seed: int | None, habitat: float) -
 
 
 @pytest.fixture
-def knowledge() -> Knowledge:
+def knowledge() -> ProbeResults:
     score = AttributeScore(accuracy=share(0.4567), majority=0.3)
     pairs = {1: share(0.321, 1000), 5: share(0.654, 1000)}
-    return Knowledge(
+    return ProbeResults(
         version=VERSION,
         made_of="0",
         teacher="a <teacher>",
@@ -83,23 +83,23 @@ def knowledge() -> Knowledge:
 
 
 @pytest.fixture
-def study_id(place: Place) -> str:
-    return finished_studies(place)[0].id
+def study_id(config: AppConfig) -> str:
+    return finished_studies(config)[0].id
 
 
 @pytest.fixture
-def views(place: Place) -> ExploreViews:
-    return ExploreViews(place, Comparisons(place))
+def views(config: AppConfig) -> ExploreViews:
+    return ExploreViews(config, Comparisons(config))
 
 
-def keep(place: Place, study_id: str, text: str) -> None:
-    (place.runs.path / study_id / "knowledge.json").write_text(text)
+def keep(config: AppConfig, study_id: str, text: str) -> None:
+    (config.runs.path / study_id / "knowledge.json").write_text(text)
 
 
 def test_a_study_that_was_measured_shows_its_figures(
-    place: Place, study_id: str, views: ExploreViews, knowledge: Knowledge
+    config: AppConfig, study_id: str, views: ExploreViews, knowledge: ProbeResults
 ) -> None:
-    keep(place, study_id, knowledge.model_dump_json())
+    keep(config, study_id, knowledge.model_dump_json())
     found = views.figures(study_id, 2)
     assert "a &lt;teacher&gt;" in found.about and "<teacher>" not in found.about
     for figure in ("51.2", "32.1", "65.4", "98.7"):
@@ -112,9 +112,9 @@ def test_a_study_that_was_measured_shows_its_figures(
 
 
 def test_what_is_read_is_the_mean_over_seeds_beside_guessing(
-    place: Place, study_id: str, views: ExploreViews, knowledge: Knowledge
+    config: AppConfig, study_id: str, views: ExploreViews, knowledge: ProbeResults
 ) -> None:
-    keep(place, study_id, knowledge.model_dump_json())
+    keep(config, study_id, knowledge.model_dump_json())
     table = views.figures(study_id, 2).readings
     columns = re.findall(r'<th scope="col">([^<]*)</th>', table)
     assert columns == ["Network", "Class", "Habitat", "Habitat, from new birds", "Pose", "Light"]
@@ -131,19 +131,19 @@ def test_what_is_read_is_the_mean_over_seeds_beside_guessing(
 
 
 def test_a_study_that_was_not_measured_says_how(
-    place: Place, study_id: str, views: ExploreViews
+    config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
     found = views.figures(study_id, 2)
     assert found.bars is None and found.attributes == found.readings == ""
-    teacher = json.loads((place.runs.path / study_id / "study.json").read_text())["teacher"]
+    teacher = json.loads((config.runs.path / study_id / "study.json").read_text())["teacher"]
     assert f"{100 * teacher['zero_shot_top1']:.1f}" in found.about
     assert f"teacher probe {teacher['name']} --study {study_id}" in found.about
 
 
 def test_a_damaged_file_of_figures_is_said(
-    place: Place, study_id: str, views: ExploreViews
+    config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
-    keep(place, study_id, f'{{"version": {VERSION}}}')
+    keep(config, study_id, f'{{"version": {VERSION}}}')
     with pytest.raises(UserError, match=r"knowledge\.json is damaged"):
         views.figures(study_id, 2)
 
@@ -188,37 +188,37 @@ def change_teacher(path: Path, recipe_name: str | None = None, **facts: object) 
 
 
 def test_a_teacher_that_has_changed_is_not_asked(
-    place: Place, study_id: str, views: ExploreViews
+    config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
-    change_teacher(place.runs.path / study_id, weights_hash="0" * 64)
+    change_teacher(config.runs.path / study_id, weights_hash="0" * 64)
     with pytest.raises(UserError, match="has changed since this study was trained"):
         views.ask(study_id, QUERY)
 
 
 def test_a_teacher_that_cannot_be_loaded_says_why(
-    place: Place, study_id: str, views: ExploreViews, tmp_path: Path
+    config: AppConfig, study_id: str, views: ExploreViews, tmp_path: Path
 ) -> None:
     missing = tmp_path / "nothing"
-    change_teacher(place.runs.path / study_id, f"openclip-local:{missing}")
+    change_teacher(config.runs.path / study_id, f"openclip-local:{missing}")
     for _ in range(2):  # it is tried anew: the folder may have come back
         with pytest.raises(UserError, match="is not an OpenCLIP folder"):
             views.ask(study_id, QUERY)
-    own = json.loads((place.runs.path / study_id / "study.json").read_text())["teacher"]["name"]
+    own = json.loads((config.runs.path / study_id / "study.json").read_text())["teacher"]["name"]
     shutil.copytree(own.removeprefix("openclip-local:"), missing)
     assert "<li>" in views.ask(study_id, QUERY).matches
 
 
 def test_a_teacher_that_reads_nothing_says_why(
-    place: Place, study_id: str, views: ExploreViews
+    config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
-    change_teacher(place.runs.path / study_id, name="imagenet-lite0", reads_text=False)
+    change_teacher(config.runs.path / study_id, name="imagenet-lite0", reads_text=False)
     assert "imagenet-lite0 sees images only" in views.figures(study_id, 2).why_silent
 
 
 def test_other_data_brings_its_own_examples(
-    place: Place, study_id: str, views: ExploreViews
+    config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
-    file = place.runs.path / study_id / "study.json"
+    file = config.runs.path / study_id / "study.json"
     described = json.loads(file.read_text())
     described["recipe"]["data"]["source"] = "pets"
     file.write_text(json.dumps(described))
@@ -226,8 +226,8 @@ def test_other_data_brings_its_own_examples(
     assert views.figures(study_id, 2).examples == tuple(f"a photo of a {name}" for name in names)
 
 
-def test_what_is_chosen_stays_and_else_the_first_is_taken(place: Place, study_id: str) -> None:
-    compare = CompareViews(place)
+def test_what_is_chosen_stays_and_else_the_first_is_taken(config: AppConfig, study_id: str) -> None:
+    compare = CompareViews(config)
     for current in (None, "gone"):
         update, _ = arrived(compare, current)
         assert update["value"] == study_id
@@ -236,6 +236,6 @@ def test_what_is_chosen_stays_and_else_the_first_is_taken(place: Place, study_id
     assert [found for _, found in update["choices"]] == [study_id]
 
 
-def test_without_a_study_the_tab_says_where_to_begin(empty_place: Place) -> None:
-    update, below = arrived(CompareViews(empty_place), None)
+def test_without_a_study_the_tab_says_where_to_begin(empty_config: AppConfig) -> None:
+    update, below = arrived(CompareViews(empty_config), None)
     assert update["value"] is None and below == EMPTY

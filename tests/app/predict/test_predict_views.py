@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from app.compare.comparisons import Comparisons
-from app.config import Place
+from app.config import AppConfig
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MOST_PHOTOS, PredictViews
 from app.studies import finished_studies
@@ -25,13 +25,13 @@ NETWORKS = 5
 
 
 @pytest.fixture
-def views(place: Place) -> PredictViews:
-    return PredictViews(Comparisons(place))
+def views(config: AppConfig) -> PredictViews:
+    return PredictViews(Comparisons(config))
 
 
 @pytest.fixture
-def study_id(place: Place) -> str:
-    return finished_studies(place)[0].id
+def study_id(config: AppConfig) -> str:
+    return finished_studies(config)[0].id
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_too_many_photographs_are_refused(views: PredictViews, study_id: str, ph
 
 
 def test_a_network_that_is_gone_is_named_and_the_others_answer(
-    views: PredictViews, place: Place, study_id: str, photo: str
+    views: PredictViews, config: AppConfig, study_id: str, photo: str
 ) -> None:
-    (place.runs.path / study_id / "dait-s0" / "student.safetensors").unlink()
+    (config.runs.path / study_id / "dait-s0" / "student.safetensors").unlink()
     found = views.many(study_id, [photo])
     assert len(found.images[0]["networks"]) == NETWORKS - 1
     (sentence,) = found.left_out

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.jobs import Jobs
 from app.queue.runs_panel import RunsPanel, Visitor
 from dait.runs.folder import StudyFolder
@@ -19,10 +19,10 @@ WIDTH = 1280
 
 
 @pytest.fixture
-def panel(place: Place) -> RunsPanel:
+def panel(config: AppConfig) -> RunsPanel:
     """A page that looks at one of two studies, each with an epoch."""
-    (study,) = place.runs.studies()
-    other = StudyFolder(place.runs.path / "other-20250101-120000-00000002")
+    (study,) = config.runs.studies()
+    other = StudyFolder(config.runs.path / "other-20250101-120000-00000002")
     shutil.copytree(study.path, other.path)
     other.write_status(started=1.0)
     study.write_status(started=2.0)
@@ -31,7 +31,7 @@ def panel(place: Place) -> RunsPanel:
             row = {"stage": "student", "epoch": 1, "epochs": 2, "loss": 1.5, "val_top1": top1}
             parts = {"classification": 1.0} if run.path.name.startswith("direct") else {}
             run.append_metrics({**row, "parts": parts, "images_per_second": 1000 * top1})
-    found = RunsPanel(place, Jobs(place.runs))
+    found = RunsPanel(config, Jobs(config.runs))
     with gr.Blocks():
         found.lay_out_card()
         found.lay_out_list()
@@ -67,12 +67,12 @@ def test_another_study_is_laid_over_it_and_taken_away(panel: RunsPanel) -> None:
     assert again["data"] == alone["data"]
 
 
-def test_an_epoch_of_the_other_is_sent_too(panel: RunsPanel, place: Place) -> None:
+def test_an_epoch_of_the_other_is_sent_too(panel: RunsPanel, config: AppConfig) -> None:
     visitor = Visitor()
     name = others(panel.look(visitor, WIDTH), panel)[0]
     panel.choose_curves("accuracy", [name], visitor, WIDTH)
     assert panel.curves not in panel.look(visitor, WIDTH)
-    run = StudyFolder(place.runs.resolve(name)).runs()[0]
+    run = StudyFolder(config.runs.resolve(name)).runs()[0]
     run.append_metrics({"stage": "student", "epoch": 2, "epochs": 2, "loss": 1.0, "val_top1": 0.9})
     assert panel.curves in panel.look(visitor, WIDTH)
 
@@ -88,7 +88,7 @@ def test_speed_and_the_parts_of_the_losses(panel: RunsPanel) -> None:
     assert {trace["name"].split(",")[0] for trace in parts["data"]} == {"Direct distillation"}
 
 
-def test_what_is_gone_or_was_never_there_is_left_out(panel: RunsPanel, place: Place) -> None:
+def test_what_is_gone_or_was_never_there_is_left_out(panel: RunsPanel, config: AppConfig) -> None:
     visitor = Visitor()
     first = panel.look(visitor, WIDTH)
     name = others(first, panel)[0]
@@ -96,12 +96,12 @@ def test_what_is_gone_or_was_never_there_is_left_out(panel: RunsPanel, place: Pl
         found = panel.choose_curves("nonsense", beside, visitor, WIDTH)
         assert panel.curves not in found  # nothing has changed
     panel.choose_curves("accuracy", [name], visitor, WIDTH)
-    shutil.rmtree(Path(place.runs.path) / name)
+    shutil.rmtree(Path(config.runs.path) / name)
     assert drawn(panel.look(visitor, WIDTH), panel)["data"] == drawn(first, panel)["data"]
 
 
-def test_without_an_epoch_there_is_nothing_to_choose(panel: RunsPanel, place: Place) -> None:
-    for study in place.runs.studies():
+def test_without_an_epoch_there_is_nothing_to_choose(panel: RunsPanel, config: AppConfig) -> None:
+    for study in config.runs.studies():
         for run in study.runs():
             (run.path / "metrics.jsonl").unlink()
     found = panel.look(Visitor(), WIDTH)

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.config import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, AppConfig
 from app.policy import Policy
 from app.queue.actions import allowed, require
 from app.queue.jobs import Jobs
 from app.queue.ticket import write_ticket
-from app.studies import Entry, entry_of
+from app.studies import StudyEntry, entry_of
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
@@ -21,8 +21,8 @@ from dait.runs.folder import StudyFolder
 KEPT = {"again", "rename", "delete"}
 
 
-def entry(state: str, **more: object) -> Entry:
-    return replace(Entry("tiny-1", "Tiny", state, shipped=False), **more)  # type: ignore[arg-type]
+def entry(state: str, **more: object) -> StudyEntry:
+    return replace(StudyEntry("tiny-1", "Tiny", state, shipped=False), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -48,38 +48,38 @@ def entry(state: str, **more: object) -> Entry:
     ],
 )
 def test_only_what_applies(
-    empty_place: Place, study: Entry, actions: set[str], for_strangers: set[str]
+    empty_config: AppConfig, study: StudyEntry, actions: set[str], for_strangers: set[str]
 ) -> None:
-    assert allowed(empty_place, study) == actions
-    assert allowed(replace(empty_place, limits=SPACE_LIMITS), study) == for_strangers
+    assert allowed(empty_config, study) == actions
+    assert allowed(replace(empty_config, limits=SPACE_LIMITS), study) == for_strangers
 
 
-def stopped(place: Place, epochs: int) -> StudyFolder:
-    study = StudyFolder(place.runs.path / "tiny-20260101-120000-00000001")
+def stopped(config: AppConfig, epochs: int) -> StudyFolder:
+    study = StudyFolder(config.runs.path / "tiny-20260101-120000-00000001")
     study.write_status(state="stopped", arms=["dait"], seeds=[0])
     recipe = load_recipe("tiny").changed({"train.epochs": epochs})
     (study.path / "recipe.yaml").write_text(recipe.to_yaml())
     return study
 
 
-def test_a_press_is_checked_as_a_button_is(empty_place: Place) -> None:
-    study = stopped(empty_place, 2)
-    assert require(empty_place, study.path.name, "resume").path == study.path
+def test_a_press_is_checked_as_a_button_is(empty_config: AppConfig) -> None:
+    study = stopped(empty_config, 2)
+    assert require(empty_config, study.path.name, "resume").path == study.path
     with pytest.raises(UserError, match="is stopped: Pause is not for it"):
-        require(empty_place, study.path.name, "pause")
+        require(empty_config, study.path.name, "pause")
     write_ticket(study, asked="pause")
     with pytest.raises(UserError, match="is paused"):
-        require(empty_place, study.path.name, "compare")
+        require(empty_config, study.path.name, "compare")
     with pytest.raises(UserError, match="not there any more"):
-        require(empty_place, "tiny-20260101-120000-99999999", "resume")
+        require(empty_config, "tiny-20260101-120000-99999999", "resume")
     for name in ("../outside", "/etc", "", None, ["a"]):
         with pytest.raises(UserError):
-            require(empty_place, name, "delete")
+            require(empty_config, name, "delete")
 
 
-def test_a_stranger_resumes_no_more_than_may_be_started(empty_place: Place) -> None:
-    study = stopped(empty_place, SPACE_LIMITS.epochs + 1)
-    space = replace(empty_place, limits=SPACE_LIMITS)
+def test_a_stranger_resumes_no_more_than_may_be_started(empty_config: AppConfig) -> None:
+    study = stopped(empty_config, SPACE_LIMITS.epochs + 1)
+    space = replace(empty_config, limits=SPACE_LIMITS)
     jobs = Jobs(space.runs, allow=Policy(space).require_order)
     for act in (jobs.resume, jobs.retry):
         with pytest.raises(UserError, match="Duplicate this Space"):
@@ -89,8 +89,8 @@ def test_a_stranger_resumes_no_more_than_may_be_started(empty_place: Place) -> N
         require(space, study.path.name, "delete")
 
 
-def test_what_was_asked_of_another_process_is_over(empty_place: Place) -> None:
-    study = stopped(empty_place, 2)
+def test_what_was_asked_of_another_process_is_over(empty_config: AppConfig) -> None:
+    study = stopped(empty_config, 2)
     write_ticket(study, asked="pause", pid=1)
     study.write_status(state="training", pid=os.getpid(), started=time.time())
-    assert allowed(empty_place, entry_of(study, shipped=False)) >= {"pause", "cancel"}
+    assert allowed(empty_config, entry_of(study, shipped=False)) >= {"pause", "cancel"}

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.config import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, AppConfig
 from app.queue import runs_panel
 from app.queue.jobs import Jobs
 from app.queue.runs_panel import RunsPanel, Visitor
@@ -17,8 +17,8 @@ from dait.runs.folder import StudyFolder
 WIDTH = 1280
 
 
-def panel_of(place: Place) -> RunsPanel:
-    panel = RunsPanel(place, Jobs(place.runs))
+def panel_of(config: AppConfig) -> RunsPanel:
+    panel = RunsPanel(config, Jobs(config.runs))
     with gr.Blocks():
         panel.lay_out_card()
         panel.lay_out_list()
@@ -26,16 +26,16 @@ def panel_of(place: Place) -> RunsPanel:
 
 
 @pytest.fixture
-def panel(place: Place) -> RunsPanel:
-    return panel_of(place)
+def panel(config: AppConfig) -> RunsPanel:
+    return panel_of(config)
 
 
 def enabled(found: dict[Any, Any], panel: RunsPanel) -> set[str]:
     return {str(a) for a, b in panel.buttons.items() if b in found and found[b]["interactive"]}
 
 
-def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, place: Place) -> None:
-    visitor, study = Visitor(), place.runs.studies()[0]
+def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, config: AppConfig) -> None:
+    visitor, study = Visitor(), config.runs.studies()[0]
     first = panel.look(visitor, WIDTH)
     assert first[panel.shown] == study.path.name
     assert "Finished" in first[panel.card] and study.path.name in first[panel.list]
@@ -47,13 +47,13 @@ def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, place: Pl
 
 
 def test_a_look_that_another_one_overtakes_looks_again(
-    panel: RunsPanel, place: Place, monkeypatch: pytest.MonkeyPatch
+    panel: RunsPanel, config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    visitor, study = Visitor(), place.runs.studies()[0]
+    visitor, study = Visitor(), config.runs.studies()[0]
     panel.look(visitor, WIDTH)
     real, between = runs_panel.own_studies, []
 
-    def slow(where: Place) -> Any:
+    def slow(where: AppConfig) -> Any:
         found = real(where)
         if not between:
             between.append(True)
@@ -66,8 +66,10 @@ def test_a_look_that_another_one_overtakes_looks_again(
     assert overtaken == {panel.shown: study.path.name}  # and not the old name
 
 
-def test_a_late_answer_does_not_close_the_box_for_a_name(panel: RunsPanel, place: Place) -> None:
-    visitor, study = Visitor(), place.runs.studies()[0].path.name
+def test_a_late_answer_does_not_close_the_box_for_a_name(
+    panel: RunsPanel, config: AppConfig
+) -> None:
+    visitor, study = Visitor(), config.runs.studies()[0].path.name
     panel.look(visitor, WIDTH)
     # Another study was shown when it was chosen; the answer reaches the page after the next press.
     late = panel.pick("another", visitor, WIDTH, gr.EventData(None, {"study": study}))
@@ -80,16 +82,16 @@ def test_a_late_answer_does_not_close_the_box_for_a_name(panel: RunsPanel, place
     assert not panel.close_renaming(visitor, WIDTH)[panel.renaming]["visible"]
 
 
-def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, place: Place) -> None:
-    run = place.runs.studies()[0].runs()[0]
+def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, config: AppConfig) -> None:
+    run = config.runs.studies()[0].runs()[0]
     (run.path / "metrics.jsonl").write_text("{\n")
     found = panel.look(Visitor(), WIDTH)
     assert "metrics.jsonl is damaged" in found[panel.card]
     assert found[panel.curves]["visible"] is False
 
 
-def test_deleted_and_undone(panel: RunsPanel, place: Place) -> None:
-    visitor, name = Visitor(), place.runs.studies()[0].path.name
+def test_deleted_and_undone(panel: RunsPanel, config: AppConfig) -> None:
+    visitor, name = Visitor(), config.runs.studies()[0].path.name
     found = panel.press("delete", name, visitor, WIDTH)
     assert "can be brought back" in found[panel.notice] and found[panel.shown] == ""
     assert found[panel.undo]["visible"] and "Studies that you train" in found[panel.list]
@@ -99,23 +101,23 @@ def test_deleted_and_undone(panel: RunsPanel, place: Place) -> None:
     assert back[panel.shown] == name and not back[panel.undo]["visible"]
 
 
-def test_a_stranger_neither_deletes_nor_brings_back(panel: RunsPanel, place: Place) -> None:
-    name = place.runs.studies()[0].path.name
-    space = panel_of(replace(place, limits=SPACE_LIMITS))
+def test_a_stranger_neither_deletes_nor_brings_back(panel: RunsPanel, config: AppConfig) -> None:
+    name = config.runs.studies()[0].path.name
+    space = panel_of(replace(config, limits=SPACE_LIMITS))
     assert enabled(space.look(Visitor(), WIDTH), space) == {"compare", "again"}
     assert "not for it here" in space.press("delete", name, Visitor(), WIDTH)[space.notice]
     assert "not for it here" in space.rename("mine", name, Visitor(), WIDTH)[space.notice]
     panel.press("delete", name, Visitor(), WIDTH)
     found = space.bring_back(Visitor(), WIDTH)
     assert "Duplicate this Space" in found[space.notice] and not found[space.undo]["visible"]
-    assert not place.runs.studies()
+    assert not config.runs.studies()
 
 
 def test_older_ones_are_shown_on_request(
-    panel: RunsPanel, place: Place, monkeypatch: pytest.MonkeyPatch
+    panel: RunsPanel, config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
-        older = StudyFolder(place.runs.path / f"older-{number}")
+        older = StudyFolder(config.runs.path / f"older-{number}")
         older.write_status(state="stopped", started=1.0)
     monkeypatch.setattr(runs_panel, "ROWS", 2)
     visitor = Visitor()
@@ -125,8 +127,8 @@ def test_older_ones_are_shown_on_request(
     assert not more[panel.more]["visible"] and "older-0" in more[panel.list]
 
 
-def test_no_studies_no_buttons(empty_place: Place) -> None:
-    panel = panel_of(empty_place)
+def test_no_studies_no_buttons(empty_config: AppConfig) -> None:
+    panel = panel_of(empty_config)
     found = panel.look(Visitor(), WIDTH)
     assert "Nothing has been trained here yet" in found[panel.card]
     assert enabled(found, panel) == set() and found[panel.shown] == ""

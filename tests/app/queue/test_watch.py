@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.run_list import runs_html
 from app.queue.ticket import write_ticket
 from app.queue.watch import card, curves, curves_mark, log_html, log_mark
@@ -105,46 +105,46 @@ def test_what_is_asked_of_a_training_is_said_until_it_is_done(study: StudyFolder
     assert "Pausing" in shown_card(study) and "Pausing" in listed(study)
 
 
-def test_who_waits_is_told_the_place_in_the_queue(place: Place) -> None:
+def test_who_waits_is_told_the_place_in_the_queue(config: AppConfig) -> None:
     for number in (3, 1, 2):
-        waits = StudyFolder(place.runs.path / f"tiny-20990101-120000-0000000{number}")
+        waits = StudyFolder(config.runs.path / f"tiny-20990101-120000-0000000{number}")
         waits.write_status(state="queued", title=f"Number {number}", arms=["dait"], seeds=[4])
         write_ticket(waits, waiting_since=1000.0 + number)
-    entries = {entry.title: entry for entry in own_studies(place)}
-    assert [entries[f"Number {number}"].place for number in (1, 2, 3)] == [1, 2, 3]
+    entries = {entry.title: entry for entry in own_studies(config)}
+    assert [entries[f"Number {number}"].config for number in (1, 2, 3)] == [1, 2, 3]
     page = runs_html(list(entries.values()), "", 30)
     assert "Queued, 1st" in page and "Queued, 2nd" in page and "Queued, 3rd" in page
-    study = StudyFolder(place.runs.resolve(entries["Number 3"].id))
+    study = StudyFolder(config.runs.resolve(entries["Number 3"].id))
     assert "Queued, 3rd" in card(study, entries["Number 3"])
     assert "2 before it" in card(study, entries["Number 3"])
 
 
-def test_the_list_says_how_good_each_arm_is(place: Place) -> None:
-    (entry,) = own_studies(place)
-    results = [run.result() or {} for run in place.runs.studies()[0].runs()]
+def test_the_list_says_how_good_each_arm_is(config: AppConfig) -> None:
+    (entry,) = own_studies(config)
+    results = [run.result() or {} for run in config.runs.studies()[0].runs()]
     mean = sum(result["top1"] for result in results if result["arm"] == "dait") / 2
     assert entry.top1["dait"] == pytest.approx(mean)
     assert percent(mean) in runs_html([entry], entry.id, 30)
     assert 'aria-pressed="true"' in runs_html([entry], entry.id, 30)
 
 
-def test_a_result_that_changes_is_read_again(place: Place) -> None:
-    (study,) = place.runs.studies()
-    before = own_studies(place)[0].top1["dait"]
+def test_a_result_that_changes_is_read_again(config: AppConfig) -> None:
+    (study,) = config.runs.studies()
+    before = own_studies(config)[0].top1["dait"]
     for seed in (0, 1):
         run = study.run("dait", seed)
         run.write_result({**(run.result() or {}), "top1": 0.125})
-    assert before != own_studies(place)[0].top1["dait"] == 0.125
+    assert before != own_studies(config)[0].top1["dait"] == 0.125
 
 
-def test_a_long_list_says_that_it_is_cut(place: Place) -> None:
-    (entry,) = own_studies(place)
+def test_a_long_list_says_that_it_is_cut(config: AppConfig) -> None:
+    (entry,) = own_studies(config)
     page = runs_html([entry] * 5, "", 2)
     assert page.count("data-study") == 2 and "3 older ones" in page
 
 
-def test_finished_says_the_accuracies(place: Place) -> None:
-    study = place.runs.studies()[0]
+def test_finished_says_the_accuracies(config: AppConfig) -> None:
+    study = config.runs.studies()[0]
     shown = shown_card(study)
     assert "Finished" in shown
     assert shown.count("seed 0") == 3 and shown.count("seed 1") == 3
@@ -196,17 +196,17 @@ def test_a_queued_study_is_called_by_its_recipe(tmp_path: Path) -> None:
     assert "Six species" in shown_card(queued)
 
 
-def test_the_newest_study_is_listed_first(place: Place) -> None:
-    newer = StudyFolder(place.runs.path / "tiny-20990101-120000-00000002")
+def test_the_newest_study_is_listed_first(config: AppConfig) -> None:
+    newer = StudyFolder(config.runs.path / "tiny-20990101-120000-00000002")
     newer.create({"name": "tiny"})
     newer.write_status(state="stopped", started=time.time() + 60)
-    assert own_studies(place)[0].id == newer.path.name
+    assert own_studies(config)[0].id == newer.path.name
 
 
 def test_what_the_page_says_of_a_training_holds_no_path_of_the_machine(
-    place: Place, tmp_path: Path
+    config: AppConfig, tmp_path: Path
 ) -> None:
-    study = StudyFolder(place.runs.path / "broken")
+    study = StudyFolder(config.runs.path / "broken")
     secret = tmp_path / "somewhere" / "photographs.zip"
     study.write_status(state="failed", message=f"‘{secret}’ cannot be read.")
     study.log(f"Reading {secret}")

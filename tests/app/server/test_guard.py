@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.datastructures import Headers
 
-from app.config import read_place
+from app.config import read_config
 from app.server.guard import refusal
 from dait.errors import UserError
 
@@ -151,17 +151,17 @@ LAB = "lab.example.org"
 def test_real_names_work_where_others_reach_it(
     environment: dict[str, str], headers: dict[str, str], status: int | None
 ) -> None:
-    found = refusal(read_place(environment), Headers(headers))
+    found = refusal(read_config(environment), Headers(headers))
     assert (found and found[0]) == status
 
 
 def test_whoever_comes_through_a_proxy_is_a_stranger() -> None:
-    assert read_place({"GRADIO_ROOT_PATH": "/studio"}).paths
+    assert read_config({"GRADIO_ROOT_PATH": "/studio"}).paths
     for named in ({"DAIT_HOSTS": LAB}, {"GRADIO_ROOT_PATH": f"https://{LAB}/studio"}):
-        assert not read_place(named).paths
+        assert not read_config(named).paths
 
 
 @pytest.mark.parametrize("names", ["https://lab.example.org", "lab.example.org:80", "a b", "x/y"])
 def test_what_is_no_name_is_said(names: str) -> None:
     with pytest.raises(UserError, match="DAIT_HOSTS"):
-        read_place({"DAIT_HOSTS": names})
+        read_config({"DAIT_HOSTS": names})

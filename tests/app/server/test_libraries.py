@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.config import Place
+from app.config import AppConfig
 from app.page import build_page
 from app.queue.jobs import Jobs
 from app.server import libraries
@@ -93,8 +93,8 @@ def test_a_failed_import_is_tried_again_and_not_taken_for_done(
             libraries.import_libraries()
 
 
-def test_all_handlers_of_the_page_are_held_back_but_a_few(empty_place: Place) -> None:
-    page = build_page(empty_place, Jobs(empty_place.runs))
+def test_all_handlers_of_the_page_are_held_back_but_a_few(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, Jobs(empty_config.runs))
     handlers = [block_function.fn for block_function in page.fns.values()]
     hold_back(page)
     held = [block_function.fn for block_function in page.fns.values()]

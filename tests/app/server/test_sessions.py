@@ -8,7 +8,7 @@ import pytest
 from gradio.routes import App
 from starlette.testclient import TestClient
 
-from app.config import Place
+from app.config import AppConfig
 from app.launch import ours
 from app.page import build_page
 from app.queue.jobs import Jobs
@@ -18,11 +18,11 @@ MOST_BYTES = 100_000
 
 
 def test_the_oldest_session_is_forgotten_and_each_is_small(
-    empty_place: Place, monkeypatch: pytest.MonkeyPatch
+    empty_config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "MOST", 20)
-    page = build_page(empty_place, Jobs(empty_place.runs))
-    app = App.create_app(page, app_kwargs={"lifespan": ours(empty_place)})
+    page = build_page(empty_config, Jobs(empty_config.runs))
+    app = App.create_app(page, app_kwargs={"lifespan": ours(empty_config)})
     chosen = next(i for i, block in page.blocks.items() if block.__class__.__name__ == "State")
     with TestClient(app, base_url="http://127.0.0.1"):
         kept = app.state_holder
@@ -41,8 +41,8 @@ def test_the_oldest_session_is_forgotten_and_each_is_small(
     assert spent / 20 < MOST_BYTES
 
 
-def test_a_session_remembers_what_a_component_became(empty_place: Place) -> None:
-    page = build_page(empty_place, Jobs(empty_place.runs))
+def test_a_session_remembers_what_a_component_became(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, Jobs(empty_config.runs))
     kept = sessions.Sessions(page)
     number, box = next(
         (i, b) for i, b in page.blocks.items() if getattr(b, "elem_id", "") == "name"

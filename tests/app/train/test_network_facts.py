@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from app.config import Place
+from app.config import AppConfig
 from app.train.form import Handed
 from app.train.network_box import looked
-from app.train.network_facts import Looks, Wanted, look_html
+from app.train.network_facts import Looks, NetworkQuery, look_html
 from dait.models.spec import NetworkSpec
 from dait.teachers.prompts import Prompts
 
@@ -17,26 +17,26 @@ SECONDS = 120
 DILATED = NetworkSpec(name="resnet10t", output_stride=8).model_dump_json()
 
 
-def said(place: Place, *values: object) -> list[str]:
+def said(config: AppConfig, *values: object) -> list[str]:
     """The lines once every network has been looked at."""
     looks = Looks()
     deadline = time.monotonic() + SECONDS
-    lines, busy = looked(place, looks, *values)
+    lines, busy = looked(config, looks, *values)
     while busy and time.monotonic() < deadline:
-        lines, busy = looked(place, looks, *values)
+        lines, busy = looked(config, looks, *values)
     assert not busy
     return lines
 
 
 def html(name: str | None, usual: str = DILATED, size: int = 48) -> str:
-    wanted = Wanted(name, usual, 6, size)
+    wanted = NetworkQuery(name, usual, 6, size)
     work = Looks().at(wanted)
     assert work.wait(SECONDS)
     return look_html(wanted, work)
 
 
-def test_the_recipes_own_networks_are_told(empty_place: Place) -> None:
-    student, intermediate = said(empty_place, "tiny", "", None, "", "")
+def test_the_recipes_own_networks_are_told(empty_config: AppConfig) -> None:
+    student, intermediate = said(empty_config, "tiny", "", None, "", "")
     assert student == intermediate
     assert "<b>resnet10t</b>" in student and "head for 6 classes" in student
     assert "image of 48 px" in student and "last map 32 × 6 × 6" in student
@@ -55,32 +55,34 @@ def test_a_coarse_map_and_a_refused_stride_are_told() -> None:
     assert "Heatmaps will be coarse: the last map has 2 × 2 positions" in line
 
 
-def test_faults_are_sentences_at_the_field(empty_place: Place) -> None:
+def test_faults_are_sentences_at_the_field(empty_config: AppConfig) -> None:
     assert "Did you mean" in html("lcnet_036")
     assert "does not take images of 48 px" in html("halonet26t")
     assert "<b>" not in html("<b>evil</b>") and "not a network name" in html("<b>evil</b>")
     # Strangers may choose the curated ones alone.
-    student, intermediate = said(empty_place, "tiny", "", None, "lcnet_035", "")
+    student, intermediate = said(empty_config, "tiny", "", None, "lcnet_035", "")
     assert "Choose the network from the list" in student and "resnet10t" in intermediate
 
 
-def test_what_the_data_tab_hands_over_sets_the_size(empty_place: Place, tmp_path: Path) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path})
+def test_what_the_data_tab_hands_over_sets_the_size(
+    empty_config: AppConfig, tmp_path: Path
+) -> None:
+    config = replace(empty_config, data={"fruit": tmp_path})
     handed = Handed("folder:fruit", 64, "imagenet-lite0", Prompts())
-    student, _ = said(place, "tiny", "folder:fruit", handed, "lcnet_050", "")
+    student, _ = said(config, "tiny", "folder:fruit", handed, "lcnet_050", "")
     assert "image of 64 px" in student and "head for 20 classes" in student
-    student, _ = said(place, "tiny", "", handed, "lcnet_050", "")
+    student, _ = said(config, "tiny", "", handed, "lcnet_050", "")
     assert "image of 48 px" in student
 
 
-def test_a_recipe_that_is_none_says_nothing(empty_place: Place) -> None:
-    assert said(empty_place, "../evil", "", None, "", "") == ["", ""]
+def test_a_recipe_that_is_none_says_nothing(empty_config: AppConfig) -> None:
+    assert said(empty_config, "../evil", "", None, "", "") == ["", ""]
 
 
 def test_visitors_share_a_look() -> None:
     looks = Looks()
-    wanted = Wanted("lcnet_050", DILATED, 6, 48)
+    wanted = NetworkQuery("lcnet_050", DILATED, 6, 48)
     first = looks.at(wanted)
-    assert looks.at(Wanted("lcnet_050", DILATED, 6, 48)) is first
+    assert looks.at(NetworkQuery("lcnet_050", DILATED, 6, 48)) is first
     assert first.wait(SECONDS)
     assert looks.at(wanted) is first

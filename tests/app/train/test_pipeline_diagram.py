@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Place
+from app.config import AppConfig
 from app.queue.order import Order
 from app.train.form import FormValues
 from app.train.pipeline import Pipeline, Shape, pipeline_html, roles_of
@@ -104,9 +104,9 @@ def test_the_classes_of_data_that_nobody_has_read_are_assumed(tmp_path: Path) ->
     assert str(tmp_path) not in page and str(tmp_path) in pipeline_html(pipeline_of_order(order))
 
 
-def test_a_form_that_will_not_do_is_said(empty_place: Place) -> None:
+def test_a_form_that_will_not_do_is_said(empty_config: AppConfig) -> None:
     assert "Epochs: give a whole number" in drawn(
-        empty_place, FormValues("tiny", "", ["dait"], 1, 0, 0, "", "")
+        empty_config, FormValues("tiny", "", ["dait"], 1, 0, 0, "", "")
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.config import PROJECT, Place
+from app.config import PROJECT, AppConfig
 from app.studies import finished_studies
 from app.train.teacher_figures import form_html, others_html, recipe_html
 from dait.config.recipe import Recipe, parse_recipe
@@ -58,83 +58,85 @@ def plain(html: str) -> str:
 
 
 def test_what_was_measured_on_this_data_is_said(
-    empty_place: Place, teacher: Any, recipe: Recipe
+    empty_config: AppConfig, teacher: Any, recipe: Recipe
 ) -> None:
     measure(teacher, size=48)
-    said = plain(recipe_html(empty_place, recipe))
+    said = plain(recipe_html(empty_config, recipe))
     assert "43.2 % of this data's 320 val images right" in said and "top-5 87.6 %" in said
     assert "not measured" not in said and "On other data" not in said
 
 
 def test_classes_that_the_teacher_cannot_tell_apart_are_warned_of(
-    empty_place: Place, teacher: Any, recipe: Recipe
+    empty_config: AppConfig, teacher: Any, recipe: Recipe
 ) -> None:
     measure(teacher, size=64, warnings=("Other classes are alike.",))
-    assert 'role="alert"' not in recipe_html(empty_place, recipe)
+    assert 'role="alert"' not in recipe_html(empty_config, recipe)
     measure(teacher, size=48, warnings=("‘a’ & ‘b’ are alike.",))
-    assert 'role="alert">‘a’ &amp; ‘b’ are alike.' in recipe_html(empty_place, recipe)
+    assert 'role="alert">‘a’ &amp; ‘b’ are alike.' in recipe_html(empty_config, recipe)
 
 
 def test_what_was_not_measured_says_how_to(
-    empty_place: Place, teacher: Any, recipe: Recipe
+    empty_config: AppConfig, teacher: Any, recipe: Recipe
 ) -> None:
     measure(teacher, size=64)  # another size is other data
-    said = plain(recipe_html(empty_place, recipe))
+    said = plain(recipe_html(empty_config, recipe))
     assert "not measured yet on this data" in said
     assert f"teacher eval {teacher.name} --data fieldguide --size 48" in said
     assert "On other data: 43.2 % (top-5 87.6 %) of the val images of the Field Guide" in said
 
 
 def test_data_that_the_command_cannot_name_is_measured_by_the_training(
-    empty_place: Place, recipe: Recipe
+    empty_config: AppConfig, recipe: Recipe
 ) -> None:
-    said = recipe_html(empty_place, recipe.changed({"data.species": 6}))
+    said = recipe_html(empty_config, recipe.changed({"data.species": 6}))
     assert "not measured yet on this data. The training measures it first" in said
 
 
 def test_prompts_of_ones_own_are_not_the_teachers_figure(
-    empty_place: Place, teacher: Any, recipe: Recipe
+    empty_config: AppConfig, teacher: Any, recipe: Recipe
 ) -> None:
     measure(teacher, Prompts(templates=("a {}",)), size=48)
-    assert "not measured yet" in recipe_html(empty_place, recipe)
+    assert "not measured yet" in recipe_html(empty_config, recipe)
 
 
-def test_a_finished_study_knows_its_own_teacher(place: Place, tiny_study: Path) -> None:
+def test_a_finished_study_knows_its_own_teacher(config: AppConfig, tiny_study: Path) -> None:
     described = json.loads((tiny_study / "study.json").read_text())
     top1 = f"{100 * described['teacher']['zero_shot_top1']:.1f} % of this data's test images"
     own = parse_recipe(described["recipe"], "tiny")
-    assert top1 in plain(recipe_html(place, own))
-    assert others_html(place, described["recipe"]) == ""
+    assert top1 in plain(recipe_html(config, own))
+    assert others_html(config, described["recipe"]) == ""
     for setting in ("crop_pct", "fit"):  # as a study of an older version says it
         described["recipe"]["data"].pop(setting, None)
-    assert others_html(place, described["recipe"]) == ""
+    assert others_html(config, described["recipe"]) == ""
     other = own.changed({"data.seed": 7})
-    said = recipe_html(place, other)
+    said = recipe_html(config, other)
     assert "not measured yet on this data" in said and "test images of the Field Guide" in said
 
 
-def test_a_teacher_that_sees_images_only_is_measured_at_its_size(empty_place: Place) -> None:
-    asked = form_html(empty_place, "demo", "", "imagenet-lite0")
+def test_a_teacher_that_sees_images_only_is_measured_at_its_size(empty_config: AppConfig) -> None:
+    asked = form_html(empty_config, "demo", "", "imagenet-lite0")
     assert "teacher eval imagenet-lite0 --data fieldguide --size 96 --teacher-size 96" in asked
     seen = SimpleNamespace(
         name="imagenet-lite0", weights_hash="0", image_size=224, reads_text=False
     )
     measure(seen, size=96)
-    assert "not measured yet" in form_html(empty_place, "demo", "", "imagenet-lite0")
+    assert "not measured yet" in form_html(empty_config, "demo", "", "imagenet-lite0")
     seen.image_size = 96
     measure(seen, size=96)
-    said = plain(form_html(empty_place, "demo", "", "imagenet-lite0"))
+    said = plain(form_html(empty_config, "demo", "", "imagenet-lite0"))
     assert "By the classes' mean images, <b>imagenet-lite0</b> names 43.2 %" in said
 
 
-def test_an_upload_is_called_by_its_name_and_strangers_learn_no_path(empty_place: Place) -> None:
-    empty_place.uploads.mkdir(parents=True)
-    (empty_place.uploads / "my birds.zip").write_bytes(b"PK")
+def test_an_upload_is_called_by_its_name_and_strangers_learn_no_path(
+    empty_config: AppConfig,
+) -> None:
+    empty_config.uploads.mkdir(parents=True)
+    (empty_config.uploads / "my birds.zip").write_bytes(b"PK")
     for paths, called in (
         (False, "'my birds.zip'"),
-        (True, f"'{empty_place.uploads}/my birds.zip'"),
+        (True, f"'{empty_config.uploads}/my birds.zip'"),
     ):
-        said = form_html(replace(empty_place, paths=paths), "quick", "upload:my birds.zip", "")
+        said = form_html(replace(empty_config, paths=paths), "quick", "upload:my birds.zip", "")
         assert f"--data {called} --size 128".replace("'", "&#x27;") in said
 
 
@@ -143,23 +145,23 @@ def test_an_upload_is_called_by_its_name_and_strangers_learn_no_path(empty_place
     [("none", "", ""), (["demo"], "", ""), ("demo", "upload:gone.zip", ""), ("demo", "", 7)],
 )
 def test_values_that_will_not_do_say_nothing(
-    empty_place: Place, values: tuple[Any, Any, Any]
+    empty_config: AppConfig, values: tuple[Any, Any, Any]
 ) -> None:
-    assert form_html(empty_place, *values) == ""
+    assert form_html(empty_config, *values) == ""
 
 
-def test_no_data_chosen_yet(empty_place: Place) -> None:
-    assert "not measured yet on any data" in form_html(empty_place, "quick", "", "")
+def test_no_data_chosen_yet(empty_config: AppConfig) -> None:
+    assert "not measured yet on any data" in form_html(empty_config, "quick", "", "")
 
 
-def test_it_costs_no_import_of_torch(place: Place) -> None:
-    assert finished_studies(place)
+def test_it_costs_no_import_of_torch(config: AppConfig) -> None:
+    assert finished_studies(config)
     code = (
         "import sys\n"
         "from app.config import Place\n"
         "from app.train.teacher_figures import form_html\n"
         "from dait.runs.folder import RunsRoot\n"
-        f"place = Place(RunsRoot({str(place.runs.path)!r}))\n"
+        f"place = Place(RunsRoot({str(config.runs.path)!r}))\n"
         "assert form_html(place, 'demo', '', 'fieldguide-clip')\n"
         "print('torch' in sys.modules)"
     )

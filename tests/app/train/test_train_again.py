@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, AppConfig
 from app.queue.order import Order
 from app.train.again import form_for
 from app.train.form import FormValues, Handed, read_form
@@ -41,35 +41,35 @@ FORM = FormValues(
     ],
 )
 def test_what_the_form_ordered_it_orders_again(
-    empty_place: Place, tmp_path: Path, changes: dict[str, object]
+    empty_config: AppConfig, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path / "fruit"}, paths=True)
-    order = read_form(place, replace(FORM, **changes))  # type: ignore[arg-type]
-    values, differs = form_for(place, order)
+    config = replace(empty_config, data={"fruit": tmp_path / "fruit"}, paths=True)
+    order = read_form(config, replace(FORM, **changes))  # type: ignore[arg-type]
+    values, differs = form_for(config, order)
     assert differs == ""
-    assert read_form(place, values) == order
+    assert read_form(config, values) == order
 
 
-def test_what_the_form_cannot_say_is_told(empty_place: Place) -> None:
+def test_what_the_form_cannot_say_is_told(empty_config: AppConfig) -> None:
     recipe = load_recipe("tiny").changed({"train.momentum": 0.5, "train.learning_rate": 0.01})
-    _, differs = form_for(empty_place, Order(recipe, ("dait",), (1, 7)))
+    _, differs = form_for(empty_config, Order(recipe, ("dait",), (1, 7)))
     assert "train.momentum, train.learning_rate and seeds" in differs
 
 
-def test_a_recipe_of_ones_own_is_likened_to_the_usual_one(empty_place: Place) -> None:
+def test_a_recipe_of_ones_own_is_likened_to_the_usual_one(empty_config: AppConfig) -> None:
     recipe = load_recipe("demo").model_copy(update={"name": "mine"})
-    values, differs = form_for(empty_place, Order(recipe, ("dait",), (0,)))
+    values, differs = form_for(empty_config, Order(recipe, ("dait",), (0,)))
     assert (values.recipe, differs) == ("demo", "")
 
 
-def test_data_that_is_gone_is_told(empty_place: Place) -> None:
+def test_data_that_is_gone_is_told(empty_config: AppConfig) -> None:
     recipe = load_recipe("quick").changed({"data.source": "/nowhere/fruit"})
-    values, differs = form_for(empty_place, Order(recipe, ("dait",), (0,)))
+    values, differs = form_for(empty_config, Order(recipe, ("dait",), (0,)))
     assert values.data == "" and "choose a folder under Data" in differs
 
 
-def test_more_than_is_started_here_is_cut_and_told(empty_place: Place) -> None:
-    space = replace(empty_place, limits=SPACE_LIMITS)
+def test_more_than_is_started_here_is_cut_and_told(empty_config: AppConfig) -> None:
+    space = replace(empty_config, limits=SPACE_LIMITS)
     values, differs = form_for(space, Order(load_recipe("demo"), ("dait",), (0, 1, 2)))
     assert (values.epochs, values.seed_count) == (SPACE_LIMITS.epochs, 1)
     assert "train.epochs" in differs and "seeds" in differs

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.config import PROJECT, Place
+from app.config import PROJECT, AppConfig
 from app.queue.order import Order
 from app.train.command import NAMES, command_line, recipe_file
 from app.train.form import FormValues, Handed, read_form
@@ -42,11 +42,11 @@ CHANGES = (
 
 
 @pytest.fixture
-def own(empty_place: Place, tmp_path: Path) -> Place:
+def own(empty_config: AppConfig, tmp_path: Path) -> AppConfig:
     """The page on its user's own machine."""
     folder = tmp_path / "my fruit's"
     folder.mkdir()
-    return replace(empty_place, data={"my fruit's": folder}, paths=True)
+    return replace(empty_config, data={"my fruit's": folder}, paths=True)
 
 
 def typed(line: str) -> argparse.Namespace:
@@ -61,7 +61,7 @@ def nameless(recipe: Recipe) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("changes", CHANGES)
-def test_it_means_what_the_form_orders(own: Place, changes: dict[str, object]) -> None:
+def test_it_means_what_the_form_orders(own: AppConfig, changes: dict[str, object]) -> None:
     order = read_form(own, replace(FORM, **changes))  # type: ignore[arg-type]
     args = typed(command_line(own, order))
     assert args.recipe == order.recipe.name
@@ -71,7 +71,7 @@ def test_it_means_what_the_form_orders(own: Place, changes: dict[str, object]) -
 
 
 @pytest.mark.slow
-def test_it_starts_the_same_study(own: Place, tmp_path: Path) -> None:
+def test_it_starts_the_same_study(own: AppConfig, tmp_path: Path) -> None:
     order = read_form(own, replace(FORM, arms=["independent"], seed_count=1, epochs=1))
     words = shlex.split(command_line(own, order))
     out = tmp_path / "study"
@@ -84,14 +84,14 @@ def test_it_starts_the_same_study(own: Place, tmp_path: Path) -> None:
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
 
 
-def test_what_is_as_in_the_recipe_is_not_said(own: Place) -> None:
+def test_what_is_as_in_the_recipe_is_not_said(own: AppConfig) -> None:
     order = read_form(own, FORM)
     assert command_line(own, order) == (
         "python -m dait study tiny --arms independent,dait --seeds 3,4"
     )
 
 
-def test_every_recipe_survives_its_own_changes(own: Place) -> None:
+def test_every_recipe_survives_its_own_changes(own: AppConfig) -> None:
     for name in recipe_names():
         recipe = load_recipe(name).changed(
             {"train.learning_rate": 1e-7, "teacher.templates": ["null: {}", "[{}", "'{}"]}
@@ -103,7 +103,7 @@ def test_every_recipe_survives_its_own_changes(own: Place) -> None:
         assert found["teacher"] == nameless(recipe)["teacher"]
 
 
-def test_a_recipe_of_ones_own_is_a_file(own: Place, tmp_path: Path) -> None:
+def test_a_recipe_of_ones_own_is_a_file(own: AppConfig, tmp_path: Path) -> None:
     recipe = load_recipe("tiny").model_copy(update={"name": "mine"})
     order = Order(recipe, ("direct",), (5,))
     line = command_line(own, order)
@@ -113,7 +113,7 @@ def test_a_recipe_of_ones_own_is_a_file(own: Place, tmp_path: Path) -> None:
     assert Recipe.model_validate(yaml.safe_load(text)) == recipe
 
 
-def test_a_line_that_nobody_can_read_names_the_file_instead(own: Place) -> None:
+def test_a_line_that_nobody_can_read_names_the_file_instead(own: AppConfig) -> None:
     recipe = load_recipe("tiny").changed(
         {"teacher.descriptions": {f"class {k}": ["a very long sentence" * 9] for k in range(40)}}
     )
@@ -121,7 +121,7 @@ def test_a_line_that_nobody_can_read_names_the_file_instead(own: Place) -> None:
     assert line == "python -m dait study tiny.yaml --arms direct --seeds 5"
 
 
-def test_strangers_are_not_told_where_photographs_lie(own: Place) -> None:
+def test_strangers_are_not_told_where_photographs_lie(own: AppConfig) -> None:
     stranger = replace(own, paths=False)
     order = read_form(stranger, replace(FORM, recipe="quick", data="folder:my fruit's"))
     for said in (command_line(stranger, order), recipe_file(stranger, order)):

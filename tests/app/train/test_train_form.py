@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gradio.utils import deep_hash
 
-from app.config import SPACE_LIMITS, Place
+from app.config import SPACE_LIMITS, AppConfig
 from app.train.form import (
     FormValues,
     Handed,
@@ -36,8 +36,8 @@ GOOD = FormValues(
 )
 
 
-def test_values_make_an_order(empty_place: Place) -> None:
-    order = read_form(empty_place, GOOD)
+def test_values_make_an_order(empty_config: AppConfig) -> None:
+    order = read_form(empty_config, GOOD)
     assert order.arms == ("independent", "dait")
     assert order.seeds == (3, 4)
     assert order.recipe == load_recipe("tiny").changed({"train.epochs": 5})
@@ -68,14 +68,14 @@ def test_values_make_an_order(empty_place: Place) -> None:
     ],
 )
 def test_a_value_that_will_not_do_is_named(
-    empty_place: Place, changes: dict[str, Any], says: str
+    empty_config: AppConfig, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(UserError, match=says):
-        read_form(empty_place, replace(GOOD, **changes))
+        read_form(empty_config, replace(GOOD, **changes))
 
 
-def test_a_public_space_bounds_what_is_started(empty_place: Place) -> None:
-    space = replace(empty_place, limits=SPACE_LIMITS)
+def test_a_public_space_bounds_what_is_started(empty_config: AppConfig) -> None:
+    space = replace(empty_config, limits=SPACE_LIMITS)
     read_form(space, replace(GOOD, epochs=SPACE_LIMITS.epochs, seed_count=1))
     with pytest.raises(UserError, match="Duplicate this Space"):
         read_form(space, replace(GOOD, epochs=SPACE_LIMITS.epochs + 1, seed_count=1))
@@ -83,23 +83,23 @@ def test_a_public_space_bounds_what_is_started(empty_place: Place) -> None:
         read_form(space, replace(GOOD, epochs=1, seed_count=2))
 
 
-def test_another_network_keeps_the_stride_where_it_can(empty_place: Place) -> None:
-    order = read_form(empty_place, replace(GOOD, student="regnetx_002"))
+def test_another_network_keeps_the_stride_where_it_can(empty_config: AppConfig) -> None:
+    order = read_form(empty_config, replace(GOOD, student="regnetx_002"))
     usual = load_recipe("tiny").student
     assert (order.recipe.student.name, order.recipe.student.options) == ("regnetx_002", {})
     assert order.recipe.student.output_stride == usual.output_stride
     assert order.recipe.intermediate == load_recipe("tiny").intermediate
 
 
-def test_another_network_takes_its_own_stride_where_it_must(empty_place: Place) -> None:
-    order = read_form(empty_place, replace(GOOD, intermediate="lcnet_050"))
+def test_another_network_takes_its_own_stride_where_it_must(empty_config: AppConfig) -> None:
+    order = read_form(empty_config, replace(GOOD, intermediate="lcnet_050"))
     assert order.recipe.intermediate.output_stride == 32
 
 
-def test_the_machines_user_may_name_any_network(empty_place: Place) -> None:
+def test_the_machines_user_may_name_any_network(empty_config: AppConfig) -> None:
     with pytest.raises(UserError, match="network from the list"):
-        read_form(empty_place, replace(GOOD, student="lcnet_035"))
-    own = replace(empty_place, paths=True)
+        read_form(empty_config, replace(GOOD, student="lcnet_035"))
+    own = replace(empty_config, paths=True)
     order = read_form(own, replace(GOOD, student="lcnet_035"))
     assert (order.recipe.student.name, order.recipe.student.output_stride) == ("lcnet_035", 32)
     with pytest.raises(UserError, match="Did you mean lcnet_035"):
@@ -108,26 +108,28 @@ def test_the_machines_user_may_name_any_network(empty_place: Place) -> None:
         read_form(own, replace(GOOD, student="halonet26t"))
 
 
-def test_folders_of_photographs_are_offered_by_name(empty_place: Place, tmp_path: Path) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path / "fruit"})
-    assert ("fruit (folder)", "folder:fruit") in data_choices(place)
-    photos = read_form(place, replace(GOOD, recipe="quick", data="folder:fruit")).recipe
+def test_folders_of_photographs_are_offered_by_name(
+    empty_config: AppConfig, tmp_path: Path
+) -> None:
+    config = replace(empty_config, data={"fruit": tmp_path / "fruit"})
+    assert ("fruit (folder)", "folder:fruit") in data_choices(config)
+    photos = read_form(config, replace(GOOD, recipe="quick", data="folder:fruit")).recipe
     assert photos.data.source == str(tmp_path / "fruit")
     with pytest.raises(UserError, match="recipe for photographs"):
-        read_form(place, replace(GOOD, data="folder:fruit"))
+        read_form(config, replace(GOOD, data="folder:fruit"))
 
 
-def test_every_choice_of_the_form_is_accepted(empty_place: Place) -> None:
+def test_every_choice_of_the_form_is_accepted(empty_config: AppConfig) -> None:
     for _, name in recipe_choices():
         if name != "quick":
-            read_form(empty_place, replace(GOOD, recipe=name))
+            read_form(empty_config, replace(GOOD, recipe=name))
     assert [name for _, name in network_choices()[:2]] == ["", "resnet18"]
     assert recipe_choices()[0][1] == "demo"
 
 
-def test_a_recipe_for_photographs_asks_for_them(empty_place: Place) -> None:
+def test_a_recipe_for_photographs_asks_for_them(empty_config: AppConfig) -> None:
     with pytest.raises(UserError, match="choose a folder under Data"):
-        read_form(empty_place, replace(GOOD, recipe="quick"))
+        read_form(empty_config, replace(GOOD, recipe="quick"))
 
 
 HANDED = Handed(
@@ -139,44 +141,44 @@ HANDED = Handed(
 
 
 def test_what_the_data_tab_hands_over_is_what_is_trained(
-    empty_place: Place, tmp_path: Path
+    empty_config: AppConfig, tmp_path: Path
 ) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path}, paths=True)
+    config = replace(empty_config, data={"fruit": tmp_path}, paths=True)
     values = replace(GOOD, recipe="quick", data=HANDED.data, teacher=HANDED.teacher, handed=HANDED)
-    recipe = read_form(place, values).recipe
+    recipe = read_form(config, values).recipe
     assert (recipe.data.source, recipe.data.size) == (str(tmp_path), 64)
     assert recipe.teacher.name == HANDED.teacher
     assert recipe.teacher.prompts == HANDED.prompts
     assert "64 px" in HANDED.words("fruit") and "2 templates" in HANDED.words("fruit")
 
 
-def test_it_holds_for_its_own_data_alone(empty_place: Place, tmp_path: Path) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
+def test_it_holds_for_its_own_data_alone(empty_config: AppConfig, tmp_path: Path) -> None:
+    config = replace(empty_config, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
     for data, handed in (("folder:nuts", HANDED), ("", HANDED), ("folder:nuts", "anything")):
         recipe = "quick" if data else "demo"
-        found = read_form(place, replace(GOOD, recipe=recipe, data=data, handed=handed)).recipe
+        found = read_form(config, replace(GOOD, recipe=recipe, data=data, handed=handed)).recipe
         assert found.data.size == load_recipe(recipe).data.size
         assert not found.teacher.prompts
 
 
 def test_prompts_for_a_teacher_that_reads_nothing_are_refused(
-    empty_place: Place, tmp_path: Path
+    empty_config: AppConfig, tmp_path: Path
 ) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path})
+    config = replace(empty_config, data={"fruit": tmp_path})
     values = replace(GOOD, recipe="quick", data=HANDED.data, handed=HANDED)
     with pytest.raises(UserError, match="imagenet-lite0 sees images only"):
-        read_form(place, values)
+        read_form(config, values)
 
 
 def test_another_teacher_sees_the_images_as_large_as_they_are(
-    empty_place: Place, tmp_path: Path
+    empty_config: AppConfig, tmp_path: Path
 ) -> None:
-    place = replace(empty_place, data={"fruit": tmp_path})
+    config = replace(empty_config, data={"fruit": tmp_path})
     values = replace(GOOD, data="folder:fruit", teacher="imagenet-lite0")
-    recipe = read_form(place, values).recipe
+    recipe = read_form(config, values).recipe
     assert recipe.teacher.name == "imagenet-lite0"
     assert recipe.teacher.image_size == recipe.data.size == load_recipe("tiny").data.size
-    assert ("As in the recipe", "") in teachers(place)
+    assert ("As in the recipe", "") in teachers(config)
 
 
 def test_the_recipe_stays_where_it_suits_the_data() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import deep_hash
 
-from app.config import Place
+from app.config import AppConfig
 from app.train.command import recipe_file
 from app.train.form import LOADED, FormValues, Loaded, read_form
 from app.train.recipe import loaded, preview
@@ -19,8 +19,8 @@ FORM = FormValues("tiny", "", ["independent", "dait"], 2, 3, 5, "", "")
 
 
 @pytest.fixture
-def own(empty_place: Place) -> Place:
-    return replace(empty_place, paths=True)
+def own(empty_config: AppConfig) -> AppConfig:
+    return replace(empty_config, paths=True)
 
 
 def sent(folder: Path, text: str, name: str = "mine.yaml") -> str:
@@ -28,7 +28,7 @@ def sent(folder: Path, text: str, name: str = "mine.yaml") -> str:
     return str(folder / name)
 
 
-def test_what_is_saved_is_loaded_as_it_was(own: Place, tmp_path: Path) -> None:
+def test_what_is_saved_is_loaded_as_it_was(own: AppConfig, tmp_path: Path) -> None:
     before = read_form(own, replace(FORM, student="regnetx_002"))
     file = sent(tmp_path, recipe_file(own, before))
     values, said = loaded(own, file, FORM)
@@ -37,7 +37,7 @@ def test_what_is_saved_is_loaded_as_it_was(own: Place, tmp_path: Path) -> None:
     assert (values.recipe, values.student) == ("tiny", "regnetx_002")
 
 
-def test_what_the_form_has_no_field_for_is_kept(own: Place, tmp_path: Path) -> None:
+def test_what_the_form_has_no_field_for_is_kept(own: AppConfig, tmp_path: Path) -> None:
     changes = {"train.learning_rate": 0.01, "dait.stage1_epochs": 7, "kd.temperature": 2.0}
     recipe = load_recipe("tiny").changed(changes)
     values, _ = loaded(own, sent(tmp_path, recipe.to_yaml()), replace(FORM, arms=["kd"]))
@@ -52,7 +52,7 @@ def test_what_the_form_has_no_field_for_is_kept(own: Place, tmp_path: Path) -> N
 
 
 def test_a_path_in_a_recipe_is_meant_from_where_the_app_runs(
-    own: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: AppConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trainer works in another folder."""
     monkeypatch.chdir(tmp_path)
@@ -61,22 +61,26 @@ def test_a_path_in_a_recipe_is_meant_from_where_the_app_runs(
     assert read_form(own, values).recipe.data.source == str(tmp_path / "photos.zip")
 
 
-def test_only_what_differs_need_be_in_the_file(own: Place, tmp_path: Path) -> None:
+def test_only_what_differs_need_be_in_the_file(own: AppConfig, tmp_path: Path) -> None:
     file = sent(tmp_path, "extends: tiny\ntrain: {batch_size: 8}\n")
     values, _ = loaded(own, file, FORM)
     expected = load_recipe("tiny").changed({"train.batch_size": 8})
     assert read_form(own, values).recipe == expected
 
 
-def test_a_stranger_trains_no_more_than_the_form_says(empty_place: Place, tmp_path: Path) -> None:
+def test_a_stranger_trains_no_more_than_the_form_says(
+    empty_config: AppConfig, tmp_path: Path
+) -> None:
     file = sent(tmp_path, "extends: tiny\ntrain: {epochs: 9, batch_size: 8}\n")
-    values, said = loaded(empty_place, file, FORM)
+    values, said = loaded(empty_config, file, FORM)
     assert "train.batch_size would be as in the recipe" in said
     assert values.epochs == 9
-    assert read_form(empty_place, values).recipe == load_recipe("tiny").changed({"train.epochs": 9})
+    assert read_form(empty_config, values).recipe == load_recipe("tiny").changed(
+        {"train.epochs": 9}
+    )
     forged = replace(values, recipe=LOADED, loaded=Loaded("x", load_recipe("tiny").to_yaml()))
     with pytest.raises(UserError, match="Choose a recipe"):
-        read_form(empty_place, forged)
+        read_form(empty_config, forged)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +100,14 @@ def test_a_stranger_trains_no_more_than_the_form_says(empty_place: Place, tmp_pa
         ("extends: tiny\nname: 2026-02-31", "not valid YAML"),
     ],
 )
-def test_a_file_that_will_not_do_is_said(own: Place, tmp_path: Path, text: str, says: str) -> None:
+def test_a_file_that_will_not_do_is_said(
+    own: AppConfig, tmp_path: Path, text: str, says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         loaded(own, sent(tmp_path, text), FORM)
 
 
-def test_only_text_called_yaml_is_read(own: Place, tmp_path: Path) -> None:
+def test_only_text_called_yaml_is_read(own: AppConfig, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="no text"):
         loaded(own, str(tmp_path / "mine.yaml"), FORM)
@@ -111,7 +117,7 @@ def test_only_text_called_yaml_is_read(own: Place, tmp_path: Path) -> None:
         loaded(own, None, FORM)
 
 
-def test_a_form_that_starts_nothing_says_why_in_a_comment(own: Place) -> None:
+def test_a_form_that_starts_nothing_says_why_in_a_comment(own: AppConfig) -> None:
     said = preview(own, replace(FORM, epochs=0))
     assert said.startswith("# Epochs: give a whole number") and "\n" not in said
 

@@ -18,7 +18,7 @@ from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
 from dait.models.cost import count_parameters
 from dait.runs.folder import RunFolder
-from dait.study.context import Workbench, prepare
+from dait.study.context import StudyContext, prepare
 from dait.study.pipeline import new_network, run_arm
 
 TEACHERS: dict[Arm, str] = {"kd": "classifier", "takd": "assistant", "dait": "intermediate"}
@@ -30,13 +30,13 @@ PROJECTIONS: dict[str, set[str]] = {
 
 
 @pytest.fixture(scope="module")
-def bench(small_recipe: Recipe) -> Workbench:
+def context(small_recipe: Recipe) -> StudyContext:
     return prepare(small_recipe, ignore)
 
 
-def changed(bench: Workbench, **changes: object) -> Workbench:
-    told = {key.replace("__", "."): value for key, value in changes.items()}
-    return replace(bench, recipe=bench.recipe.changed(told))
+def changed(context: StudyContext, **changes: object) -> StudyContext:
+    settings = {key.replace("__", "."): value for key, value in changes.items()}
+    return replace(context, recipe=context.recipe.changed(settings))
 
 
 def networks_in(folder: RunFolder) -> set[str]:
@@ -45,16 +45,16 @@ def networks_in(folder: RunFolder) -> set[str]:
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_leaves_a_student_and_what_taught_it(
-    bench: Workbench, tmp_path: Path, arm: Arm
+    context: StudyContext, tmp_path: Path, arm: Arm
 ) -> None:
     run, events = RunFolder(tmp_path / arm), list[Event]()
-    result = run_arm(bench, arm, 0, run, events.append)
+    result = run_arm(context, arm, 0, run, events.append)
     teachers = {TEACHERS[arm]} if arm in TEACHERS else set()
     assert networks_in(run) == {"student", *teachers}
     student = load_network(run.student)
-    assert (student.description.arm, student.classes) == (arm, bench.class_keys)
+    assert (student.description.arm, student.classes) == (arm, context.class_keys)
     # Neither projections nor teachers are in what is exported.
-    alone = new_network(bench, bench.recipe.student, 0)
+    alone = new_network(context, context.recipe.student, 0)
     assert student.network.state_dict().keys() == alone.state_dict().keys()
     assert 0 <= result["top1"] <= 1 and result["parameters"] == count_parameters(alone)
 
@@ -79,9 +79,9 @@ def test_an_arm_leaves_a_student_and_what_taught_it(
     assert [event.stage for event in epochs] == [stage for stage in stages for _ in range(2)]
 
 
-def test_labels_weigh_more_in_every_epoch_of_vl2lite(bench: Workbench, tmp_path: Path) -> None:
+def test_labels_weigh_more_in_every_epoch_of_vl2lite(context: StudyContext, tmp_path: Path) -> None:
     events = list[Event]()
-    longer = changed(bench, train__epochs=4)
+    longer = changed(context, train__epochs=4)
     run_arm(longer, "vl2lite", 0, RunFolder(tmp_path / "run"), events.append)
     for event in (e for e in events if isinstance(e, EpochDone)):
         share = event.epoch / (8 * 4)
@@ -92,17 +92,19 @@ def test_labels_weigh_more_in_every_epoch_of_vl2lite(bench: Workbench, tmp_path:
 
 @pytest.mark.parametrize("teacher", ["joint", "random"])
 def test_a_teacher_beside_the_student_is_kept_too(
-    bench: Workbench, tmp_path: Path, teacher: str
+    context: StudyContext, tmp_path: Path, teacher: str
 ) -> None:
     run, events = RunFolder(tmp_path / teacher), list[Event]()
-    result = run_arm(changed(bench, dait__teacher=teacher), "dait", 0, run, events.append)
+    result = run_arm(changed(context, dait__teacher=teacher), "dait", 0, run, events.append)
     assert networks_in(run) == {"student", "intermediate"}
     figures = result["intermediate"]
     # Validation is the student's: nothing was measured of the other on it.
     assert 0 <= figures["top1"] <= 1 and figures["val_top1"] is None
     assert [e.stage for e in events if isinstance(e, EpochDone)] == ["student"] * 2
     found = dict(load_network(run.intermediate).network.named_parameters())
-    new = dict(new_network(bench, bench.recipe.intermediate, 0, "intermediate").named_parameters())
+    new = dict(
+        new_network(context, context.recipe.intermediate, 0, "intermediate").named_parameters()
+    )
     same = all(torch.equal(found[name], parameter) for name, parameter in new.items())
     assert same == (teacher == "random")
     tensors = load_tensors(run.checkpoints / "projections-student.safetensors")
@@ -111,9 +113,11 @@ def test_a_teacher_beside_the_student_is_kept_too(
     assert names == (both if teacher == "joint" else {"map_adapter"})
 
 
-def test_a_small_assistant_is_noted_before_it_is_trained(bench: Workbench, tmp_path: Path) -> None:
+def test_a_small_assistant_is_noted_before_it_is_trained(
+    context: StudyContext, tmp_path: Path
+) -> None:
     events = list[Event]()
-    same = changed(bench, takd__network=bench.recipe.student.model_dump(), train__epochs=1)
+    same = changed(context, takd__network=context.recipe.student.model_dump(), train__epochs=1)
     run_arm(same, "takd", 0, RunFolder(tmp_path / "run"), events.append)
     warned = [
         index

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dait.arms.catalogue import PLANS, plan_of
-from dait.arms.plan import ROLE_SEEDS, ROLE_TITLES, Surroundings
+from dait.arms.plan import ROLE_SEEDS, ROLE_TITLES, TaskContext
 from dait.arms.takd import larger_than
 from dait.config.arms import ARMS, SUMMARIES, Arm
 from dait.config.recipe import Recipe
@@ -34,8 +34,8 @@ def last_task(recipe: Recipe, arm: Arm) -> Task:
     plan = plan_of(arm)
     *before, last = plan.stages(recipe)
     trained = {stage.role: fresh(stage.role, stage.network) for stage in before}
-    around = Surroundings(recipe, torch.eye(CLASSES, 8), 10.0, trained, fresh)
-    return plan.task(last.role, fresh(last.role, last.network), around)
+    context = TaskContext(recipe, torch.eye(CLASSES, 8), 10.0, trained, fresh)
+    return plan.task(last.role, fresh(last.role, last.network), context)
 
 
 def roles(recipe: Recipe, arm: Arm) -> list[tuple[Role, int]]:
@@ -100,9 +100,9 @@ def test_the_assistant_is_larger_than_the_student_where_none_is_named(recipe: Re
 
 
 def assistants_notes(recipe: Recipe) -> tuple[str, ...]:
-    plan, around = plan_of("takd"), Surroundings(recipe, torch.eye(CLASSES, 8), 10.0, {}, fresh)
+    plan, context = plan_of("takd"), TaskContext(recipe, torch.eye(CLASSES, 8), 10.0, {}, fresh)
     stage = plan.stages(recipe)[0]
-    return plan.task("assistant", fresh("assistant", stage.network), around).notes
+    return plan.task("assistant", fresh("assistant", stage.network), context).notes
 
 
 def test_an_assistant_that_is_not_larger_is_said(recipe: Recipe) -> None:
@@ -115,8 +115,8 @@ def test_an_assistant_that_is_not_larger_is_said(recipe: Recipe) -> None:
 
 def test_the_assistant_learns_logits_and_no_features(recipe: Recipe) -> None:
     changed = recipe.changed({"takd.zero_shot_weight": 3, "takd.zero_shot_temperature": 7})
-    around = Surroundings(changed, torch.eye(CLASSES, 8), 10.0, {}, fresh)
-    task = plan_of("takd").task("assistant", fresh("assistant", recipe.student), around)
+    context = TaskContext(changed, torch.eye(CLASSES, 8), 10.0, {}, fresh)
+    task = plan_of("takd").task("assistant", fresh("assistant", recipe.student), context)
     assert task.needs_vlm and not task.projections
     config = task.config
     assert (config.feature_weight, config.logit_weight, config.temperature) == (0, 3, 7)

@@ -13,7 +13,7 @@ from PIL import Image
 from dait.data.fieldguide import FieldGuide
 from dait.data.folders.folder import open_folder
 from dait.data.registry import open_dataset
-from dait.data.report import Report, SizeRange, report
+from dait.data.report import DataReport, SizeRange, report
 from dait.errors import UserError
 from dait.events import Event, Progress
 from dait.study.context import left_out
@@ -38,7 +38,7 @@ def folder(root: Path, own_cache: Path) -> Path:
     return root
 
 
-def read(folder: Path, size: int = 32) -> Report:
+def read(folder: Path, size: int = 32) -> DataReport:
     return report(open_folder(folder, size))
 
 

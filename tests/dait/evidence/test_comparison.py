@@ -330,7 +330,7 @@ def test_the_gallery_is_spread_over_the_classes(comparison: Comparison) -> None:
     assert len(set(comparison.labels[comparison.gallery(2)])) == 2
 
 
-# Figures
+# ProbeSection
 
 
 def test_the_table_takes_means_over_seeds(comparison: Comparison, tiny_study: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dait.evidence.selection import Wanted, matching, spread
+from dait.evidence.selection import ImageFilter, matching, spread
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 ANSWERS = {"ours": [0, 0, 1, 0, 1, 2], "theirs": [0, 1, 1, 1, 1, 0]}
@@ -16,18 +16,18 @@ SLICES = {"habitat": np.array(["snow", "marsh", "snow", "snow", "marsh", "marsh"
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(), [0, 1, 2, 3, 4, 5]),
-        (Wanted(right=("ours",), wrong=("theirs",)), [1, 5]),
-        (Wanted(right=("theirs",), wrong=("ours",)), [3]),
-        (Wanted(right=("ours", "theirs")), [0, 2]),
-        (Wanted(wrong=("ours", "theirs")), [4]),
-        (Wanted(right=("ours",), wrong=("ours",)), []),
-        (Wanted(label=1), [2, 3]),
-        (Wanted(part=("habitat", "marsh")), [1, 4, 5]),
-        (Wanted(right=("ours",), label=2, part=("habitat", "marsh")), [5]),
+        (ImageFilter(), [0, 1, 2, 3, 4, 5]),
+        (ImageFilter(right=("ours",), wrong=("theirs",)), [1, 5]),
+        (ImageFilter(right=("theirs",), wrong=("ours",)), [3]),
+        (ImageFilter(right=("ours", "theirs")), [0, 2]),
+        (ImageFilter(wrong=("ours", "theirs")), [4]),
+        (ImageFilter(right=("ours",), wrong=("ours",)), []),
+        (ImageFilter(label=1), [2, 3]),
+        (ImageFilter(part=("habitat", "marsh")), [1, 4, 5]),
+        (ImageFilter(right=("ours",), label=2, part=("habitat", "marsh")), [5]),
     ],
 )
-def test_an_image_must_be_all_that_is_wanted(wanted: Wanted, found: list[int]) -> None:
+def test_an_image_must_be_all_that_is_wanted(wanted: ImageFilter, found: list[int]) -> None:
     assert matching(LOGITS, LABELS, SLICES, wanted).tolist() == found
     assert wanted.anything == (len(found) == 6)
 

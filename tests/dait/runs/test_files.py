@@ -15,7 +15,7 @@ from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.evaluation.records import read_arrays
 from dait.evidence.localisation.results import read_localisation
-from dait.evidence.probes.results import read_knowledge
+from dait.evidence.probes.results import read_probe_results
 from dait.runs.folder import RunFolder, RunsRoot, StudyFolder
 from dait.storage.files import DEEPEST
 
@@ -47,7 +47,7 @@ def test_the_shipped_study_reads_as_it_is_written() -> None:
         assert run.config() == yaml.safe_load((run.path / "config.yaml").read_text())
         lines = (run.path / "metrics.jsonl").read_bytes().splitlines()
         assert run.metrics() == [json.loads(line) for line in lines]
-    knowledge, measurements = read_knowledge(DEMO / "knowledge.json"), read_localisation(DEMO)
+    knowledge, measurements = read_probe_results(DEMO / "knowledge.json"), read_localisation(DEMO)
     assert knowledge is not None and len(measurements) > 0
     written = knowledge.model_dump(mode="json", exclude_unset=True)
     assert written == json.loads((DEMO / "knowledge.json").read_bytes())
@@ -156,7 +156,7 @@ def test_damaged_figures_and_arrays_are_sentences(tmp_path: Path) -> None:
         (tmp_path / "knowledge.json").write_bytes(content)
         (tmp_path / "localisation.json").write_bytes(content)
         for read in (
-            lambda: read_knowledge(tmp_path / "knowledge.json"),
+            lambda: read_probe_results(tmp_path / "knowledge.json"),
             lambda: read_localisation(tmp_path),
         ):
             try:

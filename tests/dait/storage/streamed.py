@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dait.storage.stream import CHUNK, Column, Row, Rows, load_or_stream
+from dait.storage.stream import CHUNK, Column, Rows, StreamRow, load_or_stream
 
 COLUMNS = {
     "line": Column((3,), "uint16", ragged=True),
@@ -18,14 +18,14 @@ COLUMNS = {
 COUNT = 3 * CHUNK + 17
 
 
-def make(number: int) -> Row:
+def make(number: int) -> StreamRow:
     """Every seventh row is dropped, every fifth remarked upon."""
     if number % 7 == 3:
-        return Row(None, f"row {number} is bad – ‘schlecht’")
+        return StreamRow(None, f"row {number} is bad – ‘schlecht’")
     image = np.full((4, 4, 3), number % 251, np.uint8)
     remark = "so so" if number % 5 == 0 else ""
     place = np.array([number, -number], np.float32)
-    return Row({"line": line(number), "image": image, "place": place}, remark)
+    return StreamRow({"line": line(number), "image": image, "place": place}, remark)
 
 
 def line(number: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def line(number: int) -> np.ndarray:
     return np.arange(number, number + number % 6, dtype=np.uint16)
 
 
-def refuse(number: int) -> Row:
+def refuse(number: int) -> StreamRow:
     raise AssertionError(f"row {number} was made again")
 
 
@@ -43,7 +43,7 @@ def quiet(done: int) -> None:
 
 def load(
     folder: Path,
-    make: Callable[[int], Row] = make,
+    make: Callable[[int], StreamRow] = make,
     progress: Callable[[int], object] = quiet,
     count: int = COUNT,
 ) -> Rows:
@@ -79,8 +79,8 @@ def stop_after(rows: int) -> Callable[[int], None]:
     return progress
 
 
-def counting(made: list[int]) -> Callable[[int], Row]:
-    def make_and_count(number: int) -> Row:
+def counting(made: list[int]) -> Callable[[int], StreamRow]:
+    def make_and_count(number: int) -> StreamRow:
         made.append(number)
         return make(number)
 

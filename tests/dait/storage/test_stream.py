@@ -30,7 +30,7 @@ from streamed import (
 from dait.errors import UserError
 from dait.storage import arrays as store
 from dait.storage import stream
-from dait.storage.stream import CHUNK, Column, Row, load_or_stream
+from dait.storage.stream import CHUNK, Column, StreamRow, load_or_stream
 
 
 def test_made_once_then_mapped(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_made_once_then_mapped(tmp_path: Path) -> None:
     assert not load(tmp_path, refuse).columns["image"].flags.writeable
     wide = {"image": Column((64, 64, 3))}
     picture = np.ones((64, 64, 3), np.uint8)
-    big = load_or_stream(tmp_path, "b", 100, wide, lambda n: Row({"image": picture}), quiet)
+    big = load_or_stream(tmp_path, "b", 100, wide, lambda n: StreamRow({"image": picture}), quiet)
     assert isinstance(big.columns["image"], np.memmap) and big.columns["image"].all()
 
 
@@ -67,19 +67,19 @@ def test_another_versions_entry_and_build_are_left_alone(tmp_path: Path) -> None
 
 
 def test_rows_may_all_be_bad(tmp_path: Path) -> None:
-    rows = load(tmp_path, lambda number: Row(None, "no"), count=20)
+    rows = load(tmp_path, lambda number: StreamRow(None, "no"), count=20)
     assert rows.columns["place"].shape == (0, 2) and len(rows.remarks) == 20
 
 
 def test_a_row_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     place, line = np.zeros(2, np.float32), np.zeros(5, np.uint16)
     for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.int64)):
-        row = Row({"line": line, "image": image, "place": place})
+        row = StreamRow({"line": line, "image": image, "place": place})
         with pytest.raises(ValueError, match="a row’s image is"):
             load(tmp_path, lambda number, row=row: row)
     for line in (np.zeros((5, 2), np.uint16), np.zeros(5, np.uint8)):
         with pytest.raises(ValueError, match="a row’s line is"):
-            load(tmp_path, lambda number, line=line: Row({"line": line}))
+            load(tmp_path, lambda number, line=line: StreamRow({"line": line}))
     assert names(tmp_path) == []
 
 
@@ -210,9 +210,11 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, ragged: bool) -> Non
     def peak(count: int) -> int:
         tracemalloc.start()
 
-        def row(number: int) -> Row:
+        def row(number: int) -> StreamRow:
             image = np.zeros(shape, np.uint8)
-            return Row({"image": image[number % 9 :] if ragged else image, "row": np.array(number)})
+            return StreamRow(
+                {"image": image[number % 9 :] if ragged else image, "row": np.array(number)}
+            )
 
         load_or_stream(tmp_path, str(count), count, columns, row, quiet)
         _, highest = tracemalloc.get_traced_memory()

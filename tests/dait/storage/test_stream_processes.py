@@ -27,7 +27,7 @@ from streamed import (
 )
 
 from dait.storage import stream
-from dait.storage.stream import CHUNK, Row, Rows
+from dait.storage.stream import CHUNK, Rows, StreamRow
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -110,7 +110,7 @@ def test_who_waits_takes_over_from_a_killed_process(tmp_path: Path) -> None:
 def test_who_waits_hears_how_far_it_is_and_can_stop(tmp_path: Path) -> None:
     go, heard = threading.Event(), list[int]()
 
-    def slow(number: int) -> Row:
+    def slow(number: int) -> StreamRow:
         if number > 2 * CHUNK:
             go.wait(60)
         return make(number)
@@ -144,7 +144,7 @@ def test_disks_that_cannot_lock_are_built_on_apart(
     assert [name for name in names(tmp_path) if name != ".lock-a"] == []
     together, results = threading.Barrier(2), list[Rows]()
 
-    def meet(number: int) -> Row:
+    def meet(number: int) -> StreamRow:
         if number == 0:
             together.wait(20)
         return make(number)

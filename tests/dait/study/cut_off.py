@@ -55,8 +55,8 @@ def cli(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
 
 def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    settings: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return settings
 
 
 def whole(path: Path) -> dict[str, Any]:

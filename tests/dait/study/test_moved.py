@@ -141,15 +141,15 @@ def test_a_library_that_reads_images_otherwise_is_named_and_may_be_accepted(
     described = study.description()
     data = open_data(read_plan(study).recipe, ignore)
     then = {**data.reader, "pillow": "9.9"}  # type: ignore[attr-defined]
-    told = described["data"] | {"fingerprint": data.fingerprint_read_by(then), "reader": then}  # type: ignore[attr-defined]
-    (cut_off / "study.json").write_text(to_json(described | {"data": told}))
+    settings = described["data"] | {"fingerprint": data.fingerprint_read_by(then), "reader": then}  # type: ignore[attr-defined]
+    (cut_off / "study.json").write_text(to_json(described | {"data": settings}))
     assert main(["study", "--resume", str(cut_off)]) == 2
     said = capsys.readouterr().err
     assert "pillow was 9.9 and is" in said and "not bit for bit" in said
     assert main(["study", "--resume", str(cut_off), "--accept-versions"]) == 0
     known = study.description()["data"]
     assert known["fingerprint"] == data.fingerprint
-    assert known["before"] == [{"fingerprint": told["fingerprint"], "reader": then}]
+    assert known["before"] == [{"fingerprint": settings["fingerprint"], "reader": then}]
     assert "pillow was 9.9" in study.log_text()
     assert main(["study", "--resume", str(cut_off)]) == 0  # told once
 

@@ -93,9 +93,9 @@ def test_the_command_line_plans(
     file.write_text(small_recipe.to_yaml())
     words = ["--arms", "independent,dait", "--seeds", "0,1", "--out", str(out)]
     assert main(["study", "plan", str(file), *words, "--slurm", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["study"] == str(out)
-    assert [(row["task"], row["arm"], row["seed"]) for row in told["tasks"]] == [
+    settings = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert settings["study"] == str(out)
+    assert [(row["task"], row["arm"], row["seed"]) for row in settings["tasks"]] == [
         (0, "independent", 0), (1, "dait", 0), (2, "independent", 1), (3, "dait", 1),
     ]  # fmt: skip
     script = (out / "array.sbatch").read_text()
@@ -142,11 +142,11 @@ def test_a_task_that_was_killed_is_given_again(
     killed(lambda: len(run.metrics()) >= 2, "study", "run", out, "--task", 0)
     assert StudyFolder(out).state() == "lost"
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    told = json.loads(tell("study", "run", out, "--json"))
-    assert (told["task"], told["seed"], told["dir"]) == (0, 0, str(run.path))
+    settings = json.loads(tell("study", "run", out, "--json"))
+    assert (settings["task"], settings["seed"], settings["dir"]) == (0, 0, str(run.path))
     assert StudyFolder(out).status()["message"] == "1 of 2 runs finished"
     assert json.loads(tell("study", "run", out, "--task", 1, "--json"))["seed"] == 1
     assert StudyFolder(out).state() == "finished"
-    told = json.loads(tell("study", "finish", out, "--json"))
-    assert [row["seed"] for row in told["runs"]] == [0, 1]
+    settings = json.loads(tell("study", "finish", out, "--json"))
+    assert [row["seed"] for row in settings["runs"]] == [0, 1]
     assert [row["epoch"] for row in run.metrics()] == [1, 2, 3, 4, 5, 6]

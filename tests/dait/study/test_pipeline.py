@@ -19,7 +19,7 @@ from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
 from dait.runs.folder import RunFolder
-from dait.study.context import Workbench, open_data, prepare
+from dait.study.context import StudyContext, open_data, prepare
 from dait.study.pipeline import new_network, run_arm, stage_plan
 from dait.teachers.base import text_prototypes
 from dait.teachers.registry import embed_split, prototypes_of
@@ -27,56 +27,61 @@ from dait.teachers.vision_only import VisionOnlyTeacher
 
 
 @pytest.fixture(scope="module")
-def bench(small_recipe: Recipe) -> Workbench:
+def context(small_recipe: Recipe) -> StudyContext:
     return prepare(small_recipe, ignore)
 
 
-def test_every_arm_starts_from_the_same_student(bench: Workbench) -> None:
+def test_every_arm_starts_from_the_same_student(context: StudyContext) -> None:
     """Whatever was drawn before: stage 1 of DAIT has trained a network by then."""
-    first = new_network(bench, bench.recipe.student, 3).state_dict()
+    first = new_network(context, context.recipe.student, 3).state_dict()
     torch.rand(100)
-    again = new_network(bench, bench.recipe.student, 3).state_dict()
-    other = new_network(bench, bench.recipe.student, 4).state_dict()
+    again = new_network(context, context.recipe.student, 3).state_dict()
+    other = new_network(context, context.recipe.student, 4).state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["model.fc.weight"], other["model.fc.weight"])
 
 
-def frozen_run(bench: Workbench, arm: str, folder: Path) -> dict[str, Tensor]:
+def frozen_run(context: StudyContext, arm: str, folder: Path) -> dict[str, Tensor]:
     """The student after a training whose learning rate moves nothing that fp32 could hold."""
-    still = bench.recipe.changed({"train.learning_rate": 1e-30, "train.epochs": 1})
-    moved = Workbench(
-        still, bench.data, bench.teacher, bench.prototypes, bench.embeddings, bench.zero_shot
+    still = context.recipe.changed({"train.learning_rate": 1e-30, "train.epochs": 1})
+    moved = StudyContext(
+        still,
+        context.data,
+        context.teacher,
+        context.prototypes,
+        context.embeddings,
+        context.zero_shot,
     )
     run = RunFolder(folder)
     run_arm(moved, arm, 3, run, ignore)  # type: ignore[arg-type]
     return load_network(run.student).network.state_dict()
 
 
-def test_the_arms_really_train_that_student(bench: Workbench, tmp_path: Path) -> None:
-    expected = dict(new_network(bench, bench.recipe.student, 3).named_parameters())
+def test_the_arms_really_train_that_student(context: StudyContext, tmp_path: Path) -> None:
+    expected = dict(new_network(context, context.recipe.student, 3).named_parameters())
     for arm in ARMS:
-        found = frozen_run(bench, arm, tmp_path / arm)
+        found = frozen_run(context, arm, tmp_path / arm)
         for name, parameter in expected.items():
             torch.testing.assert_close(found[name], parameter.data, rtol=0, atol=1e-12)
 
 
-def test_zero_shot_figures_are_the_teachers_on_test(bench: Workbench) -> None:
-    test = bench.data.split("test")
+def test_zero_shot_figures_are_the_teachers_on_test(context: StudyContext) -> None:
+    test = context.data.split("test")
     pixels = torch.tensor(test.images).permute(0, 3, 1, 2) / 255
-    embeddings = bench.teacher.embed(pixels)
-    torch.testing.assert_close(bench.embeddings, embeddings)
-    prototypes = text_prototypes(bench.teacher, bench.data.classes)
-    torch.testing.assert_close(bench.prototypes.vectors, prototypes)
+    embeddings = context.teacher.embed(pixels)
+    torch.testing.assert_close(context.embeddings, embeddings)
+    prototypes = text_prototypes(context.teacher, context.data.classes)
+    torch.testing.assert_close(context.prototypes.vectors, prototypes)
     answers = (embeddings @ prototypes.T).argmax(1).numpy()
-    assert bench.zero_shot["top1"] == pytest.approx(np.mean(answers == test.labels))
-    assert bench.class_keys == [info.key for info in bench.data.classes]
+    assert context.zero_shot["top1"] == pytest.approx(np.mean(answers == test.labels))
+    assert context.class_keys == [info.key for info in context.data.classes]
 
 
-def test_a_dait_run_keeps_its_parts_apart(bench: Workbench, tmp_path: Path) -> None:
+def test_a_dait_run_keeps_its_parts_apart(context: StudyContext, tmp_path: Path) -> None:
     run, events = RunFolder(tmp_path / "run"), list[Event]()
-    result = run_arm(bench, "dait", 0, run, events.append)
+    result = run_arm(context, "dait", 0, run, events.append)
     student, middle = load_network(run.student), load_network(run.intermediate)
-    assert student.description.arm == "dait" and student.classes == bench.class_keys
+    assert student.description.arm == "dait" and student.classes == context.class_keys
     assert middle.description.arm == "intermediate"
     stage1 = load_tensors(run.checkpoints / "projections-intermediate.safetensors")
     stage2 = load_tensors(run.checkpoints / "projections-student.safetensors")
@@ -91,21 +96,21 @@ def test_a_dait_run_keeps_its_parts_apart(bench: Workbench, tmp_path: Path) -> N
 
 
 def test_the_place_among_the_class_texts_reaches_stage_2_after_a_resume_too(
-    bench: Workbench, tmp_path: Path
+    context: StudyContext, tmp_path: Path
 ) -> None:
-    recipe = bench.recipe.changed({"dait.text_weight": 2})
-    told = replace(bench, recipe=recipe)
+    recipe = context.recipe.changed({"dait.text_weight": 2})
+    settings = replace(context, recipe=recipe)
     run, again = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "again")
     for folder in (run, again):
-        run_arm(told, "dait", 0, folder, ignore)
+        run_arm(settings, "dait", 0, folder, ignore)
     for file in (again.student, again.path / "result.json"):
         file.unlink()
     kept = again.projections("intermediate").read_bytes()
     again.projections("intermediate").unlink()
     with pytest.raises(UserError, match="projections-intermediate"):
-        run_arm(told, "dait", 0, again, ignore, resume=True)
+        run_arm(settings, "dait", 0, again, ignore, resume=True)
     again.projections("intermediate").write_bytes(kept)
-    run_arm(told, "dait", 0, again, ignore, resume=True)
+    run_arm(settings, "dait", 0, again, ignore, resume=True)
     first, second = (load_network(folder.student).network.state_dict() for folder in (run, again))
     assert all(torch.equal(first[key], second[key]) for key in first)
     taught = load_tensors(run.projections("student"))
@@ -113,11 +118,11 @@ def test_the_place_among_the_class_texts_reaches_stage_2_after_a_resume_too(
 
 
 def test_predictions_in_the_folder_are_those_of_the_saved_networks(
-    bench: Workbench, tmp_path: Path
+    context: StudyContext, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    result = run_arm(bench, "dait", 1, run, ignore)
-    test = bench.data.split("test")
+    result = run_arm(context, "dait", 1, run, ignore)
+    test = context.data.split("test")
     pixels = torch.tensor(test.images).permute(0, 3, 1, 2) / 255
     with np.load(run.predictions, allow_pickle=False) as kept, torch.no_grad():
         for prefix, path in (("", run.student), ("intermediate_", run.intermediate)):
@@ -131,8 +136,8 @@ def test_predictions_in_the_folder_are_those_of_the_saved_networks(
     assert result["top1"] == pytest.approx(right.mean(), abs=1.5 / len(test))
 
 
-def test_stage_plans_are_the_steps_that_are_taken(bench: Workbench, tmp_path: Path) -> None:
-    recipe = bench.recipe.changed({"dait.stage1_epochs": 3})
+def test_stage_plans_are_the_steps_that_are_taken(context: StudyContext, tmp_path: Path) -> None:
+    recipe = context.recipe.changed({"dait.stage1_epochs": 3})
     plan = stage_plan(recipe, "dait", 24)
     assert [(stage.name, stage.steps) for stage in plan] == [
         ("intermediate teacher", 9), ("student", 6),
@@ -164,11 +169,11 @@ def test_a_folder_of_photographs_is_data_too(small_recipe: Recipe, tmp_path: Pat
     (tmp_path / "pets" / "cat" / "broken.jpg").write_text("no cat")
     recipe = small_recipe.changed({"data.source": str(tmp_path / "pets")})
     notes: list[Event] = []
-    bench = prepare(recipe, notes.append)
-    assert isinstance(bench.data, ListedDataset) and bench.class_keys == ["cat", "dog"]
+    context = prepare(recipe, notes.append)
+    assert isinstance(context.data, ListedDataset) and context.class_keys == ["cat", "dog"]
     assert any(isinstance(n, Note) and "cat/broken.jpg" in n.text for n in notes)
-    result = run_arm(bench, "direct", 0, RunFolder(tmp_path / "run"), ignore)
-    assert 0 <= result["top1"] <= 1 and result["n_test"] == bench.data.counts()["test"]
+    result = run_arm(context, "direct", 0, RunFolder(tmp_path / "run"), ignore)
+    assert 0 <= result["top1"] <= 1 and result["n_test"] == context.data.counts()["test"]
 
 
 def test_the_field_guides_options_reach_it(small_recipe: Recipe) -> None:

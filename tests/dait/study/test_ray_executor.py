@@ -52,8 +52,8 @@ def test_ray_makes_the_same_study(small_recipe: Recipe, recipe_path: Path, tmp_p
     assert [run.state() for run in folder.runs()] == ["failed", "finished"]
     assert folder.state() == "failed"
     block.unlink()
-    told = last_line(cli("study", "--resume", out, "--executor", "ray", "--json"))
-    assert [(run["arm"], run["seed"]) for run in told["runs"]] == [
+    settings = last_line(cli("study", "--resume", out, "--executor", "ray", "--json"))
+    assert [(run["arm"], run["seed"]) for run in settings["runs"]] == [
         ("independent", 0), ("independent", 1),
     ]  # fmt: skip
     run_study(small_recipe, ["independent"], [0, 1], tmp_path / "here", ignore)

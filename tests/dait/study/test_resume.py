@@ -85,8 +85,8 @@ def test_killed_and_resumed_is_as_good_as_never_killed(
     run = StudyFolder(out).run("dait", 0)
     pid = killed(lambda: moment(run), "train", longer_recipe_file, "--arm", "dait", "--out", out)
     assert StudyFolder(out).state() in ("queued", "lost")
-    told = json.loads(tell("train", "--resume", run.path if run.begun else out, "--json"))
-    assert (told["arm"], told["seed"], told["dir"]) == ("dait", 0, str(run.path))
+    settings = json.loads(tell("train", "--resume", run.path if run.begun else out, "--json"))
+    assert (settings["arm"], settings["seed"], settings["dir"]) == ("dait", 0, str(run.path))
     status = run.status()
     assert status["pid"] == os.getpid() or (moment is after_the_run and status["pid"] == pid)
     found = whole(out)
@@ -116,9 +116,9 @@ def test_a_finished_run_is_read_not_repeated(uninterrupted: Path) -> None:
     """As scripts call it: a process of its own."""
     student = uninterrupted / "dait-s0" / "student.safetensors"
     before = student.stat().st_mtime_ns
-    told = last_line(cli("train", "--resume", uninterrupted / "dait-s0", "--json"))
+    settings = last_line(cli("train", "--resume", uninterrupted / "dait-s0", "--json"))
     result = json.loads((uninterrupted / "dait-s0" / "result.json").read_text())
-    assert told == result | {"dir": str(uninterrupted / "dait-s0")}
+    assert settings == result | {"dir": str(uninterrupted / "dait-s0")}
     assert student.stat().st_mtime_ns == before
 
 
@@ -133,14 +133,14 @@ def test_a_study_goes_on_in_the_right_arm_and_seed(
     finished = [folder.run(arm, 0).path / "student.safetensors" for arm in arms]
     before = [file.stat().st_mtime_ns for file in finished]
     assert folder.status()["progress"] > 0.5
-    told = json.loads(tell("study", "--resume", out, "--json"))
-    assert [(run["arm"], run["seed"]) for run in told["runs"]] == [
+    settings = json.loads(tell("study", "--resume", out, "--json"))
+    assert [(run["arm"], run["seed"]) for run in settings["runs"]] == [
         ("direct", 0), ("independent", 0), ("direct", 1), ("independent", 1),
     ]  # fmt: skip
     assert [file.stat().st_mtime_ns for file in finished] == before
     run_study(longer_recipe, arms, [0, 1], tmp_path / "whole", ignore)
     assert whole(out) == whole(tmp_path / "whole")
-    assert json.loads(tell("study", "--resume", out, "--json"))["runs"] == told["runs"]
+    assert json.loads(tell("study", "--resume", out, "--json"))["runs"] == settings["runs"]
 
 
 def test_one_run_of_a_study_is_resumed_alone(
@@ -153,11 +153,11 @@ def test_one_run_of_a_study_is_resumed_alone(
     with pytest.raises(ZeroDivisionError):
         run_study(small_recipe, ["independent", "direct"], [0], tmp_path, stop)
     folder = StudyFolder(tmp_path)
-    told = json.loads(tell("train", "--resume", tmp_path / "independent-s0", "--json"))
-    assert told["arm"] == "independent"
+    settings = json.loads(tell("train", "--resume", tmp_path / "independent-s0", "--json"))
+    assert settings["arm"] == "independent"
     assert folder.state() == "queued" and folder.status()["message"] == "1 of 2 runs finished"
-    told = json.loads(tell("study", "--resume", tmp_path, "--json"))
-    assert [run["arm"] for run in told["runs"]] == ["independent", "direct"]
+    settings = json.loads(tell("study", "--resume", tmp_path, "--json"))
+    assert [run["arm"] for run in settings["runs"]] == ["independent", "direct"]
     assert folder.state() == "finished"
 
 
@@ -173,10 +173,10 @@ def test_resume_takes_no_other_options(tmp_path: Path, recipe_path: Path, tell: 
 def test_changed_images_or_teacher_are_not_gone_on_with(
     small_recipe: Recipe, tmp_path: Path
 ) -> None:
-    bench, folder = prepare(small_recipe, ignore), StudyFolder(tmp_path)
+    context, folder = prepare(small_recipe, ignore), StudyFolder(tmp_path)
     folder.create({"recipe": small_recipe.model_dump()})
-    settle_facts(folder, bench)
-    settle_facts(folder, bench)
+    settle_facts(folder, context)
+    settle_facts(folder, context)
     described = folder.description()
     for section, key, said in (
         ("data", "fingerprint", "The images of .* have changed since"),
@@ -185,7 +185,7 @@ def test_changed_images_or_teacher_are_not_gone_on_with(
         changed = described | {section: described[section] | {key: "another"}}
         (tmp_path / "study.json").write_text(to_json(changed))
         with pytest.raises(UserError, match=said):
-            settle_facts(folder, bench)
+            settle_facts(folder, context)
 
 
 def test_another_recipe_in_the_run_folder_is_not_gone_on_with(

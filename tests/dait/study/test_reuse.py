@@ -17,7 +17,7 @@ from dait.models.checkpoint import save_network, tensors_sha256
 from dait.models.network import build_network
 from dait.models.tensors import NETWORK_KEY, load_tensors, read_tensors, save_tensors
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.study.context import Workbench, prepare
+from dait.study.context import StudyContext, prepare
 from dait.study.pipeline import new_network
 from dait.study.plan import begin_study, read_plan
 from dait.study.provenance import code_digest, provenance
@@ -157,16 +157,16 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(recipe: Recipe, earlier: Path) -> Workbench:
+def context(recipe: Recipe, earlier: Path) -> StudyContext:
     return replace(prepare(recipe, ignore), earlier=(earlier,))
 
 
-def taken(bench: Workbench, folder: Path) -> list[str]:
+def taken(context: StudyContext, folder: Path) -> list[str]:
     """What is said of taking the intermediate teacher of seed 7 into ``folder``."""
-    stages, heard = plan_of("dait").stages(bench.recipe), list[Event]()
+    stages, heard = plan_of("dait").stages(context.recipe), list[Event]()
     run = RunFolder(folder)
-    start = new_network(bench, stages[0].network, 7, stages[0].role)
-    take_over(bench, stages, 7, run, provenance(bench, start, run), heard.append)
+    start = new_network(context, stages[0].network, 7, stages[0].role)
+    take_over(context, stages, 7, run, provenance(context, start, run), heard.append)
     assert run.intermediate.exists() == any("is taken from" in str(event) for event in heard)
     return [event.text for event in heard if isinstance(event, Note)]
 
@@ -199,24 +199,28 @@ def rewritten(study: Path, out: Path, **changes: object) -> Path:
     ],
 )
 def test_what_was_made_of_anything_else_is_not_reused_and_that_is_said(
-    changes: dict[str, object], said: str, bench: Workbench, earlier: Path, tmp_path: Path
+    changes: dict[str, object], said: str, context: StudyContext, earlier: Path, tmp_path: Path
 ) -> None:
     other = rewritten(earlier, tmp_path / "other", **changes)
-    notes = taken(replace(bench, earlier=(other,)), tmp_path / "run")
+    notes = taken(replace(context, earlier=(other,)), tmp_path / "run")
     assert any("of other/dait-s7 is not reused: " in note and said in note for note in notes)
     assert "trained here" in notes[-1]
 
 
-def test_other_threads_are_worth_a_word(bench: Workbench, earlier: Path, tmp_path: Path) -> None:
+def test_other_threads_are_worth_a_word(
+    context: StudyContext, earlier: Path, tmp_path: Path
+) -> None:
     other = rewritten(earlier, tmp_path / "other", runtime={"threads": 64, "device": "cpu"})
-    notes = taken(replace(bench, earlier=(other,)), tmp_path / "run")
+    notes = taken(replace(context, earlier=(other,)), tmp_path / "run")
     assert any("threads 64 then and 1 now" in note and "last digits" in note for note in notes)
 
 
-def test_a_damaged_run_costs_itself_alone(bench: Workbench, earlier: Path, tmp_path: Path) -> None:
+def test_a_damaged_run_costs_itself_alone(
+    context: StudyContext, earlier: Path, tmp_path: Path
+) -> None:
     damaged = Path(shutil.copytree(earlier, tmp_path / "damaged"))
     (damaged / "dait-s7" / "intermediate.safetensors").write_bytes(b"cut")
-    notes = taken(replace(bench, earlier=(damaged, earlier)), tmp_path / "run")
+    notes = taken(replace(context, earlier=(damaged, earlier)), tmp_path / "run")
     assert any("damaged/dait-s7 is not reused" in note for note in notes)
     assert any("is taken from first/dait-s7" in note for note in notes)
 
@@ -227,7 +231,7 @@ def test_provenance_follows_what_lies_behind_the_names(
     """Files that change under the same path, which the settings cannot tell."""
     weights, clip = tmp_path / "start.safetensors", tmp_path / "clip"
     shutil.copytree(clip_folder, clip)
-    told = {"teacher.name": f"openclip-local:{clip}", "intermediate.weights": str(weights)}
+    settings = {"teacher.name": f"openclip-local:{clip}", "intermediate.weights": str(weights)}
     found = []
     for number in range(2):
         torch.manual_seed(number)
@@ -237,9 +241,9 @@ def test_provenance_follows_what_lies_behind_the_names(
             tensors, metadata = read_tensors(clip / "open_clip_model.safetensors")
             tensors["visual.proj"] = tensors["visual.proj"] + 1
             save_tensors(clip / "open_clip_model.safetensors", tensors, metadata)
-        bench = prepare(recipe.changed(told), ignore)
-        start = new_network(bench, bench.recipe.intermediate, 7, "intermediate")
-        found.append(provenance(bench, start, RunFolder(tmp_path / "run")))
+        context = prepare(recipe.changed(settings), ignore)
+        start = new_network(context, context.recipe.intermediate, 7, "intermediate")
+        found.append(provenance(context, start, RunFolder(tmp_path / "run")))
     assert {key for key in found[0] if found[0][key] != found[1][key]} == {"start", "teacher"}
     assert "start.safetensors" in found[0]["start_from"]
 

@@ -20,7 +20,7 @@ from dait.events import EpochDone, Event, Note, Progress, StepDone, ignore
 from dait.models.network import NetworkSpec, build_network
 from dait.tasks.adapt import AdaptTask
 from dait.teachers.views import TeacherViews
-from dait.training.loop import Stage, train_stage
+from dait.training.loop import StagePosition, train_stage
 
 
 @dataclass
@@ -230,7 +230,7 @@ def losses(data: FieldGuide, views: TeacherViews, distinct: int, epochs: int = 3
     prototypes = F.normalize(torch.randn(6, 12), dim=1)
     task, events = AdaptTask(network, "full", prototypes, 20.0, DaitConfig()), list[Event]()
     config = TrainConfig(epochs=epochs, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
-    stage = Stage(0, 1, epochs, seed=0, distinct_views=distinct)
+    stage = StagePosition(0, 1, epochs, seed=0, distinct_views=distinct)
     train_stage(task, data, config, stage, views, events.append)
     assert sum(isinstance(event, EpochDone) for event in events) == epochs
     found = [event.loss for event in events if isinstance(event, StepDone)]

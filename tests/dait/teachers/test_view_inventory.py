@@ -16,7 +16,7 @@ from benchmarks.stand_ins import Noise
 from dait.data.augmentation.views import ViewPolicy
 from dait.errors import UserError
 from dait.teachers.cache.check import check, description_of, differences
-from dait.teachers.cache.inventory import Entry, chosen, entries, remove, sweep, to_prune
+from dait.teachers.cache.inventory import CacheEntry, chosen, entries, remove, sweep, to_prune
 from dait.teachers.views import TeacherViews
 
 
@@ -120,9 +120,11 @@ def test_what_has_changed_is_said_in_words(tmp_path: Path) -> None:
     ]
 
 
-def entry(key: str, size: int, days: float, data: str = "birds", teacher: str = "clip") -> Entry:
+def entry(
+    key: str, size: int, days: float, data: str = "birds", teacher: str = "clip"
+) -> CacheEntry:
     used = 1e9 - days * 86_400
-    return Entry(key, Path(key), data, teacher, "full", 0, 1, 1, 1, 1, size, used, {})
+    return CacheEntry(key, Path(key), data, teacher, "full", 0, 1, 1, 1, 1, size, used, {})
 
 
 FOUND = [

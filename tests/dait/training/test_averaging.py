@@ -13,7 +13,7 @@ from dait.tasks.base import Batch, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.averaging import Average
 from dait.training.loop import train_stage
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 DECAY = 0.5
 CONFIG = TrainConfig(batch_size=8, ema_decay=DECAY, warmup_epochs=0)
@@ -48,7 +48,7 @@ def test_an_average_by_hand() -> None:
 
 def test_the_average_of_all_steps_is_kept() -> None:
     task = Remembering(network(), "light")
-    train_stage(task, Colours(), CONFIG, Stage(0, 1, 2, seed=0), None, ignore)
+    train_stage(task, Colours(), CONFIG, StagePosition(0, 1, 2, seed=0), None, ignore)
     # All but the last step's weights were seen; the last is told apart from them.
     start, *after = task.biases
     kept = start
@@ -67,7 +67,7 @@ def test_what_is_validated_is_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
     data, events = Colours(), list[Event]()
     monkeypatch.setattr("dait.training.loop.FEW_STEPS", 0)
     task = IndependentTask(network(), "light")
-    found = train_stage(task, data, CONFIG, Stage(0, 1, 3, seed=0), None, events.append)
+    found = train_stage(task, data, CONFIG, StagePosition(0, 1, 3, seed=0), None, events.append)
     val = data.split("val")
     labels = torch.tensor(val.labels)
     last = [event for event in events if isinstance(event, EpochDone)][-1]
@@ -79,7 +79,7 @@ def test_averaging_does_not_change_the_training() -> None:
     def losses(decay: float) -> list[float]:
         config, events = CONFIG.model_copy(update={"ema_decay": decay}), list[Event]()
         task = IndependentTask(network(), "light")
-        train_stage(task, Colours(), config, Stage(0, 1, 2, seed=0), None, events.append)
+        train_stage(task, Colours(), config, StagePosition(0, 1, 2, seed=0), None, events.append)
         return [event.loss for event in events if isinstance(event, EpochDone)]
 
     assert losses(0.9) == losses(0.0)

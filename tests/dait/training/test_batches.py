@@ -24,7 +24,7 @@ from dait.teachers.views import TeacherViews
 from dait.training import batches as module
 from dait.training.batches import Batches, balanced_order, in_advance, pieces
 from dait.training.checks import check_training, check_validation
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,9 @@ def some(
     if teacher is not None:
         task.needs_vlm = True  # type: ignore[misc]
         views = TeacherViews(teacher, data, ViewPolicy("full"), 3, live=True)
-    return Batches(task, data.split("train"), config, Stage(0, 1, 2, seed=3), views, world, CPU)
+    return Batches(
+        task, data.split("train"), config, StagePosition(0, 1, 2, seed=3), views, world, CPU
+    )
 
 
 def test_an_epoch_can_begin_anywhere() -> None:
@@ -158,7 +160,7 @@ def test_views_are_cut_from_the_whole_images(kind: ViewKind) -> None:
     noise = rng.integers(0, 256, int(shapes.prod(axis=1).sum()) * 3, dtype=np.uint8)
     stored = StoredImages(noise, shapes, Framing(32, 0.8, "crop"))
     split = replace(Colours(train=20).split("train"), images=stored.centres(), stored=stored)
-    task, stage = IndependentTask(network(), kind), Stage(0, 1, 3, seed=3, distinct_views=1)
+    task, stage = IndependentTask(network(), kind), StagePosition(0, 1, 3, seed=3, distinct_views=1)
     batches = Batches(task, split, TrainConfig(batch_size=6), stage, None, ALONE, CPU)
     for epoch in (0, 1):  # made, and replayed
         for batch, index in zip(batches.epoch(epoch), orders(batches, epoch), strict=True):

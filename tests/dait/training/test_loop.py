@@ -21,7 +21,7 @@ from dait.teachers.views import TeacherViews
 from dait.training import loop
 from dait.training.loop import train_stage
 from dait.training.schedule import learning_rate
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
 
@@ -43,7 +43,7 @@ class Watched(IndependentTask):
 def train(
     task: Task,
     data: Colours,
-    stage: Stage,
+    stage: StagePosition,
     config: TrainConfig = QUICK,
     teacher: Recorder | None = None,
 ) -> list[Event]:
@@ -57,7 +57,7 @@ def train(
 
 def test_it_learns() -> None:
     data, task = Colours(), IndependentTask(network(), "light")
-    events = train(task, data, Stage(0, 1, 6, seed=0))
+    events = train(task, data, StagePosition(0, 1, 6, seed=0))
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert epochs[-1].val_top1 > 0.9 and epochs[-1].loss < 0.7 * epochs[0].loss
     test = data.split("test")
@@ -67,7 +67,7 @@ def test_it_learns() -> None:
 def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
     def weights(seed: int) -> dict[str, Tensor]:
         task = IndependentTask(network(), "full")
-        train(task, Colours(), Stage(0, 1, 2, seed=seed))
+        train(task, Colours(), StagePosition(0, 1, 2, seed=seed))
         return task.network.state_dict()
 
     first, again, other = weights(0), weights(0), weights(1)
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
 def test_the_stages_of_a_run_do_not_share_their_order() -> None:
     def order(index: int) -> list[bytes]:
         task = Watched(network())
-        train(task, Colours(), Stage(index, 2, 1, seed=0))
+        train(task, Colours(), StagePosition(index, 2, 1, seed=0))
         return [one for batch in task.batches for one in pixels(batch.images)]
 
     assert order(0) != order(1) and set(order(0)) == set(order(1))
@@ -86,7 +86,7 @@ def test_the_stages_of_a_run_do_not_share_their_order() -> None:
 
 def test_events_are_complete_and_in_order() -> None:
     data, task = Colours(train=20), IndependentTask(network(), "light")
-    events = train(task, data, Stage(1, 2, 2, seed=0))
+    events = train(task, data, StagePosition(1, 2, 2, seed=0))
     kinds = [type(event) for event in events]
     epoch: list[type] = [StepDone, StepDone, EpochDone]  # 20 images make two batches of 8
     last = [StepDone, StepDone, Note, EpochDone]  # so short a stage says what it re-estimates
@@ -112,11 +112,13 @@ def test_events_are_complete_and_in_order() -> None:
 
 def test_an_epoch_shows_every_image_once_but_for_a_part_of_a_batch() -> None:
     task = Watched(network())
-    train(task, Colours(train=20), Stage(0, 1, 1, seed=0))
+    train(task, Colours(train=20), StagePosition(0, 1, 1, seed=0))
     assert [len(batch.labels) for batch in task.batches] == [8, 8]
     assert len({one for batch in task.batches for one in pixels(batch.images)}) == 16
     whole = Watched(network())
-    train(whole, Colours(train=6), Stage(0, 1, 1, seed=0))  # fewer than a batch: all of them
+    train(
+        whole, Colours(train=6), StagePosition(0, 1, 1, seed=0)
+    )  # fewer than a batch: all of them
     assert [len(batch.labels) for batch in whole.batches] == [6]
 
 
@@ -124,7 +126,7 @@ def test_labels_stay_with_their_images() -> None:
     task = Watched(network())
     task.views = "original"
     data = Colours()
-    train(task, data, Stage(0, 1, 1, seed=0))
+    train(task, data, StagePosition(0, 1, 1, seed=0))
     split = data.split("train")
     known = dict(
         zip(pixels(torch.tensor(split.images).permute(0, 3, 1, 2) / 255), split.labels, strict=True)
@@ -135,7 +137,7 @@ def test_labels_stay_with_their_images() -> None:
 
 def test_the_network_sees_the_very_pixels_that_the_teacher_saw() -> None:
     task, teacher = Watched(network(), needs_vlm=True), Recorder()
-    train(task, Colours(), Stage(0, 1, 2, seed=5), teacher=teacher)
+    train(task, Colours(), StagePosition(0, 1, 2, seed=5), teacher=teacher)
     assert len(teacher.seen) == 2 * 32
     shown = [one for batch in task.batches for one in pixels(batch.images)]
     assert set(shown) == set(teacher.seen) and len(set(shown)) == 64
@@ -148,7 +150,10 @@ def test_the_network_sees_the_very_pixels_that_the_teacher_saw() -> None:
 def test_epochs_go_round_the_distinct_views(distinct: int) -> None:
     task, teacher = Watched(network(), needs_vlm=True), Recorder()
     train(
-        task, Colours(), Stage(0, 1, 4, seed=6 + distinct, distinct_views=distinct), teacher=teacher
+        task,
+        Colours(),
+        StagePosition(0, 1, 4, seed=6 + distinct, distinct_views=distinct),
+        teacher=teacher,
     )
     epochs = [
         frozenset(one for batch in task.batches[4 * e : 4 * e + 4] for one in pixels(batch.images))
@@ -162,7 +167,7 @@ def test_epochs_go_round_the_distinct_views(distinct: int) -> None:
 
 def test_a_task_with_a_teacher_needs_its_views() -> None:
     with pytest.raises(ValueError, match="frozen teacher's views"):
-        train(Watched(network(), needs_vlm=True), Colours(), Stage(0, 1, 1, seed=0))
+        train(Watched(network(), needs_vlm=True), Colours(), StagePosition(0, 1, 1, seed=0))
 
 
 class Exploding(IndependentTask):
@@ -182,7 +187,7 @@ class Exploding(IndependentTask):
 def test_a_loss_that_is_not_finite_stops_with_a_sentence() -> None:
     task = Exploding(network(), "full")
     with pytest.raises(UserError) as caught:
-        train(task, Colours(), Stage(0, 1, 3, seed=0))
+        train(task, Colours(), StagePosition(0, 1, 3, seed=0))
     sentence = str(caught.value)
     rate = learning_rate(2, 4, 12, QUICK)
     assert "“student” is nan at step 3 with" in sentence and f"{rate:.3g}" in sentence
@@ -200,11 +205,11 @@ def test_short_stages_estimate_the_statistics_anew_and_long_ones_keep_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     short = IndependentTask(network(), "full")
-    train(short, Colours(), Stage(0, 1, 3, seed=0))
+    train(short, Colours(), StagePosition(0, 1, 3, seed=0))
     assert batches_tracked(short.network) == {4}  # not the 12 steps of the training
     monkeypatch.setattr(loop, "FEW_STEPS", 12)
     long = IndependentTask(network(), "full")
-    train(long, Colours(), Stage(0, 1, 3, seed=0))
+    train(long, Colours(), StagePosition(0, 1, 3, seed=0))
     assert batches_tracked(long.network) == {12}
     # The weights are not touched by it.
     assert torch.equal(short.network.model.fc.weight, long.network.model.fc.weight)
@@ -217,7 +222,7 @@ def test_gradients_are_clipped() -> None:
     )  # fmt: skip
     task = IndependentTask(network(), "full")
     before = {name: p.detach().clone() for name, p in task.named_parameters()}
-    train_stage(task, Colours(train=8), clipped, Stage(0, 1, 1, seed=0), None, ignore)
+    train_stage(task, Colours(train=8), clipped, StagePosition(0, 1, 1, seed=0), None, ignore)
     moved = torch.cat([(p - before[name]).flatten() for name, p in task.named_parameters()])
     # Nesterov's first step is 1 + 0.9 gradients long.
     assert moved.norm().item() == pytest.approx(1.9e-4, rel=0.02)

@@ -20,10 +20,10 @@ from dait.training import replay as module
 from dait.training.batches import Batches
 from dait.training.loop import train_stage
 from dait.training.replay import Replay, epochs_that_make, view_bytes, views_to_keep
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 CPU = torch.device("cpu")
-FOUR_OF_TEN = Stage(0, 1, 10, seed=0, distinct_views=4)
+FOUR_OF_TEN = StagePosition(0, 1, 10, seed=0, distinct_views=4)
 
 
 def views(index: np.ndarray, view: int) -> Tensor:
@@ -75,7 +75,10 @@ def test_a_training_with_replayed_views_ends_in_the_same_weights(
     def trained(most_bytes: int) -> tuple[dict[str, Tensor], int]:
         monkeypatch.setattr(module, "MOST_BYTES", most_bytes)
         torch.manual_seed(0)
-        task, stage = IndependentTask(network(), kind), Stage(0, 1, 6, seed=0, distinct_views=2)
+        task, stage = (
+            IndependentTask(network(), kind),
+            StagePosition(0, 1, 6, seed=0, distinct_views=2),
+        )
         config = TrainConfig(batch_size=8, mixup=0.5)
         made.clear()
         train_stage(task, Colours(train=16), config, stage, None, ignore)
@@ -90,7 +93,9 @@ def test_a_training_with_replayed_views_ends_in_the_same_weights(
 
 
 def test_as_many_views_are_held_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def held(stage: Stage = FOUR_OF_TEN, kind: ViewKind = "light", processes: int = 1) -> int:
+    def held(
+        stage: StagePosition = FOUR_OF_TEN, kind: ViewKind = "light", processes: int = 1
+    ) -> int:
         return views_to_keep(kind, stage, 100, 32, CPU, processes)
 
     one = view_bytes(100, 32)
@@ -107,14 +112,14 @@ def test_as_many_views_are_held_as_there_is_room_for(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("stage", "kind", "device"),
     [
-        (Stage(0, 1, 4, 0, distinct_views=4), "light", CPU),  # none is shown twice
-        (Stage(0, 1, 4, 0, distinct_views=0), "light", CPU),
+        (StagePosition(0, 1, 4, 0, distinct_views=4), "light", CPU),  # none is shown twice
+        (StagePosition(0, 1, 4, 0, distinct_views=0), "light", CPU),
         (FOUR_OF_TEN, "original", CPU),
         (FOUR_OF_TEN, "light", torch.device("cuda")),
     ],
 )
 def test_nothing_is_held_that_is_of_no_use(
-    stage: Stage, kind: ViewKind, device: torch.device
+    stage: StagePosition, kind: ViewKind, device: torch.device
 ) -> None:
     assert views_to_keep(kind, stage, 10, 32, device) == 0
 
@@ -126,12 +131,12 @@ def test_nothing_is_held_that_is_of_no_use(
 def test_how_many_epochs_make_their_views(
     epochs: int, distinct: int, held: int, making: int
 ) -> None:
-    assert epochs_that_make(Stage(0, 1, epochs, 0, distinct), held) == making
+    assert epochs_that_make(StagePosition(0, 1, epochs, 0, distinct), held) == making
 
 
 def test_a_batch_is_made_again_bit_for_bit() -> None:
     task, data = IndependentTask(network(), "full"), Colours(train=12)
-    config, stage = TrainConfig(batch_size=4), Stage(0, 1, 6, seed=1, distinct_views=2)
+    config, stage = TrainConfig(batch_size=4), StagePosition(0, 1, 6, seed=1, distinct_views=2)
     batches = Batches(task, data.split("train"), config, stage, None, ALONE, CPU)
     list(batches.epoch(0)), list(batches.epoch(1))
     for epoch in (2, 3):

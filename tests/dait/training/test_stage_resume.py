@@ -27,10 +27,10 @@ from dait.teachers.views import TeacherViews
 from dait.training import loop
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 from dait.utils.interruption import interrupt
 
-STAGE = Stage(1, 2, 3, seed=5)
+STAGE = StagePosition(1, 2, 3, seed=5)
 PLAIN = TrainConfig(batch_size=8, warmup_epochs=1)
 CONFIGS = {
     "plain": {},

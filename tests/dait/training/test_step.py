@@ -18,7 +18,7 @@ from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.loop import train_stage
 from dait.training.precision import check_precision
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 from dait.training.step import Step
 
 CPU = torch.device("cpu")
@@ -90,7 +90,7 @@ def test_bf16_learns_too() -> None:
             return output
 
     task: Task = Watching(network(), "light")
-    train_stage(task, Colours(), config, Stage(0, 1, 6, seed=0), None, events.append)
+    train_stage(task, Colours(), config, StagePosition(0, 1, 6, seed=0), None, events.append)
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert epochs[-1].loss < 0.8 * epochs[0].loss
     assert dtypes == {torch.bfloat16, torch.float32}  # the network's answers, and the loss of them
@@ -105,7 +105,7 @@ def test_fp16_needs_a_gpu() -> None:
     config = TrainConfig(batch_size=8, precision="fp16")
     task = IndependentTask(network(), "full")
     with pytest.raises(UserError, match="fp32"):
-        train_stage(task, Colours(), config, Stage(0, 1, 1, seed=0), None, ignore)
+        train_stage(task, Colours(), config, StagePosition(0, 1, 1, seed=0), None, ignore)
 
 
 class Hungry(IndependentTask):
@@ -120,7 +120,12 @@ def test_a_batch_that_does_not_fit_is_said_in_words() -> None:
     config = TrainConfig(batch_size=8, accumulation=2)
     with pytest.raises(UserError) as caught:
         train_stage(
-            Hungry(network(), "full"), Colours(), config, Stage(0, 1, 1, seed=0), None, ignore
+            Hungry(network(), "full"),
+            Colours(),
+            config,
+            StagePosition(0, 1, 1, seed=0),
+            None,
+            ignore,
         )
     sentence = str(caught.value)
     assert "A batch of 8 images in 2 pieces does not fit into the memory" in sentence
@@ -135,7 +140,12 @@ class Broken(IndependentTask):
 def test_other_faults_pass_through() -> None:
     with pytest.raises(RuntimeError, match="something else"):
         train_stage(
-            Broken(network(), "full"), Colours(), CONFIG, Stage(0, 1, 1, seed=0), None, ignore
+            Broken(network(), "full"),
+            Colours(),
+            CONFIG,
+            StagePosition(0, 1, 1, seed=0),
+            None,
+            ignore,
         )
 
 
@@ -156,5 +166,5 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(
     task = Steep(network(), "full")
     before = {name: p.detach().clone() for name, p in task.named_parameters()}
     with pytest.raises(UserError, match=r"The gradient of the stage “student” is nan at step 1"):
-        train_stage(task, Colours(), config, Stage(0, 1, 1, seed=0), None, ignore)
+        train_stage(task, Colours(), config, StagePosition(0, 1, 1, seed=0), None, ignore)
     assert all(torch.equal(before[name], p) for name, p in task.named_parameters())

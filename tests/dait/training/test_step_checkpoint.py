@@ -18,7 +18,7 @@ from dait.events import Event, Note, ignore
 from dait.tasks.independent import IndependentTask
 from dait.training import checkpoint
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint, fingerprint
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 
 PROJECT = str(Path(checkpoint.__file__).parents[2])
 
@@ -186,7 +186,11 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
-    task, data, stage = IndependentTask(network(), "full"), Colours(), Stage(0, 1, 2, seed=0)
+    task, data, stage = (
+        IndependentTask(network(), "full"),
+        Colours(),
+        StagePosition(0, 1, 2, seed=0),
+    )
     config = TrainConfig()
     wanted = fingerprint(task, data, config, stage)
     check_fingerprint(tmp_path, wanted, fingerprint(task, data, config, stage))
@@ -194,7 +198,9 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
         r"train learning_rate is 0.001 and was 0.002": fingerprint(
             task, data, config.model_copy(update={"learning_rate": 0.001}), stage
         ),
-        r"stage seed is 1 and was 0": fingerprint(task, data, config, Stage(0, 1, 2, seed=1)),
+        r"stage seed is 1 and was 0": fingerprint(
+            task, data, config, StagePosition(0, 1, 2, seed=1)
+        ),
         r"data fingerprint is 'colours-2'": fingerprint(
             task, Colours(fingerprint="colours-2"), config, stage
         ),

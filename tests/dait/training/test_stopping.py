@@ -13,7 +13,7 @@ from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone
 from dait.tasks.independent import IndependentTask
 from dait.training.loop import train_stage
-from dait.training.stage import Stage
+from dait.training.stage import StagePosition
 from dait.training.stopping import BestEpoch
 
 
@@ -32,7 +32,7 @@ def test_the_best_epoch_is_kept() -> None:
         batch_size=8, schedule="constant", learning_rate=0.05, warmup_epochs=0, patience=3
     )
     task = Numbered(network(), "light")
-    found = train_stage(task, data, config, Stage(0, 1, 40, seed=0), None, events.append)
+    found = train_stage(task, data, config, StagePosition(0, 1, 40, seed=0), None, events.append)
     epochs = [event for event in events if isinstance(event, EpochDone)]
     figures = [(event.val_top1, -event.val_loss) for event in epochs]
     best = figures.index(max(figures))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dait.data.archives.archive import list_archive
-from dait.data.archives.unpack import DEFAULT_LIMITS, SPACE_LIMITS, Limits, limits_here
+from dait.data.archives.unpack import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
 from dait.data.folders.listed import ListedDataset
 from dait.data.folders.listing import Listing
 from dait.data.registry import open_dataset
@@ -166,7 +166,7 @@ def test_nothing_stays_of_an_archive_that_cannot_be_used(folder: Path, own_cache
 
 def test_limits_reach_the_unpacking(folder: Path, own_cache: Path) -> None:
     with pytest.raises(UserError, match="more than 5 files"):
-        list_archive(packed(folder, "zip"), limits=Limits(files=5))
+        list_archive(packed(folder, "zip"), limits=ArchiveLimits(files=5))
 
 
 def test_mistakes_are_sentences(folder: Path, own_cache: Path) -> None:

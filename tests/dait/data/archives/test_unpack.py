@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dait.data.archives.unpack import Limits, unpack
+from dait.data.archives.unpack import ArchiveLimits, unpack
 from dait.errors import Stopped, UserError
 from dait.events import Event, Progress
 
@@ -56,11 +56,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def refused(archive: Path, match: str, limits: Limits | None = None) -> str:
+def refused(archive: Path, match: str, limits: ArchiveLimits | None = None) -> str:
     """Unpacking must fail with a sentence and leave nothing beside ``into``."""
     into = archive.parent / "into" / "photos"
     with pytest.raises(UserError, match=match) as caught:
-        unpack(archive, into, limits or Limits())
+        unpack(archive, into, limits or ArchiveLimits())
     assert list(into.parent.iterdir()) == []
     assert not (archive.parent / "evil").exists()
     return str(caught.value)
@@ -324,9 +324,9 @@ def test_more_bytes_than_allowed(tmp_path: Path) -> None:
         tarred(tmp_path / "p.tar", files),
         tarred(tmp_path / "p.tgz", files, "w:gz"),
     ):
-        message = refused(archive, "more than 97.6562 KiB", Limits(bytes=100_000))
+        message = refused(archive, "more than 97.6562 KiB", ArchiveLimits(bytes=100_000))
         assert "give the folder" in message
-        unpack(archive, tmp_path / "out" / archive.name, Limits(bytes=120_000))
+        unpack(archive, tmp_path / "out" / archive.name, ArchiveLimits(bytes=120_000))
 
 
 def test_a_bomb_by_its_ratio(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_a_bomb_by_its_ratio(tmp_path: Path) -> None:
     zeros = {f"cat/{number}.bmp": bytes(2**24) for number in range(5)}
     for archive in (zipped(tmp_path / "p.zip", zeros), tarred(tmp_path / "p.txz", zeros, "w:xz")):
         refused(archive, "more than 100 times its own size")
-        unpack(archive, tmp_path / f"out{archive.suffix}", Limits(ratio=10**6))
+        unpack(archive, tmp_path / f"out{archive.suffix}", ArchiveLimits(ratio=10**6))
     noise = os.urandom(2**20)
     unpack(zipped(tmp_path / "q.zip", zeros | {"cat/noise": noise}), tmp_path / "q")
 
@@ -354,16 +354,16 @@ def test_a_zip_that_lies_about_its_size(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "p.zip", {"1.jpg": b"\0" * 10_000_000})
     data = archive.read_bytes().replace(struct.pack("<L", 10_000_000), struct.pack("<L", 10))
     archive.write_bytes(data)
-    refused(archive, "damaged|more of", Limits(bytes=1000))
+    refused(archive, "damaged|more of", ArchiveLimits(bytes=1000))
 
 
 def test_more_files_than_allowed(tmp_path: Path) -> None:
     files = {f"{number}.jpg": b"" for number in range(11)}
     for archive in (zipped(tmp_path / "p.zip", files), tarred(tmp_path / "p.tar", files)):
-        refused(archive, "more than 10 files", Limits(files=10))
-        unpack(archive, tmp_path / "out" / archive.name, Limits(files=11))
+        refused(archive, "more than 10 files", ArchiveLimits(files=10))
+        unpack(archive, tmp_path / "out" / archive.name, ArchiveLimits(files=11))
     deep = {"a/b/c/d/1.jpg": b"", "a/b/c/e/1.jpg": b""}  # two files and five folders
-    refused(zipped(tmp_path / "p.zip", deep), "more than 6 files", Limits(files=6))
+    refused(zipped(tmp_path / "p.zip", deep), "more than 6 files", ArchiveLimits(files=6))
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])

@@ -107,7 +107,7 @@ def test_a_random_bird_that_is_a_species_is_drawn_again(monkeypatch: pytest.Monk
     # Of the whole world's birds one in a million is a species; of these two birds every second.
     attribute = world_module.Attribute("crown", "crown", {"black": "black", "white": "white"})
     species = world_module.Species("a", "A", "F", {"crown": "black"})
-    small = world_module.World({}, {"crown": attribute}, {}, (species,), {})
+    small = world_module.BirdWorld({}, {"crown": attribute}, {}, (species,), {})
     monkeypatch.setattr(world_module, "load_world", lambda differing=2: small)
     world_module._taken.cache_clear()
     rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dait.data.base import ClassInfo, Dataset, Problem
 from dait.data.folders.listed import ListedDataset
-from dait.data.folders.listing import Box, Entry, Listing, Trim
+from dait.data.folders.listing import Box, ImageEntry, Listing, Trim
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
 from dait.errors import UserError
@@ -30,7 +30,7 @@ def listing(tmp_path: Path) -> Callable[..., Listing]:
         Image.new("RGB", (30, 20), colour).save(tmp_path / f"{name}.png")
     plain = [entry(tmp_path / "a.png"), replace(entry(tmp_path / "b.png"), label=1)]
 
-    def make(test: list[Entry] | None = None, **facts: object) -> Listing:
+    def make(test: list[ImageEntry] | None = None, **facts: object) -> Listing:
         splits = {"train": tuple(plain), "val": tuple(plain), "test": tuple(test or plain)}
         options: dict[str, object] = {"licence": "CC0", "mask_values": (255,), **facts}
         return Listing("pair", tmp_path, CLASSES, splits, **options)  # type: ignore[arg-type]
@@ -40,9 +40,9 @@ def listing(tmp_path: Path) -> Callable[..., Listing]:
 
 def entry(
     file: Path, box: Box | None = None, mask: Path | None = None, trim: Trim | None = None
-) -> Entry:
+) -> ImageEntry:
     about = file.stat()
-    return Entry(file.name, 0, file, about.st_size, about.st_mtime_ns, box, mask, trim)
+    return ImageEntry(file.name, 0, file, about.st_size, about.st_mtime_ns, box, mask, trim)
 
 
 def test_what_the_listing_says_is_said(listing: Callable[..., Listing]) -> None:
@@ -271,7 +271,7 @@ def test_problems_of_the_listing_come_first(
     assert [problem.file for problem in dataset.check()] == ["link.png", "bad.png"]
 
 
-def varied(folder: Path) -> list[Entry]:
+def varied(folder: Path) -> list[ImageEntry]:
     """Noise of three shapes, and a file that cannot be read."""
     rng, entries = np.random.default_rng(0), []
     for number in range(12):

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from dait.evidence.figures import attribute_bars
-from dait.evidence.probes.results import AttributeFigures, AttributeScore, Share
+from dait.evidence.probes.results import AttributeFigures, AttributeScore, Proportion
 
 
 def row(name: str, values: int, species: float, birds: float) -> AttributeFigures:
     species_score, birds_score = (
         AttributeScore(
-            accuracy=Share(value=value, low=value - 0.1, high=value + 0.05, count=1000),
+            accuracy=Proportion(value=value, low=value - 0.1, high=value + 0.05, count=1000),
             majority=0.4,
         )
         for value in (species, birds)

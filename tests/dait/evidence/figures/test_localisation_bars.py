@@ -9,15 +9,15 @@ import pytest
 from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.localisation.results import (
     ArmLocalisation,
-    Estimate,
+    MeanInterval,
     Measurement,
     Settings,
 )
 from dait.evidence.palette import arm_colour, arm_title
 
 
-def estimate(value: float) -> Estimate:
-    return Estimate(value=value, low=value - 0.02, high=value + 0.03, count=400)
+def estimate(value: float) -> MeanInterval:
+    return MeanInterval(value=value, low=value - 0.02, high=value + 0.03, count=400)
 
 
 def arm(role: str, mass: float, part: float, seeds: tuple[int, ...]) -> ArmLocalisation:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.evidence.heatmaps.cam import explain
-from dait.evidence.heatmaps.layers import Layout, layer_names, layout_of
+from dait.evidence.heatmaps.layers import OutputLayout, layer_names, layout_of
 from dait.evidence.heatmaps.teacher_scores import TeacherScores
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.teachers.base import FrozenTeacher
@@ -26,12 +26,12 @@ def network(name: str) -> Network:
 @pytest.mark.parametrize(
     ("shape", "patches", "layout"),
     [
-        ((2, 32, 8, 8), None, Layout()),
-        ((2, 8, 8, 32), None, Layout(channels_last=True)),
-        ((2, 17, 32), GRID, Layout(GRID)),
-        ((2, 16, 32), GRID, Layout((4, 4, 0))),
-        ((2, 18, 32), GRID, Layout((4, 4, 2))),
-        ((2, 64, 32), GRID, Layout((8, 8, 0))),  # an earlier stage, of more patches
+        ((2, 32, 8, 8), None, OutputLayout()),
+        ((2, 8, 8, 32), None, OutputLayout(channels_last=True)),
+        ((2, 17, 32), GRID, OutputLayout(GRID)),
+        ((2, 16, 32), GRID, OutputLayout((4, 4, 0))),
+        ((2, 18, 32), GRID, OutputLayout((4, 4, 2))),
+        ((2, 64, 32), GRID, OutputLayout((8, 8, 0))),  # an earlier stage, of more patches
         ((2, 32, 1, 1), None, None),
         ((2, 32, 8, 4), None, None),
         ((2, 40, 32), GRID, None),
@@ -40,7 +40,7 @@ def network(name: str) -> Network:
     ],
 )
 def test_how_an_output_lies_is_told_from_its_shape(
-    shape: tuple[int, ...], patches: tuple[int, int, int] | None, layout: Layout | None
+    shape: tuple[int, ...], patches: tuple[int, int, int] | None, layout: OutputLayout | None
 ) -> None:
     assert layout_of(torch.zeros(shape), 2, patches) == layout
     assert layout_of((torch.zeros(shape),), 2, patches) is None
@@ -48,9 +48,9 @@ def test_how_an_output_lies_is_told_from_its_shape(
 
 def test_channels_last_and_tokens_become_maps() -> None:
     values = torch.arange(2 * 5 * 3.0).view(1, 2, 5, 3)
-    assert torch.equal(Layout(channels_last=True).as_map(values)[0, 2], values[0, :, :, 2])
+    assert torch.equal(OutputLayout(channels_last=True).as_map(values)[0, 2], values[0, :, :, 2])
     tokens = torch.arange(7 * 3.0).view(1, 7, 3)
-    found = Layout((2, 3, 1)).as_map(tokens)
+    found = OutputLayout((2, 3, 1)).as_map(tokens)
     assert found.shape == (1, 3, 2, 3)
     assert torch.equal(found[0, :, 1, 0], tokens[0, 4])
 

@@ -19,7 +19,7 @@ from dait.errors import UserError
 from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.records import read_study
 from dait.evidence.probes.measure import measure_study, measure_teacher
-from dait.evidence.probes.results import VERSION, Knowledge, read_knowledge
+from dait.evidence.probes.results import VERSION, ProbeResults, read_probe_results
 from dait.runs.folder import StudyFolder
 from dait.study.context import open_data
 from dait.study.export import export_study
@@ -105,7 +105,7 @@ def test_photographs_have_no_attributes_in_words(teacher: Any, tmp_path: Path) -
 
 
 def test_the_networks_of_a_study_are_read(measured: Path, tiny_study: Path) -> None:
-    found = read_knowledge(measured / "knowledge.json")
+    found = read_probe_results(measured / "knowledge.json")
     assert found is not None
     assert [network.key for network in found.networks] == KEYS
     assert [network.seed for network in found.networks] == [None, 0, 0, 0, 0, 1, 1, 1, 1]
@@ -120,7 +120,7 @@ def test_the_networks_of_a_study_are_read(measured: Path, tiny_study: Path) -> N
 
 
 def test_a_study_is_not_measured_twice(measured: Path, request: pytest.FixtureRequest) -> None:
-    kept = read_knowledge(measured / "knowledge.json")
+    kept = read_probe_results(measured / "knowledge.json")
     parts = opened(measured)
     request.getfixturevalue("no_work")
     assert measure_study(*parts, pairs=PAIRS) == kept
@@ -174,26 +174,26 @@ def test_an_unfinished_study_is_refused(copied: Path) -> None:
 
 def test_the_file_says_the_same_when_it_is_read_back(measured: Path) -> None:
     path = measured / "knowledge.json"
-    found = read_knowledge(path)
-    assert isinstance(found, Knowledge)
-    assert Knowledge.model_validate_json(found.model_dump_json()) == found
+    found = read_probe_results(path)
+    assert isinstance(found, ProbeResults)
+    assert ProbeResults.model_validate_json(found.model_dump_json()) == found
 
 
 @pytest.mark.parametrize("content", ["{", f'{{"version": {VERSION}}}', '"x"', '{"version": "one"}'])
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "knowledge.json").write_text(content)
     with pytest.raises(UserError, match=r"knowledge\.json is damaged"):
-        read_knowledge(tmp_path / "knowledge.json")
+        read_probe_results(tmp_path / "knowledge.json")
 
 
 def test_no_file_and_an_older_one_are_no_figures(tmp_path: Path) -> None:
-    assert read_knowledge(tmp_path / "knowledge.json") is None
+    assert read_probe_results(tmp_path / "knowledge.json") is None
     (tmp_path / "knowledge.json").write_text(f'{{"version": {VERSION - 1}}}')
-    assert read_knowledge(tmp_path / "knowledge.json") is None
+    assert read_probe_results(tmp_path / "knowledge.json") is None
 
 
 def test_an_exported_study_keeps_its_figures(measured: Path, tmp_path: Path) -> None:
     shipped = export_study(StudyFolder(measured), tmp_path / "shipped")
-    assert read_knowledge(shipped.path / "knowledge.json") == read_knowledge(
+    assert read_probe_results(shipped.path / "knowledge.json") == read_probe_results(
         measured / "knowledge.json"
     )
