@@ -1,8 +1,9 @@
 """What a visitor may cause: asked by the code that causes it, whatever the page offered before.
 
 The user of this machine (``AppConfig.paths``) may do everything. Any other visitor may use only
-what is on the machine and offered by the page: nothing is downloaded for them and no path is followed. On
-a public Space ``SPACE_LIMITS`` hold besides. ``RULES`` says it as a table (docs/spaces.md).
+what is on the machine and offered by the page: nothing is downloaded for them and no path is
+followed. On a public Space ``SPACE_LIMITS`` hold besides. ``RULES`` says it as a table
+(docs/spaces.md).
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from app.compare.view_link import LinkState
 from app.compare.views import CompareViews
 from app.explore.html import chips_html
 from app.server.libraries import first_view_is_out, light
-from app.ui.notice import HIDDEN_NOTICE, framed
-from app.ui.shows_errors import KEPT, shows_errors
+from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, shows_errors
 
 PRESSED = """
 element.addEventListener('click', event => {

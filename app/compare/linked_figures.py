@@ -12,9 +12,8 @@ from app.compare.filters import PRESSED
 from app.compare.linked_views import LinkedViews
 from app.compare.row_box import HIDDEN, QUIET, TO_THE_ROW, RowBox, remember
 from app.compare.views import CompareViews
-from app.ui.notice import HIDDEN_NOTICE, notice_box, section
+from app.ui.notice import HIDDEN_NOTICE, KEPT, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
-from app.ui.shows_errors import KEPT, shows_errors
 
 WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
 

@@ -14,8 +14,7 @@ from app.compare.picked import Pick, Picked
 from app.compare.view_link import OPACITY, LinkState
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.server.libraries import light
-from app.ui.notice import HIDDEN_NOTICE, framed, notice_box, section
-from app.ui.shows_errors import KEPT, shows_errors
+from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, notice_box, section, shows_errors
 from dait.errors import UserError
 
 WAITING = '<div class="ds-empty">One moment: loading the networks.</div>'

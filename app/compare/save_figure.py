@@ -17,8 +17,7 @@ from app.compare.linked_figures import LinkedFigures
 from app.compare.linked_views import LinkedViews
 from app.compare.row_box import QUIET, RowBox
 from app.compare.views import CompareViews
-from app.ui.notice import HIDDEN_NOTICE, notice_box
-from app.ui.shows_errors import KEPT, shows_errors
+from app.ui.notice import HIDDEN_NOTICE, KEPT, notice_box, shows_errors
 from dait.errors import UserError
 
 KEPT_SECONDS = 600

@@ -33,9 +33,8 @@ from app.compare.save_figure import build_save_figure
 from app.compare.view_link import Arrival, Facts, LinkState, complaint, fitting, read_view
 from app.compare.views import CompareViews
 from app.server.libraries import light
-from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
-from app.ui.shows_errors import KEPT, shows_errors
 
 EMPTY = (
     '<div class="ds-empty">No finished study yet. Train one in the Train tab: it appears here as '

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import gradio as gr
 
 from app.config import hide_paths
 from app.ui.wording import escape
+from dait.errors import UserError
 
 HIDDEN_NOTICE = ""
 
@@ -40,3 +43,27 @@ def framed(value: str, name: str, **settings: Any) -> gr.HTML:
         apply_default_css=False,
         **settings,
     )
+
+
+KEPT = object()
+"""Stands for an output that still holds what it held."""
+
+
+def shows_errors(*otherwise: Any) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
+    """A handler whose first output is a notice: a ``UserError`` is said there.
+
+    The other outputs then get ``otherwise``: ``KEPT`` where what was there still holds.
+    """
+
+    def decorate(handler: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        @wraps(handler)
+        def telling(*values: Any) -> list[Any]:
+            try:
+                return handler(*values)
+            except UserError as error:
+                rest = [gr.skip() if value is KEPT else value for value in otherwise]
+                return [notice(str(error)), *rest]
+
+        return telling
+
+    return decorate

@@ -76,8 +76,8 @@ def answers_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> RunPred
     What is kept is read. Of the test split it is what the run was measured by, and refused where it
     is damaged; of the others it is asked anew where it is damaged, or where the weights or the
     images are no longer those that it was made of. Predictions that cannot be kept are given
-    all the same; ``emit`` hears of both. Raises ``UserError`` where the weights, or the images, are needed
-    and cannot be had.
+    all the same; ``emit`` hears of both. Raises ``UserError`` where the weights, or the images, are
+    needed and cannot be had.
     """
     path = run.predictions_of(split)
     if path.exists():

@@ -51,11 +51,11 @@ def run_arm(
     """Train one arm with one seed into ``folder`` and return what ``result.json`` holds.
 
     ``context.measured`` is measured once, after all training. Every arm starts from the same
-    student weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage whose
-    network is there is not repeated, the one that was cut off goes on from its last checkpoint,
-    and on the CPU, with as many threads, the weights are those of a run that was not cut off.
-    Of several processes of one training (``world``) all call this and see the same folder; the
-    main one writes. Raises UserError when training cannot go on.
+    student weights for a seed. resume: go on with the run in ``folder``, if it holds one: a stage
+    whose network is there is not repeated, the one that was cut off goes on from its last
+    checkpoint, and on the CPU, with as many threads, the weights are those of a run that was not
+    cut off. Of several processes of one training (``world``) all call this and see the same folder;
+    the main one writes. Raises UserError when training cannot go on.
     """
     started = time.time()
     on_main(world, lambda: _open(folder, context.recipe, arm, seed, resume))

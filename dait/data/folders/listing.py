@@ -56,9 +56,10 @@ class Listing:
     """The classes and splits of a data set of files; reading it is instant, nothing is decoded.
 
     root: the folder that messages name. mask_values: the grey values (of ``ImageEntry.mask``) that
-    mean the object. ignored: suffix to number of files that are no photographs. left_out: images that
-    are there and not used. notes: sentences on choices that were made (a held-out split, classes
-    without a test photograph). revision: the commit that was downloaded, of a data set of the hub.
+    mean the object. ignored: suffix to number of files that are no photographs. left_out: images
+    that are there and not used. notes: sentences on choices that were made (a held-out split,
+    classes without a test photograph). revision: the commit that was downloaded, of a data set of
+    the hub.
     """
 
     name: str

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.config import AppConfig, ArchiveLimits
+from app.config import AppConfig, Limits
 from app.data.uploads import Uploads
 from dait.data.archives.archive import list_archive
 from dait.errors import UserError
@@ -51,10 +51,10 @@ def test_one_name_is_never_given_twice(empty_config: AppConfig, sent: Path) -> N
 
 
 def test_bounds_are_said_and_leave_nothing(empty_config: AppConfig, sent: Path) -> None:
-    small = Uploads(replace(empty_config, limits=ArchiveLimits(archive_bytes=9)))
+    small = Uploads(replace(empty_config, limits=Limits(archive_bytes=9)))
     with pytest.raises(UserError, match=r"at most 0\.0 MiB"):
         small.keep(sent, "a.zip")
-    few = Uploads(replace(empty_config, limits=ArchiveLimits(archives=1)))
+    few = Uploads(replace(empty_config, limits=Limits(archives=1)))
     with pytest.raises(UserError, match="is no archive"):
         few.keep(sent, "a.jpg")
     assert few.names() == [] and not list(few.folder.glob("*"))
