@@ -27,7 +27,8 @@ from dait.models.network import build_network
 from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.views import TeacherViews
-from dait.training.loop import StagePosition, train_stage
+from dait.training.loop import train_stage
+from dait.training.views import StagePosition
 
 _EPOCHS = 3
 
@@ -136,7 +137,7 @@ def _parts(teacher_name: str, batch: int, steps: int) -> _Parts:
 def _views(parts: _Parts, root: Path | None = None) -> TeacherViews:
     """Kept below ``root``, or live."""
     policy = ViewPolicy(parts.recipe.views.kind)
-    return TeacherViews(parts.teacher, parts.data, policy, 0, live=root is None, root=root)
+    return TeacherViews(parts.teacher, parts.data, policy, live=root is None, root=root)
 
 
 def _round(parts: _Parts) -> tuple[Times, Times, Times, Times]:

@@ -99,7 +99,7 @@ def _as_seen(teacher: FrozenTeacher, images: np.ndarray) -> Tensor:
     last.
     """
     stored = torch.from_numpy(np.array(images)).to(device_of(teacher))
-    views = view_batch(stored, np.arange(len(stored)), 0, ViewPolicy("original"), 0)
+    views = view_batch(stored, np.arange(len(stored)), 0, ViewPolicy("original"))
     return resized(views, teacher.image_size, getattr(teacher, "interpolation", "bilinear"))
 
 

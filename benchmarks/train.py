@@ -37,8 +37,8 @@ from dait.teachers.views import TeacherViews
 from dait.training.batches import Batches
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer
-from dait.training.precision import autocast
-from dait.training.stage import StagePosition
+from dait.training.step import autocast
+from dait.training.views import StagePosition
 
 STAGES: dict[str, tuple[Arm, Role]] = {
     "independent": ("independent", "student"),
@@ -144,7 +144,7 @@ class _Measured:
         classes, size = len(self.data.classes), recipe.data.size
         self.task = untrained_task(*STAGES[name], recipe, classes, size, _Glance.dim)
         policy = ViewPolicy(self.task.views)
-        self.views = TeacherViews(_Glance(), self.data, policy, 0, root=folder / "views")
+        self.views = TeacherViews(_Glance(), self.data, policy, root=folder / "views")
         if self.task.needs_vlm:
             self.views.build(range(self.stage.epochs))
         self.loop, self.bare = list[_Seconds](), list[_Seconds]()
@@ -202,7 +202,7 @@ def _views_per_second(recipe: Recipe, rounds: int) -> float:
     seconds = []
     for view in range(rounds + 2):
         start = time.perf_counter()
-        view_batch(stored, index, view, policy, 0, device=place)
+        view_batch(stored, index, view, policy, device=place)
         if place is not None:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)

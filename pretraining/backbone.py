@@ -17,17 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.fieldguide.invented import InventedBirds
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
-from dait.events import Emit, Note, Progress
+from dait.events import Emit, Note
 from dait.models.checkpoint import save_network
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.runs.folder import to_json
 from dait.storage.files import write_atomically
-from pretraining.schedule import decay_groups, descend, learning_rate
+from dait.tasks.base import Batch, Task, TaskOutput
+from pretraining.loop import train_steps
 
 HELD_OUT = 800
 """Of the birds, the last: never trained on, measured in the end."""
@@ -74,28 +76,45 @@ def pretrain_backbone(
     torch.manual_seed(training.seed)
     network = build_network(spec, len(names), training.birds.size)
     network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(decay_groups(network, training.weight_decay))
     count = training.birds.count - HELD_OUT
     per_epoch = count // training.batch_size
-    steps = training.epochs * per_epoch
     labels = torch.from_numpy(np.array(pool["tables"])).long()
-    policy = ViewPolicy(training.views)
-    network.train()
-    for step in range(steps):
+    policy = ViewPolicy(training.views, training.seed)
+
+    def batch(step: int) -> Batch:
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng([training.seed, ORDER_STREAM, epoch]).permutation(count)
         chosen = order[place * training.batch_size : (place + 1) * training.batch_size]
-        views = view_batch(pool["images"][chosen], chosen, epoch, policy, training.seed)
-        logits = network(views.contiguous(memory_format=torch.channels_last)).logits
-        loss = attribute_loss(logits, labels[torch.from_numpy(chosen)], widths)
-        rate = learning_rate(step, steps, training.warmup_steps, training.learning_rate)
-        descend(loss, network, optimizer, rate, 5.0, step)
-        emit(Progress("Learning the attributes of invented birds", step + 1, steps, "steps"))
+        views = view_batch(pool["images"][chosen], chosen, epoch, policy)
+        images = views.contiguous(memory_format=torch.channels_last)
+        return Batch(images, labels[torch.from_numpy(chosen)])
+
+    config = TrainConfig(
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+    )
+    task = AttributeTask(network, training.views, widths)
+    train_steps(task, batch, config, training.epochs * per_epoch, training.warmup_steps, emit)
     seen = _measure(network, pool["images"][count:], labels[count:], widths)
     shares = dict(zip(world.attributes, seen, strict=True))
     emit(Note("held-out birds: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items())))
     _write(out, network, names, training, shares)
     return shares
+
+
+class AttributeTask(Task):
+    """``attribute_loss`` of the network's logits; a batch's labels are ``(B, attributes)``."""
+
+    stage = "backbone"
+
+    def __init__(self, network: Network, views: ViewKind, widths: list[int]) -> None:
+        super().__init__(network, views)
+        self.widths = widths
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        logits = self.network(batch.images).logits
+        return TaskOutput(attribute_loss(logits, batch.labels, self.widths), logits)
 
 
 def attribute_loss(logits: Tensor, labels: Tensor, widths: list[int]) -> Tensor:

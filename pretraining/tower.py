@@ -8,8 +8,10 @@ thrown away afterwards.
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dait.data.augmentation.views import ViewPolicy, view_batch
+from dait.data.augmentation.views import view_batch
 from dait.data.fieldguide.world import load_world
-from dait.errors import UserError
-from dait.events import Emit, Progress
-from pretraining.schedule import decay_groups, descend, learning_rate
-
-if TYPE_CHECKING:
-    from pretraining.teacher import PretrainRecipe
+from dait.events import Emit
+from dait.tasks.base import Batch, Task, TaskOutput
+from dait.training.checkpoint import StepCheckpoints
+from pretraining.loop import train_steps
+from pretraining.recipe import PretrainRecipe
 
 TOWER_STREAM = 12
 """Part of the random seed of the order in which birds are visited."""
@@ -48,67 +49,69 @@ class Heads(nn.Module):
         return torch.stack(losses).mean(), torch.stack(right).detach()
 
 
+class TowerTask(Task):
+    """The mean cross-entropy over attributes; its parts are the shares of right answers.
+
+    trunk: images → ``(B, width)``. A batch's labels are ``(B, names)``.
+    """
+
+    stage = "image tower"
+    adam_betas = (0.9, 0.98)
+
+    def __init__(self, trunk: Any, recipe: PretrainRecipe) -> None:
+        super().__init__(trunk, recipe.views)
+        self.recipe = recipe
+        self.heads = Heads(int(trunk.num_features))
+        self.projections["heads"] = self.heads
+
+    def forward(self, batch: Batch) -> TaskOutput:
+        recipe = self.recipe
+        pixels = normalised(batch.images, recipe)
+        # The CPU's fused attention kernel has a backward pass several times slower than plain.
+        with sdpa_kernel(SDPBackend.MATH):
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
+                features = self.network(pixels)
+            loss, right = self.heads(features.float(), batch.labels)
+        return TaskOutput(loss, features, dict(zip(self.heads.names, right, strict=True)))
+
+
+def normalised(images: Tensor, recipe: PretrainRecipe) -> Tensor:
+    """``(B, 3, S, S)`` in [0, 1] as the teacher takes them."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
 def train_tower(
     trunk: nn.Module, recipe: PretrainRecipe, pool: dict[str, np.ndarray], out: Path, emit: Emit
 ) -> dict[str, float]:
     """Train ``trunk`` (images → ``(B, width)``) for ``recipe.tower_steps``.
 
-    Returns the share of right answers by attribute, a running mean over the last training batches.
-    A checkpoint in ``out`` makes an interrupted training go on. Raises ``UserError`` where that
-    belongs to another recipe, and where the loss is not finite.
+    Returns the share of right answers by attribute, a mean over the training batches since the last
+    checkpoint. An interrupted training is resumed from the checkpoint in ``out``. Raises
+    ``UserError`` where that belongs to another recipe, and where the loss is not finite.
     """
     torch.manual_seed(recipe.seed)
-    heads = Heads(int(trunk.num_features))  # type: ignore[arg-type]
-    both = nn.ModuleDict({"trunk": trunk, "heads": heads})
-    optimizer = torch.optim.AdamW(decay_groups(both, recipe.weight_decay), betas=(0.9, 0.98))
-    checkpoint = out / "tower-state.pt"
-    first, running = 0, torch.zeros(len(heads.names))
-    if checkpoint.exists():
-        first, running = _resume(checkpoint, both, optimizer, recipe)
+    task = TowerTask(trunk, recipe)
     labels = torch.from_numpy(np.concatenate([pool["tables"], pool["habitats"][:, None]], 1)).long()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
-    policy = ViewPolicy(recipe.views)
     per_epoch = recipe.pool // recipe.batch_size
-    both.train()
-    for step in range(first, recipe.tower_steps):
-        if step % recipe.evaluate_every == 0 and step > first:
-            _save(checkpoint, both, optimizer, recipe, step, running)
+
+    def batch(step: int) -> Batch:
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng([recipe.seed, TOWER_STREAM, epoch]).permutation(recipe.pool)
         chosen = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
-        # Views of their own: the contrastive training that follows meets every bird anew.
-        views = view_batch(pool["images"][chosen], chosen, 10_000 + epoch, policy, recipe.seed)
-        pixels = ((views - mean) / std).contiguous(memory_format=torch.channels_last)
-        rate = learning_rate(step, recipe.tower_steps, recipe.warmup_steps, recipe.learning_rate)
-        # The CPU's fused attention kernel has a backward pass several times slower than plain.
-        with sdpa_kernel(SDPBackend.MATH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-                features = trunk(pixels)
-            loss, right = heads(features.float(), labels[torch.from_numpy(chosen)])
-        descend(loss, both, optimizer, rate, 1.0, step)
-        running = right if step == 0 else 0.95 * running + 0.05 * right
-        emit(Progress("Teaching the image tower to see parts", step + 1, recipe.tower_steps))
-    _save(checkpoint, both, optimizer, recipe, recipe.tower_steps, running)
-    return {name: round(share.item(), 3) for name, share in zip(heads.names, running, strict=True)}
+        # Views of their own: the contrastive training that follows shows every bird anew.
+        views = view_batch(pool["images"][chosen], chosen, 10_000 + epoch, recipe.policy)
+        return Batch(views, labels[torch.from_numpy(chosen)])
 
-
-def _save(
-    path: Path, both: nn.Module, optimizer: Any, recipe: PretrainRecipe, step: int, running: Tensor
-) -> None:
-    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict(), "running": running}
-    temporary = path.with_suffix(".tmp")
-    torch.save({**state, "step": step, "recipe": repr(recipe)}, temporary)
-    temporary.replace(path)
-
-
-def _resume(
-    path: Path, both: nn.Module, optimizer: Any, recipe: PretrainRecipe
-) -> tuple[int, Tensor]:
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != repr(recipe):
-        raise UserError(
-            f"{path} belongs to a training with other settings. Remove it, or use them."
-        )
-    both.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), state["running"]
+    loop = train_steps(
+        task,
+        batch,
+        recipe.train,
+        recipe.tower_steps,
+        recipe.warmup_steps,
+        emit,
+        checkpoints=StepCheckpoints(out / "tower-state.pt", math.inf, recipe.evaluate_every),
+        fingerprint={"recipe": asdict(recipe)},
+    )
+    means = loop.means()
+    return {name: round(means[name], 3) for name in task.heads.names}

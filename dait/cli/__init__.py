@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from dait.cli.allocator import keep_freed_memory
 from dait.errors import Stopped, UserError
 from dait.storage.paths import make_absolute
-from dait.utils.allocator import keep_freed_memory
-from dait.utils.interruption import interrupt
+from dait.training.interruption import interrupt
 
 STOPPED, FAILED, PIPE_CLOSED = 130, 2, 141
 

@@ -42,7 +42,8 @@ def _register_pretrain(actions: Any) -> None:
 def run_pretrain(args: argparse.Namespace) -> int:
     """Train the demo teacher."""
     from dait.runs.sinks import TerminalSink
-    from pretraining.teacher import load_pretrain_recipe, pretrain
+    from pretraining.recipe import load_pretrain_recipe
+    from pretraining.teacher import pretrain
 
     recipe = load_pretrain_recipe(absolute(args.recipe))
     with closing(TerminalSink()) as terminal:

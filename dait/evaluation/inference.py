@@ -48,7 +48,7 @@ def predict_split(
         for start in range(own.start, own.stop, batch):
             index = range(start, min(start + batch, own.stop))
             images = split.images[start : index.stop]
-            output = network(view_batch(images, index, 0, policy, 0, device=device))
+            output = network(view_batch(images, index, 0, policy, device=device))
             logits.append(output.logits)
             pooled.append(output.pooled)
     finally:

@@ -129,5 +129,5 @@ def teacher_views(
         "teacher": {"name": recipe.teacher.name, "image_size": recipe.teacher.image_size},
         "views": {"kind": recipe.views.kind},
     }
-    policy, live = ViewPolicy(recipe.views.kind), not recipe.views.cache
-    return TeacherViews(teacher, data, policy, seed, emit, live=live, origin=origin)
+    policy, live = ViewPolicy(recipe.views.kind, seed), not recipe.views.cache
+    return TeacherViews(teacher, data, policy, emit, live=live, origin=origin)

@@ -39,11 +39,8 @@ from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
 from dait.teachers.weights import is_here
-from dait.training.memory import enough_memory
-from dait.training.precision import check_precision
-from dait.training.replay import epochs_that_make, view_bytes, views_to_keep
-from dait.training.stage import StagePosition
-from dait.training.step import Step
+from dait.training.step import Step, check_precision, enough_memory
+from dait.training.views import StagePosition, epochs_that_make, view_bytes, views_to_keep
 
 WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0
 EMBEDDED = 64
@@ -186,7 +183,9 @@ class _Probe:
         task.train()
         task.begin_epoch(0, stage.epochs)
         with enough_memory(config):
-            stepping = _seconds(lambda: step(batch, self.batch, 1e-6, 1))
+            stepping = _seconds(
+                lambda: step.update(step.forward_backward(batch, self.batch), rate=1e-6, number=1)
+            )
         task.eval()
         with torch.no_grad():
             looking = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
@@ -307,4 +306,4 @@ def _views_of(
     stored: np.ndarray, index: np.ndarray, policy: ViewPolicy, recipe: Recipe
 ) -> torch.Tensor:
     place = device() if device().type == "cuda" else None
-    return view_batch(stored, index, 0, policy, 0, size=recipe.data.size, device=place)
+    return view_batch(stored, index, 0, policy, size=recipe.data.size, device=place)

@@ -26,7 +26,8 @@ from dait.study.provenance import KEY, kept_provenance, provenance
 from dait.study.reuse import take_over
 from dait.tasks.base import Role, Task
 from dait.training.checkpoint import StepCheckpoints
-from dait.training.loop import StagePosition, train_stage
+from dait.training.loop import train_stage
+from dait.training.views import StagePosition
 
 _VAL_TOP1, _COMPANIONS = "val_top1", "companions"
 """What a network's file says of its training: the figure, and the networks that belong to it."""

@@ -56,6 +56,7 @@ class Task(nn.Module):
     """
 
     stage: str
+    adam_betas = (0.9, 0.999)
     needs_vlm = False
     views: ViewKind
     companions: Mapping[Role, Network] = MappingProxyType({})

@@ -58,7 +58,6 @@ class Embedder:
         spans: Iterable[Span],
         view: int,
         policy: ViewPolicy,
-        seed: int,
     ) -> Iterator[np.ndarray]:
         """``(n, d)`` float32 for every span ``(start, stop)`` of a split's images, or whole ones.
 
@@ -69,7 +68,7 @@ class Embedder:
         under_way: deque[tuple[Tensor, _Answer]] = deque()
         for start, stop in spans:
             index = np.arange(start, stop)
-            pixels = view_batch(images[start:stop], index, view, policy, seed, device=place)
+            pixels = view_batch(images[start:stop], index, view, policy, device=place)
             pixels = pixels.to(self.device)
             under_way.append((pixels, _Answer(self._forward(pixels))))
             if len(under_way) > ahead:

@@ -135,7 +135,7 @@ def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Ten
     from dait.teachers.embedding import Embedder, spans_of
 
     spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")
-    parts = list(Embedder(teacher).views(images, spans, 0, policy, 0))
+    parts = list(Embedder(teacher).views(images, spans, 0, policy))
     return torch.from_numpy(np.concatenate(parts))
 
 

@@ -51,7 +51,6 @@ class TeacherViews:
         teacher: FrozenTeacher,
         data: Dataset,
         policy: ViewPolicy,
-        seed: int,
         emit: Emit = ignore,
         batch: int = BATCH,
         *,
@@ -60,7 +59,7 @@ class TeacherViews:
         origin: Mapping[str, Any] | None = None,
         root: Path | None = None,
     ) -> None:
-        self.teacher, self.data, self.policy, self.seed = teacher, data, policy, seed
+        self.teacher, self.data, self.policy = teacher, data, policy
         self.live = live
         self.embedder = Embedder(teacher)
         self._emit, self._batch, self._dtype, self._origin = emit, batch, dtype, origin
@@ -123,7 +122,7 @@ class TeacherViews:
 
     def _computed(self, view: int, count: int) -> Tensor:
         images, spans = self.data.split(SPLIT).whole, spans_of(0, count, self._batch)
-        parts = list(self.embedder.views(images, spans, view, self.policy, self.seed))
+        parts = list(self.embedder.views(images, spans, view, self.policy))
         return torch.from_numpy(np.concatenate(parts))
 
     def _description(self) -> Description:
@@ -135,7 +134,7 @@ class TeacherViews:
             images=len(self.data.split(SPLIT)),
             transform=self.policy.kind,
             transform_fingerprint=self.policy.fingerprint,
-            seed=self.seed,
+            seed=self.policy.seed,
             teacher=teacher.name,
             weights_hash=teacher.weights_hash,
             image_size=teacher.image_size,

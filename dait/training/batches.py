@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dait.config.train import TrainConfig
 from dait.data.augmentation.photometric import sent
-from dait.data.augmentation.views import ViewPolicy, pinned, view_batch
+from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Split
 from dait.data.images.stored import Packed
 from dait.distributed import World
 from dait.tasks.base import Batch, Task
 from dait.teachers.views import TeacherViews
-from dait.training.mixing import mixed
-from dait.training.replay import Replay, views_to_keep
-from dait.training.stage import StagePosition
+from dait.training.views import StagePosition, TrainingViews
 
 AHEAD = 2
 """Batches that wait, made, while one is trained on."""
@@ -40,7 +40,8 @@ class Batches:
     """A stage's training images, batch by batch; this process's share of each.
 
     What a batch holds depends on the seed, the stage, the epoch and its place, and on nothing that
-    went before, so that a stage can go on from any step.
+    went before, so that a stage can be resumed from any step. Where the task learns from the frozen
+    teacher, student and teacher see the same views: those of ``vlm_views``.
     """
 
     task: Task
@@ -53,13 +54,21 @@ class Batches:
 
     @property
     def images(self) -> int:
-        """Of a batch, over all processes: as many as there are, where those fill none."""
+        """Images of a batch, over all processes: all there are, where those are fewer."""
         return min(self.config.batch_size, len(self.train))
 
     @property
     def per_epoch(self) -> int:
-        """Batches; a last one that is not full is left out."""
+        """Batches of an epoch; a last one that is not full is left out."""
         return len(self.train) // self.images
+
+    @cached_property
+    def views(self) -> TrainingViews:
+        """The augmented images. Raises ``ValueError`` if the teacher would see other views."""
+        policy = ViewPolicy(self.task.views, self.stage.seed)
+        if self.task.needs_vlm and self.vlm_views and self.vlm_views.policy != policy:
+            raise ValueError(f"the teacher sees {self.vlm_views.policy}, the student {policy}")
+        return TrainingViews(self.train, policy, self.stage, self.device, self.world.size)
 
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         """The batches of ``epoch`` from the one in place ``first``. To be closed when it is left:
@@ -70,18 +79,19 @@ class Batches:
             for start in range(0, self.per_epoch * self.images, self.images)
         ]
 
-        def make(index: np.ndarray) -> Tensor | Packed:
-            return self._pixels(index, view)
+        def load(index: np.ndarray) -> Tensor | Packed:
+            return self.views.load(index, view)
 
-        for place, images in enumerate(in_advance(make, parts[first:], self.device), start=first):
+        for place, loaded in enumerate(in_advance(load, parts[first:], self.device), start=first):
+            images = self.views.finish(loaded, parts[place], view)
             yield self._batch(images, parts[place], view, [epoch, 1 + place])
 
     def for_statistics(self) -> Iterator[Tensor]:
         """Some training views, to estimate BatchNorm's statistics from."""
         order = self._rng(self.stage.epochs).permutation(len(self.train))
         count = min(RECALIBRATION_BATCHES, self.per_epoch)
-        for part in np.array_split(order[: count * self.config.batch_size], count):
-            yield self._on_device(self._pixels(part, 0), part, 0)
+        for index in np.array_split(order[: count * self.config.batch_size], count):
+            yield self.views.finish(self.views.load(index, 0), index, 0)
 
     def _order(self, epoch: int) -> np.ndarray:
         rng = self._rng(epoch)
@@ -92,39 +102,8 @@ class Batches:
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.stage.seed, self.stage.index, *key])
 
-    def _pixels(self, index: np.ndarray, view: int) -> Tensor | Packed:
-        """The views of these images; for an NVIDIA GPU, which makes the views, their pixels."""
-        if self.device.type == "cuda":
-            return pinned(self._whole(index))
-        make = partial(self._made, index, view)
-        return self._replay.pixels(index, view, make)
-
-    def _made(self, index: np.ndarray, view: int) -> Tensor:
-        return self._views(self._whole(index), index, view)
-
-    def _whole(self, index: np.ndarray) -> np.ndarray | Packed:
-        return (self.train.images if self.task.views == "original" else self.train.whole)[index]
-
-    @cached_property
-    def _replay(self) -> Replay:
-        images, size = self.train.images.shape[:2]
-        kind, world = self.task.views, self.world
-        views = views_to_keep(kind, self.stage, images, size, self.device, world.size)
-        return Replay(images, size, views)
-
-    def _on_device(self, made: Tensor | Packed, index: np.ndarray, view: int) -> Tensor:
-        if isinstance(made, Tensor):
-            return made.to(self.device)
-        return self._views(made, index, view)
-
-    def _views(self, stored: np.ndarray | Packed, index: np.ndarray, view: int) -> Tensor:
-        policy, place = ViewPolicy(self.task.views), self.device
-        makes = place if place.type == "cuda" else None
-        return view_batch(stored, index, view, policy, self.stage.seed, device=makes)
-
-    def _batch(self, made: Tensor | Packed, index: np.ndarray, view: int, key: list[int]) -> Batch:
-        images, shares = self._on_device(made, index, view), None
-        labels = sent(torch.as_tensor(self.train.labels[index]), self.device)
+    def _batch(self, images: Tensor, index: np.ndarray, view: int, key: list[int]) -> Batch:
+        labels, shares = sent(torch.as_tensor(self.train.labels[index]), self.device), None
         if self.config.mixes:
             # A process mixes its own images, so this is the one thing that their number changes.
             rng, classes = self._rng(*key, self.world.rank), self.task.network.num_classes
@@ -149,6 +128,44 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for label, size in zip(classes, sizes, strict=True)
     ]
     return rng.permutation(np.concatenate(drawn))
+
+
+def mixed(
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Every image ``(B, 3, S, S)`` mixed with another of the batch, and the classes' shares.
+
+    mixup (Zhang et al. 2018) blends the two; CutMix (Yun et al. 2019) pastes a rectangle of one
+    into the other. The share is drawn once for the batch, from Beta(α, α); where both are on, a
+    coin is thrown. Returns the images and the shares ``(B, classes)``, which sum to 1.
+    """
+    partner = sent(torch.from_numpy(rng.permutation(len(images))), images.device)
+    cut = config.cutmix > 0 and (not config.mixup or rng.random() < 0.5)
+    alpha = config.cutmix if cut else config.mixup
+    share = float(rng.beta(alpha, alpha))
+    if cut:
+        images, share = _pasted(images, partner, share, rng)
+    else:
+        images = images * share + images[partner] * (1 - share)
+    one = F.one_hot(labels, classes).float()
+    return images, one * share + one[partner.to(one.device)] * (1 - share)
+
+
+def _pasted(
+    images: Tensor, partner: Tensor, share: float, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """A rectangle of ``1 - share`` of the area, less what lies beyond the edge; the share left."""
+    size, half = images.shape[-1], images.shape[-1] * math.sqrt(1 - share) / 2
+    x, y = rng.uniform(0, size, 2)
+    left, right = (round(min(max(edge, 0), size)) for edge in (x - half, x + half))
+    top, bottom = (round(min(max(edge, 0), size)) for edge in (y - half, y + half))
+    images = images.clone()
+    images[:, :, top:bottom, left:right] = images[partner][:, :, top:bottom, left:right]
+    return images, 1 - (right - left) * (bottom - top) / size**2
 
 
 def pieces(batch: Batch, count: int) -> list[Batch]:

@@ -24,7 +24,7 @@ from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.storage.files import set_aside, write_atomically
 from dait.tasks.base import Task
-from dait.training.stage import StagePosition
+from dait.training.views import StagePosition
 
 MOST_OF_THE_TIME = 0.02
 """An epoch's end is kept too, unless writing would then take more than this share of the time."""

@@ -10,29 +10,27 @@ import torch
 from dait.config.train import TrainConfig
 from dait.data.base import Dataset, Split
 from dait.distributed import (
+    World,
     average_statistics,
     check_batch,
     same_for_all,
     sync_batchnorm,
     this_world,
 )
-from dait.evaluation.inference import Predictions, predict_split
+from dait.errors import UserError
+from dait.evaluation.inference import predict_split
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
 from dait.teachers.views import TeacherViews
-from dait.training.averaging import Average
 from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
-from dait.training.checks import check_training, check_validation
-from dait.training.memory import enough_memory
-from dait.training.precision import check_precision
+from dait.training.optimizer import learning_rate
 from dait.training.resume import Resume
-from dait.training.schedule import learning_rate
-from dait.training.stage import StagePosition
+from dait.training.selection import Average, BestEpoch
 from dait.training.state import LoopState, TrainingState
-from dait.training.step import Step
-from dait.training.stopping import BestEpoch
+from dait.training.step import Step, check_precision, enough_memory
+from dait.training.views import StagePosition
 
 FEW_STEPS = 300
 """Below this many steps BatchNorm's running statistics lag behind the weights (our measurement in
@@ -46,17 +44,16 @@ def train_stage(
     stage: StagePosition,
     vlm_views: TeacherViews | None,
     emit: Emit,
-    keep: StepCheckpoints | None = None,
+    checkpoints: StepCheckpoints | None = None,
 ) -> float:
     """Train ``task.network`` in place and return its validation top-1 (fraction).
 
     The last epoch's weights are kept, or the best one's on validation where ``config.patience`` is
-    set; of averaged weights, the average. Where ``keep`` holds a checkpoint of this very stage, it
-    goes on from there: on a CPU, with as many threads, to the same result bit for bit. Several
-    processes that Accelerate started train one network together; the first one alone speaks and
-    writes.
+    set; of averaged weights, the average. Where ``checkpoints`` holds one of this very stage, it is
+    resumed: on a CPU, with as many threads, to the same result bit for bit. Several processes that
+    Accelerate started train one network together; the main one alone emits events and writes.
     Raises UserError when the loss stops being finite, when a batch does not fit into the memory,
-    when ``keep`` holds another training, and for settings that contradict one another.
+    when ``checkpoints`` holds another training, and for settings that contradict one another.
     """
     world, val = this_world(), data.split("val")
     emit = emit if world.is_main else ignore
@@ -65,69 +62,59 @@ def train_stage(
     )
     _check(batches, val)
     state = _begin(batches)
-    resume = Resume(state, keep, fingerprint(task, data, config, stage), world)
-    resume.go_on(emit)
-    loop, steps = state.loop, stage.epochs * batches.per_epoch
+    resume = Resume(state, checkpoints, fingerprint(task, data, config, stage), world)
+    resume.restore(emit)
+    step, loop, average, best = state.step, state.loop, state.average, state.best
+    steps = stage.epochs * batches.per_epoch
     emit(StageStarted(task.stage, stage.index, stage.count, stage.epochs, steps, loop.step))
-    for line in (f"goes on after step {loop.step:,}",) if loop.step else task.notes:
+    for line in (f"resumed after step {loop.step:,}",) if loop.step else task.notes:
         emit(Note(line))
 
     with resume.whole_steps():
         while not loop.done:
             task.train()
             task.begin_epoch(loop.epoch, stage.epochs)
-            mark = _steps(state, batches, resume, emit)
+            mark = time.monotonic()
+            remaining = batches.epoch(loop.epoch, loop.steps_in_epoch)
+            with closing(remaining), enough_memory(config):
+                for batch in resume.each(remaining):
+                    rate = learning_rate(loop.step, batches.per_epoch, steps, config)
+                    losses = step.forward_backward(batch, batches.images)
+                    values = step.update(losses, rate, loop.step + 1)
+                    before, mark = mark, time.monotonic()
+                    loop.count(values, batches.images, rate, mark - before)
+                    if average:
+                        average.update(loop.step)
+                    emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
+                    resume.after_step()
             average_statistics(world, task)
+
             last = loop.epoch + 1 == stage.epochs
-            seen = _evaluate(state, batches, val, last, emit)
-            emit(_epoch_done(task, stage, loop, seen, val))
-            loop.done = last or should_stop(state, emit)
+            final = last and not best
+            if final:  # what is measured now is what the stage keeps
+                if average:
+                    average.copy_to_task()
+                _recalibrate(state, batches, emit)
+            with average.swapped_in() if average and not final else nullcontext():
+                loop.val_top1, val_loss = _evaluate(task, val, world)
+                if best:
+                    best.update(loop.epoch, loop.val_top1, val_loss, task)
+            emit(_epoch_done(task, stage, loop, val_loss))
+            loop.done = last or _should_stop(state, emit)
             loop.begin_next_epoch(time.monotonic() - mark)
             resume.after_epoch()
 
-    if state.best:
-        state.best.restore(task)
+    if best:
+        best.restore(task)
         _recalibrate(state, batches, emit)
-        loop.val_top1 = predict_split(task.network, val, world=world).top1(_labels(val))
+        loop.val_top1, _ = _evaluate(task, val, world)
     task.eval()
     emit(StageDone(task.stage, loop.val_top1, loop.seconds))
     return loop.val_top1
 
 
-def _steps(state: TrainingState, batches: Batches, resume: Resume, emit: Emit) -> float:
-    """Take the epoch's steps, or those that are left of it; when the last was done."""
-    task, loop, config = batches.task, state.loop, batches.config
-    steps = batches.stage.epochs * batches.per_epoch
-    mark = time.monotonic()
-    with (
-        closing(batches.epoch(loop.epoch, loop.steps_in_epoch)) as rest,
-        enough_memory(config),
-    ):
-        for batch in resume.each(rest):
-            rate = learning_rate(loop.step, batches.per_epoch, steps, config)
-            values = state.step(batch, batches.images, rate, loop.step + 1)
-            now = time.monotonic()
-            loop.count(values, batches.images, rate, now - mark)
-            mark = now
-            if state.average:
-                state.average.update(loop.step)
-            emit(StepDone(task.stage, loop.epoch, loop.step, values["loss"]))
-            resume.after_step()
-    return mark
-
-
-def _check(batches: Batches, val: Split) -> None:
-    task, config, views = batches.task, batches.config, batches.vlm_views
-    if task.needs_vlm and views is None:
-        raise ValueError(f"the stage {task.stage!r} needs the frozen teacher's views")
-    check_training(config, task.needs_vlm, cached=views is not None and not views.live)
-    check_validation(config, len(val))
-    check_precision(config.precision, batches.device)
-    check_batch(batches.world, batches.images)
-
-
 def _begin(batches: Batches) -> TrainingState:
-    """A stage before its first step."""
+    """The state before the first step."""
     task, config, stage, world = batches.task, batches.config, batches.stage, batches.world
     torch.manual_seed(stage.seed * 1000 + stage.index + 1_000_003 * world.rank)
     sync_batchnorm(world, task)
@@ -139,24 +126,32 @@ def _begin(batches: Batches) -> TrainingState:
     return TrainingState(task, Step(task, config, world, batches.device), average, best)
 
 
-def _evaluate(
-    state: TrainingState, batches: Batches, val: Split, last: bool, emit: Emit
-) -> Predictions:
-    """Validation of the weights that would be kept now; after the last epoch they are in place."""
-    if last and not state.best:
-        if state.average:
-            state.average.keep()
-        _recalibrate(state, batches, emit)
-        averaged = None
-    else:
-        averaged = state.average
-    with averaged.shown() if averaged else nullcontext():
-        seen = predict_split(state.task.network, val, world=batches.world)
-        state.loop.val_top1 = seen.top1(_labels(val))
-        if state.best:
-            loss = seen.loss(_labels(val))
-            state.best.see(state.loop.epoch, state.loop.val_top1, loss, state.task)
-    return seen
+def _check(batches: Batches, val: Split) -> None:
+    task, config, views = batches.task, batches.config, batches.vlm_views
+    if task.needs_vlm and views is None:
+        raise ValueError(f"the stage {task.stage!r} needs the frozen teacher's views")
+    cached = task.needs_vlm and views is not None and not views.live
+    if config.mixes and cached:
+        names = [name for name in ("mixup", "cutmix") if getattr(config, name)]
+        raise UserError(
+            f"train.{names[0]} mixes images, and the frozen teacher's kept embeddings are of "
+            "unmixed ones. Set views.cache to false, so that it embeds the mixed images itself, "
+            f"or {' and '.join(f'train.{name}' for name in names)} to 0."
+        )
+    if config.patience and not len(val):
+        raise UserError(
+            "train.patience chooses the best epoch on the validation split, and the data has none. "
+            "Set train.patience to 0, or add validation images."
+        )
+    check_precision(config.precision, batches.device)
+    check_batch(batches.world, batches.images)
+
+
+def _evaluate(task: Task, val: Split, world: World) -> tuple[float, float]:
+    """Validation top-1 (fraction) and loss of the task's network as it is now."""
+    predictions = predict_split(task.network, val, world=world)
+    labels = torch.as_tensor(val.labels)
+    return predictions.top1(labels), predictions.loss(labels)
 
 
 def _recalibrate(state: TrainingState, batches: Batches, emit: Emit) -> None:
@@ -167,17 +162,16 @@ def _recalibrate(state: TrainingState, batches: Batches, emit: Emit) -> None:
         recalibrate_batchnorm(network, batches.for_statistics())
 
 
-def should_stop(state: TrainingState, emit: Emit) -> bool:
-    if state.best is None or not state.best.is_long_ago(state.loop.epoch):
+def _should_stop(state: TrainingState, emit: Emit) -> bool:
+    """Early stopping: whether no epoch has been better for ``patience`` epochs."""
+    if state.best is None or not state.best.should_stop(state.loop.epoch):
         return False
     best = state.best.epoch + 1
     emit(Note(f"no epoch since {best} was better on validation: its weights are kept"))
     return True
 
 
-def _epoch_done(
-    task: Task, stage: StagePosition, loop: LoopState, seen: Predictions, val: Split
-) -> EpochDone:
+def _epoch_done(task: Task, stage: StagePosition, loop: LoopState, val_loss: float) -> EpochDone:
     means = loop.means()
     return EpochDone(
         stage=task.stage,
@@ -186,12 +180,8 @@ def _epoch_done(
         loss=means.pop("loss"),
         parts=means,
         val_top1=loop.val_top1,
-        val_loss=seen.loss(_labels(val)),
+        val_loss=val_loss,
         learning_rate=loop.rate,
         images_per_second=loop.images / loop.epoch_seconds,
         seconds=loop.epoch_seconds,
     )
-
-
-def _labels(split: Split) -> torch.Tensor:
-    return torch.as_tensor(split.labels)

@@ -1,4 +1,4 @@
-"""When a stage's state is written down, and how a stage goes on from it."""
+"""When a stage's state is saved, and how a stage is resumed from it."""
 
 from __future__ import annotations
 
@@ -13,66 +13,72 @@ from dait.errors import Stopped, UserError
 from dait.events import Emit
 from dait.tasks.base import Batch
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint
+from dait.training.interruption import DeferredStop, deferred_stop
 from dait.training.state import TrainingState
-from dait.utils.interruption import Uncut, uncut
 
 
 class Resume:
-    """A stage's checkpoints: read by all processes alike, written by the first. None keeps none."""
+    """A stage's checkpoints: read by all processes alike, written by the main one.
+
+    checkpoints: None saves nothing.
+    """
 
     def __init__(
         self,
         state: TrainingState,
-        keep: StepCheckpoints | None,
+        checkpoints: StepCheckpoints | None,
         fingerprint: dict[str, dict[str, Any]],
         world: World,
     ) -> None:
         self._state, self._fingerprint, self._world = state, fingerprint, world
-        self._reads, self._writes = keep, keep if world.is_main else None
-        self._uncut: Uncut | None = None
+        self._reads, self._writes = checkpoints, checkpoints if world.is_main else None
+        self._stop: DeferredStop | None = None
 
-    def go_on(self, emit: Emit) -> None:
-        """From what is kept, if anything is. Raises ``UserError`` for another training's."""
+    def restore(self, emit: Emit) -> None:
+        """Load the last checkpoint, if any. Raises ``UserError`` for another training's."""
         if self._reads is None:
             return
         reads = self._reads
-        kept = on_main(self._world, lambda: reads.load(emit))
-        if kept is None:
+        saved = on_main(self._world, lambda: reads.load(emit))
+        if saved is None:
             return
         try:
-            check_fingerprint(self._reads.path, kept["fingerprint"], self._fingerprint)
-            self._state.load_state_dict(kept)
+            check_fingerprint(self._reads.path, saved["fingerprint"], self._fingerprint)
+            self._state.load_state_dict(saved)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(
-                f"{self._reads.path} does not hold what this version of the project keeps "
-                f"({type(error).__name__}: {error}). Go on with the version that wrote it, or move "
-                "the file away: then the stage begins anew."
+                f"{self._reads.path} does not hold what this version of the project saves "
+                f"({type(error).__name__}: {error}). Resume with the version that wrote it, or "
+                "move the file away: then the stage starts from its beginning."
             ) from error
         same_for_all(self._world, self._state.task)
-        if self._world.rank:  # the random numbers kept are the first process's
+        if self._world.rank:  # the saved random state is the first process's
             torch.manual_seed(torch.initial_seed() + self._state.loop.step)
 
     @contextmanager
     def whole_steps(self) -> Iterator[None]:
-        """A block in which a request to stop waits for the step or the validation at hand.
+        """A block in which a request to stop waits until the current step or validation is over.
 
-        Not of several processes: each would end after another step, and one wait for the others.
+        Not with several processes: each would end after another step, and one wait for the others.
         """
         if self._world.size > 1:
             yield
             return
-        with uncut() as self._uncut:
+        with deferred_stop() as self._stop:
             yield
 
     def each(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches one by one. Asked to stop while one is made, which may take long, it does
-        at once, with the state kept."""
-        rest = iter(batches)
-        open_to_stop = self._uncut.open if self._uncut else nullcontext
+        """The batches one by one.
+
+        A request to stop is obeyed at once, with the state saved, while a batch is being made,
+        which may take long.
+        """
+        remaining = iter(batches)
+        stop_allowed = self._stop.allowed if self._stop else nullcontext
         while True:
             try:
-                with open_to_stop():
-                    batch = next(rest, None)
+                with stop_allowed():
+                    batch = next(remaining, None)
             except Stopped:
                 self._save()
                 raise
@@ -81,13 +87,13 @@ class Resume:
             yield batch
 
     def after_step(self) -> None:
-        """Keep the state if it is time."""
+        """Save the state if it is time."""
         if self._writes is not None and self._writes.is_due(self._state.loop.step):
             self._save()
 
     def after_epoch(self) -> None:
-        """Keep the state if it is time, or if it costs next to nothing."""
-        if self._uncut is not None and self._uncut.asked:
+        """Save the state if it costs next to nothing, or if somebody asked to stop."""
+        if self._stop is not None and self._stop.requested:
             self._save()
             raise Stopped
         if self._writes is not None and self._writes.is_cheap():

@@ -1,4 +1,4 @@
-"""Everything that a stage needs to go on from a step as if it had never stopped."""
+"""Everything that a stage needs to be resumed at a step as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 
 from dait.distributed import device
 from dait.tasks.base import Task
-from dait.training.averaging import Average
+from dait.training.selection import Average, BestEpoch
 from dait.training.step import Step
-from dait.training.stopping import BestEpoch
 
 
 @dataclass
@@ -59,7 +58,7 @@ class LoopState:
 
 @dataclass
 class TrainingState:
-    """A stage in training: its task, its optimiser and what is remembered of the way so far."""
+    """A stage in training: its task, optimiser, kept weights, and the numbers of the loop."""
 
     task: Task
     step: Step
@@ -82,7 +81,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
+        """Restore what ``state_dict`` gave."""
         self.loop = LoopState(**state["loop_state"])
         self.task.load_state_dict(state["task"])
         self.step.optimizer.load_state_dict(state["optimizer"])

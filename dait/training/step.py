@@ -1,22 +1,32 @@
-"""One step of the optimiser, on one batch: in pieces, in few bits, among several processes."""
+"""One optimiser step: forward and backward in pieces and in few bits, then the update."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dait.config.train import TrainConfig
+from dait.config.train import Precision, TrainConfig
 from dait.distributed import World, sum_over
 from dait.errors import UserError
 from dait.tasks.base import Batch, Task
 from dait.training.batches import pieces
 from dait.training.optimizer import build_optimizer
-from dait.training.precision import autocast, grad_scaler
 
+_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory: you tried to allocate")
 _SHORT = 1e-5  # torch divides by the norm and a millionth, so it clips a little below the limit
+
+
+class Losses(NamedTuple):
+    """The loss and its parts: their names, and their values ``(names,)`` on the device."""
+
+    names: list[str]
+    values: Tensor
 
 
 class Step:
@@ -25,34 +35,17 @@ class Step:
     def __init__(self, task: Task, config: TrainConfig, world: World, device: torch.device) -> None:
         self.task, self.config, self.world, self.device = task, config, world, device
         self.optimizer = build_optimizer(task, config)
-        self.scaler = grad_scaler(config.precision, device)
+        # Keeps small gradients from vanishing in fp16; does nothing in other precisions.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._parameters = task.trainable()
         self._forward = torch.compile(task) if config.compile else task
 
-    def __call__(self, batch: Batch, images: int, rate: float, number: int) -> dict[str, float]:
-        """Step down the loss of ``batch``; the loss and its parts, as means over ``images``.
+    def forward_backward(self, batch: Batch, images: int) -> Losses:
+        """Compute the gradients of ``batch``; the losses are means over ``images``.
 
-        batch: this process's share; images: of the whole batch, over all processes. number: of the
-        step, from 1. Raises ``UserError``, with the weights as they were, where the loss or the
-        gradient is not finite.
+        batch: this process's share; images: of the whole batch, over all processes.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        names, values = self._gradients(batch, images)
-        norm = self._norm()
-        found = dict(zip([*names, "gradient"], torch.cat([values, norm]).tolist(), strict=True))
-        gradient = found.pop("gradient")
-        # In fp16 a step whose gradient overflows is left out by the scaler, which then scales less.
-        if not math.isfinite(found["loss"] + (0 if self.scaler.is_enabled() else gradient)):
-            raise self._not_finite(found, gradient, rate, number)
-        self._clip(norm, gradient)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return found
-
-    def _gradients(self, batch: Batch, images: int) -> tuple[list[str], Tensor]:
-        """Fills the gradients; the names of the loss and its parts, and their values."""
         names, total = list[str](), None
         for piece in pieces(batch, self.config.accumulation):
             with autocast(self.config.precision, self.device):
@@ -65,27 +58,40 @@ class Step:
             values = torch.stack([value.detach().float() for value in named.values()]) * weight
             names, total = list(named), values if total is None else total + values
         assert total is not None
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        sum_over(self.world, [*gradients, total])
-        return names, total
+        sum_over(self.world, [*self._gradients(), total])
+        return Losses(names, total)
 
-    def _norm(self) -> Tensor:
-        """The gradient's norm, ``(1,)``, whether or not it is clipped: it has to be finite."""
+    def update(self, losses: Losses, rate: float, number: int) -> dict[str, float]:
+        """Clip the gradients, step with the learning rate ``rate``, and return the losses.
+
+        number: of the step, from 1. Raises ``UserError``, with the weights as they were, where the
+        loss or the gradient is not finite.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.scaler.unscale_(self.optimizer)
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients).float().view(1)
+        # Whether or not it is clipped: it has to be finite.
+        norm = torch.nn.utils.get_total_norm(self._gradients()).float()
+        *numbers, gradient = torch.cat([losses.values, norm.view(1)]).tolist()
+        values = dict(zip(losses.names, numbers, strict=True))
+        # In fp16 a step whose gradient overflows is left out by the scaler, which then scales less.
+        if not math.isfinite(values["loss"] + (0 if self.scaler.is_enabled() else gradient)):
+            raise self._not_finite(values, gradient, rate, number)
+        limit = self.config.gradient_clip
+        if limit and not gradient < limit - _SHORT:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, limit, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return values
 
-    def _clip(self, norm: Tensor, value: float) -> None:
-        """Shorten a gradient that is too long. One that is not would be multiplied by 1."""
-        most = self.config.gradient_clip
-        if most and not value < most - _SHORT:
-            torch.nn.utils.clip_grads_with_norm_(self._parameters, most, norm.view(()))
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self._parameters if p.grad is not None]
 
     def _not_finite(
-        self, found: Mapping[str, float], gradient: float, rate: float, number: int
+        self, values: Mapping[str, float], gradient: float, rate: float, number: int
     ) -> UserError:
-        parts = ", ".join(f"{name} {part:.4g}" for name, part in found.items() if name != "loss")
-        what, value = ("loss", found["loss"])
+        parts = ", ".join(f"{name} {part:.4g}" for name, part in values.items() if name != "loss")
+        what, value = ("loss", values["loss"])
         if math.isfinite(value):
             what, value = "gradient", gradient
         return UserError(
@@ -93,3 +99,46 @@ class Step:
             f"learning rate of {rate:.3g} ({parts}). Lower train.learning_rate, or the weight of "
             "the part that is not finite."
         )
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Raises ``UserError`` for a precision that the device does not have."""
+    if precision == "fp16" and device.type != "cuda":
+        raise UserError(
+            f"train.precision is fp16, which needs an NVIDIA GPU, and this is {device.type}. Set "
+            "it to fp32; bf16 works on a CPU, but is slower on most."
+        )
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UserError("train.precision is bf16, which this GPU does not have. Use fp16 or fp32.")
+    old = device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)
+    if precision == "bf16" and old:
+        raise UserError("train.precision is bf16, which needs macOS 14 or newer. Use fp32.")
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The block's matrix products and convolutions run in ``precision``; losses stay in fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, _DTYPES[precision])
+
+
+@contextmanager
+def enough_memory(config: TrainConfig) -> Iterator[None]:
+    """Turns a failed allocation within the block into a ``UserError`` that names the options."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        pieces = f" in {config.accumulation} pieces" if config.accumulation > 1 else ""
+        raise UserError(
+            f"A batch of {config.batch_size} images{pieces} does not fit into the memory "
+            f"({str(error).splitlines()[0]}). Raise train.accumulation, which computes the "
+            "same step in more pieces, or lower train.batch_size."
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -22,7 +22,7 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.independent import IndependentTask
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
-from dait.training.stage import StagePosition
+from dait.training.views import StagePosition
 
 # 15 images make three batches of 5, of which two processes have shares of 2 and 3.
 CONFIG = TrainConfig(batch_size=5, learning_rate=1e-3, warmup_epochs=0)

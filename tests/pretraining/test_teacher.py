@@ -19,12 +19,8 @@ from dait.events import Event, Note, Progress, ignore
 from dait.teachers.base import text_prototypes
 from dait.teachers.openclip.demo import DEMO_FOLDER, load_demo_teacher
 from dait.teachers.openclip.teacher import OpenClipTeacher
-from pretraining.teacher import (
-    Pairs,
-    PretrainRecipe,
-    load_pretrain_recipe,
-    pretrain,
-)
+from pretraining.recipe import PretrainRecipe, load_pretrain_recipe
+from pretraining.teacher import Pairs, pretrain
 
 ARCHITECTURE = {
     "embed_dim": 16,
@@ -111,7 +107,7 @@ def test_an_interrupted_training_goes_on_where_it_was(trained: Path, tmp_path: P
     assert not (tmp_path / "model.safetensors").exists()
     notes: list[Event] = []
     pretrain(TINY, tmp_path, notes.append)
-    assert any(isinstance(note, Note) and "from step 2" in note.text for note in notes)
+    assert any(isinstance(note, Note) and "resumed after step 2" in note.text for note in notes)
     straight, resumed = (load_file(folder / "model.safetensors") for folder in (trained, tmp_path))
     assert all(torch.equal(straight[key], resumed[key]) for key in straight)
 
@@ -119,7 +115,7 @@ def test_an_interrupted_training_goes_on_where_it_was(trained: Path, tmp_path: P
 def test_another_recipe_does_not_go_on_in_its_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pretrain(TINY, tmp_path, stop_at_3)
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="another training"):
         pretrain(replace(TINY, learning_rate=0.5), tmp_path, ignore)
 
 

@@ -104,10 +104,13 @@ class ViewPolicy:
     the image, so that things have the same scale whatever the image's ratio. (In torchvision it is
     of the whole image: a wide one would be shown smaller in training than in evaluation.)
 
+    seed: of the run; it decides what happens to a view, within what may.
+
     Raises ``UserError`` for an unknown kind.
     """
 
     kind: ViewKind = "light"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ViewKind):
@@ -118,7 +121,7 @@ class ViewPolicy:
     def fingerprint(self) -> str:
         """Names what this policy does to pixels, to the bit: geometry, colours, library versions.
 
-        With ``Dataset.fingerprint`` it names every pixel of every view.
+        With the seed and ``Dataset.fingerprint`` it names every pixel of every view.
         """
         return f"{self.kind}-v{AUGMENT_VERSION}-torch{torch.__version__}-numpy{np.__version__}"
 
@@ -128,7 +131,6 @@ def view_batch(
     indices: Sequence[int] | np.ndarray | Tensor,
     view: int | np.ndarray | Tensor,
     policy: ViewPolicy,
-    seed: int,
     *,
     size: int | None = None,
     device: torch.device | None = None,
@@ -139,7 +141,7 @@ def view_batch(
     indices: ``(B,)`` integers, each image's index within its split: who it is, not where it stands
         in the batch.
     view: the view number, one for all or ``(B,)``; every number is another view of the image.
-    seed: of the run. The result depends on (pixels, index, view, policy, seed) alone.
+    policy: with the run's seed. The result depends on (pixels, index, view, policy) alone.
     size: S; left out where images are square and S is their side, or packed.
     device: where the views are made, by default where the images are. To a CUDA device everything
         goes from pinned memory without blocking. Parameters are the same as on the CPU; the
@@ -152,7 +154,7 @@ def view_batch(
     if policy.kind == "original":
         centres = source.in_batch(sent(source.centres(), device))
         return centres.permute(0, 3, 1, 2).float().div_(255.0)
-    draws = Draws(indices, view, seed, len(source)).ordered(source.order)
+    draws = Draws(indices, view, policy.seed, len(source)).ordered(source.order)
     jitter = _JITTERS.get(policy.kind)
     grids = _Grids(_geometry(draws, _WINDOWS[policy.kind], source), source.size, device)
     # Before the images leave, so that nobody waits for an answer.
@@ -184,7 +186,6 @@ def view_masks(
     indices: Sequence[int] | np.ndarray | Tensor,
     view: int | np.ndarray | Tensor,
     policy: ViewPolicy,
-    seed: int,
     *,
     size: int | None = None,
 ) -> Tensor:
@@ -197,7 +198,7 @@ def view_masks(
     device = source.pixels.device
     if policy.kind == "original":
         return source.centres()[..., 0].clone()
-    draws = Draws(indices, view, seed, len(source))
+    draws = Draws(indices, view, policy.seed, len(source))
     grids = _Grids(_geometry(draws, _WINDOWS[policy.kind], source), source.size, device)
     result = torch.empty((len(source), source.size, source.size), dtype=torch.uint8, device=device)
     for part, stored in source.parts(device):
@@ -213,7 +214,6 @@ def view_boxes(
     indices: Sequence[int] | np.ndarray | Tensor,
     view: int | np.ndarray | Tensor,
     policy: ViewPolicy,
-    seed: int,
     *,
     shape: tuple[int, int] | None = None,
 ) -> Tensor:
@@ -228,7 +228,7 @@ def view_boxes(
     if source.ndim != 2 or source.shape[1] != 4:
         raise ValueError(f"expected (B, 4) boxes, got {source.shape}")
     height, width = shape or (size, size)
-    draws = Draws(indices, view, seed, len(source))
+    draws = Draws(indices, view, policy.seed, len(source))
     if policy.kind == "original":
         left, top = (width - size) // 2, (height - size) // 2
         if not left and not top:

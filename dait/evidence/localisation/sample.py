@@ -34,7 +34,7 @@ class Sample:
     def images(self, places: np.ndarray | range) -> Tensor:
         """``(b, 3, S, S)`` in [0, 1]: the images at these places of the sample."""
         chosen = self.indices[places]
-        return view_batch(self.split.images[chosen], chosen, 0, ViewPolicy("original"), 0)
+        return view_batch(self.split.images[chosen], chosen, 0, ViewPolicy("original"))
 
     def some(self, count: int) -> np.ndarray:
         """Places of at most ``count`` images of the sample, stratified by class again."""

@@ -122,8 +122,7 @@ class _Work:
                 return
             rows = []
             spans = spans_of(shard.start, shard.stop, self.views.description.batch)
-            seed = self.views.description.seed
-            for part in self.embedder.views(self.images, spans, shard.view, self.policy, seed):
+            for part in self.embedder.views(self.images, spans, shard.view, self.policy):
                 rows.append(part)
                 self._tell(len(part))
             self.views.write(shard, np.concatenate(rows))

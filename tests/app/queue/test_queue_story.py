@@ -145,7 +145,7 @@ def found_again_paused_and_resumed(
     choose(page, second)
     press(page, "resume")
     wait_for_state(page, "training", timeout=TO_TRAIN)
-    assert "goes on after step" in output_tail(second)
+    assert "resumed after step" in output_tail(second)
     press(page, "cancel")
     wait_for_state(page, "stopped")
 

@@ -61,14 +61,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def views_of(
     teacher: Counting, data: FieldGuide, kind: str = "full", seed: int = 0, batch: int = 128
 ) -> TeacherViews:
-    return TeacherViews(teacher, data, ViewPolicy(kind), seed, ignore, batch)  # type: ignore[arg-type]
+    return TeacherViews(teacher, data, ViewPolicy(kind, seed), ignore, batch)  # type: ignore[arg-type]
 
 
 def test_embeddings_are_those_of_the_views_in_the_splits_order(birds: FieldGuide) -> None:
     teacher = Counting()
     found = views_of(teacher, birds, batch=7).embeddings(3)
     images = birds.split("train").images
-    pixels = view_batch(images, range(len(images)), 3, ViewPolicy("full"), 0)
+    pixels = view_batch(images, range(len(images)), 3, ViewPolicy("full"))
     assert found.dtype == torch.float32 and found.shape == (24, 12)
     torch.testing.assert_close(found, teacher.embed(pixels), rtol=0, atol=1e-3)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(24), rtol=0, atol=2e-3)
@@ -124,7 +124,7 @@ def test_any_change_misses(birds: FieldGuide, monkeypatch: pytest.MonkeyPatch) -
         views_of(teacher, data, kind, seed).embeddings(view)
         assert teacher.shown == 24, (teacher, kind, seed, view)
     other_type = Counting()
-    TeacherViews(other_type, birds, ViewPolicy("full"), 0, dtype="float32").embeddings(0)
+    TeacherViews(other_type, birds, ViewPolicy("full"), dtype="float32").embeddings(0)
     assert other_type.shown == 24
     hit = Counting()
     views_of(hit, birds).embeddings(0)
@@ -161,7 +161,7 @@ def test_another_version_of_the_augmentation_misses(
 
 def test_progress_is_told(birds: FieldGuide) -> None:
     events: list[Event] = []
-    TeacherViews(Counting(), birds, ViewPolicy("full"), 0, events.append, 10).embeddings(0)
+    TeacherViews(Counting(), birds, ViewPolicy("full"), events.append, 10).embeddings(0)
     told = [event for event in events if isinstance(event, Progress) and "teacher" in event.what]
     assert [(event.done, event.total) for event in told] == [(10, 24), (20, 24), (24, 24)]
 
@@ -169,7 +169,7 @@ def test_progress_is_told(birds: FieldGuide) -> None:
 def test_the_size_is_told_before_anything_is_built(birds: FieldGuide) -> None:
     events: list[Event] = []
     teacher = Counting()
-    views = TeacherViews(teacher, birds, ViewPolicy("full"), 0, events.append)
+    views = TeacherViews(teacher, birds, ViewPolicy("full"), events.append)
     views.announce(8)
     views.embeddings(0)
     views.announce(8)
@@ -209,7 +209,7 @@ def test_live_keeps_nothing_and_looks_at_the_batch_itself(
     birds: FieldGuide, own_cache: Path
 ) -> None:
     teacher, events = Counting(), list[Event]()
-    live = TeacherViews(teacher, birds, ViewPolicy("full"), 0, events.append, live=True)
+    live = TeacherViews(teacher, birds, ViewPolicy("full"), events.append, live=True)
     live.announce(3)
     images = torch.rand(5, 3, 32, 32)
     found = live.rows(0, np.arange(5), images)
@@ -246,9 +246,9 @@ def test_as_many_views_as_epochs_give_the_losses_of_a_live_teacher(
     birds: FieldGuide, dtype: str, tolerance: float, distinct: int
 ) -> None:
     policy = ViewPolicy("full")
-    live = losses(birds, TeacherViews(Counting(), birds, policy, 0, live=True), distinct)
-    kept = losses(birds, TeacherViews(Counting(), birds, policy, 0, dtype=dtype), distinct)
+    live = losses(birds, TeacherViews(Counting(), birds, policy, live=True), distinct)
+    kept = losses(birds, TeacherViews(Counting(), birds, policy, dtype=dtype), distinct)
     assert kept == pytest.approx(live, rel=tolerance)
     if dtype == "float16" and distinct:
-        fewer = losses(birds, TeacherViews(Counting(), birds, policy, 0), 1)
+        fewer = losses(birds, TeacherViews(Counting(), birds, policy), 1)
         assert fewer != pytest.approx(live, rel=tolerance)  # so the comparison can tell

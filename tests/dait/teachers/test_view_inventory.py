@@ -35,7 +35,7 @@ class Projected:
 
 def views_in(root: Path, teacher: Projected | None = None, count: int = 300) -> TeacherViews:
     data = Noise(count, 1, 16)
-    return TeacherViews(teacher or Projected(), data, ViewPolicy("light"), 0, root=root)  # type: ignore[arg-type]
+    return TeacherViews(teacher or Projected(), data, ViewPolicy("light"), root=root)  # type: ignore[arg-type]
 
 
 def test_what_is_kept_is_listed(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Coarse:
 def views_in(root: Path, teacher: Coarse | None = None, emit: Callable[[Event], None] = ignore):  # type: ignore[no-untyped-def]
     data = Noise(COUNT, 1, 16)
     policy = ViewPolicy("light")
-    return TeacherViews(teacher or Coarse(), data, policy, 0, emit, BATCH, root=root)  # type: ignore[arg-type]
+    return TeacherViews(teacher or Coarse(), data, policy, emit, BATCH, root=root)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

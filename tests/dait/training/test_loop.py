@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy
+from dait.data.base import SplitName
 from dait.errors import UserError
 from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
@@ -20,8 +21,8 @@ from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
 from dait.training import loop
 from dait.training.loop import train_stage
-from dait.training.schedule import learning_rate
-from dait.training.stage import StagePosition
+from dait.training.optimizer import learning_rate
+from dait.training.views import StagePosition
 
 QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=5e-3, warmup_epochs=1)
 
@@ -50,9 +51,33 @@ def train(
     events: list[Event] = []
     views = None
     if teacher is not None:
-        views = TeacherViews(teacher, data, ViewPolicy(task.views), stage.seed)
+        views = TeacherViews(teacher, data, ViewPolicy(task.views, stage.seed))
     train_stage(task, data, config, stage, views, events.append)
     return events
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_kept_embeddings_are_of_unmixed_images(name: str) -> None:
+    config = QUICK.model_copy(update={name: 0.2})
+    with pytest.raises(UserError, match=rf"train.{name} mixes .* views.cache to false.* to 0"):
+        train(Watched(network(), True), Colours(), StagePosition(0, 1, 1, 0), config, Recorder())
+
+
+def test_patience_needs_validation_images() -> None:
+    class NoValidation(Colours):
+        def counts(self) -> dict[SplitName, int]:
+            return super().counts() | {"val": 0}
+
+    config = QUICK.model_copy(update={"patience": 1})
+    with pytest.raises(UserError, match=r"train.patience .* the data has none. Set .* to 0"):
+        train(Watched(network()), NoValidation(), StagePosition(0, 1, 1, 0), config)
+
+
+def test_the_teacher_may_not_see_other_views_than_the_student() -> None:
+    views = TeacherViews(Recorder(), Colours(), ViewPolicy("full", seed=1), live=True)
+    stage = StagePosition(0, 1, 1, seed=0)
+    with pytest.raises(ValueError, match=r"seed=1.*seed=0"):
+        train_stage(Watched(network(), True), Colours(), QUICK, stage, views, ignore)
 
 
 def test_it_learns() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import pytest
 import torch
 from colours import network
 
 from dait.config.train import TrainConfig
 from dait.tasks.independent import IndependentTask
-from dait.training.optimizer import build_optimizer
+from dait.training.optimizer import build_optimizer, learning_rate
 
 
 def test_only_matrices_are_decayed() -> None:
@@ -32,3 +35,54 @@ def test_momentum(momentum: float, nesterov: bool) -> None:
     # torch refuses Nesterov's momentum where there is none.
     group = optimizer.param_groups[0]
     assert (group["momentum"], group["nesterov"]) == (momentum, nesterov and momentum > 0)
+
+
+def rates(steps: int, per_epoch: int, config: TrainConfig) -> Sequence[float]:
+    return [learning_rate(step, per_epoch, steps, config) for step in range(steps)]
+
+
+def test_the_learning_rate_warms_up_and_falls_like_a_cosine() -> None:
+    config = TrainConfig(learning_rate=0.8, warmup_epochs=2)
+    found = rates(20, 2, config)
+    assert found[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert found[4] == pytest.approx(0.8)
+    assert found[12] == pytest.approx(0.4)  # half-way through the sixteen steps that remain
+    expected = [0.4 * (1 + math.cos(math.pi * k / 16)) for k in range(16)]
+    assert found[4:] == pytest.approx(expected) and 0 < found[-1] < 0.01
+    assert max(rates(6, 3, TrainConfig(learning_rate=1, warmup_epochs=100))[:3]) == 1
+    assert rates(1, 1, config) == [0.8]
+
+
+def test_it_falls_by_steps() -> None:
+    config = TrainConfig(
+        learning_rate=8, warmup_epochs=1, schedule="step", decay_every=2, decay_factor=0.5
+    )
+    assert rates(12, 2, config) == [4, 8, 8, 8, 4, 4, 4, 4, 2, 2, 2, 2]
+
+
+def test_it_stays() -> None:
+    config = TrainConfig(learning_rate=8, warmup_epochs=1, schedule="constant")
+    assert rates(6, 2, config) == [4, 8, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize("steps", [10, 40, 333])
+def test_one_cycle_is_torchs(steps: int) -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.5, total_steps=steps, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(steps):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torchs.step() if len(expected) < steps else None
+    config = TrainConfig(learning_rate=0.5, schedule="one-cycle")
+    assert rates(steps, 5, config) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_one_cycle_of_hardly_any_steps() -> None:
+    config = TrainConfig(learning_rate=0.5, schedule="one-cycle")
+    for steps in (1, 2, 3, 4):
+        found = rates(steps, 1, config)
+        assert max(found) > 0.3 and all(0 < rate <= 0.5 for rate in found)

@@ -26,9 +26,9 @@ from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
 from dait.training import loop
 from dait.training.checkpoint import StepCheckpoints
+from dait.training.interruption import interrupt
 from dait.training.loop import train_stage
-from dait.training.stage import StagePosition
-from dait.utils.interruption import interrupt
+from dait.training.views import StagePosition
 
 STAGE = StagePosition(1, 2, 3, seed=5)
 PLAIN = TrainConfig(batch_size=8, warmup_epochs=1)
@@ -67,7 +67,7 @@ def train(
 
     data, views = Colours(), None
     if task.needs_vlm:
-        views = TeacherViews(Recorder(), data, ViewPolicy(task.views), STAGE.seed)
+        views = TeacherViews(Recorder(), data, ViewPolicy(task.views, STAGE.seed))
     train_stage(task, data, config, STAGE, views, emit, keep)
     return {name: tensor.clone() for name, tensor in task.state_dict().items()}, events
 
@@ -108,7 +108,7 @@ def test_it_says_where_it_goes_on(tmp_path: Path) -> None:
         train(independent(), PLAIN, keep, 6)
     _, events = train(independent(), PLAIN, keep)
     assert events[0] == StageStarted("student", 1, 2, 3, 12, 5)
-    assert events[1] == Note("goes on after step 5")
+    assert events[1] == Note("resumed after step 5")
     steps = [event for event in events if isinstance(event, StepDone)]
     assert [event.step for event in steps] == [6, 7, 8, 9, 10, 11, 12]
     assert [event.epoch for event in steps] == [1, 1, 1, 2, 2, 2, 2]
@@ -167,7 +167,7 @@ def test_asked_to_stop_it_keeps_the_step_at_hand(
     with pytest.raises(Stopped):
         train_stage(independent(), Colours(), PLAIN, STAGE, None, emit, keep)
     found, events = train(independent(), PLAIN, keep)
-    assert Note(f"goes on after step {step}") in events
+    assert Note(f"resumed after step {step}") in events
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
@@ -185,7 +185,7 @@ def test_asked_to_stop_while_the_teacher_looks_it_does_not_let_it_finish(tmp_pat
     keep = StepCheckpoints(tmp_path / "steps.pt")
     prototypes = F.normalize(torch.eye(2, 48), dim=1)
     task = DirectTask(network(), "light", prototypes, 10.0, DirectConfig())
-    views = TeacherViews(Slow(), Colours(), ViewPolicy(task.views), STAGE.seed, live=True)
+    views = TeacherViews(Slow(), Colours(), ViewPolicy(task.views, STAGE.seed), live=True)
     with pytest.raises(Stopped):
         train_stage(task, Colours(), PLAIN, STAGE, views, ignore, keep)
     state = keep.load(ignore)
@@ -201,7 +201,7 @@ def test_it_goes_on_from_the_one_before_if_the_last_is_damaged(tmp_path: Path) -
     found, events = train(independent(), PLAIN, keep)
     said = [event.text for event in events if isinstance(event, Note)]
     assert any("steps.pt is damaged and not used" in text for text in said)
-    assert Note("goes on after step 5") in events  # 6 was kept last
+    assert Note("resumed after step 5") in events  # 6 was kept last
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
@@ -224,14 +224,14 @@ from dait.events import ignore
 from dait.tasks.independent import IndependentTask
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
-from dait.training.stage import Stage
+from dait.training.views import StagePosition
 
 def train(path, result):
     task = IndependentTask(network(drop_rate=0.3), "full")
     keep = StepCheckpoints(path, steps_between=1) if path else None
     config = TrainConfig(batch_size=8, ema_decay=0.9)
     started = time.monotonic()
-    train_stage(task, Colours(), config, Stage(0, 1, 6, seed=1), None, ignore, keep)
+    train_stage(task, Colours(), config, StagePosition(0, 1, 6, seed=1), None, ignore, keep)
     torch.save(task.state_dict(), result + ".new")
     os.replace(result + ".new", result)
     return time.monotonic() - started

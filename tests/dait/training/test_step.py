@@ -17,9 +17,8 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.loop import train_stage
-from dait.training.precision import check_precision
-from dait.training.stage import StagePosition
-from dait.training.step import Step
+from dait.training.step import Step, check_precision
+from dait.training.views import StagePosition
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(batch_size=10, optimizer="sgd", momentum=0, weight_decay=0, learning_rate=0.1)
@@ -38,7 +37,7 @@ def without_batchnorm() -> Network:
 def stepped(config: TrainConfig, net: Network) -> tuple[dict[str, float], list[Tensor]]:
     task = IndependentTask(net.train(), "full")
     step = Step(task, config, ALONE, CPU)
-    values = step(batch(), 10, 0.1, 1)
+    values = step.update(step.forward_backward(batch(), 10), 0.1, 1)
     return values, [p.detach() for p in task.parameters()]
 
 

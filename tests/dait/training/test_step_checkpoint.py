@@ -18,7 +18,7 @@ from dait.events import Event, Note, ignore
 from dait.tasks.independent import IndependentTask
 from dait.training import checkpoint
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint, fingerprint
-from dait.training.stage import StagePosition
+from dait.training.views import StagePosition
 
 PROJECT = str(Path(checkpoint.__file__).parents[2])
 

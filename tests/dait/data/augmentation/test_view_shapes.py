@@ -30,22 +30,22 @@ SHAPES = ((32, 32), (32, 41), (96, 32), (32, 96), (41, 32), (32, 41), (33, 32), 
 
 @pytest.mark.parametrize("kind", ["original", "light", "full", "paper"])
 def test_a_view_does_not_depend_on_the_shapes_beside_it(kind: ViewKind) -> None:
-    stored, policy, rng = shaped(SHAPES * 5), ViewPolicy(kind), np.random.default_rng(0)
+    stored, policy, rng = shaped(SHAPES * 5), ViewPolicy(kind, SEED), np.random.default_rng(0)
     every = np.arange(len(stored))
-    together = view_batch(stored[every], every, every % 3, policy, SEED)
+    together = view_batch(stored[every], every, every % 3, policy)
     assert together.shape == (len(stored), 3, 24, 24)
     for _ in range(4):
         some = rng.permutation(len(stored))[: rng.integers(1, 40)]
-        again = view_batch(stored[some], some, some % 3, policy, SEED)
+        again = view_batch(stored[some], some, some % 3, policy)
         assert torch.equal(again, together[torch.from_numpy(some)])
     for number in (0, 1, 2, 3, 6):  # an array of one shape is the same
-        alone = view_batch(stored.image(number)[None], [number], number % 3, policy, SEED, size=24)
+        alone = view_batch(stored.image(number)[None], [number], number % 3, policy, size=24)
         assert torch.equal(alone[0], together[number])
 
 
 def test_the_original_view_is_what_evaluation_sees() -> None:
     stored = shaped(SHAPES)
-    seen = view_batch(stored[:], np.arange(len(SHAPES)), 0, ViewPolicy("original"), SEED)
+    seen = view_batch(stored[:], np.arange(len(SHAPES)), 0, ViewPolicy("original", SEED))
     centres = stored.centres()
     assert centres.shape == (len(SHAPES), 24, 24, 3)
     assert torch.equal(seen, torch.from_numpy(centres[:]).permute(0, 3, 1, 2).float() / 255)
@@ -65,10 +65,10 @@ def positions(height: int, width: int, count: int) -> np.ndarray:
 
 def test_training_shows_things_as_large_as_evaluation_does() -> None:
     """A view of S pixels shows about S stored ones, however wide the image is."""
-    count, size, policy = 60, 56, ViewPolicy("light")
+    count, size, policy = 60, 56, ViewPolicy("light", SEED)
     for height, width in ((64, 64), (64, 192), (192, 64)):
         images = positions(height, width, count)
-        views = view_batch(images, np.arange(count), 0, policy, SEED, size=size) * 255
+        views = view_batch(images, np.arange(count), 0, policy, size=size) * 255
         steps = (views[:, 0, :, 1:] - views[:, 0, :, :-1]).abs().flatten(1).median(1).values
         downs = (views[:, 1, 1:] - views[:, 1, :-1]).abs().flatten(1).median(1).values
         scale = (steps * downs).sqrt()  # stored pixels a pixel of the view; in evaluation 1
@@ -96,14 +96,14 @@ def test_a_paper_view_is_a_window_of_224_of_256_pixels_of_any_image() -> None:
 def test_masks_and_boxes_follow_wide_and_high_images(
     kind: ViewKind, shape: tuple[int, int]
 ) -> None:
-    count, size, policy, index = 24, 32, ViewPolicy(kind), np.arange(24)
+    count, size, policy, index = 24, 32, ViewPolicy(kind, SEED), np.arange(24)
     masks = np.zeros((count, *shape), np.uint8)
     masks[:, 12:30, 15:33] = 1
-    seen = view_masks(masks, index, 1, policy, SEED, size=size).numpy()
+    seen = view_masks(masks, index, 1, policy, size=size).numpy()
     boxes = np.tile([15, 12, 33, 30], (count, 1)).astype(np.float32)
-    placed = view_boxes(boxes, size, index, 1, policy, SEED, shape=shape).numpy()
+    placed = view_boxes(boxes, size, index, 1, policy, shape=shape).numpy()
     images = np.repeat(masks[..., None] * 255, 3, axis=3)
-    pixels = view_batch(images, index, 1, policy, SEED, size=size).mean(1).numpy()
+    pixels = view_batch(images, index, 1, policy, size=size).mean(1).numpy()
     assert ((pixels > 0.5) != (seen > 0)).mean() < 0.02
     shown = seen.any(axis=(1, 2))
     assert shown.sum() > count / 3
@@ -125,7 +125,7 @@ FIRST = {
 def test_views_of_squares_are_those_of_augment_version_1(kind: ViewKind) -> None:
     """Embeddings that are kept of the Field Guide's views, and studies of it, depend on these."""
     images = np.random.default_rng(8).integers(0, 256, (4, 24, 24, 3), dtype=np.uint8)
-    views = view_batch(images, [3, 50, 7, 8], 2, ViewPolicy(kind), 17).numpy()
+    views = view_batch(images, [3, 50, 7, 8], 2, ViewPolicy(kind, 17)).numpy()
     pixels, means = FIRST[kind]
     some = views[range(4), [0, 1, 2, 0], [5, 11, 23, 0], [9, 12, 1, 20]]
     np.testing.assert_allclose(some, pixels, atol=2e-6)
@@ -138,9 +138,9 @@ def test_views_of_squares_are_those_of_augment_version_1(kind: ViewKind) -> None
 def test_a_gpu_makes_the_views_that_a_processor_makes(kind: ViewKind) -> None:
     stored, place = shaped(SHAPES * 5), torch.device("cuda")
     every = np.arange(len(stored))
-    here = view_batch(stored[every], every, 1, ViewPolicy(kind), SEED)
+    here = view_batch(stored[every], every, 1, ViewPolicy(kind, SEED))
     packed = augment.pinned(stored[every])
     for batch in (stored[every], packed):
-        there = view_batch(batch, every, 1, ViewPolicy(kind), SEED, device=place)
+        there = view_batch(batch, every, 1, ViewPolicy(kind, SEED), device=place)
         assert there.device.type == "cuda"
         torch.testing.assert_close(there.cpu(), here, atol=2e-5, rtol=0)

@@ -15,12 +15,10 @@ from dait.data.base import ViewKind
 from dait.distributed import ALONE
 from dait.events import ignore
 from dait.tasks.independent import IndependentTask
-from dait.training import batches as batches_module
-from dait.training import replay as module
+from dait.training import views as module
 from dait.training.batches import Batches
 from dait.training.loop import train_stage
-from dait.training.replay import Replay, epochs_that_make, view_bytes, views_to_keep
-from dait.training.stage import StagePosition
+from dait.training.views import Replay, StagePosition, epochs_that_make, view_bytes, views_to_keep
 
 CPU = torch.device("cpu")
 FOUR_OF_TEN = StagePosition(0, 1, 10, seed=0, distinct_views=4)
@@ -64,13 +62,13 @@ def test_a_training_with_replayed_views_ends_in_the_same_weights(
     kind: ViewKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = list[int]()
-    real = batches_module.view_batch
+    real = module.view_batch
 
     def counted(stored: np.ndarray, *args: object, **options: object) -> Tensor:
         made.append(len(stored))
         return real(stored, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batches_module, "view_batch", counted)
+    monkeypatch.setattr(module, "view_batch", counted)
 
     def trained(most_bytes: int) -> tuple[dict[str, Tensor], int]:
         monkeypatch.setattr(module, "MOST_BYTES", most_bytes)

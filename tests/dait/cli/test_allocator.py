@@ -9,7 +9,7 @@ import pytest
 
 TAKE_AGAIN = """
 import resource, sys
-from dait.utils.allocator import keep_freed_memory
+from dait.cli.allocator import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit("cannot")
 def take():

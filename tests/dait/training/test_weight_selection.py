@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from colours import Colours, network
+from torch import Tensor
 
 from dait.config.train import TrainConfig
 from dait.evaluation.inference import predict_split
-from dait.events import EpochDone, Event, ignore
+from dait.events import EpochDone, Event, Note, StageDone, ignore
 from dait.tasks.base import Batch, TaskOutput
 from dait.tasks.independent import IndependentTask
-from dait.training.averaging import Average
 from dait.training.loop import train_stage
-from dait.training.stage import StagePosition
+from dait.training.selection import Average, BestEpoch
+from dait.training.views import StagePosition
 
 DECAY = 0.5
 CONFIG = TrainConfig(batch_size=8, ema_decay=DECAY, warmup_epochs=0)
@@ -37,12 +40,12 @@ def test_an_average_by_hand() -> None:
         bias += 1.0
     average.update(1)  # 2 / 11 are left of the start, since that is less than 0.9
     expected = start * 2 / 11 + (start + 1) * 9 / 11
-    with average.shown():
+    with average.swapped_in():
         torch.testing.assert_close(bias.detach(), expected)
     assert torch.equal(bias.detach(), start + 1)
     average.update(1_000)
     expected = 0.9 * expected + 0.1 * (start + 1)
-    average.keep()
+    average.copy_to_task()
     torch.testing.assert_close(bias.detach(), expected)
 
 
@@ -83,3 +86,47 @@ def test_averaging_does_not_change_the_training() -> None:
         return [event.loss for event in events if isinstance(event, EpochDone)]
 
     assert losses(0.9) == losses(0.0)
+
+
+class Numbered(IndependentTask):
+    """Keeps its weights as they are when each epoch begins."""
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        weight = self.network.model.get_classifier().weight.detach().clone()
+        self.starts: list[Tensor] = [*getattr(self, "starts", []), weight]
+
+
+def test_the_best_epoch_is_kept() -> None:
+    data, events = Colours(), list[Event]()
+    # A learning rate that learns quickly and then wanders about.
+    config = TrainConfig(
+        batch_size=8, schedule="constant", learning_rate=0.05, warmup_epochs=0, patience=3
+    )
+    task = Numbered(network(), "light")
+    found = train_stage(task, data, config, StagePosition(0, 1, 40, seed=0), None, events.append)
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    figures = [(event.val_top1, -event.val_loss) for event in epochs]
+    best = figures.index(max(figures))
+    assert len(epochs) == best + 1 + 3 < 40
+    kept = task.network.model.get_classifier().weight.detach()
+    assert torch.equal(kept, task.starts[best + 1])
+    assert any(
+        isinstance(event, Note) and f"no epoch since {best + 1} was better" in event.text
+        for event in events
+    )
+    labels = torch.tensor(data.split("val").labels)
+    assert found == predict_split(task.network, data.split("val")).top1(labels)
+    last = events[-1]
+    assert isinstance(last, StageDone) and last.val_top1 == found
+
+
+def test_of_equal_figures_the_smaller_loss_and_then_the_first_counts() -> None:
+    task, best = IndependentTask(network(), "light"), BestEpoch(2)
+    seen = [(0.5, 1.0), (0.5, 0.9), (0.5, 0.9), (0.4, 0.1), (0.5, 0.95)]
+    leading = []
+    for epoch, (top1, loss) in enumerate(seen):
+        best.update(epoch, top1, loss, task)
+        leading.append(best.epoch)
+    assert leading == [0, 1, 1, 1, 1]
+    assert [best.should_stop(epoch) for epoch in range(1, 5)] == [False, False, True, True]
+    assert all(later >= earlier for earlier, later in pairwise(leading))
