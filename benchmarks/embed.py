@@ -20,9 +20,8 @@ from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.images.stored import Images
 from dait.distributed import device, synchronize
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.embedding import Embedder
+from dait.teachers.embedding import Embedder, device_of, embed_split
 from dait.teachers.openclip.teacher import resized
-from dait.teachers.registry import device_of, embed_split
 
 
 def measure_embedding(

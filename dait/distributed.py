@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from timm.layers import convert_sync_batchnorm  # torch's own loses timm's activations
 from torch import Tensor, nn
 
 from dait.errors import UserError
@@ -189,8 +190,6 @@ def sync_batchnorm(world: World, network: nn.Module) -> nn.Module:
     """BatchNorm over the whole batch where the processes have GPUs; torch has none for CPUs."""
     if world.size == 1 or world.device is None or world.device.type == "cpu":
         return network
-    from timm.layers import convert_sync_batchnorm  # torch's own loses timm's activations
-
     found: nn.Module = convert_sync_batchnorm(network)
     return found
 

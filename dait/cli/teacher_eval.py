@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from dait.data.registry import open_dataset
     from dait.evaluation.measure import evaluate
     from dait.runs.sinks import TerminalSink
+    from dait.teachers.embedding import embed_split
     from dait.teachers.prompts import Prompts
-    from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+    from dait.teachers.registry import load_teacher, prototypes_of
     from dait.teachers.zero_shot_figures import remember_zero_shot
 
     prompts = Prompts(templates=tuple(args.template)) if args.template else None

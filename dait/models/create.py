@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import timm
 from torch import nn
 
 from dait.errors import UserError
@@ -36,8 +37,6 @@ def own_size(name: str) -> int:
     """The side in pixels of the images that a network was made for."""
     if name.startswith(TORCHVISION):
         return shown_size(name)
-    import timm
-
     config: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
     return int(config.input_size[-1])
 
@@ -46,8 +45,6 @@ def takes_size(name: str) -> bool:
     """Whether a network is built for one size of images; another is told it as ``img_size``."""
     if name.startswith(TORCHVISION):
         return False
-    import timm
-
     return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
 
 
@@ -69,8 +66,6 @@ def first_line(error: Exception) -> str:
 
 
 def _create_timm(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
-    import timm
-
     options = dict(spec.options)
     if options.get("img_size", image_size) != image_size:
         raise UserError(

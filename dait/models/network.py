@@ -261,7 +261,8 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
     except REFUSALS as error:
         raise _refusal(spec, image_size, error) from error
     if spec.weights is not None:
-        network.started_from = start_from(network, weights_path(spec.weights))
+        path = weights_path(spec.weights)
+        network.started_from = start_from(network, spec.name, network.heads(), path)
     elif spec.pretrained:
         network.started_from = f"the pretrained weights of {spec.name}"
     return network

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.models.spec import BACKBONE, BACKBONES
 from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
 from dait.storage.files import parse_json
-
-if TYPE_CHECKING:
-    from dait.models.network import Network
 
 PREFIXES = ("", "model.", "model.body.")
 """What a plain state dict's names lack: ours, timm's inside ours, torchvision's inside ours."""
@@ -24,9 +20,10 @@ SHOWN = 4
 """Names of tensors in an error's sentence."""
 
 
-def start_from(network: Network, path: Path) -> str:
-    """Load ``path`` into ``network`` and say what was loaded, in a sentence.
+def start_from(network: nn.Module, name: str, heads: Sequence[nn.Module], path: Path) -> str:
+    """Load ``path`` into the network called ``name`` and return a sentence on what was loaded.
 
+    heads: the parts of ``network`` that belong to its classes.
     ``path`` is a safetensors file: a network of this project (whose normalisation comes along) or
     a plain state dict. A head of another number of classes, or none, leaves the network's own.
     Raises ``UserError`` for a missing or damaged file, and when anything else does not fit; the
@@ -35,15 +32,15 @@ def start_from(network: Network, path: Path) -> str:
     tensors, metadata = read_tensors(path)
     ours = network.state_dict()
     found = _under_our_names(tensors, ours)
-    head = _head_names(network)
+    head = _names_of(heads, network)
     keeps_head = all(name in found and _fits(found[name], ours[name]) for name in head)
     if not keeps_head and _head_may_differ(head, found, ours):
         found = {name: value for name, value in found.items() if name not in head}
-    _require_fit(network.spec.name, path, _holds(metadata), found, ours, head)
+    _require_fit(name, path, _holds(metadata), found, ours, head)
     network.load_state_dict(found, strict=False)
     held = _holds(metadata)
     said = f"{path.name}{f' ({held})' if held else ''}: {len(found)} of {len(ours)} tensors"
-    return said if keeps_head else f"{said}; the head starts anew"
+    return said if keeps_head else f"{said}; the head starts from random weights"
 
 
 def weights_path(weights: str) -> Path:
@@ -73,10 +70,8 @@ def _under_our_names(
     return {best + name: value for name, value in tensors.items()}
 
 
-def _head_names(network: Network) -> set[str]:
-    ids = {
-        id(value) for head in network.heads() for value in head.state_dict(keep_vars=True).values()
-    }
+def _names_of(parts: Sequence[nn.Module], network: nn.Module) -> set[str]:
+    ids = {id(value) for part in parts for value in part.state_dict(keep_vars=True).values()}
     state = network.state_dict(keep_vars=True)
     return {name for name, value in state.items() if id(value) in ids}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
+from torchvision.models import ShuffleNetV2, get_model, get_model_weights
 
 from dait.errors import UserError
 from dait.models.catalogue import TORCHVISION
@@ -76,8 +77,6 @@ def create_torchvision(spec: NetworkSpec, num_classes: int) -> TorchvisionNetwor
     Raises ``UserError`` for pretrained weights that cannot be had; what torchvision raises for
     options that do not fit is passed on.
     """
-    from torchvision.models import get_model
-
     name = spec.name.removeprefix(TORCHVISION)
     body = _shufflenet(spec, name, num_classes) if name in SHUFFLENET_WIDTHS else None
     body = body or get_model(name, weights=None, num_classes=num_classes, **spec.options)
@@ -112,8 +111,6 @@ def _in_order(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _shufflenet(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:
-    from torchvision.models import ShuffleNetV2
-
     others = set(spec.options) - {"width_mult"}
     if others:
         raise UserError(
@@ -130,8 +127,6 @@ def _shufflenet(spec: NetworkSpec, name: str, num_classes: int) -> nn.Module:
 
 
 def _weights(name: str) -> Any:
-    from torchvision.models import get_model_weights
-
     return get_model_weights(name)["DEFAULT"]
 
 

@@ -17,9 +17,9 @@ from dait.evaluation.measure import evaluate
 from dait.events import Emit, Note
 from dait.models.network import build_network
 from dait.teachers.base import FrozenTeacher
+from dait.teachers.embedding import embed_split
 from dait.teachers.registry import (
     Prototypes,
-    embed_split,
     fetch_teacher,
     load_teacher,
     prototypes_of,

@@ -9,11 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
 from dait.runs.folder import StudyFolder
 from dait.runs.trackers import TrackerName
 from dait.study.plan import StudyPlan, read_plan
+from dait.study.task import finish_study, run_task
 
 SECONDS_BETWEEN_LOOKS = 1.0
 STARTS = 4
@@ -64,8 +67,6 @@ def train_with_ray(
             + "\n  ".join(failed)
             + f"\nResume them with `python -m dait study --resume {plan.folder.path}`."
         )
-    from dait.study.task import finish_study
-
     return finish_study(plan, emit)
 
 
@@ -100,10 +101,6 @@ def _train_here(
 ) -> str | None:
     """In a Ray worker: train one run. Returns the sentence of a ``UserError``, which Ray would
     wrap into another exception."""
-    import torch
-
-    from dait.study.task import run_task
-
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
     try:
         plan = replace(read_plan(StudyFolder(Path(folder))), accept_versions=accept_versions)

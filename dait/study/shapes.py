@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dait.config.recipe import OWN_FOLDER, Recipe
+from dait.data.benchmarks.catalogue import benchmarks
+from dait.data.benchmarks.obtain import available
 from dait.errors import UserError
 from dait.events import ignore
 from dait.models.spec import NetworkSpec
@@ -26,9 +28,6 @@ def shapes_of(recipe: Recipe) -> Shapes:
 
     Raises ``UserError`` for data that is not on this machine, or cannot be listed.
     """
-    from dait.data.benchmarks.catalogue import benchmarks
-    from dait.data.benchmarks.obtain import available
-
     source = recipe.data.source
     if source == OWN_FOLDER:
         raise UserError(f"The recipe {recipe.name} needs photographs: name their folder.")

@@ -16,14 +16,19 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
+from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.errors import UserError
+from dait.evaluation.measure import versions
 from dait.events import Emit, Note
 from dait.runs.files import read_json_lines
 from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import whole_folder, write_atomically
 from dait.study.context import StudyContext, prepare
+from dait.study.pipeline import run_arm
+from dait.study.provenance import code_digest, kept_provenance, provenance_digest
+from dait.study.reuse import first_stage_key
 
 LOG = "sweep.jsonl"
 BETWEEN = "between"
@@ -91,9 +96,6 @@ def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
 
 def _tell_of_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:
     """Rows of other code or libraries stay, but they are not quite comparable with new ones."""
-    from dait.evaluation.measure import versions
-    from dait.study.provenance import code_digest
-
     now = {"code": code_digest(), "versions": versions()}
     others = [row for row in rows if any((row.get("made_of") or {}).get(k) != now[k] for k in now)]
     if others:
@@ -113,8 +115,6 @@ def _is(row: Mapping[str, Any], setting: Setting, arm: Arm, seed: int) -> bool:
 def _run(
     context: StudyContext, setting: Setting, arm: Arm, seed: int, out: Path, emit: Emit
 ) -> dict[str, Any]:
-    from dait.study.pipeline import run_arm
-
     folder = RunFolder(out / "run")
     if folder.begun:  # cut off before its row was written
         shutil.rmtree(folder.path)
@@ -146,10 +146,6 @@ def _run(
 
 def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where: Path) -> None:
     """Make what a later setting may take of a run a folder of its own."""
-    from dait.arms.catalogue import plan_of
-    from dait.study.provenance import kept_provenance, provenance_digest
-    from dait.study.reuse import first_stage_key
-
     stages = plan_of(arm).stages(recipe)
     key = first_stage_key(recipe, stages, seed)
     if key is None:

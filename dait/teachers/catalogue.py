@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import open_clip
+import timm
+
 from dait.errors import UserError
 from dait.teachers.weights import estimated_bytes, is_here, parameters_of
 
@@ -72,8 +75,6 @@ def _own(words: list[str]) -> Iterator[TeacherEntry]:
 
 
 def _openclip(words: list[str]) -> Iterator[TeacherEntry]:
-    import open_clip
-
     for model, tag in open_clip.list_pretrained():
         name = f"openclip:{model}/{tag}"
         if _matches(name, words):
@@ -96,8 +97,6 @@ def _openclip(words: list[str]) -> Iterator[TeacherEntry]:
 
 
 def _timm(words: list[str]) -> Iterator[TeacherEntry]:
-    import timm
-
     for model in timm.list_pretrained():
         name = f"timm:{model}"
         if _matches(name, words):

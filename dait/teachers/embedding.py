@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.images.stored import Images, Whole
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import device_of
 
 BATCH = 128
 """Images in a forward pass. Its last bits depend on which images share a batch, so the boundaries
@@ -120,3 +119,17 @@ class _Answer:
 def spans_of(start: int, stop: int, batch: int = BATCH) -> list[Span]:
     """``start`` to ``stop`` in batches; the last may be smaller."""
     return [(low, min(low + batch, stop)) for low in range(start, stop, batch)]
+
+
+def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:
+    """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
+    spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")
+    parts = list(Embedder(teacher).views(images, spans, 0, policy))
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def device_of(teacher: FrozenTeacher) -> torch.device:
+    """Where the teacher computes; the CPU for one that is no module."""
+    if isinstance(teacher, nn.Module):
+        return next(teacher.parameters()).device
+    return torch.device("cpu")

@@ -5,18 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dait.data.base import Dataset
-from dait.data.images.stored import Images
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.models.spec import check_network_name
 from dait.storage.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
+from dait.teachers.embedding import embed_split
+from dait.teachers.openclip.demo import load_demo_teacher
+from dait.teachers.openclip.load import (
+    check_known,
+    load_openclip,
+    load_openclip_folder,
+    load_openclip_hub,
+)
 from dait.teachers.prompt_checks import about_alike, about_cuts, cut_texts
 from dait.teachers.prompts import Prompts, class_prompts
+from dait.teachers.vision_only import (
+    calibrated_logit_scale,
+    class_mean_prototypes,
+    load_vision_teacher,
+)
 from dait.teachers.weights import HUB_MARK, fetch_weights
 
 FORMS = (
@@ -47,25 +59,15 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
     """
     kind, _, rest = name.partition(":")
     if name == "fieldguide-clip":
-        from dait.teachers.openclip.demo import load_demo_teacher
-
         return load_demo_teacher()
     if name == "imagenet-lite0" or (kind == "timm" and rest):
-        from dait.teachers.vision_only import load_vision_teacher
-
         return load_vision_teacher(name, image_size, emit)
     if kind == "openclip" and rest.startswith(HUB_MARK):
-        from dait.teachers.openclip.load import load_openclip_hub
-
         return load_openclip_hub(rest[len(HUB_MARK) :], emit)
     if kind == "openclip" and "/" in rest:
-        from dait.teachers.openclip.load import load_openclip
-
         model, _, tag = rest.rpartition("/")
         return load_openclip(model, tag, emit)
     if kind == "openclip-local" and rest:
-        from dait.teachers.openclip.load import load_openclip_folder
-
         return load_openclip_folder(absolute(rest))
     raise unknown_teacher(name)
 
@@ -78,14 +80,10 @@ def fetch_teacher(name: str, emit: Emit = ignore) -> list[Path]:
     kind, _, rest = name.partition(":")
     if kind == "openclip" and "/" in rest:
         if not rest.startswith(HUB_MARK):
-            from dait.teachers.openclip.load import check_known
-
             model, _, tag = rest.rpartition("/")
             check_known(model, tag)
         return fetch_weights(name, emit)
     if kind == "timm" and rest:
-        from dait.models.spec import check_network_name
-
         check_network_name(rest)
         return fetch_weights(name, emit)
     if name in ("fieldguide-clip", "imagenet-lite0") or (kind == "openclip-local" and rest):
@@ -117,8 +115,6 @@ def prototypes_of(
             f"The teacher {teacher.name} sees images only and cannot read prompts. Remove "
             "`templates` and `descriptions`, or choose an OpenCLIP teacher."
         )
-    from dait.teachers.vision_only import calibrated_logit_scale, class_mean_prototypes
-
     train, val = data.split("train"), data.split("val")
     vectors = class_mean_prototypes(
         embed_split(teacher, train.images), torch.as_tensor(train.labels), len(data.classes)
@@ -127,20 +123,3 @@ def prototypes_of(
         embed_split(teacher, val.images), torch.as_tensor(val.labels), vectors
     )
     return Prototypes(vectors, scale, about_alike(teacher, data.classes, vectors, scale))
-
-
-def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:
-    """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
-    from dait.data.augmentation.views import ViewPolicy
-    from dait.teachers.embedding import Embedder, spans_of
-
-    spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")
-    parts = list(Embedder(teacher).views(images, spans, 0, policy))
-    return torch.from_numpy(np.concatenate(parts))
-
-
-def device_of(teacher: FrozenTeacher) -> torch.device:
-    """Where the teacher computes; the CPU for one that is no module."""
-    if isinstance(teacher, nn.Module):
-        return next(teacher.parameters()).device
-    return torch.device("cpu")

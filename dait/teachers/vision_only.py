@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -123,8 +124,6 @@ def load_vision_teacher(
     ``UserError`` for an unknown name and for weights that are neither on this machine nor to be
     had, or that hold more than tensors.
     """
-    import timm
-
     is_timm = name.startswith(TIMM_PREFIX)
     if name != LITE0 and not is_timm:
         raise UserError(

@@ -1,6 +1,8 @@
 """Which files a teacher's name stands for, whether they are here, and how they get here.
 
 Only tensors are read: safetensors where there are some, else pickles with ``weights_only=True``.
+The app's page asks here which teachers it has, so torch and the model libraries are imported where
+they are needed.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.storage.paths import absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
-from dait.teachers.openclip.hub_tokenizer import FILES as TOKENIZER_FILES
 
 CONFIG = "open_clip_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
 HUB_MARK = "hf-hub:"
 _OPENCLIP_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

@@ -17,9 +17,9 @@ from dait.data.base import ClassInfo, Dataset
 from dait.errors import UserError
 from dait.storage.arrays import cache_dir, load_or_build
 from dait.teachers.base import FrozenTeacher, text_prototypes
+from dait.teachers.embedding import embed_split
 from dait.teachers.prompt_checks import Cut, about_alike, about_cuts, cut
 from dait.teachers.prompts import Prompts, class_prompts
-from dait.teachers.registry import embed_split
 
 KEPT_SENTENCES = 50_000
 """Embeddings kept of one teacher's sentences: 100 MB at 512 dimensions."""

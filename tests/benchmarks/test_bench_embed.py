@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from benchmarks.embed import bare_loop, measure_embedding
 from dait.models.network import NetworkSpec, build_network
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import embed_split, load_teacher
+from dait.teachers.embedding import embed_split
+from dait.teachers.registry import load_teacher
 from dait.teachers.vision_only import VisionOnlyTeacher
 
 Seen = list[tuple[tuple[int, ...], tuple[int, ...]]]

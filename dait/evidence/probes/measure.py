@@ -46,7 +46,8 @@ from dait.runs.folder import StudyFolder, to_json
 from dait.storage.arrays import cache_dir, load_or_build
 from dait.storage.files import write_atomically
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.registry import device_of, embed_split, prototypes_of
+from dait.teachers.embedding import device_of, embed_split
+from dait.teachers.registry import prototypes_of
 
 TEST = "test"
 _SAME_IMAGES = 12

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from open_clip import SimpleTokenizer
 from torch import Tensor
 
 
@@ -60,6 +61,4 @@ def rows_in_use(sentences: Iterable[str]) -> list[int]:
 
 
 def _openclip_tokenizer() -> Any:
-    from open_clip import SimpleTokenizer
-
     return SimpleTokenizer()

@@ -9,6 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import open_clip
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+import dait.teachers.openclip.hybrid_vit  # noqa: F401  (registers the tower)
 from dait.errors import UserError
 from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
 from dait.teachers.openclip.teacher import OpenClipTeacher
@@ -19,10 +24,6 @@ REGISTERED_NAME = "fieldguide-clip"
 
 def register_architecture(name: str, architecture: dict[str, Any]) -> None:
     """Make an OpenCLIP ``model_cfg`` known to OpenCLIP as ``name``, and its image tower to timm."""
-    import open_clip
-
-    import dait.teachers.openclip.hybrid_vit  # noqa: F401  (registers the tower)
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.json"
         path.write_text(json.dumps(architecture))
@@ -36,8 +37,6 @@ def write_model(
     folder: Path,
 ) -> None:
     """Write OpenCLIP's config, fp16 weights and the kept vocabulary to ``folder``."""
-    from safetensors.torch import save_file
-
     config = {
         "model_cfg": architecture,
         "preprocess_cfg": {"mean": list(teacher.mean), "std": list(teacher.std)},
@@ -54,9 +53,6 @@ def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
 
     Raises UserError if its files are missing, damaged or not of one training.
     """
-    import open_clip
-    from safetensors import SafetensorError
-
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise UserError(

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from open_clip.tokenizer import get_clean_fn
+from torch import Tensor
 
 from dait.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 class HubTokenizer:
@@ -35,8 +34,6 @@ class HubTokenizer:
         clean: str = "whitespace",
         strip_sep_token: bool = False,
     ) -> None:
-        from open_clip.tokenizer import get_clean_fn
-
         self.context_length = context_length
         if clean not in ("whitespace", "lower", "canonicalize"):
             raise UserError(f"The tokenizer of {tokenizer.parent.name} asks to clean by ‘{clean}’.")
@@ -68,8 +65,6 @@ class HubTokenizer:
 
     def __call__(self, texts: str | Sequence[str]) -> Tensor:
         """``(n, context_length)`` int64; longer sentences are cut, the end token stays."""
-        import torch  # here: where files are only listed, as on the app's page, it is not needed
-
         sentences = [texts] if isinstance(texts, str) else list(texts)
         found = self._full.encode_batch([self._clean(sentence) for sentence in sentences])
         ids = torch.tensor([line.ids for line in found], dtype=torch.long)

@@ -13,18 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
+from open_clip import SimpleTokenizer
+from open_clip.tokenizer import HFTokenizer
+from safetensors import SafetensorError
 
+import dait.teachers.openclip.hybrid_vit  # noqa: F401  (makes its towers known to timm)
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.models.checkpoint import tensors_sha256
 from dait.teachers.hub import HubFile, fetch, first_line
 from dait.teachers.openclip.architecture import check_architecture
-from dait.teachers.openclip.hub_tokenizer import FILES as TOKENIZER_FILES
+from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
 from dait.teachers.openclip.hub_tokenizer import HubTokenizer
 from dait.teachers.openclip.teacher import OpenClipTeacher
 from dait.teachers.weights import (
     CONFIG,
     HUB_MARK,
+    TOKENIZER_FILES,
     estimated_bytes,
     hub_model,
     openclip_file,
@@ -41,8 +48,6 @@ def load_openclip(model_name: str, tag: str, emit: Emit = ignore) -> OpenClipTea
     Raises UserError for an unknown name or tag, with near matches; when the weights are neither
     in the cache nor to be had, with the way to get them; and for weights that are code.
     """
-    import open_clip
-
     check_known(model_name, tag)
     name = f"openclip:{model_name}/{tag}"
     described = open_clip.get_pretrained_cfg(model_name, tag)
@@ -98,8 +103,6 @@ def load_openclip_folder(folder: Path) -> OpenClipTeacher:
 
 def check_known(model_name: str, tag: str) -> None:
     """Raises UserError, with near matches, for what is not in OpenCLIP's list."""
-    import open_clip
-
     known = open_clip.list_models()
     if model_name not in known:
         near = difflib.get_close_matches(model_name, known, n=3)
@@ -125,9 +128,6 @@ def _teacher(
     options: dict[str, Any],
 ) -> OpenClipTeacher:
     """``reference`` is what OpenCLIP calls the model, ``options`` what it builds it with."""
-    import open_clip
-    from safetensors import SafetensorError
-
     # What OpenCLIP, timm and torch raise for a config or weights that are damaged or do not fit.
     unusable = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
     try:
@@ -167,8 +167,6 @@ def _identity(
     The file is not read again for it; the same weights with other heads or another mean are
     another teacher.
     """
-    from dait.models.checkpoint import tensors_sha256
-
     rest = [architecture, preprocess, options]
     described = json.dumps(rest, sort_keys=True, default=str)
     weights = tensors_sha256(model.state_dict())
@@ -200,9 +198,6 @@ def _tokenizer(architecture: dict[str, Any], file: Path, settings: Path, teacher
 
 
 def _compact_tokenizer(architecture: dict[str, Any], file: Path, teacher: str) -> Any:
-    import dait.teachers.openclip.hybrid_vit  # noqa: F401  (makes its towers known to timm)
-    from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
-
     rows = _read(file, teacher).get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, int) for row in rows):
         raise UserError(f"The teacher {teacher} cannot be loaded: {file} holds no list of rows.")
@@ -210,8 +205,6 @@ def _compact_tokenizer(architecture: dict[str, Any], file: Path, teacher: str) -
 
 
 def _clip_tokenizer(architecture: dict[str, Any]) -> Any:
-    from open_clip import SimpleTokenizer
-
     text = architecture["text_cfg"]
     options = text.get("tokenizer_kwargs") or {}
     cleaning = {key: options[key] for key in ("clean",) if key in options}
@@ -220,8 +213,6 @@ def _clip_tokenizer(architecture: dict[str, Any]) -> Any:
 
 def _transformers_tokenizer(text: dict[str, Any], teacher: str, emit: Emit) -> Any:
     """For text towers of the transformers library, which reads both from the hub's cache."""
-    from open_clip.tokenizer import HFTokenizer
-
     tower = str(text["hf_model_name"])
     repo = str(text.get("hf_tokenizer_name") or tower)
     for owner, file in ((tower, "config.json"), (repo, "tokenizer_config.json")):

@@ -66,7 +66,10 @@ def test_a_head_of_other_classes_starts_anew(student: Path) -> None:
     for name, value in started.state_dict().items():
         assert name.startswith("model.fc") or torch.equal(value, body[name]), name
     total = len(body)
-    assert f"{total - 2} of {total} tensors; the head starts anew" in started.started_from
+    assert (
+        f"{total - 2} of {total} tensors; the head starts from random weights"
+        in started.started_from
+    )
 
 
 def test_fp16_files_and_plain_state_dicts_are_taken(student: Path, tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_fp16_files_and_plain_state_dicts_are_taken(student: Path, tmp_path: Pat
     assert torch.equal(started.model.layer4[0].conv1.weight, trained.model.layer4[0].conv1.weight)
     assert not torch.equal(started.mean, trained.mean)
     assert started.started_from.startswith("plain.safetensors: ")
-    assert started.started_from.endswith("the head starts anew")
+    assert started.started_from.endswith("the head starts from random weights")
 
 
 def test_torchvision_names_are_found_inside_the_wrapper(tmp_path: Path) -> None:
@@ -158,4 +161,4 @@ def test_the_shipped_backbones_fit_the_networks_of_their_recipe() -> None:
     recipe = load_recipe("few-shot")
     for spec in (recipe.student, recipe.intermediate):
         network = build_network(spec, 40, recipe.data.size)
-        assert "the head starts anew" in network.started_from
+        assert "the head starts from random weights" in network.started_from

@@ -22,7 +22,8 @@ from dait.runs.folder import RunFolder
 from dait.study.context import StudyContext, open_data, prepare
 from dait.study.pipeline import new_network, run_arm, stage_plan
 from dait.teachers.base import text_prototypes
-from dait.teachers.registry import embed_split, prototypes_of
+from dait.teachers.embedding import embed_split
+from dait.teachers.registry import prototypes_of
 from dait.teachers.vision_only import VisionOnlyTeacher
 
 

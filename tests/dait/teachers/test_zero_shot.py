@@ -13,8 +13,9 @@ from torch import Tensor
 from dait.data.base import Split, SplitName
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
+from dait.teachers.embedding import embed_split
 from dait.teachers.prompts import Prompts
-from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+from dait.teachers.registry import load_teacher, prototypes_of
 from dait.teachers.zero_shot import ZeroShot
 
 

@@ -23,7 +23,8 @@ from dait.evidence.probes.results import VERSION, ProbeResults, read_probe_resul
 from dait.runs.folder import StudyFolder
 from dait.study.context import open_data
 from dait.study.export import export_study
-from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+from dait.teachers.embedding import embed_split
+from dait.teachers.registry import load_teacher, prototypes_of
 
 PAIRS = 20
 KEYS = [
