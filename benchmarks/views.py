@@ -48,7 +48,7 @@ def measure_views(
     """
     from dait.runs.folder import RunFolder
     from dait.study.context import prepare
-    from dait.study.pipeline import run_arm
+    from dait.study.run import run_arm
 
     bench, rows = prepare(recipe, emit), []
     for count in counts:

@@ -43,8 +43,8 @@ class StageStarted:
 
 
 @dataclass(frozen=True)
-class StageKept:
-    """A stage (``index`` from 0) of so many ``steps`` that a process before this one finished."""
+class StageSkipped:
+    """A stage (``index`` from 0) of ``steps`` steps was trained before, so it is not repeated."""
 
     name: str
     index: int
@@ -87,7 +87,7 @@ class StageDone:
     seconds: float
 
 
-Event = Note | Progress | StageStarted | StageKept | StepDone | EpochDone | StageDone
+Event = Note | Progress | StageStarted | StageSkipped | StepDone | EpochDone | StageDone
 Emit = Callable[[Event], None]
 
 

@@ -157,7 +157,7 @@ def with_all_processes(
 
                 results = train_study(study, emit, trackers, world)
             else:
-                from dait.study.task import run_task
+                from dait.study.train import run_task
 
                 results = [run_task(study, task, emit, trackers, world)]
     finally:

@@ -126,7 +126,7 @@ def run_finish(args: argparse.Namespace) -> int:
     """Complete the study, and print what it came to."""
     plan = read_plan(StudyFolder(args.study))
     from dait.runs.sinks import TerminalSink
-    from dait.study.task import finish_study
+    from dait.study.train import finish_study
 
     with closing(TerminalSink()) as terminal:
         results = finish_study(plan, terminal)

@@ -82,11 +82,11 @@ class StatusFolder:
         write_atomically(self.path / "status.json", to_json(status, indent=1) + "\n")
         return status
 
-    def claim(self, **changes: Any) -> dict[str, Any]:
+    def start_work(self, **changes: Any) -> dict[str, Any]:
         """``write_status`` by the process that works from now on: sets ``pid`` and ``started``.
 
-        A process that resumes a run claims it anew, so that ``effective_state`` looks at it and
-        not at its predecessor. What that one took is kept in ``seconds_before``.
+        A process that resumes a run calls it too, so that ``effective_state`` asks for it and not
+        for its predecessor. The seconds of that one are kept in ``seconds_before``.
         """
         before = self.seconds_spent()
         return self.write_status(

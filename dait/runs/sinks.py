@@ -17,7 +17,7 @@ from dait.events import (
     Note,
     Progress,
     StageDone,
-    StageKept,
+    StageSkipped,
     StageStarted,
     StepDone,
 )
@@ -49,7 +49,7 @@ def describe(event: Event) -> str | None:
                 f"stage {event.index + 1} of {event.count}: {event.name}, "
                 f"{event.epochs:,} epochs, {event.steps:,} steps"
             )
-        case StageKept():
+        case StageSkipped():
             return f"stage {event.index + 1} of {event.count}: {event.name} was trained before"
         case EpochDone():
             figures = [f"loss {event.loss:.4f}"]
@@ -106,7 +106,7 @@ class _StatusSink:
                     "epochs": event.epochs,
                     "message": describe(event),
                 }
-            case StageKept():
+            case StageSkipped():
                 self.tracker.skip_to(self.first_stage + event.index + 1)
                 self._pending["message"] = describe(event)
             case StepDone():

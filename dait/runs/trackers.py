@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from dait.config.recipe import Recipe
 from dait.errors import UserError
-from dait.events import EpochDone, Event, StageKept, StageStarted, StepDone
+from dait.events import EpochDone, Event, StageSkipped, StageStarted, StepDone
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 TRACKERS: tuple[TrackerName, ...] = get_args(TrackerName)
@@ -54,7 +54,7 @@ class TrackerSink:
             case StageStarted():
                 self._before += self._steps
                 self._steps, self._step = event.steps, event.done
-            case StageKept():
+            case StageSkipped():
                 self._before += self._steps
                 self._steps = self._step = event.steps
             case StepDone():

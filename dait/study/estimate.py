@@ -24,16 +24,20 @@ from benchmarks.train import high_water_mib
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
-from dait.config.recipe import Recipe
+from dait.config.recipe import OWN_FOLDER, Recipe
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
+from dait.data.benchmarks.catalogue import benchmarks
+from dait.data.benchmarks.obtain import available
 from dait.data.images.frame import Framing
 from dait.distributed import ALONE, device, synchronize
+from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
-from dait.models.network import Network, NetworkSpec, build_network
-from dait.study.shapes import Shapes, shapes_of, without_weights
+from dait.models.network import Network, build_network
+from dait.models.spec import NetworkSpec
+from dait.study.context import open_data
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
@@ -88,16 +92,16 @@ def estimate(
     and where a batch does not fit into the memory.
     """
     check_precision(recipe.train.precision, device())
-    shapes = shapes_of(recipe)
+    counts = counts_of(recipe)
     total = len(arms) + 1
     emit(Progress("Measuring the frozen teacher", 1, total, "steps"))
     teacher = _measured_teacher(recipe)
-    probe = _Probe(without_weights(recipe), shapes, teacher.dim, teacher.scale)
+    probe = _Probe(without_weights(recipe), counts, teacher.dim, teacher.scale)
     found: dict[Arm, list[_StageCost]] = {}
     for number, arm in enumerate(arms, start=2):
         emit(Progress(f"Measuring {arm_title(arm)}", number, total, "steps"))
         found[arm] = probe.arm(arm)
-    return _summed(recipe, shapes, seeds, found, teacher)
+    return _summed(recipe, counts, seeds, found, teacher)
 
 
 @dataclass(frozen=True)
@@ -133,46 +137,48 @@ def _measured_teacher(recipe: Recipe) -> _TeacherCost:
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
-    seconds = _seconds_of_teacher(teacher, recipe)
+    seconds = _teacher_seconds(teacher, recipe)
     return _TeacherCost(seconds, teacher.dim, teacher.logit_scale, teacher.reads_text)
 
 
-def _seconds_of_teacher(teacher: FrozenTeacher, recipe: Recipe) -> float:
+def _teacher_seconds(teacher: FrozenTeacher, recipe: Recipe) -> float:
     pixels, index = _noise(EMBEDDED, recipe.data.framing), np.arange(EMBEDDED)
     embedder, policy = Embedder(teacher), ViewPolicy(recipe.views.kind)
 
-    def look() -> None:
+    def embed() -> None:
         embedder.embed(_views_of(pixels, index, policy, recipe)).cpu()
 
-    return _seconds(look, most=3) / EMBEDDED
+    return _seconds(embed, most=3) / EMBEDDED
 
 
 class _Probe:
-    """Runs some steps of arms, on noise of the data's shapes."""
+    """Runs some steps of arms, on noise of the data's counts."""
 
-    def __init__(self, recipe: Recipe, shapes: Shapes, dim: int, scale: float) -> None:
-        self.recipe, self.shapes, self.dim, self.scale = recipe, shapes, dim, scale
-        self.batch = min(recipe.train.batch_size, shapes.train)
+    def __init__(self, recipe: Recipe, counts: DataCounts, dim: int, scale: float) -> None:
+        self.recipe, self.counts, self.dim, self.scale = recipe, counts, dim, scale
+        self.batch = min(recipe.train.batch_size, counts.train)
         self.pixels = _noise(self.batch, recipe.data.framing)
         self._view_seconds: dict[ViewKind, float] = {}
 
     def arm(self, arm: Arm) -> list[_StageCost]:
         plan, before = plan_of(arm), dict[Role, Network]()
-        kept = dict[Role, dict[str, Any]]()
-        prototypes = F.normalize(torch.randn(self.shapes.classes, self.dim), dim=1)
+        projections = dict[Role, dict[str, Any]]()
+        prototypes = F.normalize(torch.randn(self.counts.classes, self.dim), dim=1)
         found = []
         for stage in plan.stages(self.recipe):
             network = self._new(stage.role, stage.network)
-            around = TaskContext(self.recipe, prototypes, self.scale, before, self._new, kept)
-            task = plan.task(stage.role, network, around).to(device())
+            context = TaskContext(
+                self.recipe, prototypes, self.scale, before, self._new, projections
+            )
+            task = plan.task(stage.role, network, context).to(device())
             task.stage = stage.title
             found.append(self._stage(stage, task))
             before[stage.role] = network
-            kept[stage.role] = task.projections.state_dict()
+            projections[stage.role] = task.projections.state_dict()
         return found
 
     def _new(self, role: Role, spec: NetworkSpec) -> Network:
-        return build_network(spec, self.shapes.classes, self.recipe.data.size).to(device())
+        return build_network(spec, self.counts.classes, self.recipe.data.size).to(device())
 
     def _stage(self, stage: TrainingStage, task: Any) -> _StageCost:
         # Compiling takes minutes, which are no estimate of anything.
@@ -188,18 +194,18 @@ class _Probe:
             )
         task.eval()
         with torch.no_grad():
-            looking = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
-        steps = max(1, self.shapes.train // self.batch)  # of an epoch
-        shape = self.shapes.train, self.recipe.data.size
+            predicting = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
+        steps = max(1, self.counts.train // self.batch)  # of an epoch
+        shape = self.counts.train, self.recipe.data.size
         place = StagePosition(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
         held = views_to_keep(task.views, place, *shape, device())
         making = epochs_that_make(place, held)
         training = (stage.epochs - making) * stepping
         training += making * _together(stepping, self._views(task.views))
-        validation = stage.epochs * self.shapes.val + self.shapes.test
+        validation = stage.epochs * self.counts.val + self.counts.test
         learned = sum(parameter.numel() for parameter in task.trainable())
         return _StageCost(
-            seconds=steps * training + validation * looking / self.batch,
+            seconds=steps * training + validation * predicting / self.batch,
             parameters=count_parameters(task.network),
             learned=learned,
             pooled=task.network.pooled_width,
@@ -214,7 +220,7 @@ class _Probe:
         images = torch.rand(self.batch, size, size, 3).permute(0, 3, 1, 2).to(device())
         if channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        labels = torch.arange(self.batch, device=device()) % self.shapes.classes
+        labels = torch.arange(self.batch, device=device()) % self.counts.classes
         vlm = F.normalize(torch.randn(self.batch, self.dim), dim=1).to(device())
         return Batch(images, labels, vlm)
 
@@ -235,7 +241,7 @@ def _together(step: float, views: float) -> float:
 
 def _summed(
     recipe: Recipe,
-    shapes: Shapes,
+    counts: DataCounts,
     seeds: Sequence[int],
     found: Mapping[Arm, list[_StageCost]],
     teacher: _TeacherCost,
@@ -246,19 +252,19 @@ def _summed(
     # All arms of a seed learn from the same views, and look at those that are kept.
     views = max((recipe.views.count(epochs) for epochs in taught), default=0)
     looks = views if recipe.views.cache else sum(taught)
-    once = shapes.test + (0 if teacher.reads_text else shapes.train + shapes.val)
-    seen = len(seeds) * looks * shapes.train + once
+    once = counts.test + (0 if teacher.reads_text else counts.train + counts.val)
+    seen = len(seeds) * looks * counts.train + once
     teaching = None if teacher.seconds is None else seen * teacher.seconds
-    kept = views * shapes.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
-    images = shapes.train + shapes.val + shapes.test
+    kept = views * counts.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
+    images = counts.train + counts.val + counts.test
     pixels = images * 3 * math.prod(recipe.data.framing.typical_shape)
     weights = sum(4 * cost.learned for cost in costs)
-    answers = sum(2 * shapes.test * (shapes.classes + cost.pooled) for cost in costs)
+    answers = sum(2 * counts.test * (counts.classes + cost.pooled) for cost in costs)
     return CostEstimate(
         seconds=len(seeds) * sum(arm_seconds.values()) + (teaching or 0.0),
         arm_seconds=arm_seconds,
         teacher_seconds=teaching,
-        study_bytes=len(seeds) * (weights + answers) + 2 * shapes.test * teacher.dim,
+        study_bytes=len(seeds) * (weights + answers) + 2 * counts.test * teacher.dim,
         # AdamW keeps two numbers beside every weight.
         working_bytes=STEPS_KEPT * 3 * 4 * max(cost.learned for cost in costs),
         cache_bytes=kept + pixels,
@@ -267,9 +273,9 @@ def _summed(
         threads=torch.get_num_threads(),
         load=os.getloadavg()[0],
         steps=MOST_STEPS,
-        batch=min(recipe.train.batch_size, shapes.train),
+        batch=min(recipe.train.batch_size, counts.train),
         size=recipe.data.size,
-        images=shapes.train,
+        images=counts.train,
     )
 
 
@@ -307,3 +313,48 @@ def _views_of(
 ) -> torch.Tensor:
     place = device() if device().type == "cuda" else None
     return view_batch(stored, index, 0, policy, size=recipe.data.size, device=place)
+
+
+@dataclass(frozen=True)
+class DataCounts:
+    """Images of each split, and classes, of a data set."""
+
+    train: int
+    val: int
+    test: int
+    classes: int
+
+
+def counts_of(recipe: Recipe) -> DataCounts:
+    """Count a recipe's data without reading an image.
+
+    Raises ``UserError`` for data that is not on this machine, or cannot be listed.
+    """
+    source = recipe.data.source
+    if source == OWN_FOLDER:
+        raise UserError(f"The recipe {recipe.name} needs photographs: name their folder.")
+    known = benchmarks().get(source.partition(":")[0])
+    if source.startswith("hf:") or (known is not None and not available(known)):
+        raise UserError(
+            f"The cost is estimated for data that lies on this machine, and {source} has to be "
+            "downloaded first."
+        )
+    data = open_data(recipe, ignore)
+    counts = data.counts()
+    return DataCounts(counts["train"], counts["val"], counts["test"], len(data.classes))
+
+
+def without_weights(recipe: Recipe) -> Recipe:
+    """The same networks with random weights: others may have to be downloaded."""
+
+    def bare(spec: NetworkSpec | None) -> NetworkSpec | None:
+        return spec and spec.model_copy(update={"pretrained": False, "weights": None})
+
+    return recipe.model_copy(
+        update={
+            "student": bare(recipe.student),
+            "intermediate": bare(recipe.intermediate),
+            "kd": recipe.kd.model_copy(update={"network": bare(recipe.kd.network)}),
+            "takd": recipe.takd.model_copy(update={"network": bare(recipe.takd.network)}),
+        }
+    )

@@ -14,8 +14,8 @@ from dait.errors import UserError
 from dait.evaluation.measure import versions
 from dait.events import Emit, Note
 from dait.runs.folder import StudyFolder
-from dait.study.claim import claimed
 from dait.study.context import open_data
+from dait.study.lock import locked_folder
 from dait.study.plan import moved_hint, study_around
 
 FLAG = "--accept-versions"
@@ -49,7 +49,7 @@ def move_data(path: Path, source: str, emit: Emit, accept_versions: bool = False
     works on the study, and where it cannot be written.
     """
     study = study_around(path)
-    with claimed(study):
+    with locked_folder(study):
         described = study.description()
         recipe = parse_recipe(described.get("recipe"), str(study.path / "study.json"))
         before, now = recipe.data.source, absolute_source(source)

@@ -25,12 +25,15 @@ from dait.study.context import StudyContext
 from dait.teachers.weights import source_of_network
 from dait.teachers.zero_shot_figures import prompts_digest
 
+ROUNDED = "sums are rounded in another order, so weights differ in their last digits"
+"""What another number of threads or processes, or another device, does."""
+
 KEY = "made_of"
 """Under which a network's file keeps its provenance, as JSON."""
 
 CODE = (
-    *("arms/*.py", "data/*.py", "models/*.py", "tasks/*.py", "teachers/**/*.py", "training/*.py"),
-    *("losses.py", "inference.py", "pipeline.py"),
+    *("arms/*.py", "data/**/*.py", "models/*.py", "tasks/*.py", "teachers/**/*.py"),
+    *("training/*.py", "evaluation/inference.py", "study/stage.py", "distributed.py", "losses.py"),
 )
 """The modules that decide weights, below ``dait/``."""
 
@@ -70,17 +73,17 @@ def kept_provenance(file: Path) -> dict[str, Any] | None:
     Raises ``UserError`` for a missing, damaged or foreign file.
     """
     text = describe_network(file).extra.get(KEY)
-    found = json.loads(text) if text else None
-    return found if isinstance(found, dict) else None
+    facts = json.loads(text) if text else None
+    return facts if isinstance(facts, dict) else None
 
 
 def differing(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
     """In words, what differs of all that decides weights; empty where they would be the same."""
     if was is None:
         return ["it does not say what it was made of, being of an older version"]
-    found = [words for key, words in _WORDS.items() if was.get(key) != now.get(key)]
+    differences = [words for key, words in _WORDS.items() if was.get(key) != now.get(key)]
     theirs, ours = was.get("versions") or {}, now["versions"]
-    return found + [
+    return differences + [
         f"{name} is {theirs.get(name, 'unknown')} there and {version} here"
         for name, version in ours.items()
         if theirs.get(name) != version
@@ -97,10 +100,10 @@ def runtime_differs(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _started_from(network: Network) -> str:
-    spec, said = network.spec, network.started_from or "random"
+    spec, start = network.spec, network.started_from or "random"
     if not spec.pretrained or spec.name.startswith(TORCHVISION):
-        return said
-    return f"{said}, {source_of_network(spec.name)}"
+        return start
+    return f"{start}, {source_of_network(spec.name)}"
 
 
 @cache

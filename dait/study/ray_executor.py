@@ -16,7 +16,7 @@ from dait.events import Emit, Note, ignore
 from dait.runs.folder import StudyFolder
 from dait.runs.trackers import TrackerName
 from dait.study.plan import StudyPlan, read_plan
-from dait.study.task import finish_study, run_task
+from dait.study.train import finish_study, run_task
 
 SECONDS_BETWEEN_LOOKS = 1.0
 STARTS = 4

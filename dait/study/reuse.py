@@ -1,7 +1,8 @@
-"""A network between, taken from an earlier run that trained the very same one.
+"""An intermediate teacher (or classifier, or assistant) reused from an earlier run.
 
 Several students under one intermediate teacher, or several settings of stage 2, need its training
-once for each seed and not once for each student.
+once for each seed and not once for each student. It is reused only where that run trained the very
+same network.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import write_atomically
 from dait.study.context import StudyContext
 from dait.study.plan import differences, runs_in
-from dait.study.provenance import differing, kept_provenance, runtime_differs
+from dait.study.provenance import ROUNDED, differing, kept_provenance, runtime_differs
 
 SHOWN = 5
-"""Differences that are named."""
+"""Differences that a note names."""
 
 
 def first_stage_settings(
@@ -40,6 +41,7 @@ def first_stage_settings(
     first = stages[0]
     network = first.network.model_dump(exclude={"weights"})
     trained = {"role": first.role, "network": network, "epochs": first.epochs, "seed": seed}
+    # "told" is part of digests that name folders of older sweeps.
     return depends | trained | {"told": dict(first.settings)}
 
 
@@ -50,20 +52,20 @@ def first_stage_key(recipe: Recipe, stages: Sequence[TrainingStage], seed: int) 
     return None if settings is None else hashlib.sha256(to_json(settings).encode()).hexdigest()[:16]
 
 
-def take_over(
+def reuse_first_stage(
     context: StudyContext,
     stages: Sequence[TrainingStage],
     seed: int,
     folder: RunFolder,
-    now: Mapping[str, Any],
+    made_of: Mapping[str, Any],
     emit: Emit,
 ) -> None:
-    """Copy what the first stage would train into ``folder``, if one of ``context.earlier`` has it.
+    """Copy the first stage's network into ``folder``, if a run of ``context.earlier`` trained it.
 
-    now: the provenance that its network would have here. With the network come its projections and
-    its rows of ``metrics.jsonl``; ``status.json`` tells where it is from (``taken``). Where nobody
-    trained just this one, the log says of every run with this seed what differs. Raises UserError
-    where the disk is full, and where a path of ``context.earlier`` is gone.
+    made_of: the provenance that its network would have here. With the network come its projections
+    and its rows of ``metrics.jsonl``; ``status.json`` says where it is from (``taken``). Otherwise
+    the log says of every run with this seed what differs. Raises UserError where the disk is full,
+    and where a path of ``context.earlier`` is gone.
     """
     wanted = first_stage_settings(context.recipe, stages, seed)
     title, role = stages[0].title, stages[0].role
@@ -72,38 +74,39 @@ def take_over(
     for run in (run for path in context.earlier for run in runs_in(path)):
         source = f"{run.path.parent.name}/{run.path.name}"
         try:
-            found = _settings_of(run)
-            if found is None or (found["role"], found["seed"]) != (role, seed):
+            settings = _settings_of(run)
+            if settings is None or (settings["role"], settings["seed"]) != (role, seed):
                 continue
             if not run.weights(role).exists():
                 continue
-            was = kept_provenance(run.weights(role))
-            reasons = [*differences(wanted, found), *differing(was, now)]
+            theirs = kept_provenance(run.weights(role))
+            reasons = [*differences(wanted, settings), *differing(theirs, made_of)]
         except UserError as error:
-            reasons, was = [str(error)], None
+            reasons, theirs = [str(error)], None
         if reasons:
             more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-            said = "; ".join(reasons[:SHOWN])
-            emit(Note(f"the {title} of {source} is not reused: {said}{more}"))
+            named = "; ".join(reasons[:SHOWN])
+            emit(Note(f"the {title} of {source} is not reused: {named}{more}"))
             continue
-        folder.drop_metrics(title, 1)
-        for row in run.metrics():
-            if row["stage"] == title:
-                folder.append_metrics(row)
-        if run.projections(role).exists():
-            write_atomically(folder.projections(role), run.projections(role).read_bytes())
+        _copy(run, folder, role, title)
         folder.write_status(taken={role: source})
         write_atomically(folder.weights(role), run.weights(role).read_bytes())
-        emit(Note(f"the {title} is taken from {source}, which trained it just so"))
-        if elsewhere := runtime_differs((was or {}).get("runtime") or {}, now["runtime"]):
-            emit(Note(f"it was trained otherwise than it would be here, {elsewhere}: {ROUNDED}"))
+        emit(Note(f"the {title} is reused from {source}, which trained the same one"))
+        if changed := runtime_differs((theirs or {}).get("runtime") or {}, made_of["runtime"]):
+            emit(Note(f"it was trained with {changed}: {ROUNDED}"))
         return
     named = ", ".join(path.name for path in context.earlier)
     emit(Note(f"no run in {named} has trained this {title} with seed {seed}: trained here"))
 
 
-ROUNDED = "sums are rounded in another order, so weights differ in their last digits"
-"""What another number of threads or processes, or another device, does."""
+def _copy(run: RunFolder, folder: RunFolder, role: str, title: str) -> None:
+    """Metrics and projections of ``run``'s stage; the network itself comes last."""
+    folder.drop_metrics(title, 1)
+    for row in run.metrics():
+        if row["stage"] == title:
+            folder.append_metrics(row)
+    if run.projections(role).exists():
+        write_atomically(folder.projections(role), run.projections(role).read_bytes())
 
 
 def _settings_of(run: RunFolder) -> dict[str, Any] | None:

@@ -26,9 +26,9 @@ from dait.runs.files import read_json_lines
 from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import whole_folder, write_atomically
 from dait.study.context import StudyContext, prepare
-from dait.study.pipeline import run_arm
 from dait.study.provenance import code_digest, kept_provenance, provenance_digest
 from dait.study.reuse import first_stage_key
+from dait.study.run import run_arm
 
 LOG = "sweep.jsonl"
 BETWEEN = "between"

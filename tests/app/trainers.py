@@ -23,7 +23,7 @@ def end(*_):
     study.write_status(state="stopped", message="as it was told")
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-study.claim(state="training", message="at work", progress=0.25)
+study.start_work(state="training", message="at work", progress=0.25)
 with open(study.path / "pids", "a") as pids:
     print(os.getpid(), file=pids)
 while not (study.path / "enough").exists():
@@ -34,16 +34,16 @@ DEAF = f"""{BEGIN}
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import signal, time; "
     "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"])
-study.claim(state="preparing", message=str(child.pid))
+study.start_work(state="preparing", message=str(child.pid))
 time.sleep(60)
 """
 DONE = f"""{BEGIN}
-study.claim(state="training")
+study.start_work(state="training")
 print("all went well")
 study.write_status(state="finished", progress=1.0)
 """
 CRASH = f"""{BEGIN}
-study.claim(state="training")
+study.start_work(state="training")
 sys.exit("the roof fell in")
 """
 NEVER_BEGINS = "raise SystemExit('no such recipe')"

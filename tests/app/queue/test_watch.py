@@ -30,7 +30,7 @@ def study(tmp_path: Path) -> StudyFolder:
     folder.create(
         {"name": "tiny", "recipe": {"title": "Six species"}, "arms": ["dait"], "runs": runs}
     )
-    folder.claim(state="preparing", message="Drawing the train split: 10 of 48 images")
+    folder.start_work(state="preparing", message="Drawing the train split: 10 of 48 images")
     return folder
 
 

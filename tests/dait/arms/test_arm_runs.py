@@ -19,7 +19,8 @@ from dait.models.checkpoint import load_network, load_tensors
 from dait.models.cost import count_parameters
 from dait.runs.folder import RunFolder
 from dait.study.context import StudyContext, prepare
-from dait.study.pipeline import new_network, run_arm
+from dait.study.run import run_arm
+from dait.study.stage import new_network
 
 TEACHERS: dict[Arm, str] = {"kd": "classifier", "takd": "assistant", "dait": "intermediate"}
 PROJECTIONS: dict[str, set[str]] = {

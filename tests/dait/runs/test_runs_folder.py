@@ -72,7 +72,7 @@ def test_unwritable_place_is_a_sentence(tmp_path: Path) -> None:
 def test_status_merges_and_stamps(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     assert run.status() == {}
-    run.claim(state="preparing", arm="dait")
+    run.start_work(state="preparing", arm="dait")
     before = run.status()["updated"]
     run.write_status(state="training", progress=np.float32(0.5), eta_seconds=float("nan"))
     status = run.status()
@@ -268,7 +268,7 @@ def test_time_spent_adds_up_over_the_processes(tmp_path: Path) -> None:
     status = {"state": "training", "pid": 1, "started": 1000.0, "updated": 1050.0}
     (tmp_path / "status.json").write_text(json.dumps(status))
     assert run.seconds_spent() == 50
-    run.claim(state="training")
+    run.start_work(state="training")
     assert run.status()["seconds_before"] == 50 and 50 <= run.seconds_spent() < 60
     second = run.status() | {"started": 2000.0, "updated": 2007.0}
     (tmp_path / "status.json").write_text(json.dumps(second))

@@ -12,7 +12,7 @@ from dait.events import (
     Note,
     Progress,
     StageDone,
-    StageKept,
+    StageSkipped,
     StageStarted,
     StepDone,
 )
@@ -148,7 +148,7 @@ def test_a_resumed_run_shows_where_it_is_at_once(tmp_path: Path) -> None:
     RunSink(run, ())(Note("opening the data"))
     assert run.status()["progress"] == 0.4  # nobody knows better yet
     sink = RunSink(run, PLAN, clock)
-    sink(StageKept("adapt", 0, 2, 10))
+    sink(StageSkipped("adapt", 0, 2, 10))
     assert run.status()["progress"] == pytest.approx(0.25)
     assert "stage 1 of 2: adapt was trained before" in run.log_text()
     sink(StageStarted("distil", 1, 2, 3, 30, done=20))

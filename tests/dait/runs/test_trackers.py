@@ -7,7 +7,7 @@ import pytest
 
 from dait.config.recipe import Recipe
 from dait.errors import UserError
-from dait.events import EpochDone, Event, StageKept, StageStarted, StepDone, ignore
+from dait.events import EpochDone, Event, StageSkipped, StageStarted, StepDone, ignore
 from dait.runs.trackers import TrackerSink, parse_trackers
 from dait.study.plan import begin_study, read_plan
 from dait.study.train import run_study, train_study
@@ -48,7 +48,7 @@ def test_steps_go_on_over_the_stages() -> None:
 def test_a_stage_that_was_kept_counts_too() -> None:
     notebook = Notebook()
     sink = TrackerSink([notebook])
-    sink(StageKept("teacher", 0, 2, 10))
+    sink(StageSkipped("teacher", 0, 2, 10))
     sink(StageStarted("student", 1, 2, 1, 20))
     sink(StepDone("student", 0, 20, 1.0))
     sink(EpochDone("student", 0, 1, 0.5))

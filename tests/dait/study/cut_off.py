@@ -12,7 +12,7 @@ from typing import Any
 
 import dait
 from dait.runs.folder import StudyFolder
-from dait.study.claim import LOCK
+from dait.study.lock import LOCK
 
 PROJECT = Path(dait.__file__).parents[1]
 TIMES = ("seconds", "images_per_second")

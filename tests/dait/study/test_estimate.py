@@ -13,8 +13,7 @@ from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.events import Event, Progress
 from dait.models.facts import network_facts
-from dait.study.estimate import estimate
-from dait.study.shapes import Shapes, shapes_of
+from dait.study.estimate import DataCounts, counts_of, estimate
 
 TINY = load_recipe("tiny")
 
@@ -32,7 +31,7 @@ def test_bytes_are_those_of_what_is_trained() -> None:
 
     found = estimate(TINY, ["independent", "dait"], [0, 1], hear)
     student = network_facts(TINY.student, 6, 48)
-    shapes = Shapes(train=48, val=24, test=36, classes=6)
+    shapes = DataCounts(train=48, val=24, test=36, classes=6)
     answers = 2 * shapes.test * (shapes.classes + student.pooled_width)
     least = 2 * 3 * (4 * student.parameters + answers)  # the intermediate teacher is as large
     # Beside the networks, the projections and the frozen teacher's answers.
@@ -69,7 +68,7 @@ def test_shapes_are_told_before_an_image_is_read(tmp_path: Path) -> None:
         for number in range(10):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{number}.png")
     recipe = load_recipe("quick").changed({"data.source": str(tmp_path)})
-    shapes = shapes_of(recipe)
+    shapes = counts_of(recipe)
     assert shapes.classes == 2
     assert shapes.train + shapes.val + shapes.test == 20
 
@@ -84,7 +83,7 @@ def test_shapes_are_told_before_an_image_is_read(tmp_path: Path) -> None:
 )
 def test_data_that_is_not_here_is_not_estimated(source: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        shapes_of(load_recipe("quick").changed({"data.source": source}))
+        counts_of(load_recipe("quick").changed({"data.source": source}))
 
 
 def test_a_benchmark_that_is_to_be_downloaded_is_not(
@@ -92,7 +91,7 @@ def test_a_benchmark_that_is_to_be_downloaded_is_not(
 ) -> None:
     monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path))
     with pytest.raises(UserError, match="cub-200-2011 is downloaded first"):
-        shapes_of(load_recipe("quick").changed({"data.source": "cub-200-2011"}))
+        counts_of(load_recipe("quick").changed({"data.source": "cub-200-2011"}))
 
 
 @pytest.mark.slow

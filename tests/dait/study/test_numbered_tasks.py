@@ -18,8 +18,7 @@ from dait.errors import UserError
 from dait.events import Event, Note, ignore
 from dait.runs.folder import StudyFolder
 from dait.study.plan import StudyPlan, begin_study, read_plan
-from dait.study.task import finish_study, run_task
-from dait.study.train import run_study
+from dait.study.train import finish_study, run_study, run_task
 
 
 def planned(recipe: Recipe, out: Path) -> StudyPlan:
@@ -67,7 +66,7 @@ def test_a_task_that_is_not_there(small_recipe: Recipe, tmp_path: Path) -> None:
 def test_the_state_of_a_planned_study_is_its_runs(small_recipe: Recipe, tmp_path: Path) -> None:
     plan = planned(small_recipe, tmp_path)
     run = plan.run_folder(plan.runs[0])
-    run.claim(state="training", host="another-machine")
+    run.start_work(state="training", host="another-machine")
     assert (run.state(), plan.folder.state()) == ("training", "training")
     run.write_status(host=platform.node(), pid=2**31 - 1)
     assert (run.state(), plan.folder.state()) == ("lost", "lost")
@@ -79,7 +78,7 @@ def test_the_state_of_a_planned_study_is_its_runs(small_recipe: Recipe, tmp_path
 
 def test_another_machine_that_went_silent_is_lost(tmp_path: Path) -> None:
     run = StudyFolder(tmp_path).run("dait", 0)
-    run.claim(state="training", host="another-machine")
+    run.start_work(state="training", host="another-machine")
     assert run.state() == "training"
     status = run.status() | {"updated": time.time() - 3600}
     (run.path / "status.json").write_text(json.dumps(status))

@@ -20,7 +20,8 @@ from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
 from dait.runs.folder import RunFolder
 from dait.study.context import StudyContext, open_data, prepare
-from dait.study.pipeline import new_network, run_arm, stage_plan
+from dait.study.run import run_arm
+from dait.study.stage import new_network, stage_plan
 from dait.teachers.base import text_prototypes
 from dait.teachers.embedding import embed_split
 from dait.teachers.registry import prototypes_of

@@ -165,9 +165,9 @@ def test_what_the_main_process_cannot_begin_ends_all(tmp_path: Path) -> None:
 def test_a_busy_folder_is_refused_by_all(alone: Path, tmp_path: Path) -> None:
     shutil.copytree(alone, tmp_path / "study")
     (tmp_path / "study" / "dait-s0" / "result.json").unlink()
-    from dait.study.claim import claimed
+    from dait.study.lock import locked_folder
 
-    with claimed(StudyFolder(tmp_path / "study")):
+    with locked_folder(StudyFolder(tmp_path / "study")):
         found = ended(started(2, "-m", "dait", "train", "--resume", tmp_path / "study"))
     assert [status for status, _ in found] == [2, 2]
     assert all("is being trained by process" in said for _, said in found)

@@ -16,7 +16,7 @@ from dait.errors import UserError
 from dait.events import Event, Note, StepDone, ignore
 from dait.runs.folder import RunFolder, StudyFolder, to_json
 from dait.study.context import prepare
-from dait.study.facts import settle_facts
+from dait.study.description import describe_or_check
 from dait.study.plan import read_plan
 from dait.study.train import run_study, train_study
 
@@ -175,8 +175,8 @@ def test_changed_images_or_teacher_are_not_gone_on_with(
 ) -> None:
     context, folder = prepare(small_recipe, ignore), StudyFolder(tmp_path)
     folder.create({"recipe": small_recipe.model_dump()})
-    settle_facts(folder, context)
-    settle_facts(folder, context)
+    describe_or_check(folder, context)
+    describe_or_check(folder, context)
     described = folder.description()
     for section, key, said in (
         ("data", "fingerprint", "The images of .* have changed since"),
@@ -185,7 +185,7 @@ def test_changed_images_or_teacher_are_not_gone_on_with(
         changed = described | {section: described[section] | {key: "another"}}
         (tmp_path / "study.json").write_text(to_json(changed))
         with pytest.raises(UserError, match=said):
-            settle_facts(folder, context)
+            describe_or_check(folder, context)
 
 
 def test_another_recipe_in_the_run_folder_is_not_gone_on_with(

@@ -12,16 +12,16 @@ from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
-from dait.events import Event, Note, StageKept, StageStarted, ignore
+from dait.events import Event, Note, StageSkipped, StageStarted, ignore
 from dait.models.checkpoint import save_network, tensors_sha256
 from dait.models.network import build_network
 from dait.models.tensors import NETWORK_KEY, load_tensors, read_tensors, save_tensors
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.study.context import StudyContext, prepare
-from dait.study.pipeline import new_network
 from dait.study.plan import begin_study, read_plan
 from dait.study.provenance import code_digest, provenance
-from dait.study.reuse import first_stage_key, take_over
+from dait.study.reuse import first_stage_key, reuse_first_stage
+from dait.study.stage import new_network
 from dait.study.train import train_study
 
 ONE_EPOCH = {"train.epochs": 1, "dait.text_weight": 2}
@@ -54,7 +54,7 @@ def test_another_student_is_taught_as_if_the_teacher_had_been_trained_anew(
     train(other, arms, tmp_path / "anew")
     started = [event.name for event in heard if isinstance(event, StageStarted)]
     assert started == ["student"] * 3
-    kept = [event.name for event in heard if isinstance(event, StageKept)]
+    kept = [event.name for event in heard if isinstance(event, StageSkipped)]
     assert kept == ["classifier", "assistant", "intermediate teacher"]
     for arm, role in (("kd", "classifier"), ("takd", "assistant"), ("dait", "intermediate")):
         for file in (role, "student"):
@@ -166,7 +166,7 @@ def taken(context: StudyContext, folder: Path) -> list[str]:
     stages, heard = plan_of("dait").stages(context.recipe), list[Event]()
     run = RunFolder(folder)
     start = new_network(context, stages[0].network, 7, stages[0].role)
-    take_over(context, stages, 7, run, provenance(context, start, run), heard.append)
+    reuse_first_stage(context, stages, 7, run, provenance(context, start, run), heard.append)
     assert run.intermediate.exists() == any("is taken from" in str(event) for event in heard)
     return [event.text for event in heard if isinstance(event, Note)]
 

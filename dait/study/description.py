@@ -1,4 +1,4 @@
-"""What ``study.json`` and ``teacher.npz`` say of a study's data and frozen teacher."""
+"""What ``study.json`` and ``teacher.npz`` say of a study's data and its frozen teacher."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dait.study.moved import accept_data, data_facts, versions_changed
 from dait.teachers.weights import sources_of
 
 
-def settle_facts(
+def describe_or_check(
     folder: StudyFolder, context: StudyContext, emit: Emit = ignore, accept_versions: bool = False
 ) -> None:
-    """Write the facts of a new study, or check that they still hold for one that goes on.
+    """Describe the data and teacher of a new study, or check those of a resumed one.
 
-    accept_versions: go on where other versions of libraries read the images; what is accepted is
-    noted. Raises UserError when the images or the teacher are not what the study began with.
+    accept_versions: accept that other versions of libraries read the images, with a note. Raises
+    UserError when the images or the teacher are not what the study began with.
     """
     described = folder.description()
     if "data" in described and "teacher" in described:
