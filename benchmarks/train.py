@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.data import MEBIBYTE, peak_mib
+from benchmarks.data import MEBIBYTE
 from benchmarks.stand_ins import LOGIT_SCALE, Noise, untrained_task
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe, load_recipe
@@ -32,6 +32,7 @@ from dait.events import EpochDone, Event, StepDone
 from dait.runs.folder import RunFolder
 from dait.runs.progress import StagePlan
 from dait.runs.sinks import RunSink
+from dait.study.estimate import peak_memory_bytes
 from dait.tasks.base import Role
 from dait.teachers.views import TeacherViews
 from dait.training.batches import Batches
@@ -256,17 +257,4 @@ def _peak(name: str, recipe: Recipe, threads: int) -> float:
         _Measured(name, recipe, 2, 1, Path(folder)).run(with_bare=False)
     if device().type == "cuda":
         return torch.cuda.max_memory_allocated() / MEBIBYTE
-    return high_water_mib()
-
-
-def high_water_mib() -> float:
-    """The most memory that this process alone has had, in MiB.
-
-    Linux counts the memory of whoever started a process in its ``ru_maxrss``, not in this.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
-    return peak_mib()
+    return peak_memory_bytes() / MEBIBYTE

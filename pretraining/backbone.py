@@ -1,4 +1,4 @@
-"""A student or intermediate teacher that has seen birds before: attributes of invented ones.
+"""Pretrained backbones for students and intermediate teachers: attributes of invented birds.
 
 The published protocol starts from ImageNet's weights. Here the counterpart is a network that has
 learned to name every attribute of invented birds, in families that differ in few of them; none of

@@ -46,7 +46,7 @@ class Dait:
         if config.teacher == "joint":
             return JointTask(network, recipe.views.kind, _adapt(intermediate, context), smoothing)
         task = DistilTask(network, config.views, intermediate, config, smoothing)
-        task.companions = {"intermediate": intermediate}
+        task.extra_networks = {"intermediate": intermediate}
         return task
 
 

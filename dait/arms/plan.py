@@ -1,4 +1,4 @@
-"""What an arm is: the networks that it trains, one after the other, and the task of each."""
+"""An arm: the networks that it trains, one after the other, and the task of each."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ feature distillation would start from a match that no other arm has."""
 class TrainingStage:
     """One network's training: which network, what it is to the arm, and how long it learns.
 
-    told: the settings of the arm that its training depends on, besides the recipe's data, frozen
-    teacher, views and ``train``.
+    settings: those of the arm that its training depends on, besides the recipe's data,
+    frozen teacher, views and ``train``.
     """
 
     role: Role
@@ -57,7 +57,7 @@ class TaskContext:
 
     prototypes: ``(C, d)`` of the frozen teacher, with its ``logit_scale`` κ; trained: the networks
     of the stages before; new_network: a network with the initial weights that belong to a role;
-    projections: what those stages used to train them and is no part of them, by name.
+    projections: those that the stages before used in training, by role and name.
     """
 
     recipe: Recipe

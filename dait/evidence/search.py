@@ -10,7 +10,7 @@ import numpy as np
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.prompt_checks import Cut, cut, unknown_words
+from dait.teachers.prompt_warnings import Truncation, truncate, unknown_words
 from dait.teachers.prompts import LONGEST
 
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
@@ -35,7 +35,7 @@ class Found:
     query: str
     matches: tuple[Match, ...]
     unknown: tuple[str, ...]
-    cut: Cut | None
+    cut: Truncation | None
 
 
 def check_query(text: object) -> str:
@@ -75,7 +75,7 @@ def search(teacher: FrozenTeacher, embeddings: np.ndarray, text: object, count: 
     cosines = embeddings.astype(np.float32) @ sentence / np.maximum(lengths, 1e-12)
     best = np.argsort(-cosines, kind="stable")[:count]
     matches = tuple(Match(int(index), float(cosines[index])) for index in best)
-    return Found(query, matches, unknown, cut(teacher, query))
+    return Found(query, matches, unknown, truncate(teacher, query))
 
 
 def why_unread(teacher: str) -> str:

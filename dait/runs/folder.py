@@ -110,7 +110,7 @@ class StatusFolder:
             return "damaged"
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written, for whoever has the folder to itself."""
+        """Remove half-written files of killed processes. Only for a process that has the lock."""
         for folder in (self.path, self.path / "checkpoints"):
             for file in folder.glob(".*.tmp"):
                 ours = HALF_WRITTEN.fullmatch(file.name)

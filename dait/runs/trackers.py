@@ -85,10 +85,10 @@ class TrackerSink:
 def tracked(
     names: Sequence[TrackerName], study: Path, recipe: Recipe, run: str
 ) -> Iterator[TrackerSink]:
-    """A sink for one run, whose trackers are told that it is over however the block ends.
+    """A sink for one run, whose trackers are closed however the block ends.
 
-    study: the study's folder; run: the run's name in it. Weights & Biases and Trackio call the
-    project as the recipe is called; a run that is resumed goes on where it was.
+    study: the study's folder; run: the run's name in it. In Weights & Biases and Trackio the
+    project has the recipe's name; a resumed run is continued.
     """
     with ExitStack() as stack:
         trackers = []

@@ -1,7 +1,8 @@
 """Several arms and seeds of one recipe in one folder.
 
-``plan`` says which runs there are, ``whole`` trains them one after the other (``run_study``),
-``task`` one of them at a time, and ``ray_executor`` all of them on a Ray cluster. ``run`` is one
-run, ``claim`` keeps a second process away from it, ``facts`` is what ``study.json`` says beside the
-plan, ``ending`` how work ended.
+``plan`` lists the runs; ``context`` opens what they share; ``train`` trains a study, all runs in
+one process or one task at a time (``ray_executor``: on a Ray cluster); ``run`` is one run and
+``stage`` one of its networks, which ``dait.training.loop`` trains. ``lock`` keeps a second process
+away, ``description`` and ``moved`` check data and teacher, ``reuse`` and ``provenance`` share
+intermediate teachers between studies.
 """

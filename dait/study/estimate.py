@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.data import MEBIBYTE
-from benchmarks.train import high_water_mib
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
@@ -299,7 +300,26 @@ def _timed(work: Callable[[], Any]) -> float:
 def _most_memory() -> int:
     if device().type == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    return int(high_water_mib() * MEBIBYTE)
+    return peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process alone has had, in bytes.
+
+    Linux counts the memory of the process that started this one in ``ru_maxrss``, not in
+    ``VmHWM``.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # there is none on Windows
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
 
 
 def _noise(count: int, framing: Framing) -> np.ndarray:

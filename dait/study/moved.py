@@ -1,4 +1,4 @@
-"""Images that have moved, or that other library versions read: what a study accepts as its own."""
+"""Whether images are those of a study, though they were moved or other libraries read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dait.study.lock import locked_folder
 from dait.study.plan import moved_hint, study_around
 
 FLAG = "--accept-versions"
-"""The option to go on where other library versions read the images."""
+"""The option to resume where other library versions read the images."""
 
 LIBRARIES = ("pillow", "numpy")
 """Whose versions a data set's fingerprint may hold; other readers are this project's own."""
@@ -44,7 +44,7 @@ def data_facts(data: Dataset) -> dict[str, Any]:
 def move_data(path: Path, source: str, emit: Emit, accept_versions: bool = False) -> None:
     """Keep with the study of ``path`` (its folder or a run's) that its images lie at ``source``.
 
-    accept_versions: also where other versions of libraries read them. Raises ``UserError`` where
+    accept_versions: accept that other versions of libraries read them. Raises ``UserError`` where
     they are not the images that the study was begun with, with what differs, where another process
     works on the study, and where it cannot be written.
     """
@@ -61,7 +61,7 @@ def move_data(path: Path, source: str, emit: Emit, accept_versions: bool = False
                 config = run.config()
                 config["data"]["source"] = now
                 run.write_config(config)
-        # Last: until then the study still says where its images were, and is told so again.
+        # Last: if this is interrupted before, the study still names the old place.
         study.write_description(described | ({"data": accepted} if accepted else {}))
         study.log(f"the images lie at {now} now, and were at {before}")
         emit(Note(f"the images of {study.path.name} lie at {now} from now on"))
@@ -93,17 +93,17 @@ def accept_data(
     ]
     if not changed or data.fingerprint_read_by(then) != fingerprint:  # type: ignore[attr-defined]
         raise UserError(_other_images(study, data, _differences(described, data) + changed))
-    said = f"The images are those that {study.path} was begun with, but {' and '.join(changed)}"
+    same = f"The images are those that {study.path} was begun with, but {' and '.join(changed)}"
     if any(then[name] != reader[name] for name in reader if name not in LIBRARIES):
         raise UserError(
-            f"{said}: this version of the project reads them otherwise. Use the version that began "
-            "the study, or start a new one."
+            f"{same}: this version of the project reads them differently. Use the version that "
+            "began the study, or start a new one."
         )
     if not accept_versions:
         raise UserError(
-            f"{said}: pixels may be decoded a little differently. Install the version that it was "
-            f"begun with, or go on with {FLAG}: runs that are trained from then on are not bit for "
-            "bit what they would have been, and differ from the others by that too."
+            f"{same}: pixels may be decoded a little differently. Install the version that it was "
+            f"begun with, or resume with {FLAG}: runs that are trained from then on are not bit "
+            "for bit what they would have been, and differ from the others by that too."
         )
     note = f"{' and '.join(changed)}: accepted; runs from here on may see slightly other pixels"
     study.log(note)

@@ -1,4 +1,4 @@
-"""Which runs a study has: written before anything is trained, read by whoever goes on with it."""
+"""The runs of a study: written before anything is trained, and read to resume it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.paths import runs_folder
 
 Resume = bool | Literal["auto"] | Path
-"""True: go on with the study that is there; ``auto``: if there is one, else begin it; a path: go on
-with that study. False: begin one, and overwrite nothing."""
+"""True: resume the study that is there; ``auto``: resume it if there is one, else begin it; a path:
+resume that study. False: begin one, and overwrite nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class PlannedRun:
 class StudyPlan:
     """A study's folder, its recipe, and its runs in the order in which they are trained.
 
-    resumed: the folder was there before, so what is in it is gone on with. reuse: earlier studies
-    and runs, whose networks between are taken instead of training the very same ones again.
-    accept_versions: go on where other versions of libraries read the images (``study.moved``).
+    resumed: the folder was there before, and its runs are resumed. reuse: earlier studies and runs,
+    whose intermediate teachers are reused instead of training the very same ones again.
+    accept_versions: accept that other versions of libraries read the images (``study.moved``).
     """
 
     folder: StudyFolder
@@ -98,7 +98,7 @@ def begin_study(
 
 
 def read_plan(folder: StudyFolder) -> StudyPlan:
-    """The plan of a study that was begun. Raises UserError where there is none to go on with."""
+    """The plan of a study that was begun. Raises UserError where there is none."""
     if not (folder.path / "study.json").exists():
         raise UserError(
             f"There is nothing to resume in {folder.path}: it has no study.json. Give the folder "

@@ -93,7 +93,7 @@ def reuse_first_stage(
         write_atomically(folder.weights(role), run.weights(role).read_bytes())
         emit(Note(f"the {title} is reused from {source}, which trained the same one"))
         if changed := runtime_differs((theirs or {}).get("runtime") or {}, made_of["runtime"]):
-            emit(Note(f"it was trained with {changed}: {ROUNDED}"))
+            emit(Note(f"it was trained in another runtime ({changed}): {ROUNDED}"))
         return
     named = ", ".join(path.name for path in context.earlier)
     emit(Note(f"no run in {named} has trained this {title} with seed {seed}: trained here"))

@@ -182,5 +182,5 @@ def _differences(
         if name in before and before[name] != version
     ]
     if changed := runtime_differs(ran_on, here):
-        lines.append(f"this run was begun with {changed}: {ROUNDED}")
+        lines.append(f"the runtime has changed since this run was begun ({changed}): {ROUNDED}")
     return lines

@@ -27,7 +27,7 @@ def array_script(plan: StudyPlan, project: Path) -> str:
             "#SBATCH --mem=16G",
             "#SBATCH --time=12:00:00",
             "# One GPU a task:  #SBATCH --gres=gpu:1",
-            "# A task that was cut off goes on where it was when it is given again.",
+            "# An interrupted task is resumed from its last checkpoint when it is requeued.",
             "#SBATCH --requeue",
             f"#SBATCH --output={_plain(folder)}/task-%a.txt",
             f"cd {shlex.quote(str(project))}",

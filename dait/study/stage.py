@@ -81,8 +81,8 @@ class Stages:
             on_main(self.world, checkpoints.discard)
             trained = self._load(stage.role)
             val_top1[stage.role] = float(trained.description.extra.get(_VAL_TOP1, "nan"))
-            companions = trained.description.extra.get(_COMPANIONS, "").split()
-            for role in (role for role in ROLE_SEEDS if role in companions):
+            extra_networks = trained.description.extra.get(_COMPANIONS, "").split()
+            for role in (role for role in ROLE_SEEDS if role in extra_networks):
                 networks[role] = self._load(role).network
             networks[stage.role] = trained.network
         return networks, val_top1
@@ -122,7 +122,7 @@ class Stages:
         top1 = train_stage(task, context.data, config, position, views, self.emit, checkpoints)
         extra = {
             _VAL_TOP1: repr(top1),
-            _COMPANIONS: " ".join(task.companions),
+            _COMPANIONS: " ".join(task.extra_networks),
             KEY: to_json(made_of),
         }
         on_main(self.world, lambda: self._save(stage, task, extra))
@@ -150,7 +150,7 @@ class Stages:
         tensors = dict(task.projections.state_dict())
         if tensors:
             save_tensors(self.folder.projections(stage.role), tensors)
-        for role, network in task.companions.items():
+        for role, network in task.extra_networks.items():
             self._save_network(role, network)
         self._save_network(stage.role, task.network, extra)
 

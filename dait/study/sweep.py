@@ -1,7 +1,7 @@
-"""Settings tried on the validation split, one line each, so that none is forgotten.
+"""A sweep over settings on the validation split, with a line for every setting that was tried.
 
-A search over settings finds something by luck, the more so the more it tries. Here every one that
-was tried is written down, the test split is not read, and a setting that is there is not run again.
+A search over settings finds something by luck, the more so the more it tries. So every setting is
+written down, the test split is not read, and a setting that has its line is not run again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from dait.study.reuse import first_stage_key
 from dait.study.run import run_arm
 
 LOG = "sweep.jsonl"
-BETWEEN = "between"
-"""The folder of first stages that later settings may take: one run folder for each."""
+FIRST_STAGES = "between"
+"""The folder of first stages that later settings reuse: one run folder for each."""
 
 Setting = dict[str, Any]
 """Dotted keys of the recipe and their values; empty: the recipe as it is."""
@@ -61,14 +61,14 @@ def run_sweep(
     """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
 
     A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
-    validation split), ``slices`` and ``seconds``. Of the weights only those of networks between are
+    validation split), ``slices`` and ``seconds``. Of the weights only those of first stages are
     kept, which are trained once for all settings that agree on them. Every setting is checked
     before the first is run. Raises UserError for a setting that is not possible, and where ``out``
     holds a sweep of another recipe.
     """
     recipes = [recipe.changed(setting) for setting in settings]
     rows = _begin(out, recipe)
-    _tell_of_other_versions(rows, emit)
+    _note_other_versions(rows, emit)
     for number, (setting, changed) in enumerate(zip(settings, recipes, strict=True)):
         if changed in recipes[:number]:
             emit(Note(f"{setting}: the same recipe as one before, not run again"))
@@ -94,7 +94,7 @@ def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
     return read_json_lines(out / LOG, TypeAdapter(dict[str, Any])) or []
 
 
-def _tell_of_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:
+def _note_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:
     """Rows of other code or libraries stay, but they are not quite comparable with new ones."""
     now = {"code": code_digest(), "versions": versions()}
     others = [row for row in rows if any((row.get("made_of") or {}).get(k) != now[k] for k in now)]
@@ -124,10 +124,10 @@ def _run(
             "another folder."
         )
     # Not what a killed process left half written, whose name begins with a dot.
-    earlier = tuple(sorted((out / BETWEEN).glob("[!.]*")))
+    earlier = tuple(sorted((out / FIRST_STAGES).glob("[!.]*")))
     result = run_arm(replace(context, earlier=earlier), arm, seed, folder, emit, resume=True)
     if not result["taken"]:
-        _keep_first_stage(context.recipe, arm, seed, folder, out / BETWEEN)
+        _keep_first_stage(context.recipe, arm, seed, folder, out / FIRST_STAGES)
     shutil.rmtree(folder.path)
     between = result["between"]
     row = {
@@ -145,16 +145,16 @@ def _run(
 
 
 def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where: Path) -> None:
-    """Make what a later setting may take of a run a folder of its own."""
+    """Move what a later setting may reuse of a run into a folder of its own."""
     stages = plan_of(arm).stages(recipe)
     key = first_stage_key(recipe, stages, seed)
     if key is None:
         return
     role = stages[0].role
-    place_of = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
-    if place_of.exists():
+    kept_in = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
+    if kept_in.exists():
         return
-    with whole_folder(place_of) as kept:
+    with whole_folder(kept_in) as kept:
         for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
             if file.exists():
                 place = kept / file.relative_to(run.path)

@@ -1,4 +1,4 @@
-"""The contract of a task: one way of training one network, as a module that gives a loss."""
+"""The base class of tasks: one way of training one network, as a module that gives a loss."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class Task(nn.Module):
 
     ``network`` is what is evaluated and exported. ``projections`` are training-time parts, saved
     apart. A frozen teacher is held by a subclass outside ``parameters()`` of training (see
-    ``trainable``) and stays in eval mode. ``companions`` are further networks that belong to the
-    result: trained beside the first, or fixed from the start. ``notes`` is what a person should
-    know before the training starts, in sentences.
+    ``trainable``) and stays in eval mode. ``extra_networks`` belong to the result too: they are
+    trained beside the first, or fixed from the start. ``notes`` are sentences for the log at the
+    start. ``adam_betas`` are β₁ and β₂ of AdamW.
     """
 
     stage: str
     adam_betas = (0.9, 0.999)
     needs_vlm = False
     views: ViewKind
-    companions: Mapping[Role, Network] = MappingProxyType({})
+    extra_networks: Mapping[Role, Network] = MappingProxyType({})
     notes: tuple[str, ...] = ()
 
     def __init__(self, network: Network, views: ViewKind) -> None:
@@ -74,8 +74,8 @@ class Task(nn.Module):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Called before the first batch of every epoch, ``epoch`` counting from 0 to ``epochs``.
 
-        After a resume it is called for the epoch that goes on, so that what it sets depends on its
-        arguments alone. A task whose loss changes with time overrides it.
+        After a resume it is called for the epoch that is continued, so what it sets must depend on
+        its arguments alone. A task whose loss changes with time overrides it.
         """
 
     def learners(self) -> list[Network]:
@@ -88,7 +88,7 @@ class Task(nn.Module):
 
 
 class TaughtTask(Task):
-    """A task under a network that has learned already and does not learn here.
+    """A task with a trained network as its teacher, which does not learn here.
 
     The teacher is frozen and set to eval mode. It moves to a device with the task, and is no part
     of ``parameters()`` or ``state_dict()``.

@@ -1,4 +1,4 @@
-"""DAIT, stage 2: the adapted teacher, now frozen, hands its feature maps to the student."""
+"""DAIT, stage 2: distillation from the adapted teacher, now frozen, to the student."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dait.models.network import Network, NetworkOutput
 from dait.tasks.base import Batch, TaskOutput, TaughtTask, projection, weighted_sum
 from dait.tasks.texts import TextHead
 
-HANDED_ON = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight"}
-"""The weights of what the teacher is asked for."""
+TEACHER_TERMS = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight"}
+"""The weights of the terms that need the teacher."""
 
 
 class DistilTask(TaughtTask):
@@ -72,7 +72,7 @@ class DistilTask(TaughtTask):
     def forward(self, batch: Batch) -> TaskOutput:
         config = self.config
         taught = None
-        if any(config.model_dump(include=HANDED_ON).values()):
+        if any(config.model_dump(include=TEACHER_TERMS).values()):
             with torch.no_grad():
                 taught = self.teacher(batch.images)
         output = self.network(batch.images)

@@ -33,7 +33,7 @@ class JointTask(Task):
         self.label_smoothing = label_smoothing
         self.needs_vlm = adapt.needs_vlm
         self.notes = adapt.notes
-        self.companions = {"intermediate": adapt.network}
+        self.extra_networks = {"intermediate": adapt.network}
         own = adapters(network, adapt.network, self.config)
         self.projections.update({**dict(adapt.projections.items()), **own})
 

@@ -1,4 +1,4 @@
-"""What every frozen teacher offers, whatever library it comes from."""
+"""The protocol of a frozen teacher, for models of any library."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ ENSEMBLES: dict[str, str] = {
 MOST_TEMPLATES = 200
 MOST_DESCRIPTIONS = 100
 LONGEST = 4_000
-"""Characters of one sentence, wherever it comes from. How much of it a teacher reads its own
-tokenizer says (``dait.teachers.prompt_checks``): 77 tokens mostly, a word or a part of one each."""
+"""Most characters of one sentence. How many tokens of it a teacher reads, often 77, is up to its
+tokenizer (``dait.teachers.prompt_warnings``)."""
 
 _SLOT = "{}"
 

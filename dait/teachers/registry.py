@@ -22,7 +22,11 @@ from dait.teachers.openclip.load import (
     load_openclip_folder,
     load_openclip_hub,
 )
-from dait.teachers.prompt_checks import about_alike, about_cuts, cut_texts
+from dait.teachers.prompt_warnings import (
+    similar_class_warnings,
+    truncated_texts,
+    truncation_warnings,
+)
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.vision_only import (
     calibrated_logit_scale,
@@ -41,7 +45,7 @@ FORMS = (
 class Prototypes:
     """``(C, d)`` unit vectors, one a class, and κ, the scale of the zero-shot logits.
 
-    warnings: whole sentences on texts that are not read to their end, and on classes that the
+    warnings: sentences about truncated texts, and about classes that the
     vectors do not tell apart.
     """
 
@@ -101,15 +105,16 @@ def prototypes_of(
 ) -> Prototypes:
     """From the class texts where the teacher reads text, else from the training images.
 
-    prompts: what is said of the classes; by default the data set's own descriptions. A vision-only
+    prompts: the class texts; by default the data set's own descriptions. A vision-only
     teacher's κ is chosen on the validation split (our choice, see ``calibrated_logit_scale``).
     Raises UserError for prompts that the teacher cannot read or that describe no class.
     """
     if teacher.reads_text:
         classes = class_prompts(data.classes, prompts or Prompts())
         vectors, scale = text_prototypes(teacher, classes), teacher.logit_scale
-        cuts = about_cuts(classes, cut_texts(teacher, classes))
-        return Prototypes(vectors, scale, cuts + about_alike(teacher, classes, vectors, scale))
+        warnings = truncation_warnings(classes, truncated_texts(teacher, classes))
+        warnings += similar_class_warnings(teacher, classes, vectors, scale)
+        return Prototypes(vectors, scale, warnings)
     if prompts:
         raise UserError(
             f"The teacher {teacher.name} sees images only and cannot read prompts. Remove "
@@ -122,4 +127,4 @@ def prototypes_of(
     scale = calibrated_logit_scale(
         embed_split(teacher, val.images), torch.as_tensor(val.labels), vectors
     )
-    return Prototypes(vectors, scale, about_alike(teacher, data.classes, vectors, scale))
+    return Prototypes(vectors, scale, similar_class_warnings(teacher, data.classes, vectors, scale))

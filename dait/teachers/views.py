@@ -38,7 +38,7 @@ SPLIT: SplitName = "train"
 class TeacherViews:
     """Embeddings of the training images under numbered views.
 
-    live: the teacher looks at the pixels of every batch itself and nothing is kept: the reference.
+    live: the teacher embeds the pixels of every batch itself and nothing is kept: the reference.
     batch: images of a forward pass. dtype: of what is kept. origin: how data and teacher were
     opened, for the manifest. root: the folder to keep in, instead of the cache folder.
 
@@ -70,7 +70,7 @@ class TeacherViews:
     def announce(self, count: int) -> None:
         """Says what the first ``count`` views take. Raises ``UserError`` if there is no room."""
         if self.live:
-            self._emit(Note("the frozen teacher looks at every batch itself; nothing is kept"))
+            self._emit(Note("the frozen teacher embeds every batch itself; nothing is kept"))
         else:
             announce(self.kept(), range(count), self._emit)
 
@@ -111,7 +111,7 @@ class TeacherViews:
 
     def _mapped(self, view: int) -> ViewRows:
         kept = self.kept()
-        for _ in range(3):  # whoever prunes or damages a shard in between is forgiven twice
+        for _ in range(3):  # a shard may be pruned or damaged in between, twice
             found = [kept.read(shard) for shard in kept.shards(view)]
             shards = [shard for shard in found if shard is not None]
             if len(shards) == len(found):

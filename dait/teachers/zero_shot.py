@@ -18,7 +18,12 @@ from dait.errors import UserError
 from dait.storage.arrays import cache_dir, load_or_build
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.embedding import embed_split
-from dait.teachers.prompt_checks import Cut, about_alike, about_cuts, cut
+from dait.teachers.prompt_warnings import (
+    Truncation,
+    similar_class_warnings,
+    truncate,
+    truncation_warnings,
+)
 from dait.teachers.prompts import Prompts, class_prompts
 
 KEPT_SENTENCES = 50_000
@@ -33,7 +38,7 @@ class Score:
     top1: fraction of its ``images``. per_class: ``(C,)`` the fraction of each class's images that
     are named right, NaN for a class without one. taken_for: for each class the other class that
     its images are named most often, -1 where there is none. sentences: in all prompts together.
-    warnings: whole sentences on texts that are cut and classes that are not told apart.
+    warnings: whole sentences on truncated texts and classes with nearly equal prototypes.
     """
 
     top1: float
@@ -71,9 +76,9 @@ class ZeroShot:
         with self._lock:
             self._reader.read([sentence for info in classes for sentence in info.descriptions])
             prototypes = text_prototypes(self._reader, classes)
-            cuts = about_cuts(classes, self._reader.cuts(classes))
+            cuts = truncation_warnings(classes, self._reader.cuts(classes))
         teacher = self._reader.teacher
-        alike = about_alike(teacher, classes, prototypes, teacher.logit_scale)
+        alike = similar_class_warnings(teacher, classes, prototypes, teacher.logit_scale)
         answers = (self._images @ prototypes.T).argmax(dim=1)
         count = len(classes)
         table = torch.bincount(self._labels * count + answers, minlength=count * count)
@@ -92,12 +97,12 @@ class ZeroShot:
 
 
 class _Reader:
-    """A teacher's text tower that remembers what it has read."""
+    """A teacher's text tower that remembers the sentences it has embedded."""
 
     def __init__(self, teacher: FrozenTeacher) -> None:
         self.teacher = teacher
         self._known: dict[str, Tensor] = {}
-        self._cut: dict[str, Cut | None] = {}
+        self._cut: dict[str, Truncation | None] = {}
 
     def read(self, sentences: list[str]) -> None:
         wanted = dict.fromkeys(sentences)
@@ -109,12 +114,12 @@ class _Reader:
             part = new[start : start + _CHUNK]
             rows = self.teacher.embed_text(part).float().cpu()
             self._known.update(zip(part, rows, strict=True))
-            self._cut.update({sentence: cut(self.teacher, sentence) for sentence in part})
+            self._cut.update({sentence: truncate(self.teacher, sentence) for sentence in part})
 
     def embed_text(self, sentences: list[str]) -> Tensor:
         return torch.stack([self._known[sentence] for sentence in sentences])
 
-    def cuts(self, classes: Iterable[ClassInfo]) -> list[tuple[ClassInfo, Cut]]:
+    def cuts(self, classes: Iterable[ClassInfo]) -> list[tuple[ClassInfo, Truncation]]:
         found = ((info, self._cut[text]) for info in classes for text in info.descriptions)
         return [(info, one) for info, one in found if one is not None]
 

@@ -1,4 +1,4 @@
-"""How well teachers name the images of data sets: measured once, remembered, shown ever after."""
+"""Zero-shot figures of teachers on data sets: measured once, kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def remember_zero_shot(
     prompts: Prompts | None = None,
     warnings: tuple[str, ...] = (),
 ) -> ZeroShotFigures:
-    """Keep what ``dait.evaluation.metrics.evaluate_logits`` found of a teacher, and return it.
+    """Keep figures of ``dait.evaluation.metrics.evaluate_logits`` for a teacher, and return them.
 
     called: what the user called the data set, by default its own name. warnings: those of the
-    prototypes that were used. Raises ``UserError`` where
-    the cache folder cannot be written.
+    prototypes that were used. Raises ``UserError`` where the
+    cache folder cannot be written.
     """
     low, high = figures["top1_interval"]
-    found = ZeroShotFigures(
+    measured = ZeroShotFigures(
         teacher=teacher.name,
         weights_hash=teacher.weights_hash,
         image_size=teacher.image_size,
@@ -106,8 +106,8 @@ def remember_zero_shot(
         own_prompts=not prompts,
         warnings=warnings,
     )
-    write_atomically(_folder() / f"{found.key}.json", json.dumps(asdict(found)))
-    return found
+    write_atomically(_folder() / f"{measured.key}.json", json.dumps(asdict(measured)))
+    return measured
 
 
 def known_zero_shot(

@@ -1,4 +1,4 @@
-"""Checkpoints between two steps, from which a stage that was cut off goes on as if it had not been.
+"""Checkpoints between two steps, from which an interrupted stage is resumed without a trace.
 
 A file is written beside its place, flushed and moved into it, and the one before is kept: whatever
 ends the process, one of the two is whole. A digest tells whether a file is.
@@ -106,7 +106,7 @@ class StepCheckpoints:
 def fingerprint(
     task: Task, data: Dataset, config: TrainConfig, stage: StagePosition
 ) -> dict[str, dict[str, Any]]:
-    """Whose checkpoint it is, and what decides how the stage goes on."""
+    """What a checkpoint must agree in with a stage for the stage to be resumed from it."""
     losses = getattr(task, "config", None)
     shapes = {name: str(tuple(tensor.shape)) for name, tensor in task.state_dict().items()}
     return {
@@ -125,12 +125,12 @@ def fingerprint(
 
 
 def _data_identity(data: Dataset) -> dict[str, str]:
-    """``contents``: the fingerprint whatever version reads them, which is the study's to accept."""
-    found = {"fingerprint": data.fingerprint}
+    """``contents``: the fingerprint without reader versions, which are the study's to accept."""
+    identity = {"fingerprint": data.fingerprint}
     reader = getattr(data, "reader", None)
     if reader:
-        found["contents"] = data.fingerprint_read_by(dict.fromkeys(reader, "0"))  # type: ignore[attr-defined]
-    return found
+        identity["contents"] = data.fingerprint_read_by(dict.fromkeys(reader, "0"))  # type: ignore[attr-defined]
+    return identity
 
 
 def check_fingerprint(
@@ -147,8 +147,8 @@ def check_fingerprint(
         more = f", and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(
             f"The checkpoint {path} belongs to another training: {', '.join(differing[:3])}{more}. "
-            "Go on with the settings that it was started with, or choose another folder to start "
-            "anew."
+            "Resume with the settings that it was started with, or choose another folder to start "
+            "again."
         )
 
 
@@ -169,8 +169,8 @@ def _read(file: Path) -> dict[str, Any] | None:
     if named is not None and int(named[1]) != _VERSION:
         raise UserError(
             f"{file} was written in version {int(named[1])} of the checkpoints' format; this "
-            f"program reads version {_VERSION}. Go on with the version of the project that wrote "
-            "it, or move the file away: then the stage begins anew."
+            f"program reads version {_VERSION}. Resume with the version of the project that wrote "
+            "it, or move the file away: then the stage starts from its beginning."
         )
     if not content.startswith(_MAGIC):
         return None
@@ -184,7 +184,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         # It is whole, as its digest says: it was written by other software, or is no checkpoint.
         raise UserError(
             f"{file} cannot be read by torch {torch.__version__} ({str(error).splitlines()[0]}). "
-            "Go on with the version of torch that wrote it, or move the file away: then the stage "
-            "begins anew."
+            "Resume with the version of torch that wrote it, or move the file away: then the stage "
+            "starts from its beginning."
         ) from error
     return state

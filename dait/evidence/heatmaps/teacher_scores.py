@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.prompt_checks import cut
+from dait.teachers.prompt_warnings import truncate
 
 
 class TeacherScores(nn.Module):
@@ -40,7 +40,7 @@ class TeacherScores(nn.Module):
         image resembles the sentence; FinerCAM contrasts it with the classes. Raises ``UserError``
         where the teacher reads no text, and for a sentence that it does not read to its end.
         """
-        beyond = cut(self.teacher, sentence)
+        beyond = truncate(self.teacher, sentence)
         if beyond is not None:
             raise UserError(f"This sentence is too long: {beyond}. Shorten it.")
         vector = self.teacher.embed_text([sentence]).to(self.prototypes)

@@ -143,7 +143,7 @@ def test_a_joint_teacher_learns_in_the_students_stage(recipe: Recipe) -> None:
     assert (task.views, task.needs_vlm) == (recipe.views.kind, True)
     assert len(task.learners()) == 2
     expected = fresh("intermediate", recipe.intermediate).state_dict()
-    found = task.companions["intermediate"].state_dict()
+    found = task.extra_networks["intermediate"].state_dict()
     assert all(torch.equal(expected[key], value) for key, value in found.items())
 
 
@@ -153,7 +153,7 @@ def test_a_random_teacher_is_new_and_never_learns(recipe: Recipe) -> None:
     task = last_task(control, "dait")
     assert isinstance(task, TaughtTask) and not isinstance(task, JointTask)
     assert (task.views, task.needs_vlm) == ("original", False)
-    teacher = task.companions["intermediate"]
+    teacher = task.extra_networks["intermediate"]
     assert teacher is task.teacher and not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     expected = fresh("intermediate", recipe.intermediate).state_dict()

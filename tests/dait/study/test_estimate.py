@@ -90,7 +90,7 @@ def test_a_benchmark_that_is_to_be_downloaded_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path))
-    with pytest.raises(UserError, match="cub-200-2011 is downloaded first"):
+    with pytest.raises(UserError, match="cub-200-2011 has to be downloaded first"):
         counts_of(load_recipe("quick").changed({"data.source": "cub-200-2011"}))
 
 

@@ -167,7 +167,7 @@ def taken(context: StudyContext, folder: Path) -> list[str]:
     run = RunFolder(folder)
     start = new_network(context, stages[0].network, 7, stages[0].role)
     reuse_first_stage(context, stages, 7, run, provenance(context, start, run), heard.append)
-    assert run.intermediate.exists() == any("is taken from" in str(event) for event in heard)
+    assert run.intermediate.exists() == any("is reused from" in str(event) for event in heard)
     return [event.text for event in heard if isinstance(event, Note)]
 
 
@@ -222,7 +222,7 @@ def test_a_damaged_run_costs_itself_alone(
     (damaged / "dait-s7" / "intermediate.safetensors").write_bytes(b"cut")
     notes = taken(replace(context, earlier=(damaged, earlier)), tmp_path / "run")
     assert any("damaged/dait-s7 is not reused" in note for note in notes)
-    assert any("is taken from first/dait-s7" in note for note in notes)
+    assert any("is reused from first/dait-s7" in note for note in notes)
 
 
 def test_provenance_follows_what_lies_behind_the_names(

@@ -10,7 +10,7 @@ from dait.data.fieldguide.dataset import FieldGuide
 from dait.errors import UserError
 from dait.events import Event, Note, ignore
 from dait.runs.folder import RunFolder
-from dait.study.sweep import BETWEEN, LOG, grid, one_factor_at_a_time, run_sweep
+from dait.study.sweep import FIRST_STAGES, LOG, grid, one_factor_at_a_time, run_sweep
 
 VARIED = {"train.epochs": [1, 2], "direct.feature_weight": [0.0]}
 
@@ -58,7 +58,7 @@ def test_settings_are_measured_on_validation_and_written_down(
     assert [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()] == rows
     assert "test" not in read
     # Another weight in stage 2 leaves the intermediate teacher as it is.
-    (kept,) = map(RunFolder, (tmp_path / BETWEEN).iterdir())
+    (kept,) = map(RunFolder, (tmp_path / FIRST_STAGES).iterdir())
     assert kept.intermediate.exists() and kept.projections("intermediate").exists()
     assert rows[1]["intermediate_top1"] == rows[3]["intermediate_top1"]
     # 6 species with 4 validation images each: a share of 24.
@@ -96,7 +96,7 @@ def test_a_sweep_of_another_recipe_and_an_impossible_setting_are_refused(
 
 
 def test_a_first_stage_that_was_half_kept_is_passed_over(recipe: Recipe, tmp_path: Path) -> None:
-    (tmp_path / BETWEEN / ".0123456789abcdef.tmp").mkdir(parents=True)
+    (tmp_path / FIRST_STAGES / ".0123456789abcdef.tmp").mkdir(parents=True)
     (row,) = run_sweep(recipe, [{}], ["dait"], [7], tmp_path, ignore)
     assert row["intermediate_top1"] is not None
 

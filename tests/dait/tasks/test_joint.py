@@ -79,7 +79,7 @@ def test_both_networks_and_every_projection_learn() -> None:
     assert sorted(id(p) for p in task.trainable()) == sorted(expected)
     assert {id(p) for p in task.parameters()} == set(expected)
     assert task.learners() == [task.network, task.adapt.network]
-    assert task.companions == {"intermediate": task.adapt.network}
+    assert task.extra_networks == {"intermediate": task.adapt.network}
     assert task.projections.keys() == {"intermediate_to_vlm", "map_adapter", "pooled"}
     assert task.network.state_dict().keys() == network().state_dict().keys()
 

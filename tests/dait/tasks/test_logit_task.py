@@ -63,4 +63,4 @@ def test_gradients_reach_the_student_alone_and_the_teacher_stays_as_it_is() -> N
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
     assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
     assert task.network.state_dict().keys() == network().state_dict().keys()
-    assert not task.projections and not task.companions
+    assert not task.projections and not task.extra_networks

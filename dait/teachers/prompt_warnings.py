@@ -1,4 +1,4 @@
-"""What a text tower reads of a sentence, and the classes that its prototypes do not tell apart.
+"""Warnings about prompts: texts that the tower truncates, classes with nearly equal prototypes.
 
 Tokens are counted by the teacher's own tokenizer: a limit in characters would be wrong for most
 languages.
@@ -27,14 +27,16 @@ nearest two class means of 81 groceries, under ``imagenet-lite0``, 11.8; and the
 halves of one grocery's images at least 5.8.
 """
 
-_AROUND = 40  # characters shown on either side of a cut
+_AROUND = 40  # characters shown on either side of the truncation
 _NAMED = 5  # classes and words named in a sentence
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A sentence of more ``tokens`` than the text tower reads: ``read`` and ``unread`` are its
-    two parts, ``limit`` the tokens that are read, start and end among them."""
+class Truncation:
+    """A sentence of more ``tokens`` than the text tower's ``limit``, both with start and end token.
+
+    read, unread: its two parts.
+    """
 
     tokens: int
     limit: int
@@ -50,8 +52,8 @@ class Cut:
         )
 
 
-def cut(teacher: Reader, sentence: str) -> Cut | None:
-    """Where a teacher's text tower stops reading, or None where it reads all of a sentence."""
+def truncate(teacher: Reader, sentence: str) -> Truncation | None:
+    """Where a teacher's text tower truncates a sentence; None where it reads all of it."""
     tokenizer: Any = getattr(teacher, "tokenizer", None)
     limit = getattr(tokenizer, "context_length", None)
     # No tokenizer makes more tokens than there are bytes, but for a few that mark start and end.
@@ -62,42 +64,45 @@ def cut(teacher: Reader, sentence: str) -> Cut | None:
         return None
     lengths = range(len(sentence) + 1)
     end = bisect_right(lengths, limit, key=lambda n: _count(tokenizer, sentence[:n])) - 1
-    return Cut(tokens, limit, sentence[: max(0, end)], sentence[max(0, end) :])
+    return Truncation(tokens, limit, sentence[: max(0, end)], sentence[max(0, end) :])
 
 
-def about_cuts(
-    classes: Iterable[ClassInfo], cuts: Iterable[tuple[ClassInfo, Cut]]
+def truncation_warnings(
+    classes: Iterable[ClassInfo], cuts: Iterable[tuple[ClassInfo, Truncation]]
 ) -> tuple[str, ...]:
-    """A sentence on the texts that are not read to their end; none where all are."""
-    found = list(cuts)
-    if not found:
+    """A warning about the texts that are truncated; empty where none is."""
+    truncated = list(cuts)
+    if not truncated:
         return ()
-    info, first = found[0]
-    names = list(dict.fromkeys(info.name for info, _ in found))
+    info, first = truncated[0]
+    names = list(dict.fromkeys(info.name for info, _ in truncated))
     total = sum(len(info.descriptions) for info in classes)
     return (
-        f"{len(found):,} of {total:,} class texts are longer than the teacher reads, and the rest "
-        f"of them is left out ({_listed(names)}). The first is of ‘{info.name}’: {first}. Shorten "
-        "them, or put what tells the classes apart first.",
+        f"{len(truncated):,} of {total:,} class texts are longer than the teacher reads, and the "
+        f"rest of them is left out ({_listed(names)}). The first is of ‘{info.name}’: {first}. "
+        "Shorten them, or put what tells the classes apart first.",
     )
 
 
-def cut_texts(teacher: Reader, classes: Iterable[ClassInfo]) -> list[tuple[ClassInfo, Cut]]:
-    """Every class text that is not read to its end, with its class."""
-    found = ((info, cut(teacher, text)) for info in classes for text in info.descriptions)
-    return [(info, one) for info, one in found if one is not None]
+def truncated_texts(
+    teacher: Reader, classes: Iterable[ClassInfo]
+) -> list[tuple[ClassInfo, Truncation]]:
+    """Every class text that is truncated, with its class."""
+    texts = ((info, truncate(teacher, text)) for info in classes for text in info.descriptions)
+    return [(info, one) for info, one in texts if one is not None]
 
 
-def about_alike(
+def similar_class_warnings(
     teacher: Any, classes: Sequence[ClassInfo], vectors: Tensor, logit_scale: float
 ) -> tuple[str, ...]:
-    """A sentence for each group of classes with nearly equal prototypes, and the likely cause.
+    """A warning for each group of classes with nearly equal prototypes, with the likely cause.
 
-    classes: with the texts that ``vectors`` ``(C, d)`` were made of, where the teacher reads text.
+    classes: with the texts that the prototypes ``vectors`` ``(C, d)`` come from, where the teacher
+    reads text.
     """
     return tuple(
         f"The teacher {teacher.name} cannot tell {_listed([info.name for info in group])} apart, "
-        f"whatever the image: {_cause(teacher, group)}."
+        f"in any image: {_cause(teacher, group)}."
         for group in ([classes[at] for at in together] for together in _alike(vectors, logit_scale))
     )
 
@@ -131,7 +136,7 @@ def _cause(teacher: Any, group: Sequence[ClassInfo]) -> str:
     tokens = [_tokens(teacher, info) for info in group]
     if any(one != tokens[0] for one in tokens):
         return "it gives their texts nearly the same embedding. Describe what tells them apart"
-    if any(True for info in group if cut_texts(teacher, [info])):
+    if any(True for info in group if truncated_texts(teacher, [info])):
         return (
             "their texts differ only after what it reads. Shorten them, or put what tells them "
             "apart first"
@@ -162,7 +167,7 @@ def _tokens(teacher: Any, info: ClassInfo) -> set[tuple[int, ...]]:
 
 
 def _count(tokenizer: Any, sentence: str) -> int:
-    """Tokens of a sentence that is not cut, start and end among them."""
+    """Tokens of the whole sentence, start and end among them."""
     if hasattr(tokenizer, "count"):
         return int(tokenizer.count(sentence))
     if hasattr(tokenizer, "encode"):  # OpenCLIP's SimpleTokenizer

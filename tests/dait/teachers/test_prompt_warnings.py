@@ -14,7 +14,7 @@ from dait.data.fieldguide.dataset import FieldGuide
 from dait.errors import UserError
 from dait.evidence.heatmaps.teacher_scores import TeacherScores
 from dait.teachers.base import FrozenTeacher, text_prototypes
-from dait.teachers.prompt_checks import about_alike, cut, cut_texts
+from dait.teachers.prompt_warnings import similar_class_warnings, truncate, truncated_texts
 from dait.teachers.prompts import LONGEST, Prompts, class_prompts
 from dait.teachers.registry import load_teacher, prototypes_of
 
@@ -48,14 +48,14 @@ def demo() -> FrozenTeacher:
 def warned(teacher: FrozenTeacher, *classes: ClassInfo) -> tuple[str, ...]:
     full = class_prompts(classes, Prompts())
     vectors = text_prototypes(teacher, full)
-    return about_alike(teacher, full, vectors, teacher.logit_scale)
+    return similar_class_warnings(teacher, full, vectors, teacher.logit_scale)
 
 
 @pytest.mark.parametrize("text", [WORDS, CHINESE])
 def test_a_text_is_cut_where_the_tokenizer_has_made_77_tokens(
     clip: FrozenTeacher, text: str
 ) -> None:
-    found = cut(clip, text)
+    found = truncate(clip, text)
     assert found is not None and found.limit == 77 < found.tokens
     assert found.read + found.unread == text and found.unread.strip()
     # What stands after the cut changes nothing (it may fall inside a character of several tokens);
@@ -66,8 +66,8 @@ def test_a_text_is_cut_where_the_tokenizer_has_made_77_tokens(
 
 
 def test_a_text_that_is_read_to_its_end_is_not_cut(clip: FrozenTeacher) -> None:
-    assert cut(clip, WORDS[:120]) is None and cut(clip, CHINESE[:20]) is None
-    assert cut(clip, "x" * 75) is None  # many letters, few tokens
+    assert truncate(clip, WORDS[:120]) is None and truncate(clip, CHINESE[:20]) is None
+    assert truncate(clip, "x" * 75) is None  # many letters, few tokens
 
 
 @pytest.mark.parametrize("text", [WORDS, CHINESE])
@@ -75,7 +75,7 @@ def test_classes_that_differ_after_the_cut_alone_are_named(clip: FrozenTeacher, 
     classes = [ClassInfo(key, key, None, (text + key,)) for key in ("lime", "kiwi")]
     (found,) = warned(clip, *classes)
     assert "‘lime’ and ‘kiwi’ apart" in found and "after what it reads" in found
-    assert len(cut_texts(clip, classes)) == 2
+    assert len(truncated_texts(clip, classes)) == 2
 
 
 def test_classes_of_the_same_text_are_named(clip: FrozenTeacher) -> None:
@@ -100,7 +100,7 @@ def test_classes_of_the_same_images_are_named_for_a_teacher_of_images() -> None:
 
     vectors = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 1e-4], [0, 1]]), dim=1)
     classes = tuple(ClassInfo(key, key) for key in "abc")
-    (found,) = about_alike(Blind(), classes, vectors, 16.0)
+    (found,) = similar_class_warnings(Blind(), classes, vectors, 16.0)
     assert "‘a’ and ‘b’ apart" in found and "training images" in found
 
 
