@@ -55,9 +55,9 @@ def _text_head(intermediate: Network, context: TaskContext) -> TextHead:
     kept = context.projections.get("intermediate")
     if kept is None:
         raise UserError(
-            "dait.text_weight hands on what the intermediate teacher says through the class texts, "
+            "dait.text_weight needs the projection of the intermediate teacher to the class texts, "
             "but checkpoints/projections-intermediate.safetensors of this run is missing. Put it "
-            "back, or train the run anew."
+            "back, or train the run again."
         )
     place = projection(intermediate.pooled_width, context.prototypes.shape[1])
     place.load_state_dict({key: kept[f"{TO_VLM}.{key}"] for key in ("weight", "bias")})

@@ -1,4 +1,4 @@
-"""Logit distillation: a classifier that learned from labels teaches by what it thinks likely."""
+"""Logit distillation: a classifier that learned from labels teaches by its logits."""
 
 from __future__ import annotations
 

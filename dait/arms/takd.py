@@ -24,7 +24,7 @@ class Takd:
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The assistant's, then the student's."""
         epochs = recipe.train.epochs
-        network = recipe.takd.network or larger_than(recipe.student)
+        network = recipe.takd.network or default_assistant(recipe.student)
         settings = recipe.takd.model_dump(include=STAGE_ONE)
         return [
             TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs, settings),
@@ -57,7 +57,7 @@ class Takd:
         return task
 
 
-def larger_than(student: NetworkSpec) -> NetworkSpec:
+def default_assistant(student: NetworkSpec) -> NetworkSpec:
     """The assistant where a recipe names none, at the student's stride (our choice).
 
     The student's own network at twice its width where ``channels`` says how wide it is, else

@@ -20,7 +20,7 @@ class Vl2Lite:
         return [TrainingStage("student", recipe.student, recipe.train.epochs)]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:
-        """The frozen teacher's condensed features and texts, and more and more the labels."""
+        """The frozen teacher's condensed features and texts, and labels of growing weight."""
         recipe = context.recipe
         return Vl2LiteTask(
             network,

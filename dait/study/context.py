@@ -1,4 +1,4 @@
-"""What all runs of a study share: the data, the frozen teacher and its view of the test split."""
+"""What all runs of a study share: the data, the frozen teacher and its test embeddings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIELD_GUIDE_ONLY = (
 
 @dataclass(frozen=True)
 class StudyContext:
-    """What all runs of a study share: the data and the frozen teacher's view of it."""
+    """What all runs of a study share: the data and the frozen teacher."""
 
     recipe: Recipe
     data: Dataset
@@ -49,7 +49,7 @@ class StudyContext:
     measured: SplitName = "test"
     """The split that runs are measured on; ``val`` while settings are still being chosen."""
     earlier: tuple[Path, ...] = ()
-    """Studies and runs to take networks from that are trained there already (``study.earlier``)."""
+    """Studies and runs whose intermediate teachers may be reused (``study.reuse``)."""
 
     @property
     def class_keys(self) -> list[str]:
@@ -57,7 +57,7 @@ class StudyContext:
 
 
 def open_data(recipe: Recipe, emit: Emit) -> Dataset:
-    """The recipe's data set. Raises UserError when there is none to be had."""
+    """The recipe's data set. Raises UserError where it cannot be opened."""
     options = recipe.data.model_dump()
     if recipe.data.source != "fieldguide":
         for name in FIELD_GUIDE_ONLY:
@@ -66,12 +66,12 @@ def open_data(recipe: Recipe, emit: Emit) -> Dataset:
 
 
 def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyContext:
-    """Open the data, load the teacher, build the networks once so that faults show at the start.
+    """Open the data, load the teacher, and build the networks once, so that errors come early.
 
     measured: the split to measure runs on; with ``val`` the test split is not even read.
     Raises UserError for anything that would make the training fail later.
     """
-    # First of all: a download that cannot be had should not cost the reading of a data set.
+    # First of all: a failed download should not cost the time to read a data set.
     fetch_teacher(recipe.teacher.name, emit)
     data = open_data(recipe, emit)
     for spec in (recipe.student, recipe.intermediate, recipe.kd.network, recipe.takd.network):
@@ -92,7 +92,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
     prototypes = replace(prototypes, vectors=prototypes.vectors.cpu())
     for warning in prototypes.warnings:
         emit(Note(f"warning: {warning}"))
-    emit(Note(f"the frozen teacher looks at the {measured} split"))
+    emit(Note(f"embedding the {measured} split with the frozen teacher"))
     split = data.split(measured)
     embeddings = embed_split(teacher, split.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
@@ -112,7 +112,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
 
 
 def left_out(data: Dataset) -> list[str]:
-    """In words: how many files could not be used, which and why, and what else is odd."""
+    """Sentences on the files that could not be used, and on anything else that is odd."""
     lines = [str(note) for note in (*getattr(data, "notes", ()), *getattr(data, "left_out", ()))]
     if data.problems:
         lines.append(f"{len(data.problems)} files cannot be used and are left out")
@@ -123,7 +123,7 @@ def left_out(data: Dataset) -> list[str]:
 def teacher_views(
     recipe: Recipe, data: Dataset, teacher: FrozenTeacher, seed: int, emit: Emit
 ) -> TeacherViews:
-    """The frozen teacher's embeddings of the views that a run of this seed shows, kept or live."""
+    """The frozen teacher's embeddings of the views of a run with this seed, kept or live."""
     origin = {
         "data": recipe.data.model_dump(),
         "teacher": {"name": recipe.teacher.name, "image_size": recipe.teacher.image_size},

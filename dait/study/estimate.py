@@ -1,4 +1,4 @@
-"""What a study will cost, from a few steps of each of its arms: an estimate, and no promise.
+"""An estimate of what a study will cost, from a few steps of each of its arms.
 
 The networks, the losses, the optimiser, the views and the frozen teacher are the real ones; pixels
 and labels are noise, which costs the same.
@@ -250,11 +250,11 @@ def _summed(
     costs = [cost for stages in found.values() for cost in stages]
     arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in found.items()}
     taught = [cost.epochs for cost in costs if cost.needs_vlm]
-    # All arms of a seed learn from the same views, and look at those that are kept.
+    # All arms of a seed learn from the same views, whose embeddings are kept.
     views = max((recipe.views.count(epochs) for epochs in taught), default=0)
-    looks = views if recipe.views.cache else sum(taught)
+    embedded = views if recipe.views.cache else sum(taught)
     once = counts.test + (0 if teacher.reads_text else counts.train + counts.val)
-    seen = len(seeds) * looks * counts.train + once
+    seen = len(seeds) * embedded * counts.train + once
     teaching = None if teacher.seconds is None else seen * teacher.seconds
     kept = views * counts.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
     images = counts.train + counts.val + counts.test

@@ -12,7 +12,7 @@ from dait.tasks.base import Batch, Task, TaskOutput, projection, weighted_sum
 
 UNTRAINED_HEAD = (
     "Without a classification term the intermediate teacher's own head never learns: its accuracy "
-    "says nothing, its features are what it hands on."
+    "says nothing, and only its features are distilled."
 )
 
 

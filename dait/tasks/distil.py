@@ -27,14 +27,14 @@ TEACHER_TERMS = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight
 class DistilTask(TaughtTask):
     """``L_2 = CE + λ·L_spa (+ μ·L_pool) (+ ν·τ² KL to T's logits) (+ ξ·L_text)``; the same view.
 
-    From the paper: what the teacher makes of the image is handed on by features. Our choice, the
-    form: ``L_spa`` is the mean over positions of ``1 − cos(R_S(resize(M_S)), M_T)`` with ``R_S`` a
-    1×1 convolution; ``L_pool = 1 − cos(Q_S p_S, p_T)``;
-    ``L_text = τ² KL(κ·norm(P_T p_T)·wᵀ/τ ‖ κ·norm(P_S p_S)·wᵀ/τ)``: the student's pooled vector
-    has to find the place among the class texts that stage 1 has given the teacher's. Unlike
-    the teacher's own head this answer was learned from the frozen teacher, not from the labels, and
-    so says more than the label of an image that was learned by heart. Parts that weigh nothing are
-    not computed and have no adapter; where none is left the teacher is not asked.
+    From the paper: the teacher's features are distilled. Our choice, the form: ``L_spa`` is the
+    mean over positions of ``1 − cos(R_S(resize(M_S)), M_T)`` with ``R_S`` a 1×1 convolution;
+    ``L_pool = 1 − cos(Q_S p_S, p_T)``; ``L_text = τ² KL(κ·norm(P_T p_T)·wᵀ/τ ‖ κ·norm(P_S
+    p_S)·wᵀ/τ)``: the student's pooled vector has to come as near to each class text as the
+    teacher's. Unlike the teacher's own head, these similarities were learned from the frozen
+    teacher and not from the labels, so that they say more than the label of a memorised image.
+    Terms of weight 0 are not computed and have no adapter; where none is left the teacher is not
+    run.
 
     texts: the intermediate teacher's, with the projection of stage 1; needed for ``L_text``.
     """

@@ -1,4 +1,4 @@
-"""Logit distillation from a network that has learned already: a classifier, or an assistant."""
+"""Logit distillation from a trained network: a classifier, or an assistant."""
 
 from __future__ import annotations
 

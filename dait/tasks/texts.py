@@ -1,4 +1,4 @@
-"""What an adapted teacher says through the class texts, beside what its own head says."""
+"""The zero-shot head of an adapted teacher, beside its linear head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VL2Lite: what the frozen teacher sees and reads, condensed to the student's width."""
+"""VL2Lite: the frozen teacher's image and text embeddings, condensed to the student's width."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class TeacherViews:
     def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
         """``(B, d)`` float32 of the training images ``index`` ``(B,)`` under ``view``.
 
-        images: these very views, ``(B, 3, S, S)`` in [0, 1], which the teacher looks at when live.
+        images: these very views, ``(B, 3, S, S)`` in [0, 1], which the teacher embeds when live.
         Unit length up to the rounding of what is kept.
         """
         if self.live:

@@ -1,4 +1,4 @@
-"""The batches of an epoch, in an order that the seed decides, each made while another is used."""
+"""The batches of an epoch, in an order that the seed decides, loaded ahead of their use."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from dait.tasks.base import Batch, Task
 from dait.teachers.views import TeacherViews
 from dait.training.views import StagePosition, TrainingViews
 
-AHEAD = 2
-"""Batches that wait, made, while one is trained on."""
+PREFETCH = 2
+"""Batches that are ready, at most, while one is trained on."""
 
 RECALIBRATION_BATCHES = 16
 
@@ -82,7 +82,7 @@ class Batches:
         def load(index: np.ndarray) -> Tensor | Packed:
             return self.views.load(index, view)
 
-        for place, loaded in enumerate(in_advance(load, parts[first:], self.device), start=first):
+        for place, loaded in enumerate(prefetched(load, parts[first:], self.device), start=first):
             images = self.views.finish(loaded, parts[place], view)
             yield self._batch(images, parts[place], view, [epoch, 1 + place])
 
@@ -107,7 +107,7 @@ class Batches:
         if self.config.mixes:
             # A process mixes its own images, so this is the one thing that their number changes.
             rng, classes = self._rng(*key, self.world.rank), self.task.network.num_classes
-            images, shares = mixed(images, labels, classes, self.config, rng)
+            images, shares = mix_images(images, labels, classes, self.config, rng)
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         vlm = None
@@ -130,7 +130,7 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(np.concatenate(drawn))
 
 
-def mixed(
+def mix_images(
     images: Tensor,
     labels: Tensor,
     classes: int,
@@ -168,8 +168,8 @@ def _pasted(
     return images, 1 - (right - left) * (bottom - top) / size**2
 
 
-def pieces(batch: Batch, count: int) -> list[Batch]:
-    """The batch in ``count`` pieces, or as many as it has images."""
+def micro_batches(batch: Batch, count: int) -> list[Batch]:
+    """The batch in ``count`` parts, or as many as it has images."""
     if count == 1:
         return [batch]
     count = min(count, len(batch.labels))
@@ -180,7 +180,7 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
     return [Batch(*piece) for piece in zip(*columns, strict=True)]  # type: ignore[arg-type]
 
 
-def in_advance(
+def prefetched(
     make: Callable[[Item], Made], items: Iterable[Item], device: torch.device
 ) -> Iterator[Made]:
     """``make(item)`` for every item, made in a thread while earlier ones are used.
@@ -195,7 +195,7 @@ def in_advance(
     try:
         for item in items:
             waiting.append(worker.submit(make, item))
-            if len(waiting) > AHEAD:
+            if len(waiting) > PREFETCH:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

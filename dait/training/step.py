@@ -1,4 +1,4 @@
-"""One optimiser step: forward and backward in pieces and in few bits, then the update."""
+"""One optimiser step: forward and backward in micro-batches, mixed precision, and the update."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dait.config.train import Precision, TrainConfig
 from dait.distributed import World, sum_over
 from dait.errors import UserError
 from dait.tasks.base import Batch, Task
-from dait.training.batches import pieces
+from dait.training.batches import micro_batches
 from dait.training.optimizer import build_optimizer
 
 _DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -47,11 +47,11 @@ class Step:
         """
         self.optimizer.zero_grad(set_to_none=True)
         names, total = list[str](), None
-        for piece in pieces(batch, self.config.accumulation):
+        for part in micro_batches(batch, self.config.accumulation):
             with autocast(self.config.precision, self.device):
-                output = self._forward(piece)
-            # Of the whole batch: so pieces and processes add up to its gradient, however unequal.
-            weight = len(piece.labels) / images
+                output = self._forward(part)
+            # Of the whole batch, so that parts and processes of any size add up to its mean.
+            weight = len(part.labels) / images
             loss = output.loss if weight == 1 else output.loss * weight
             self.scaler.scale(loss).backward()
             named = {"loss": output.loss, **output.parts}

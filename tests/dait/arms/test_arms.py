@@ -7,7 +7,7 @@ import torch
 
 from dait.arms.catalogue import PLANS, plan_of
 from dait.arms.plan import ROLE_SEEDS, ROLE_TITLES, TaskContext
-from dait.arms.takd import larger_than
+from dait.arms.takd import default_assistant
 from dait.config.arms import ARMS, SUMMARIES, Arm
 from dait.config.recipe import Recipe
 from dait.evidence.palette import ARM_COLOURS, ARM_TITLES, OTHER_COLOUR, arm_colour, arm_title
@@ -93,7 +93,9 @@ def test_the_assistant_is_larger_than_the_student_where_none_is_named(recipe: Re
     assert assistant.output_stride == recipe.student.output_stride == 8
     sizes = [count_parameters(build_network(s, CLASSES, 32)) for s in (assistant, recipe.student)]
     assert sizes[0] > 2 * sizes[1]
-    unnamed = larger_than(NetworkSpec(name="mobilenetv2_050", pretrained=True, output_stride=16))
+    unnamed = default_assistant(
+        NetworkSpec(name="mobilenetv2_050", pretrained=True, output_stride=16)
+    )
     assert (unnamed.name, unnamed.pretrained, unnamed.output_stride) == ("resnet34", True, 16)
     named = recipe.changed({"takd.network": {"name": "resnet18"}})
     assert plan_of("takd").stages(named)[0].network.name == "resnet18"

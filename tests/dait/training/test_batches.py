@@ -23,7 +23,7 @@ from dait.tasks.base import Batch
 from dait.tasks.independent import IndependentTask
 from dait.teachers.views import TeacherViews
 from dait.training import batches as module
-from dait.training.batches import Batches, balanced_order, in_advance, mixed, pieces
+from dait.training.batches import Batches, balanced_order, micro_batches, mix_images, prefetched
 from dait.training.views import StagePosition
 
 CPU = torch.device("cpu")
@@ -96,7 +96,7 @@ def test_classes_are_balanced() -> None:
 def test_pieces_are_the_batch() -> None:
     batch = Batch(torch.rand(7, 3, 4, 4), torch.arange(7), None, torch.rand(7, 2))
     for count in (1, 2, 3, 7, 20):
-        parts = pieces(batch, count)
+        parts = micro_batches(batch, count)
         assert len(parts) == min(count, 7) and all(part.vlm is None for part in parts)
         assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
         assert torch.equal(torch.cat([part.labels for part in parts]), batch.labels)
@@ -118,10 +118,10 @@ def test_batches_are_made_in_order_and_faults_come_through(
             raise UserError("fifty")
         return number**2
 
-    assert list(in_advance(square, range(20), CPU)) == [k**2 for k in range(20)]
+    assert list(prefetched(square, range(20), CPU)) == [k**2 for k in range(20)]
     assert any(name.startswith("batches") for name in threads) == (processors > 1)
     with pytest.raises(UserError, match="fifty"):
-        list(in_advance(square, range(100), CPU))
+        list(prefetched(square, range(100), CPU))
 
 
 def test_few_are_made_ahead_and_none_when_nobody_wants_them(
@@ -129,10 +129,10 @@ def test_few_are_made_ahead_and_none_when_nobody_wants_them(
 ) -> None:
     monkeypatch.setattr(module, "_processors", lambda: 8)
     made: list[int] = []
-    stream: Iterator[None] = in_advance(made.append, range(1000), CPU)
+    stream: Iterator[None] = prefetched(made.append, range(1000), CPU)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert len(made) <= module.AHEAD + 1
+    assert len(made) <= module.PREFETCH + 1
     assert not [t for t in threading.enumerate() if t.name.startswith("batches")]
 
 
@@ -173,7 +173,7 @@ def test_shares_are_what_the_pixels_hold(name: str) -> None:
     config, seen = TrainConfig(**{name: 1.0}), []
     for seed in range(20):
         partner = np.random.default_rng(seed).permutation(4)
-        images, shares = mixed(IMAGES, LABELS, 3, config, np.random.default_rng(seed))
+        images, shares = mix_images(IMAGES, LABELS, 3, config, np.random.default_rng(seed))
         torch.testing.assert_close(shares.sum(dim=1), torch.ones(4))
         found = shares_in(images, partner)
         if not len(found):
@@ -193,7 +193,7 @@ def test_shares_are_what_the_pixels_hold(name: str) -> None:
 
 def test_cutmix_pastes_one_rectangle_of_another_image() -> None:
     rng = np.random.default_rng(2)
-    images, _ = mixed(IMAGES, LABELS, 3, TrainConfig(cutmix=1.0), rng)
+    images, _ = mix_images(IMAGES, LABELS, 3, TrainConfig(cutmix=1.0), rng)
     for own, image in enumerate(images, start=1):
         assert torch.equal(image[0], image[1]) and torch.equal(image[0], image[2])
         other = (image[0] != own).nonzero()
@@ -206,6 +206,6 @@ def test_a_coin_decides_between_the_two() -> None:
     config = TrainConfig(mixup=1.0, cutmix=1.0)
     pasted = 0
     for seed in range(40):
-        images, _ = mixed(IMAGES, LABELS, 3, config, np.random.default_rng(seed))
+        images, _ = mix_images(IMAGES, LABELS, 3, config, np.random.default_rng(seed))
         pasted += {float(value) for value in images.unique()} <= {1.0, 2.0, 3.0, 4.0}
     assert 8 < pasted < 32
