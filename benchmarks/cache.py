@@ -26,7 +26,7 @@ from dait.models.cost import count_macs
 from dait.models.network import build_network
 from dait.tasks.base import Batch, Role, Task
 from dait.teachers.base import FrozenTeacher
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training.loop import train_stage
 from dait.training.views import StagePosition
 

@@ -34,7 +34,7 @@ from dait.runs.progress import StagePlan
 from dait.runs.sinks import RunSink
 from dait.study.estimate import peak_memory_bytes
 from dait.tasks.base import Role
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training.batches import Batches
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer

@@ -13,7 +13,7 @@ from dait.errors import UserError
 if TYPE_CHECKING:
     from dait.events import Emit
     from dait.teachers.cache.inventory import CacheEntry
-    from dait.teachers.views import TeacherViews
+    from dait.teachers.cache.views import TeacherViews
 
 BAD = 1
 """Exit code of ``verify`` where something kept is not what the teacher says."""

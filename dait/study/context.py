@@ -17,6 +17,7 @@ from dait.evaluation.measure import evaluate
 from dait.events import Emit, Note
 from dait.models.network import build_network
 from dait.teachers.base import FrozenTeacher
+from dait.teachers.cache.views import TeacherViews
 from dait.teachers.embedding import embed_split
 from dait.teachers.registry import (
     Prototypes,
@@ -24,7 +25,6 @@ from dait.teachers.registry import (
     load_teacher,
     prototypes_of,
 )
-from dait.teachers.views import TeacherViews
 from dait.teachers.zero_shot_figures import remember_zero_shot
 
 FIELD_GUIDE_ONLY = (

@@ -23,7 +23,7 @@ from dait.data.base import Split
 from dait.data.images.stored import Packed
 from dait.distributed import World
 from dait.tasks.base import Batch, Task
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training.views import StagePosition, TrainingViews
 
 PREFETCH = 2

@@ -22,7 +22,7 @@ from dait.evaluation.inference import predict_split
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
 from dait.training.optimizer import learning_rate

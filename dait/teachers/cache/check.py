@@ -10,7 +10,7 @@ import numpy as np
 
 from dait.data.augmentation.views import view_batch
 from dait.teachers.cache.view_set import Shard, ViewSet, shard_files
-from dait.teachers.views import SPLIT, TeacherViews
+from dait.teachers.cache.views import SPLIT, TeacherViews
 
 LEAST_COSINE = 0.999
 """Below it, what is kept is not the teacher's. fp16 costs less than 1e-6, autocast about 1e-5."""

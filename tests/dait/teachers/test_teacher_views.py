@@ -19,7 +19,7 @@ from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, Progress, StepDone, ignore
 from dait.models.network import NetworkSpec, build_network
 from dait.tasks.adapt import AdaptTask
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training.loop import StagePosition, train_stage
 
 

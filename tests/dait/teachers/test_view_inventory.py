@@ -17,7 +17,7 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.errors import UserError
 from dait.teachers.cache.check import check, description_of, differences
 from dait.teachers.cache.inventory import CacheEntry, chosen, entries, remove, sweep, to_prune
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 
 
 class Projected:

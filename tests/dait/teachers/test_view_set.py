@@ -25,7 +25,7 @@ from dait.errors import UserError
 from dait.events import Event, ignore
 from dait.teachers.cache import view_set
 from dait.teachers.cache.view_set import ViewSet
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 
 COUNT, BATCH = 700, 64  # three shards a view, the last one short, and its last batch too
 PROJECT = Path(view_set.__file__).parents[3]

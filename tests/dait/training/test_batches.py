@@ -21,7 +21,7 @@ from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.tasks.base import Batch
 from dait.tasks.independent import IndependentTask
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training import batches as module
 from dait.training.batches import Batches, balanced_order, micro_batches, mix_images, prefetched
 from dait.training.views import StagePosition

@@ -18,7 +18,7 @@ from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDon
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training import loop
 from dait.training.loop import train_stage
 from dait.training.optimizer import learning_rate

@@ -23,7 +23,7 @@ from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDon
 from dait.tasks.base import Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.independent import IndependentTask
-from dait.teachers.views import TeacherViews
+from dait.teachers.cache.views import TeacherViews
 from dait.training import loop
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.interruption import interrupt
