@@ -207,7 +207,7 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
         r"task views is 'light' and was 'full'": fingerprint(
             IndependentTask(network(), "light"), data, config, stage
         ),
-        r"parameters network.model.* and \d+ more\. Go on with": fingerprint(
+        r"parameters network.model.* and \d+ more\. Resume with": fingerprint(
             IndependentTask(network(width=16), "full"), data, config, stage
         ),
     }
