@@ -98,11 +98,11 @@ def estimate(
     emit(Progress("Measuring the frozen teacher", 1, total, "steps"))
     teacher = _measured_teacher(recipe)
     probe = _Probe(without_weights(recipe), counts, teacher.dim, teacher.scale)
-    found: dict[Arm, list[_StageCost]] = {}
+    costs: dict[Arm, list[_StageCost]] = {}
     for number, arm in enumerate(arms, start=2):
         emit(Progress(f"Measuring {arm_title(arm)}", number, total, "steps"))
-        found[arm] = probe.arm(arm)
-    return _summed(recipe, counts, seeds, found, teacher)
+        costs[arm] = probe.arm(arm)
+    return _summed(recipe, counts, seeds, costs, teacher)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class _Probe:
         plan, before = plan_of(arm), dict[Role, Network]()
         projections = dict[Role, dict[str, Any]]()
         prototypes = F.normalize(torch.randn(self.counts.classes, self.dim), dim=1)
-        found = []
+        costs = []
         for stage in plan.stages(self.recipe):
             network = self._new(stage.role, stage.network)
             context = TaskContext(
@@ -173,10 +173,10 @@ class _Probe:
             )
             task = plan.task(stage.role, network, context).to(device())
             task.stage = stage.title
-            found.append(self._stage(stage, task))
+            costs.append(self._stage(stage, task))
             before[stage.role] = network
             projections[stage.role] = task.projections.state_dict()
-        return found
+        return costs
 
     def _new(self, role: Role, spec: NetworkSpec) -> Network:
         return build_network(spec, self.counts.classes, self.recipe.data.size).to(device())
@@ -244,11 +244,11 @@ def _summed(
     recipe: Recipe,
     counts: DataCounts,
     seeds: Sequence[int],
-    found: Mapping[Arm, list[_StageCost]],
+    arm_costs: Mapping[Arm, list[_StageCost]],
     teacher: _TeacherCost,
 ) -> CostEstimate:
-    costs = [cost for stages in found.values() for cost in stages]
-    arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in found.items()}
+    costs = [cost for stages in arm_costs.values() for cost in stages]
+    arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in arm_costs.items()}
     taught = [cost.epochs for cost in costs if cost.needs_vlm]
     # All arms of a seed learn from the same views, whose embeddings are kept.
     views = max((recipe.views.count(epochs) for epochs in taught), default=0)

@@ -153,13 +153,13 @@ def _listed(data: Dataset) -> dict[str, list[Any]]:
     listing = getattr(data, "listing", None)
     if listing is None:
         return {}
-    found = {}
+    splits = {}
     for name, entries in listing.splits.items():
         digest = hashlib.sha256()
         for entry in entries:
             digest.update(f"{entry.id}\0{entry.label}\n".encode("utf-8", "surrogateescape"))
-        found[name] = [len(entries), digest.hexdigest()[:16]]
-    return found
+        splits[name] = [len(entries), digest.hexdigest()[:16]]
+    return splits
 
 
 def _differences(described: Facts, data: Dataset) -> list[str]:
@@ -167,19 +167,19 @@ def _differences(described: Facts, data: Dataset) -> list[str]:
     classes = _classes_differ(described, data)
     if classes:
         return [classes]
-    known, found = described["data"].get("listed") or {}, _listed(data)
-    if not known or not found:
+    known, listed = described["data"].get("listed") or {}, _listed(data)
+    if not known or not listed:
         was, now = described["data"].get("counts") or {}, data.counts()
         counts = [f"{now[n]:,} {n} images and not {was[n]:,}" for n in now if was.get(n) != now[n]]
         return counts or ["files were changed, or another version reads them"]
     counts = [
         f"{now:,} {name} images and not {known[name][0]:,}"
-        for name, (now, _) in found.items()
+        for name, (now, _) in listed.items()
         if known.get(name, [0])[0] != now
     ]
     names = [
         f"other images in the {name} split (or under other names or labels)"
-        for name, (_, digest) in found.items()
+        for name, (_, digest) in listed.items()
         if known.get(name, [0, ""])[1] != digest
     ]
     return counts or names or ["the same names, but other lengths or times of change of the files"]

@@ -1,4 +1,4 @@
-"""Which files a teacher's name stands for, whether they are here, and how they get here.
+"""The files of a teacher: which they are, whether they are here, and their download.
 
 Only tensors are read: safetensors where there are some, else pickles with ``weights_only=True``.
 The app's page asks here which teachers it has, so torch and the model libraries are imported where
@@ -108,21 +108,21 @@ def files_of(name: str) -> tuple[HubFile | str, ...]:
 def fetch_weights(name: str, emit: Emit = ignore) -> list[Path]:
     """Downloads what the teacher needs and is not here; returns where everything lies.
 
-    Raises ``UserError`` with what to do. Whether the files fit together shows when they are loaded.
+    Raises ``UserError`` with what to do. Whether they fit together is checked at loading.
     """
     paths = []
     wanted = files_of(name)
     if wanted and isinstance(wanted[0], HubFile) and wanted[0].names == (CONFIG,):
-        fetch(wanted[0], name, emit)  # what else is needed stands in it
+        fetch(wanted[0], name, emit)  # it names the other files
         wanted = files_of(name)
     for file in wanted:
-        about = None
+        size = None
         if isinstance(file, str):
             paths.append(fetch_from_address(file, name, emit))
             continue
         if file.names[0].endswith(".safetensors"):
-            about = estimated_bytes(name)
-        paths.append(fetch(file, name, emit, about))
+            size = estimated_bytes(name)
+        paths.append(fetch(file, name, emit, size))
     return paths
 
 
@@ -158,7 +158,7 @@ def is_here(name: str) -> bool:
         return True
     try:
         files = files_of(name)
-    except UserError:  # refused or unknown: it says so to whoever asks for it
+    except UserError:  # refused or unknown: loading it says why
         return False
     return all(
         address_path(f).is_file() if isinstance(f, str) else cached(f) is not None for f in files
@@ -166,7 +166,7 @@ def is_here(name: str) -> bool:
 
 
 def stamp(name: str) -> str | None:
-    """What the weights of a teacher are, told by their files' names, sizes and times alone.
+    """Identify a teacher's weights by the names, sizes and times of their files alone.
 
     A figure measured with other weights must not be shown for these; reading gigabytes to list
     them must not happen either. None where the files are not here.
