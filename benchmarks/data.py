@@ -27,7 +27,7 @@ from dait.data.images.frame import Framing
 from dait.data.images.stored import Whole
 from dait.data.registry import open_dataset
 from dait.errors import UserError
-from dait.storage.stream import cores
+from dait.storage.rows import cores
 
 BATCH = 64
 MEBIBYTE = 1 << 20

@@ -22,6 +22,8 @@ import httpx
 
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
+from dait.storage.cache import NoteOnce
+from dait.storage.files import is_full
 from dait.storage.lock import locked
 
 _MIB = 2**20
@@ -77,8 +79,7 @@ def fetch(
         return to
     with _writing(to.parent):
         to.parent.mkdir(parents=True, exist_ok=True)
-        note = Note(f"Waiting for another process that is downloading {to.name}.")
-        waiting = _Once(emit, note)
+        waiting = NoteOnce(emit, f"Waiting for another process that is downloading {to.name}.")
         with locked(to.with_name(f".{to.name}.lock"), waiting):
             if not to.is_file():  # not meanwhile, by the process that was waited for
                 _Download(url, to, size, emit, timeout).run(pauses)
@@ -295,7 +296,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             what = f"There is no room left for the download in ‘{folder}’ ({error.strerror})"
         else:
             what = f"The download cannot be written to ‘{folder}’ ({error.strerror or error})"
@@ -303,18 +304,6 @@ def _writing(folder: Path) -> Iterator[None]:
             f"{what}. Free some, or set DAIT_DOWNLOADS to a folder on another disk. What has come "
             "so far is kept for the next try."
         ) from error
-
-
-class _Once:
-    """Says something the first time it is called."""
-
-    def __init__(self, emit: Emit, note: Note) -> None:
-        self._emit, self._note, self._said = emit, note, False
-
-    def __call__(self) -> None:
-        if not self._said:
-            self._said = True
-            self._emit(self._note)
 
 
 def _part(to: Path) -> Path:

@@ -9,25 +9,22 @@ library cannot, and an older one is told not to.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import inspect
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data.archives.unpack import sweep_unpacking, temporary_beside
 from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
-from dait.storage.arrays import cache_dir
-from dait.storage.lock import locked
+from dait.storage.cache import cache_dir, existing_folder, load_or_fill
+from dait.storage.files import is_full
 
 _NAME = re.compile(
     r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII
@@ -173,26 +170,19 @@ def _written(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     root = cache_dir() / "hub"
     folder = root / key
-    said = Note(f"Waiting for another process that is writing out {name}.")
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with locked(root / f".{key}.lock", lambda: emit(said)):
-            sweep_unpacking(root)
-            if not folder.is_dir():
-                filling = temporary_beside(folder)
-                try:
-                    _write(filling, name, tables, columns, emit)
-                    filling.rename(folder)
-                finally:
-                    shutil.rmtree(filling, ignore_errors=True)
+        return load_or_fill(
+            folder,
+            existing_folder,
+            lambda temporary: _write(temporary, name, tables, columns, emit),
+            emit,
+        )
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if is_full(error) else error.strerror or error
         raise UserError(
-            f"The images of ‘hf:{name}’ cannot be written to ‘{root}’ "
-            f"({'the disk is full' if full else error.strerror or error}). Set DAIT_CACHE to a "
-            "folder on another disk."
+            f"The images of ‘hf:{name}’ cannot be written to ‘{root}’ ({reason}). Set DAIT_CACHE "
+            "to a folder on another disk."
         ) from error
-    return folder
 
 
 def _version(table: Any) -> list[Any]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data.archives.unpack import SUFFIXES, sweep_unpacking
+from dait.data.archives.unpack import SUFFIXES
 from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import on_disk
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
+from dait.storage.files import sweep
 from dait.storage.paths import absolute
 
 
@@ -105,7 +106,7 @@ def open_dataset(
     that does not fit.
     """
     for kept in ("archives", "hub"):
-        sweep_unpacking(cache_dir() / kept)
+        sweep(cache_dir() / kept)
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
     from dait.data.benchmarks.catalogue import benchmarks, open_listing

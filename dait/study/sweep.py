@@ -22,7 +22,7 @@ from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.runs.files import read_json_lines
 from dait.runs.folder import RunFolder, to_json
-from dait.storage.files import whole_folder, write_atomically
+from dait.storage.files import new_folder, write_atomically
 from dait.study.context import StudyContext, prepare
 
 LOG = "sweep.jsonl"
@@ -158,7 +158,7 @@ def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where
     place_of = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
     if place_of.exists():
         return
-    with whole_folder(place_of) as kept:
+    with new_folder(place_of) as kept:
         for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
             if file.exists():
                 place = kept / file.relative_to(run.path)

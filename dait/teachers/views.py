@@ -20,7 +20,7 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.distributed import ALONE, World
 from dait.events import Emit, Note, ignore
-from dait.storage.arrays import cache_dir, not_kept
+from dait.storage.cache import cache_dir, not_kept
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.cache.build import announce, build
 from dait.teachers.cache.view_set import (

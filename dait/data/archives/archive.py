@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from dait.data.archives.unpack import SUFFIXES, ArchiveLimits, limits_here, unpack
+from dait.data.archives.destination import ArchiveLimits, limits_here
+from dait.data.archives.unpack import SUFFIXES, unpack
 from dait.data.folders.folder import list_folder
 from dait.data.folders.layout import data_folder, require_fractions
 from dait.data.folders.listing import Listing
@@ -18,7 +19,7 @@ from dait.data.folders.table import is_table, list_table
 from dait.data.folders.tree import Tree
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
 
 _CHUNK = 1 << 20
 _VERSION = 2  # of how names are read; what was unpacked with an earlier one is removed

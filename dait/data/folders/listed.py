@@ -21,9 +21,9 @@ from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed
 from dait.data.images.frame import Framing
 from dait.data.images.stored import StoredImages
 from dait.errors import UserError
-from dait.events import Emit, Progress, ignore
-from dait.storage.arrays import cache_dir
-from dait.storage.stream import Column, Rows, StreamRow, load_or_stream
+from dait.events import Emit, ignore
+from dait.storage.cache import cache_dir
+from dait.storage.rows import Column, Row, Rows, load_or_build_rows
 
 SIZES = (16, 1024)
 """Least and greatest side of the images that networks see, in pixels."""
@@ -178,18 +178,17 @@ class ListedDataset:
             columns["box"] = Column((4,), "float32")
         facts = [*_facts_of(self.framing, self.reader), *columns]
         digest = _digest(chain(facts, _facts(self.listing, name, False)))
-        return load_or_stream(
+        return load_or_build_rows(
             cache_dir(),
             f"listed-{name}-{self.size}-{digest}",
             len(entries),
             columns,
             lambda at: self._row(entries[at], columns),
-            lambda done: self._emit(
-                Progress(f"Decoding the {name} photographs", done, len(entries))
-            ),
+            f"Decoding the {name} photographs",
+            self._emit,
         )
 
-    def _row(self, entry: ImageEntry, columns: Iterable[str]) -> StreamRow:
+    def _row(self, entry: ImageEntry, columns: Iterable[str]) -> Row:
         if not entry.file.is_file():
             raise UserError(
                 f"‘{entry.file}’ was there when ‘{self.name}’ was opened and is gone now. "
@@ -198,7 +197,7 @@ class ListedDataset:
         try:
             image, frame = decode_framed(entry.file, self.framing, trim=entry.trim)
         except BadImage as error:
-            return StreamRow(None, error.reason)
+            return Row(None, error.reason)
         values, remark = {"image": image}, ""
         if self._ragged:
             values["image"] = image.reshape(-1)
@@ -215,7 +214,7 @@ class ListedDataset:
                     values["mask"] = decode_mask(entry.mask, frame, self.listing.mask_values)
                 except BadImage as error:
                     remark = f"has no usable mask: {str(error).rstrip('.')}"
-        return StreamRow(values, remark)
+        return Row(values, remark)
 
     def _require_usable(self, name: SplitName, labels: np.ndarray, rows: Rows) -> None:
         entries = self.listing.splits[name]

@@ -12,7 +12,7 @@ from dait.data.images.stored import Whole
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
-from dait.storage import arrays as store
+from dait.storage.files import sweep
 from dait.storage.lock import locked
 from dait.teachers.cache.view_set import Shard, ViewSet, no_room
 from dait.teachers.embedding import Embedder, spans_of
@@ -57,7 +57,7 @@ def build(
     be seen.
     """
     if views.folder.is_dir():
-        store.sweep(views.folder)
+        sweep(views.folder)
     missing = _missing(views, numbers)
     _check_room(views, sum(views.bytes_of(shard) for shard in missing))
     wanted = [shard for number in numbers for shard in views.shards(number)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
-from dait.storage import arrays as store
+from dait.storage.cache import cache_dir
+from dait.storage.files import temporary_name
 from dait.teachers.cache.view_set import FOLDER, last_used, read_manifest, shard_files
-
-_PRUNED = ".pruned-"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class CacheEntry:
 
 def default_root() -> Path:
     """Where view sets are kept."""
-    return store.cache_dir() / FOLDER
+    return cache_dir() / FOLDER
 
 
 def entries(root: Path) -> list[CacheEntry]:
@@ -111,7 +109,7 @@ def remove(entry: CacheEntry) -> None:
 
     Raises ``UserError`` where it cannot be deleted.
     """
-    aside = entry.folder.with_name(f"{_PRUNED}{secrets.token_hex(4)}")
+    aside = temporary_name(entry.folder)
     try:
         entry.folder.rename(aside)  # at once, so that nobody meets half of it
         shutil.rmtree(aside)
@@ -121,12 +119,6 @@ def remove(entry: CacheEntry) -> None:
         raise UserError(
             f"‘{entry.folder}’ cannot be removed ({error.strerror}). Delete the folder by hand."
         ) from error
-
-
-def sweep(root: Path) -> None:
-    """Removes what an interrupted ``remove`` left."""
-    for folder in root.glob(f"{_PRUNED}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _entry(folder: Path) -> CacheEntry | None:

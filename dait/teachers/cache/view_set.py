@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +25,8 @@ import torch
 from torch import Tensor
 
 from dait.errors import UserError
-from dait.storage import arrays as store
+from dait.storage import cache
+from dait.storage.files import is_full, new_file
 
 FOLDER = "views"
 """Of the cache folder: everything here is kept below it."""
@@ -145,9 +145,10 @@ class ViewSet:
             raise ValueError(f"{shard} holds {wanted}, not {rows.shape}")
         try:
             self._write_manifest()
-            self._place(shard.name, rows.astype(self.description.dtype))
+            with new_file(self.path(shard)) as file:
+                np.save(file, rows.astype(self.description.dtype), allow_pickle=False)
         except OSError as error:
-            if not store.is_full(error):
+            if not is_full(error):
                 raise
             raise no_room(self.folder.parent, self.bytes_of(shard)) from error
 
@@ -173,7 +174,6 @@ class ViewSet:
         file = self.folder / _MANIFEST
         if file.is_file():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         facts = {
             "what": "A frozen teacher's embeddings of augmented views. Safe to delete.",
             **asdict(self.description),
@@ -181,22 +181,8 @@ class ViewSet:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "origin": self.origin,
         }
-        self._place(_MANIFEST, json.dumps(facts, indent=2) + "\n")
-
-    def _place(self, name: str, content: np.ndarray | str) -> None:
-        temporary = store.temporary_folder(self.folder)  # swept later if this process is killed
-        try:
-            temporary.mkdir()
-            with (temporary / name).open("wb") as file:
-                if isinstance(content, str):
-                    file.write(content.encode())
-                else:
-                    np.save(file, content, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())  # else a crash may leave the name and not the rows
-            (temporary / name).replace(self.folder / name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with new_file(file) as stream:
+            stream.write((json.dumps(facts, indent=2) + "\n").encode())
 
 
 class ViewRows:
@@ -257,7 +243,7 @@ def shard_files(folder: Path) -> Iterator[tuple[int, int, Path]]:
 def no_room(folder: Path, size: int) -> UserError:
     """The sentence for a disk that has no room for ``size`` bytes of embeddings."""
     return UserError(
-        f"{store.no_room(folder, size)} Or remove embeddings that are no longer needed "
+        f"{cache.no_room(folder, size)} Or remove embeddings that are no longer needed "
         "(`python -m dait cache prune`), use fewer views (views.distinct), or keep none "
         "(views.cache=false)."
     )

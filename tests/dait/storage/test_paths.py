@@ -17,7 +17,7 @@ from dait.data.registry import absolute_source
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder, runs_root
 from dait.storage import paths
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
 from dait.study.plan import begin_study
 from dait.study.slurm import array_script
 

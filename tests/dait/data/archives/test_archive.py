@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dait.data.archives.archive import list_archive
-from dait.data.archives.unpack import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
+from dait.data.archives.destination import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
 from dait.data.folders.listed import ListedDataset
 from dait.data.folders.listing import Listing
 from dait.data.registry import open_dataset
@@ -225,10 +224,7 @@ def test_a_guess_is_among_the_notes(folder: Path, own_cache: Path) -> None:
 def test_a_killed_unpacking_is_swept_by_any_start(own_cache: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = [
-        own_cache / kind / f".0123.unpacking-{socket.gethostname()}-{dead.pid}-89ab"
-        for kind in ("archives", "hub")
-    ]
+    left = [own_cache / kind / f".0123.{dead.pid}-0123abcd.tmp" for kind in ("archives", "hub")]
     for kept in left:
         (kept / "cat").mkdir(parents=True)
     open_dataset("fieldguide", size=32)

@@ -156,7 +156,7 @@ def test_an_unpacking_that_was_killed_is_done_again(name: str, mini: MakeMini) -
     stem = packed.file.split(".")[0]
     into = made.folder / "unpacked" / stem
     # What a killed process leaves has another name, so nothing of it counts.
-    left = into.with_name(f".{stem}.unpacking-elsewhere-1-abcd")
+    left = into.with_name(f".{stem}.elsewhere-1-0123abcd.tmp")
     into.rename(left)
     first = next(file for file in left.rglob("*") if file.is_file())
     first.unlink()
