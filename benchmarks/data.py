@@ -20,12 +20,12 @@ from PIL import Image
 from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
-from dait.data.images.stored import Whole
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
+from dait.data.stored import Whole
 from dait.errors import UserError
 from dait.storage.rows import cores
 

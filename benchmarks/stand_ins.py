@@ -16,7 +16,7 @@ from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.data.images.frame import Framing
-from dait.data.images.stored import Images, StoredImages
+from dait.data.stored import Images, StoredImages
 from dait.distributed import device
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Role, Task

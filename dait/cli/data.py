@@ -12,9 +12,9 @@ from typing import Any
 from dait.cli import data_check
 from dait.cli.data_check import paragraph
 from dait.data.base import SPLITS, Dataset
-from dait.data.folders.listed import ListedDataset
-from dait.data.images.preview import preview_grid
-from dait.data.registry import list_datasets, open_dataset
+from dait.data.folders.dataset import ListedDataset
+from dait.data.inspection.preview import preview_grid
+from dait.data.sources.registry import list_datasets, open_dataset
 from dait.errors import UserError
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dait.data.augmentation.views import ViewPolicy, view_batch
-from dait.data.images.stored import Images, Whole
+from dait.data.stored import Images, Whole
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import device_of

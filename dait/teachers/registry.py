@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dait.data.base import Dataset
-from dait.data.images.stored import Images
+from dait.data.stored import Images
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.storage.paths import absolute

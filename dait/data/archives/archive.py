@@ -15,8 +15,8 @@ from dait.data.folders.folder import list_folder
 from dait.data.folders.layout import data_folder, require_fractions
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import is_litter
+from dait.data.folders.scan import Tree
 from dait.data.folders.table import is_table, list_table
-from dait.data.folders.tree import Tree
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 from dait.storage.cache import cache_dir

@@ -36,7 +36,7 @@ from dait.data.augmentation.photometric import (
     sent,
 )
 from dait.data.base import ViewKind
-from dait.data.images.stored import Packed
+from dait.data.stored import Packed
 from dait.errors import UserError
 
 AUGMENT_VERSION = 1

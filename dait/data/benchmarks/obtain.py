@@ -11,7 +11,7 @@ from dait.events import Emit, Note, ignore
 from dait.storage.paths import downloads_folder
 
 if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
-    from dait.data.fetch import Checksum
+    from dait.data.benchmarks.fetch import Checksum
 
 
 def available(benchmark: Benchmark, folder: Path | None = None) -> bool:
@@ -73,7 +73,7 @@ def _file(folder: Path, published: Published) -> Path | None:
 
 def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
     from dait.data.archives.unpack import unpack
-    from dait.data.fetch import check_file
+    from dait.data.benchmarks.fetch import check_file
 
     check_file(file, _checksum(published), published.size, emit)
     try:
@@ -96,7 +96,7 @@ def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Pat
 def _downloaded(
     benchmark: Benchmark, published: Published, folder: Path, mirror: str, emit: Emit
 ) -> Path | None:
-    from dait.data.fetch import CannotFetch, fetch
+    from dait.data.benchmarks.fetch import CannotFetch, fetch
 
     url = f"{mirror.rstrip('/')}/{published.file}" if mirror else published.url
     reason = ""
@@ -140,7 +140,7 @@ def _described(published: Published) -> str:
 
 
 def _checksum(published: Published) -> Checksum | None:
-    from dait.data.fetch import Checksum
+    from dait.data.benchmarks.fetch import Checksum
 
     if published.sha256:
         return Checksum("sha256", published.sha256)

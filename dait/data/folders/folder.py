@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dait.data.base import ClassInfo
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.layout import read_layout
-from dait.data.folders.listed import ListedDataset
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import nfc
 from dait.errors import UserError

@@ -17,7 +17,7 @@ from pathlib import Path
 from dait.data.base import SPLITS, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, hold_out
 from dait.data.folders.names import about_splits, natural_key, second_words, split_of, stable_ids
-from dait.data.folders.tree import SUFFIXES, Folder, Tree
+from dait.data.folders.scan import SUFFIXES, Folder, Tree
 from dait.errors import UserError
 
 __all__ = ["FolderLayout", "data_folder", "natural_key", "quoted", "read_layout"]

@@ -30,7 +30,7 @@ from dait.data.folders.names import (
     split_of,
     stable_ids,
 )
-from dait.data.folders.tree import Tree
+from dait.data.folders.scan import Tree
 from dait.errors import UserError
 
 MAX_BYTES = 2**29

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from dait.data.augmentation.views import ViewPolicy
-from dait.data.images.stored import Whole
+from dait.data.stored import Whole
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress

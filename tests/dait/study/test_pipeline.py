@@ -14,7 +14,7 @@ from torch import Tensor
 from dait.config.arms import ARMS
 from dait.config.recipe import Recipe
 from dait.data.fieldguide import FieldGuide
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors

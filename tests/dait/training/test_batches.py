@@ -15,7 +15,7 @@ from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.tasks.base import Batch

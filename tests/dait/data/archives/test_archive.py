@@ -15,9 +15,9 @@ import pytest
 
 from dait.data.archives.archive import list_archive
 from dait.data.archives.destination import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.listing import Listing
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 

@@ -13,7 +13,7 @@ from dait.data.augmentation.draws import Draws
 from dait.data.augmentation.views import ViewPolicy, view_batch, view_boxes, view_masks
 from dait.data.base import ViewKind
 from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 
 SEED = 11
 

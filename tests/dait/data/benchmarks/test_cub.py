@@ -9,7 +9,7 @@ import pytest
 from file_server import FileServer
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]

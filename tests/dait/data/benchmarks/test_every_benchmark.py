@@ -15,7 +15,7 @@ from miniatures import MINIATURES, Mini, members
 from dait.data.base import SPLITS
 from dait.data.benchmarks.catalogue import benchmarks
 from dait.data.benchmarks.obtain import available
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 

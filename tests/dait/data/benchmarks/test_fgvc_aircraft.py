@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]

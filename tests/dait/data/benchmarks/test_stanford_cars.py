@@ -11,7 +11,7 @@ from file_server import FileServer
 from miniatures import Mini, cells, mat
 
 from dait.data.benchmarks.catalogue import benchmarks
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]

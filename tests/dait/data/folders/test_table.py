@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dait.data.folders import table as module
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.listing import Listing
 from dait.data.folders.table import is_table, list_table
 from dait.errors import UserError

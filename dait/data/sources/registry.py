@@ -110,7 +110,7 @@ def open_dataset(
     if source == "fieldguide":
         return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
     from dait.data.benchmarks.catalogue import benchmarks, open_listing
-    from dait.data.folders.listed import SIZES, ListedDataset
+    from dait.data.folders.dataset import SIZES, ListedDataset
     from dait.data.images.frame import Framing
 
     low, high = SIZES
@@ -121,7 +121,7 @@ def open_dataset(
         _require_options(source, options, ("folder", "mirror"))
         listing = open_listing(source, **split, **options, emit=emit)
     elif source.startswith("hf:"):
-        from dait.data.hub import list_hub
+        from dait.data.sources.hub import list_hub
 
         _require_options(source, options, ())
         listing = list_hub(source.removeprefix("hf:"), **split, emit=emit)

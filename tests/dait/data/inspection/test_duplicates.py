@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from dait.data.base import Split, SplitName
-from dait.data.duplicates import Leak, copies_within, correlation, find_leaks, trace
 from dait.data.fieldguide import FieldGuide
+from dait.data.inspection.duplicates import Leak, copies_within, correlation, find_leaks, trace
 
 SIZE = 64
 
@@ -101,7 +101,7 @@ def test_a_look_alike_is_no_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = ((ramp + sign * fine).clip(0, 255).astype(np.uint8) for sign in (1, -1))
     assert leaks(one[:4], scenes(2), other[4:]) == ()
     assert leaks(one, scenes(2), other) == ()
-    monkeypatch.setattr("dait.data.duplicates._DETAIL_AGREES", -1)
+    monkeypatch.setattr("dait.data.inspection.duplicates._DETAIL_AGREES", -1)
     assert len(leaks(one, scenes(2), other)) >= 6  # it was the fine parts that told them apart
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dait.data.base import ClassInfo, Dataset, Problem
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.listing import Box, ImageEntry, Listing, Trim
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.folder import open_folder
-from dait.data.folders.listed import ListedDataset
-from dait.data.images.preview import preview_grid
-from dait.data.registry import open_dataset
+from dait.data.inspection.preview import preview_grid
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]

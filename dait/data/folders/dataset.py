@@ -19,7 +19,7 @@ from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.folders.masks import decode_mask
 from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed
 from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.storage.cache import cache_dir

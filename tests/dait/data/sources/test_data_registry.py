@@ -10,8 +10,8 @@ import pytest
 from file_server import FileServer
 from miniatures import food, members
 
-from dait.data.folders.listed import ListedDataset
-from dait.data.registry import list_datasets, open_dataset
+from dait.data.folders.dataset import ListedDataset
+from dait.data.sources.registry import list_datasets, open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]

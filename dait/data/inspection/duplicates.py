@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from dait.data.base import SPLITS, Split, SplitName
-from dait.data.images.stored import Images
+from dait.data.stored import Images
 
 # Measured at 128 px. Of 200 photographs each saved as JPEG of quality 20, halved, or brightened and
 # darkened by a fifth, every copy agreed by 0.99 and 0.97 or more; cut by 2 % on all sides, 19 of 20

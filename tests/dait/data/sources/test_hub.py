@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from dait.data.base import SPLITS
-from dait.data.folders.listed import ListedDataset
-from dait.data.hub import list_hub
-from dait.data.registry import open_dataset
+from dait.data.folders.dataset import ListedDataset
+from dait.data.sources.hub import list_hub
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Note, Progress
 from dait.study.moved import data_facts

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
-from dait.data.duplicates import Leak, Traces, copies_within, find_leaks, trace
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ListedDataset
 from dait.data.folders.listing import LeftOut
+from dait.data.inspection.duplicates import Leak, Traces, copies_within, find_leaks, trace
 from dait.events import Emit, Progress, ignore
 
 __all__ = ["ClassCount", "DataReport", "Leak", "SizeRange", "report"]
