@@ -77,7 +77,9 @@ class Noise:
             stored = None
             if framing != Framing(self.size):
                 shapes = np.tile([framing.typical_shape, framing.typical_shape[::-1]], (count, 1))
-                stored = StoredImages(pixels.reshape(-1), shapes[:count].astype(np.int32), framing)
+                stored = StoredImages(
+                    pixels.reshape(-1), shapes[:count].astype(np.int32), self.size
+                )
                 images = stored.centres()
             labels = np.arange(count) % self.class_count
             ids = tuple(f"{name}/{k}" for k in range(count))

@@ -13,7 +13,7 @@ from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, percent
 from dait.data.base import SPLITS, SplitName
-from dait.data.sources.registry import DatasetCard
+from dait.data.sources.catalogue import DatasetCard
 from dait.errors import UserError
 from dait.events import Progress
 from dait.evidence import figures

@@ -14,7 +14,8 @@ from dait.cli.data_check import paragraph
 from dait.data.base import SPLITS, Dataset
 from dait.data.folders.dataset import ListedDataset
 from dait.data.inspection.preview import preview_grid
-from dait.data.sources.registry import list_datasets, open_dataset
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute

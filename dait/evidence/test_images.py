@@ -62,7 +62,8 @@ class SingleImages:
 
 def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
     from dait.data.folders.dataset import ListedDataset
-    from dait.data.sources.registry import list_datasets, open_dataset
+    from dait.data.sources.catalogue import list_datasets
+    from dait.data.sources.registry import open_dataset
 
     # Looking at a picture must not start a download of gigabytes.
     name = data.source.partition(":")[0]

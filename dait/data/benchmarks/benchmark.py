@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dait.data.base import ClassInfo, Problem, SplitName
-from dait.data.folders.listing import Box, ImageEntry, Listing, Trim, hold_out
+from dait.data.base import Box, ClassInfo, Problem, SplitName, Trim
+from dait.data.folders.listing import ImageEntry, Listing, hold_out
 from dait.errors import UserError
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dait.data.base import SPLITS, ClassInfo
+from dait.data.base import SPLITS, Box, ClassInfo
 from dait.data.benchmarks.annotations import boxes, damaged, inside, known, lines, mapping
 from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.folders.listing import Box
 
 _ARCHIVE = "fgvc-aircraft-2013b.tar.gz"
 _BANNER = (0, 0, 0, 20)

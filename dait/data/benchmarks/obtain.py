@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from dait.data.archives.unpack import unpack
 from dait.data.benchmarks.benchmark import Benchmark, Published
+from dait.data.benchmarks.fetch import CannotFetch, Checksum, check_file, fetch
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
 from dait.storage.paths import downloads_folder
-
-if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
-    from dait.data.benchmarks.fetch import Checksum
 
 
 def available(benchmark: Benchmark, folder: Path | None = None) -> bool:
@@ -72,9 +70,6 @@ def _file(folder: Path, published: Published) -> Path | None:
 
 
 def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
-    from dait.data.archives.unpack import unpack
-    from dait.data.benchmarks.fetch import check_file
-
     check_file(file, _checksum(published), published.size, emit)
     try:
         unpack(file, _into(folder, published), emit=emit)
@@ -96,8 +91,6 @@ def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Pat
 def _downloaded(
     benchmark: Benchmark, published: Published, folder: Path, mirror: str, emit: Emit
 ) -> Path | None:
-    from dait.data.benchmarks.fetch import CannotFetch, fetch
-
     url = f"{mirror.rstrip('/')}/{published.file}" if mirror else published.url
     reason = ""
     try:
@@ -140,8 +133,6 @@ def _described(published: Published) -> str:
 
 
 def _checksum(published: Published) -> Checksum | None:
-    from dait.data.benchmarks.fetch import Checksum
-
     if published.sha256:
         return Checksum("sha256", published.sha256)
     return Checksum("md5", published.md5) if published.md5 else None

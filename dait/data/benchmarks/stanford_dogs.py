@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dait.data.base import ClassInfo
+from dait.data.base import Box, ClassInfo
 from dait.data.benchmarks.annotations import damaged, inside, label, matlab
 from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.folders.listing import Box
 
 _IMAGES, _BOXES, _LISTS = "images.tar", "annotation.tar", "lists.tar"
 _ADDRESS = "http://vision.stanford.edu/aditya86/ImageNetDogs/"

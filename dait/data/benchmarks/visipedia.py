@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dait.data.base import Box
 from dait.data.benchmarks.annotations import boxes, damaged, inside, known, mapping
-from dait.data.folders.listing import Box
 
 
 @dataclass(frozen=True)

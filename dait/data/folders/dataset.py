@@ -150,11 +150,11 @@ class ListedDataset:
         """The whole images; None where nothing is cut off them."""
         pixels = rows.columns["image"]
         if self._ragged:
-            return StoredImages(pixels, rows.columns["image_shape"], self.framing)
+            return StoredImages(pixels, rows.columns["image_shape"], self.size)
         if pixels.shape[1] == self.size:
             return None
         shapes = np.full((len(pixels), 2), pixels.shape[1], dtype=np.int32)
-        return StoredImages(pixels.reshape(-1), shapes, self.framing)
+        return StoredImages(pixels.reshape(-1), shapes, self.size)
 
     @property
     def _ragged(self) -> bool:

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dait.data.base import ClassInfo, Problem, SplitName
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels of the image as it is stored, right and bottom exclusive."""
-
-Trim = tuple[int, int, int, int]
-"""Pixels to cut off at the left, top, right and bottom of the image as it is stored."""
+from dait.data.base import Box, ClassInfo, Problem, SplitName, Trim
 
 
 @dataclass(frozen=True)

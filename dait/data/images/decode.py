@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from dait.data.folders.listing import Trim
+from dait.data.base import Trim
 from dait.data.images.depth import NotNumbers, to_8_bits
 from dait.data.images.frame import Frame, Framing
 from dait.errors import UserError

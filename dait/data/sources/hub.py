@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import utils
+
 from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
@@ -105,8 +107,6 @@ def _load(
 @contextlib.contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
     """Without the library's bars: only the command line draws on the terminal."""
-    from huggingface_hub import utils
-
     drawn = not datasets.utils.are_progress_bars_disabled()
     datasets.utils.disable_progress_bars()
     fetching = not utils.are_progress_bars_disabled()

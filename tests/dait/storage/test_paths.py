@@ -13,7 +13,7 @@ import pytest
 from dait.cli import main
 from dait.config.inputs import TeacherConfig
 from dait.config.recipe import Recipe
-from dait.data.sources.registry import absolute_source
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder, runs_root
 from dait.storage import paths

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dait.data.base import ClassInfo, Dataset, Problem
+from dait.data.base import Box, ClassInfo, Dataset, Problem, Trim
 from dait.data.folders.dataset import ListedDataset
-from dait.data.folders.listing import Box, ImageEntry, Listing, Trim
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
 from dait.errors import UserError

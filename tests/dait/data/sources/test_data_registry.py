@@ -11,7 +11,8 @@ from file_server import FileServer
 from miniatures import food, members
 
 from dait.data.folders.dataset import ListedDataset
-from dait.data.sources.registry import list_datasets, open_dataset
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]
