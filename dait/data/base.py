@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from dait.data.stored import Images, StoredImages, Whole
+from dait.data.stored import Images, StoredImages, Uncropped
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -72,8 +72,8 @@ class Split:
         return len(self.labels)
 
     @property
-    def whole(self) -> Whole:
-        """What augmented views are cut from; ``whole[index]`` is a batch for ``view_batch``."""
+    def uncropped(self) -> Uncropped:
+        """What augmented views are cut from; ``uncropped[index]`` is a batch for ``view_batch``."""
         if self.stored is not None:
             return self.stored
         assert isinstance(self.images, np.ndarray)  # centres are of stored images

@@ -32,11 +32,11 @@ class Packed:
         return sum(count for count, _, _ in self.groups)
 
 
-Images: TypeAlias = "np.ndarray | Centres"
+Images: TypeAlias = "np.ndarray | CentreCrops"
 """To be read as ``(N, S, S, 3)`` uint8."""
 
-Whole: TypeAlias = "np.ndarray | StoredImages"
-"""What ``view_batch`` makes views of: ``whole[index]`` is a batch."""
+Uncropped: TypeAlias = "np.ndarray | StoredImages"
+"""What ``view_batch`` makes views of: ``uncropped[index]`` is a batch."""
 
 
 def centre_square(image: np.ndarray, size: int) -> np.ndarray:
@@ -90,12 +90,12 @@ class StoredImages:
         )
         return Packed(pixels, groups, None if len(groups) == 1 else order, self.size)
 
-    def centres(self) -> Centres:
+    def centres(self) -> CentreCrops:
         """What evaluation sees of them."""
-        return Centres(self)
+        return CentreCrops(self)
 
 
-class Centres:
+class CentreCrops:
     """The centres of stored images, cut out when they are asked for.
 
     To be read as an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.

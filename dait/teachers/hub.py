@@ -98,7 +98,7 @@ def fetch(file: HubFile, teacher: str, emit: Emit = ignore, about: int | None = 
                 )
                 return Path(path)
     except troubles as error:
-        raise UserError(_sentence(error, file, teacher, size)) from error
+        raise UserError(_explain(error, file, teacher, size)) from error
     raise UserError(
         f"The hub's model {file.repo} has none of the files that are read here "
         f"({', '.join(file.names)}), so {teacher} cannot be loaded; choose another teacher."
@@ -132,13 +132,13 @@ def _reporting(emit: Emit, what: str) -> type:
         def __init__(self, *args: Any, total: int | None = None, **kwargs: Any) -> None:
             self.n = int(kwargs.get("initial") or 0)
             self.total = total
-            self._told = -1
+            self._reported = -1
 
         def update(self, n: float | None = 1) -> None:
             self.n += int(n or 0)
             mib = self.n // _MIB
-            if mib != self._told and self.total and self.n < self.total:
-                self._told = mib
+            if mib != self._reported and self.total and self.n < self.total:
+                self._reported = mib
                 emit(Progress(what, mib, -(-self.total // _MIB), "MiB"))
 
         def close(self) -> None:
@@ -173,7 +173,7 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _sentence(error: BaseException, file: HubFile, teacher: str, size: int | None) -> str:
+def _explain(error: BaseException, file: HubFile, teacher: str, size: int | None) -> str:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,

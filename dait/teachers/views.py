@@ -77,7 +77,7 @@ class TeacherViews:
 
     def build(self, views: Sequence[int], world: World = ALONE) -> None:
         """Computes what is missing of these views, or this process's share of it."""
-        images = self.data.split(SPLIT).whole
+        images = self.data.split(SPLIT).uncropped
         build(self.kept(), views, images, self.embedder, self.policy, self._emit, world)
 
     def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class TeacherViews:
         raise not_kept(kept.folder.parent)
 
     def _computed(self, view: int, count: int) -> Tensor:
-        images, spans = self.data.split(SPLIT).whole, spans_of(0, count, self._batch)
+        images, spans = self.data.split(SPLIT).uncropped, spans_of(0, count, self._batch)
         parts = list(self.embedder.views(images, spans, view, self.policy, self.seed))
         return torch.from_numpy(np.concatenate(parts))
 

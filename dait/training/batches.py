@@ -103,7 +103,7 @@ class Batches:
         return self._views(self._whole(index), index, view)
 
     def _whole(self, index: np.ndarray) -> np.ndarray | Packed:
-        return (self.train.images if self.task.views == "original" else self.train.whole)[index]
+        return (self.train.images if self.task.views == "original" else self.train.uncropped)[index]
 
     @cached_property
     def _replay(self) -> Replay:

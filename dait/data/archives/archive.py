@@ -15,7 +15,7 @@ from dait.data.folders.folder import list_folder
 from dait.data.folders.layout import data_folder, require_fractions
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import is_litter
-from dait.data.folders.scan import Tree
+from dait.data.folders.scan import FolderScan
 from dait.data.folders.table import is_table, list_table
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
@@ -56,9 +56,9 @@ def list_archive(
     shutil.rmtree(_archives() / digest[:32], ignore_errors=True)  # as earlier versions read names
     notes = unpack(archive, folder, limits or limits_here(), emit)
     try:
-        tree = Tree(folder)
-        inner = [suffix for suffix in tree.ignored if suffix in (*SUFFIXES, ".gz", ".7z", ".rar")]
-        if inner and not tree.top.total:
+        scan = FolderScan(folder)
+        inner = [suffix for suffix in scan.ignored if suffix in (*SUFFIXES, ".gz", ".7z", ".rar")]
+        if inner and not scan.top.total:
             raise UserError(
                 f"‘{folder}’ holds archives ({', '.join(inner)}) and no photographs. Unpack them, "
                 "and pack the photographs themselves."
@@ -68,7 +68,7 @@ def list_archive(
             listing = list_table(table, val_fraction, test_fraction, split_seed)
             notes += (f"The labels are those of ‘{table.name}’ in the archive.",)
         else:
-            meant = data_folder(tree.top)
+            meant = data_folder(scan.top)
             root = folder / meant.path if meant else folder
             listing = list_folder(root, val_fraction, test_fraction, split_seed)
     except UserError as error:
@@ -76,9 +76,9 @@ def list_archive(
         raise UserError(str(error).replace(str(folder), archive.name)) from error
     read = listing.root.relative_to(folder).as_posix()
     if read != ".":
-        outside = (path for path in tree.top.all_photos() if not path.startswith(f"{read}/"))
-        tree.leave(outside, f"they are beside ‘{read}’, the folder that is read")
-        beside = tuple(left for left in tree.left_out if not left.first.startswith(f"{read}/"))
+        outside = (path for path in scan.top.all_photos() if not path.startswith(f"{read}/"))
+        scan.leave_out(outside, f"they are beside ‘{read}’, the folder that is read")
+        beside = tuple(left for left in scan.left_out if not left.first.startswith(f"{read}/"))
         listing = replace(listing, left_out=listing.left_out + beside)
     # Unpacked files are as old as their unpacking; the archive's hash stands for their contents.
     stamp = int(digest[:15], 16)

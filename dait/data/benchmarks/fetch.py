@@ -112,9 +112,9 @@ class _Download:
 
     def __init__(self, url: str, to: Path, size: int | None, emit: Emit, timeout: float) -> None:
         self.url, self.name, self.size, self._emit = url, to.name, size, emit
-        self.part, self._about = _part(to), _about(to)
+        self.part, self._validator_file = _part(to), _validator_file(to)
         self._timeout = httpx.Timeout(timeout)
-        self._told = -1
+        self._reported = -1
 
     def run(self, pauses: Sequence[float]) -> None:
         with httpx.Client(
@@ -122,7 +122,7 @@ class _Download:
         ) as client:
             left = list(pauses)
             for _ in range(_MOST_TRIES):
-                before = self._have()
+                before = self._received()
                 cause: Exception
                 try:
                     self._try(client)
@@ -136,7 +136,7 @@ class _Download:
                     reason, wait, cause = _why(error), 0.0, error
                 except _Busy as busy:
                     reason, wait, cause = busy.reason, busy.wait, busy
-                if self._have() > before:
+                if self._received() > before:
                     left = list(pauses)
                 if not left:
                     raise CannotFetch(self.name, reason) from cause
@@ -146,49 +146,49 @@ class _Download:
         raise CannotFetch(self.name, f"the connection broke off {_MOST_TRIES} times")
 
     def _try(self, client: httpx.Client) -> None:
-        have, same = self._have(), self._validator()
+        received, same = self._received(), self._validator()
         # Compressed in transit would be another file than the one whose checksum is known.
         headers = {"Accept-Encoding": "identity"}
-        if have and same:
-            headers |= {"Range": f"bytes={have}-", "If-Range": same}
+        if received and same:
+            headers |= {"Range": f"bytes={received}-", "If-Range": same}
         with client.stream("GET", self.url, headers=headers) as answer:
             if answer.status_code == 416:  # nothing left to send, or the file is shorter now
                 total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-                if total == str(have):
+                if total == str(received):
                     return
                 self.part.unlink(missing_ok=True)
                 raise _Busy("the server has no such part of it")
             _require_ok(self.name, answer)
-            start, total = self._place(answer, have, same)
+            start, total = self._place(answer, received, same)
             self._require_room(start, total)
-            self._told = -1
+            self._reported = -1
             with self.part.open("r+b" if start else "wb") as file:
                 file.seek(start)
                 # Only now, when nothing of another version is left under its name.
-                self._about.write_text(json.dumps(_validator_of(answer)), encoding="utf-8")
+                self._validator_file.write_text(json.dumps(_validator_of(answer)), encoding="utf-8")
                 self._receive(answer, file, start, total)
 
     def _receive(
-        self, answer: httpx.Response, file: IO[bytes], have: int, total: int | None
+        self, answer: httpx.Response, file: IO[bytes], received: int, total: int | None
     ) -> None:
         for chunk in answer.iter_raw():
             file.write(chunk)
-            have += len(chunk)
-            if self.size is not None and have > self.size:
+            received += len(chunk)
+            if self.size is not None and received > self.size:
                 self._discard()
                 raise CannotFetch(self.name, f"more came than its {self.size:,} bytes")
-            self._tell(have, total or self.size)
+            self._report(received, total or self.size)
 
-    def _place(self, answer: httpx.Response, have: int, same: str) -> tuple[int, int | None]:
+    def _place(self, answer: httpx.Response, received: int, same: str) -> tuple[int, int | None]:
         """Where in the file the answer starts, and the whole file's bytes if the server says."""
         if answer.status_code == 206:
             range_ = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             changed = _validator_of(answer) not in ("", same)  # some servers heed no If-Range
-            if range_ is None or int(range_[1]) != have or changed:
+            if range_ is None or int(range_[1]) != received or changed:
                 self.part.unlink(missing_ok=True)
                 raise _Busy("the server sent another part than the one asked for")
             total = int(range_[2]) if range_[2] != "*" else None
-            start = have
+            start = received
         else:
             length = answer.headers.get("Content-Length", "")
             start, total = 0, int(length) if length.isdigit() else None
@@ -204,26 +204,26 @@ class _Download:
         if need > shutil.disk_usage(self.part.parent).free:
             raise OSError(errno.ENOSPC, f"{need / 1e9:.1f} GB more are needed")
 
-    def _tell(self, have: int, total: int | None) -> None:
-        done = have // _MIB if total is None or have < total else -(-total // _MIB)
-        if done > self._told or have == total:
-            self._told = done
+    def _report(self, received: int, total: int | None) -> None:
+        done = received // _MIB if total is None or received < total else -(-total // _MIB)
+        if done > self._reported or received == total:
+            self._reported = done
             whole = done + 1 if total is None else -(-total // _MIB)
             self._emit(Progress(f"Downloading {self.name}", done, whole, "MiB"))
 
-    def _have(self) -> int:
+    def _received(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _validator(self) -> str:
         """What the server called the version that the part is of; empty where it did not."""
         try:
-            return str(json.loads(self._about.read_text(encoding="utf-8")) or "")
+            return str(json.loads(self._validator_file.read_text(encoding="utf-8")) or "")
         except (FileNotFoundError, ValueError):
             return ""
 
     def _discard(self) -> None:
         self.part.unlink(missing_ok=True)
-        self._about.unlink(missing_ok=True)
+        self._validator_file.unlink(missing_ok=True)
 
 
 class _Busy(Exception):  # noqa: N818 - nothing is wrong yet: it is tried again
@@ -245,7 +245,7 @@ def _take_over(url: str, to: Path, checksum: Checksum | None, size: int | None, 
             f"what {url} gave has the {checksum.kind} {value}, not {checksum.value} as published, "
             "and was deleted"
         )
-    _about(to).unlink(missing_ok=True)
+    _validator_file(to).unlink(missing_ok=True)
     if reason:
         part.unlink()
         raise CannotFetch(to.name, reason)
@@ -256,11 +256,11 @@ def _require_ok(name: str, answer: httpx.Response) -> None:
     code = answer.status_code
     if code in (200, 206):
         return
-    said = f"{answer.url.host} answered {code} ({answer.reason_phrase})"
+    reason = f"{answer.url.host} answered {code} ({answer.reason_phrase})"
     if code in _BUSY:
         asked = answer.headers.get("Retry-After", "")
-        raise _Busy(said, min(float(asked), _LONGEST_PAUSE) if asked.isdigit() else 0.0)
-    raise CannotFetch(name, said)
+        raise _Busy(reason, min(float(asked), _LONGEST_PAUSE) if asked.isdigit() else 0.0)
+    raise CannotFetch(name, reason)
 
 
 def _validator_of(answer: httpx.Response) -> str:
@@ -310,5 +310,5 @@ def _part(to: Path) -> Path:
     return to.with_name(f"{to.name}.part")
 
 
-def _about(to: Path) -> Path:
+def _validator_file(to: Path) -> Path:
     return to.with_name(f"{to.name}.part.json")

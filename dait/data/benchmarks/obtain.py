@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dait.data.archives.unpack import unpack
-from dait.data.benchmarks.benchmark import Benchmark, Published
+from dait.data.benchmarks.benchmark import Benchmark, PublishedFile
 from dait.data.benchmarks.fetch import CannotFetch, Checksum, check_file, fetch
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
@@ -52,7 +52,7 @@ def obtain(
     return places
 
 
-def _place(folder: Path, published: Published) -> Path | None:
+def _place(folder: Path, published: PublishedFile) -> Path | None:
     """The folder that ``top`` is, or the file where it is not packed; None where it is not."""
     if not published.packed:
         return _file(folder, published)
@@ -64,12 +64,12 @@ def _place(folder: Path, published: Published) -> Path | None:
     return None
 
 
-def _file(folder: Path, published: Published) -> Path | None:
+def _file(folder: Path, published: PublishedFile) -> Path | None:
     near = (folder / "archives", folder, folder / published.top)
     return next((base / published.file for base in near if (base / published.file).is_file()), None)
 
 
-def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
+def _unpacked(folder: Path, published: PublishedFile, file: Path, emit: Emit) -> Path:
     check_file(file, _checksum(published), published.size, emit)
     try:
         unpack(file, _into(folder, published), emit=emit)
@@ -89,7 +89,7 @@ def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Pat
 
 
 def _downloaded(
-    benchmark: Benchmark, published: Published, folder: Path, mirror: str, emit: Emit
+    benchmark: Benchmark, published: PublishedFile, folder: Path, mirror: str, emit: Emit
 ) -> Path | None:
     url = f"{mirror.rstrip('/')}/{published.file}" if mirror else published.url
     reason = ""
@@ -125,20 +125,20 @@ def _by_hand(benchmark: Benchmark, folder: Path, reason: str) -> UserError:
     )
 
 
-def _described(published: Published) -> str:
+def _described(published: PublishedFile) -> str:
     facts = [published.url] if published.url else []
     if published.size is not None:
         facts.append(f"{published.size:,} bytes")
     return f"‘{published.file}’" + (f" ({', '.join(facts)})" if facts else "")
 
 
-def _checksum(published: Published) -> Checksum | None:
+def _checksum(published: PublishedFile) -> Checksum | None:
     if published.sha256:
         return Checksum("sha256", published.sha256)
     return Checksum("md5", published.md5) if published.md5 else None
 
 
-def _into(folder: Path, published: Published) -> Path:
+def _into(folder: Path, published: PublishedFile) -> Path:
     return folder / "unpacked" / _stem(published.file)
 
 

@@ -16,8 +16,7 @@ from PIL import __version__ as pillow_version
 
 from dait.data.base import SPLITS, Problem, Split, SplitName
 from dait.data.folders.listing import ImageEntry, Listing
-from dait.data.folders.masks import decode_mask
-from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed
+from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed, decode_mask
 from dait.data.images.frame import Framing
 from dait.data.stored import StoredImages
 from dait.errors import UserError
@@ -29,7 +28,7 @@ SIZES = (16, 1024)
 """Least and greatest side of the images that networks see, in pixels."""
 
 
-class ListedDataset:
+class ImageFileDataset:
     """A ``Dataset`` (see ``dait.data.base``) made of image files.
 
     Beyond the contract: ``listing``, ``ignored`` (suffix → number of files that are no

@@ -69,7 +69,7 @@ def list_hub(
         )
     tables = _load(found[1], found[2], found[3], emit)
     columns = _Columns.of(name, next(iter(tables.values())).features)
-    folder = _written(name, tables, columns, emit)
+    folder = _image_folder(name, tables, columns, emit)
     commit = _commit(tables)
     if commit:
         emit(Note(f"hf:{name} is at revision {commit}"))
@@ -95,10 +95,10 @@ def _load(
             safe = {"trust_remote_code": False} if "trust_remote_code" in known else {}
             tables = datasets.load_dataset(repository, config, revision=revision, **safe)
     except Exception as error:  # the library raises nearly anything, with good sentences
-        said = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
+        reason = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
         offline = isinstance(error, ConnectionError)
         todo = " Is this machine online?" if offline else ""
-        raise UserError(f"‘hf:{repository}’ cannot be opened: {said}.{todo}") from error
+        raise UserError(f"‘hf:{repository}’ cannot be opened: {reason}.{todo}") from error
     if not len(tables):
         raise UserError(f"‘hf:{repository}’ is empty.")
     return dict(tables)
@@ -163,7 +163,7 @@ def _place(name: str, wanted: Sequence[str]) -> int:
     return wanted.index(name.lower()) if name.lower() in wanted else len(wanted)
 
 
-def _written(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
+def _image_folder(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
     """The folder of the data set's images, written out on the first call; whole or not there."""
     facts = [name, _VERSION, columns.image, columns.label, columns.names]
     facts += [[split, len(table), _version(table)] for split, table in tables.items()]

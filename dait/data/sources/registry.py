@@ -12,7 +12,7 @@ from dait.data.archives.unpack import SUFFIXES
 from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.benchmarks.catalogue import benchmarks, open_listing
 from dait.data.fieldguide.dataset import FieldGuideOptions, open_fieldguide
-from dait.data.folders.dataset import SIZES, ListedDataset
+from dait.data.folders.dataset import SIZES, ImageFileDataset
 from dait.data.folders.folder import list_folder
 from dait.data.folders.listing import Listing
 from dait.data.folders.table import list_table
@@ -69,7 +69,7 @@ def open_dataset(
         listing = list_hub(source.removeprefix(HUB), **split, emit=emit)
     else:
         listing = _list_path(path_of(source), split, options, emit)
-    return ListedDataset(listing, Framing(size, crop_pct, fit), emit)
+    return ImageFileDataset(listing, Framing(size, crop_pct, fit), emit)
 
 
 def _list_path(

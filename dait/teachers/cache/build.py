@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from dait.data.augmentation.views import ViewPolicy
-from dait.data.stored import Whole
+from dait.data.stored import Uncropped
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
@@ -40,7 +40,7 @@ def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
 def build(
     views: ViewSet,
     numbers: Sequence[int],
-    images: Whole,
+    images: Uncropped,
     embedder: Embedder,
     policy: ViewPolicy,
     emit: Emit,
@@ -48,7 +48,7 @@ def build(
 ) -> None:
     """Computes this process's share of the shards that are missing of the views ``numbers``.
 
-    images: ``Split.whole``. Every shard is computed by whoever holds its lock, in the same
+    images: ``Split.uncropped``. Every shard is computed by whoever holds its lock, in the same
     batches whoever that is, so the result does not depend on how many processes there are. What
     another process is at is left to it and waited for. Returns when all shards are there, of all
     processes of ``world``.
@@ -71,9 +71,9 @@ def build(
     ]
     if todo:
         work = _Work(views, images, embedder, policy, emit, numbers, todo)
-        busy = [shard for shard in todo if not work.tried(shard)]
+        busy = [shard for shard in todo if not work.try_shard(shard)]
         for shard in busy:
-            work.waited(shard)
+            work.wait_for(shard)
     world.barrier()
     if world.size > 1 and (absent := set(_missing(views, numbers))):
         raise UserError(
@@ -89,7 +89,7 @@ class _Work:
     def __init__(
         self,
         views: ViewSet,
-        images: Whole,
+        images: Uncropped,
         embedder: Embedder,
         policy: ViewPolicy,
         emit: Emit,
@@ -101,34 +101,34 @@ class _Work:
         one = f"view {numbers[0] + 1}" if len(numbers) == 1 else f"{len(numbers):,} views"
         self.what = f"The frozen teacher looks at {one}"
 
-    def tried(self, shard: Shard) -> bool:
+    def try_shard(self, shard: Shard) -> bool:
         """False where another process is at this shard."""
         try:
-            self._see_to(shard, _give_up)
+            self._compute(shard, _give_up)
         except _BusyError:
             return False
         return True
 
-    def waited(self, shard: Shard) -> None:
+    def wait_for(self, shard: Shard) -> None:
         """Waits for who is at this shard, and takes over where that one died."""
-        self._see_to(shard, lambda: self._tell(0))
+        self._compute(shard, lambda: self._report(0))
 
-    def _see_to(self, shard: Shard, waiting: Callable[[], object]) -> None:
+    def _compute(self, shard: Shard, waiting: Callable[[], object]) -> None:
         lock = self.views.folder / f".lock-{shard.name}"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock, waiting):
             if self.views.read(shard) is not None:  # by whoever held the lock before
-                self._tell(len(shard))
+                self._report(len(shard))
                 return
             rows = []
             spans = spans_of(shard.start, shard.stop, self.views.description.batch)
             seed = self.views.description.seed
             for part in self.embedder.views(self.images, spans, shard.view, self.policy, seed):
                 rows.append(part)
-                self._tell(len(part))
+                self._report(len(part))
             self.views.write(shard, np.concatenate(rows))
 
-    def _tell(self, more: int) -> None:
+    def _report(self, more: int) -> None:
         self.done += more
         self.emit(Progress(self.what, self.done, self.total))
 

@@ -87,7 +87,7 @@ def _sampled(shards: list[Shard], sample: int, seed: int) -> dict[int, set[int]]
 
 
 def _cosines(views: TeacherViews, kept: ViewSet, view: int, index: np.ndarray) -> np.ndarray:
-    images = views.data.split(SPLIT).whole
+    images = views.data.split(SPLIT).uncropped
     pixels = view_batch(images[index], index, view, views.policy, views.seed)
     now = views.embedder.embed(pixels).cpu().numpy().astype(np.float64)
     then = np.empty_like(now)

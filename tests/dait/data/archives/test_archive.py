@@ -15,7 +15,7 @@ import pytest
 
 from dait.data.archives.archive import list_archive
 from dait.data.archives.destination import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
-from dait.data.folders.dataset import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import Listing
 from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
@@ -116,16 +116,16 @@ def test_the_same_archive_is_unpacked_once(folder: Path, own_cache: Path) -> Non
         path: path.stat().st_ctime_ns for path in (own_cache / "archives").rglob("*")
     } == unpacked
     assert second.name == "pets again"
-    prints = [ListedDataset(listing, 16).fingerprint for listing in (first, second)]
+    prints = [ImageFileDataset(listing, 16).fingerprint for listing in (first, second)]
     assert prints[0] == prints[1]
     shutil.rmtree(own_cache / "archives")  # unpacked anew, it is still the same
-    assert ListedDataset(list_archive(archive), 16).fingerprint == prints[0]
+    assert ImageFileDataset(list_archive(archive), 16).fingerprint == prints[0]
 
 
 def test_other_pixels_are_another_data_set(folder: Path, own_cache: Path) -> None:
     """Same names, lengths and times in the archive: only the bytes differ."""
     archive = packed(folder, "tar")
-    before = ListedDataset(list_archive(archive), 16)
+    before = ImageFileDataset(list_archive(archive), 16)
     times, data = archive.stat(), bytearray(archive.read_bytes())
     one, other = (data.index((folder / f"{name}/img1.png").read_bytes()) for name in ("cat", "dog"))
     length = (folder / "cat/img1.png").stat().st_size
@@ -137,7 +137,7 @@ def test_other_pixels_are_another_data_set(folder: Path, own_cache: Path) -> Non
     changed = archive.with_name("changed.tar")
     changed.write_bytes(bytes(data))
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = ListedDataset(list_archive(changed), 16)
+    after = ImageFileDataset(list_archive(changed), 16)
     assert after.fingerprint != before.fingerprint
     everything = [
         {

@@ -15,7 +15,7 @@ from miniatures import MINIATURES, Mini, members
 from dait.data.base import SPLITS
 from dait.data.benchmarks.catalogue import benchmarks
 from dait.data.benchmarks.obtain import available
-from dait.data.folders.dataset import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 
@@ -57,7 +57,7 @@ def test_it_is_fetched_unpacked_and_decoded(name: str, mini: MakeMini, server: F
     assert listing == made.listing() and len(server.asked) == asked
     ids = [entry.id for split in SPLITS for entry in listing.splits[split]]
     assert len(set(ids)) == len(ids)
-    data = ListedDataset(listing, 16)
+    data = ImageFileDataset(listing, 16)
     problems = len(listing.problems)
     for split in SPLITS:
         decoded = data.split(split)
