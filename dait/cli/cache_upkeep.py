@@ -182,6 +182,6 @@ def parse_size(text: str) -> int:
 
 def words(size: float) -> str:
     """Bytes as people say them."""
-    from dait.teachers.cache.build import in_words
+    from dait.storage.files import format_bytes
 
-    return in_words(size)
+    return format_bytes(size)

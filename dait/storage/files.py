@@ -164,6 +164,18 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     )
 
 
+def format_bytes(size: float | None) -> str:
+    """``605 MB``, ``4.8 GB`` or ``size unknown``; decimal units, as the Hugging Face hub shows."""
+    if size is None:
+        return "size unknown"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            value = size / scale
+            text = f"{value:.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
+            return f"{text} {unit}"
+    return f"{size:.0f} bytes"
+
+
 def is_full(error: OSError) -> bool:
     """Whether the disk, or this user's share of it, is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -12,7 +12,7 @@ from dait.data.stored import Uncropped
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
-from dait.storage.files import sweep
+from dait.storage.files import format_bytes, sweep
 from dait.storage.lock import locked
 from dait.teachers.cache.view_set import Shard, ViewSet, no_room
 from dait.teachers.embedding import Embedder, spans_of
@@ -29,10 +29,10 @@ def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
     what = "view" if len(numbers) == 1 else "views"
     text = (
         f"the frozen teacher's embeddings: {len(numbers):,} {what} × "
-        f"{facts.images:,} images × {facts.dim} × {item} bytes = {in_words(total)}"
+        f"{facts.images:,} images × {facts.dim} × {item} bytes = {format_bytes(total)}"
     )
     if left < total:
-        text += f", of which {in_words(total - left)} are there already"
+        text += f", of which {format_bytes(total - left)} are there already"
     emit(Note(f"{text} ({views.folder})"))
     _check_room(views, left)
 
@@ -151,14 +151,3 @@ def _check_room(views: ViewSet, size: int) -> None:
         place = place.parent
     if size > shutil.disk_usage(place).free:  # better known now than in an hour
         raise no_room(views.folder.parent, size)
-
-
-def in_words(size: float) -> str:
-    """Bytes as people say them: ``2.5 MB``."""
-    if size < 1000:
-        return f"{size:.0f} bytes"
-    for unit in ("kB", "MB"):
-        size /= 1000
-        if size < 1000:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} GB"

@@ -16,7 +16,7 @@ import pytest
 from dait.errors import UserError
 from dait.storage import cache
 from dait.storage.cache import cache_dir, load_or_build
-from dait.storage.files import sweep, temporary_name
+from dait.storage.files import format_bytes, sweep, temporary_name
 
 
 def big() -> dict[str, np.ndarray]:
@@ -195,3 +195,9 @@ def test_an_unwritable_home_falls_back_to_the_temporary_folder(
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "file"))
     (tmp_path / "file").touch()
     assert cache_dir().parent == tmp_path / "tmp"
+
+
+def test_bytes_in_words() -> None:
+    sizes: list[int | None] = [None, 12, 4_500, 605_000_000, 4_802_305_540, 10_158_268_420]
+    words = ["size unknown", "12 bytes", "4.5 kB", "605 MB", "4.8 GB", "10.2 GB"]
+    assert [format_bytes(size) for size in sizes] == words
