@@ -18,8 +18,8 @@ Index: TypeAlias = "slice | Sequence[int] | np.ndarray"
 class Packed:
     """A batch of whole images in one buffer, those of one shape side by side.
 
-    pixels: uint8, flat. groups: number, height and width of the images of each shape, as they lie
-    there. order: ``(B,)``, the place in the batch of each image in turn; None: as they lie there.
+    pixels: uint8, flat. groups: number, height and width of the images of each shape, in the order
+    of ``pixels``. order: ``(B,)``, the place in the batch of each of them; None for the same order.
     size: S of their views.
     """
 
@@ -33,7 +33,7 @@ class Packed:
 
 
 Images: TypeAlias = "np.ndarray | CentreCrops"
-"""To be read as ``(N, S, S, 3)`` uint8."""
+"""Read as ``(N, S, S, 3)`` uint8."""
 
 Uncropped: TypeAlias = "np.ndarray | StoredImages"
 """What ``view_batch`` makes views of: ``uncropped[index]`` is a batch."""
@@ -91,14 +91,14 @@ class StoredImages:
         return Packed(pixels, groups, None if len(groups) == 1 else order, self.size)
 
     def centres(self) -> CentreCrops:
-        """What evaluation sees of them."""
+        """What evaluation sees of these images."""
         return CentreCrops(self)
 
 
 class CentreCrops:
-    """The centres of stored images, cut out when they are asked for.
+    """The centres of stored images, cut out on access.
 
-    To be read as an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.
+    Read like an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.
     """
 
     dtype = np.dtype(np.uint8)

@@ -11,6 +11,7 @@ an entry row by row.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -82,8 +83,8 @@ def load_or_fill(
         return found
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
-    waiting = NoteOnce(emit, f"Waiting for another process that writes {folder.name} to the cache.")
-    with locked(folder.with_name(f".{folder.name}.lock"), waiting):
+    text = f"Waiting for another process that writes {folder.name} to the cache."
+    with locked(folder.with_name(f".{folder.name}.lock"), note_once(emit, text)):
         found = load(folder)  # filled by the process that held the lock before
         if found is None:
             try:
@@ -130,16 +131,9 @@ def existing_folder(folder: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-class NoteOnce:
-    """Emits a ``Note`` the first time it is called."""
-
-    def __init__(self, emit: Emit, text: str) -> None:
-        self._emit, self._text, self._done = emit, text, False
-
-    def __call__(self) -> None:
-        if not self._done:
-            self._done = True
-            self._emit(Note(self._text))
+def note_once(emit: Emit, text: str) -> Callable[[], None]:
+    """A function that emits a ``Note`` the first time it is called."""
+    return functools.cache(lambda: emit(Note(text)))
 
 
 def entry_path(folder: Path, key: str) -> Path:

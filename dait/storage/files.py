@@ -26,6 +26,9 @@ import yaml
 from pydantic_core import from_json
 
 from dait.errors import UserError
+from dait.events import Emit, Progress
+
+_MIB = 2**20
 
 LARGEST_BYTES = 256 * 2**20
 """Of a file that is read as text: years of epochs, and nothing that fills a memory."""
@@ -162,6 +165,16 @@ def cannot_write(path: Path, error: OSError) -> UserError:
         f"Could not write {path} ({error.strerror or error}). Free some disk space or choose a "
         "folder that can be written; what was there before is unchanged."
     )
+
+
+def hash_stream(stream: BinaryIO, digest: Any, size: int, what: str, emit: Emit) -> str:
+    """The hexadecimal ``digest`` of a stream of ``size`` bytes; emits ``Progress`` in MiB."""
+    total, done = -(-size // _MIB), 0
+    while chunk := stream.read(8 * _MIB):
+        digest.update(chunk)
+        done = min(total, done + 8)
+        emit(Progress(what, done, total, "MiB"))
+    return digest.hexdigest()
 
 
 def format_bytes(size: float | None) -> str:

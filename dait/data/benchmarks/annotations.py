@@ -78,7 +78,7 @@ def label(file: Path, value: Any, count: int) -> int:
 
 
 def known(file: Path, name: str, table: dict[str, Any], what: str) -> Any:
-    """``table[name]``; ``what`` the table holds is said where there is none."""
+    """``table[name]``; raises ``UserError``, which names ``what`` is missing."""
     if name not in table:
         raise damaged(file, f"‘{name}’ has no {what}")
     return table[name]

@@ -1,7 +1,7 @@
-"""Files from the network: resumed where they broke off, checked, and in place only when whole.
+"""Downloads that are resumed, checked, and in place only when they are complete.
 
-httpx does the transfer (it is here through gradio). pooch has no resume, and the hub library's
-downloader takes a part for a part of the same file without asking the server.
+httpx does the transfer. pooch cannot resume, and the downloader of huggingface_hub takes a partial
+file for a part of today's file without asking the server.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import httpx
 
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
-from dait.storage.cache import NoteOnce
-from dait.storage.files import is_full
+from dait.storage.cache import note_once
+from dait.storage.files import hash_stream, is_full
 from dait.storage.lock import locked
 
 _MIB = 2**20
@@ -79,7 +79,7 @@ def fetch(
         return to
     with _writing(to.parent):
         to.parent.mkdir(parents=True, exist_ok=True)
-        waiting = NoteOnce(emit, f"Waiting for another process that is downloading {to.name}.")
+        waiting = note_once(emit, f"Waiting for another process that is downloading {to.name}.")
         with locked(to.with_name(f".{to.name}.lock"), waiting):
             if not to.is_file():  # not meanwhile, by the process that was waited for
                 _Download(url, to, size, emit, timeout).run(pauses)
@@ -281,14 +281,10 @@ def _why(error: httpx.TransportError) -> str:
 
 
 def _hash(file: Path, kind: str, emit: Emit) -> str:
+    what = f"Checking {file.name.removesuffix('.part')}"
     digest = hashlib.new(kind, usedforsecurity=False)
-    total, done = -(-file.stat().st_size // _MIB), 0
     with file.open("rb") as stream:
-        while chunk := stream.read(8 * _MIB):
-            digest.update(chunk)
-            done = min(total, done + 8)
-            emit(Progress(f"Checking {file.name.removesuffix('.part')}", done, total, "MiB"))
-    return digest.hexdigest()
+        return hash_stream(stream, digest, file.stat().st_size, what, emit)
 
 
 @contextlib.contextmanager

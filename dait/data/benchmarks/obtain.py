@@ -1,4 +1,4 @@
-"""Where benchmarks live, and how they get there: found, else downloaded, else asked for."""
+"""The files of a benchmark: found on this machine, else downloaded, else asked for."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def obtain(
     mirror: str = "",
     emit: Emit = ignore,
 ) -> dict[str, Path]:
-    """Where each published file of a benchmark is, once it is there and unpacked.
+    """The place of each published file of a benchmark, downloaded and unpacked if necessary.
 
-    folder: by default in ``downloads_folder()``. Looked for there, in this order: what we unpacked
-    from ``file`` (``unpacked/<its stem>``, whole or not there); the folder ``top`` that somebody
-    else unpacked; ``archives/<file>``, which is checked and unpacked, and may be removed then.
-    Only then is it downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given.
-    What is optional is downloaded along with the rest only, and may fail.
+    folder: by default in ``downloads_folder()``. Searched in this order: what this project unpacked
+    from ``file`` (``unpacked/<its stem>``); the folder ``top`` that the user unpacked;
+    ``archives/<file>``, which is checked and unpacked, and may be removed then. Otherwise the file
+    is downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given. Optional files are
+    only downloaded along with the others, and may fail.
 
     Raises ``UserError`` that says which file to put where for what cannot be downloaded.
     """

@@ -1,4 +1,4 @@
-"""A listing of image files as a data set: decoded on first use, and kept."""
+"""A listing of image files as a data set: decoded on first use, and kept in the cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImageFileDataset:
     """A ``Dataset`` (see ``dait.data.base``) made of image files.
 
     Beyond the contract: ``listing``, ``ignored`` (suffix → number of files that are no
-    photographs), ``left_out`` (images that are there and not used), ``check()``, ``file_sizes()``,
+    photographs), ``left_out`` (images that exist but are not used), ``check()``, ``file_sizes()``,
     ``file_bits()``. ``problems`` lists what the listing found and, for every split decoded so far,
     the files that could not be decoded and the masks that could not be used. Masks are 1 on the
     object, and all zero where a file's mask is missing or unusable; boxes are clipped to the

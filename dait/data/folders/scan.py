@@ -1,4 +1,4 @@
-"""Every file below a folder of photographs, so that none is left out without a word."""
+"""Scan a folder of photographs, so that every file is used or reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FolderScan:
     problems: files and folders that cannot be used. ignored: suffix to number of files that are no
     images. unread: the same of images in formats that are not read.
 
-    most: files and folders that are looked at. Raises ``UserError`` for more of them, and where
+    most: files and folders that are scanned. Raises ``UserError`` for more of them, and where
     ``root`` cannot be listed.
     """
 

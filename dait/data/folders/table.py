@@ -162,7 +162,7 @@ class _Reading:
             self._further += 1
 
     def compose_ids(self) -> None:
-        """Gives every entry the id that it has whatever disk it lies on."""
+        """Give every entry an id that does not depend on the disk's Unicode form."""
         ids = iter(stable_ids([entry.id for rows in self.found.values() for entry, _ in rows]))
         for word, rows in self.found.items():
             self.found[word] = [(replace(entry, id=next(ids)), label) for entry, label in rows]

@@ -147,7 +147,7 @@ def _decode(
     if not head:
         raise BadImage("is empty (0 bytes)")
     # Pillow's readers raise nearly anything on hostile bytes (OSError, SyntaxError, struct.error,
-    # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
+    # IndexError, ...): each of them means a bad file; the cause is kept.
     try:
         with Image.open(stream, formats=FORMATS) as image:
             _require_few_pixels(image, max_pixels)

@@ -53,10 +53,10 @@ class Leak:
 
 @dataclass(frozen=True)
 class ImageHashes:
-    """What is kept of ``n`` images to recognise them by.
+    """Hashes and thumbnails by which ``n`` images are recognised.
 
     digests: 16 bytes each, of the pixels. bits: ``(n, 64)`` int8, 1 or −1. thumbs: ``(n, 8, 8, 3)``
-    uint8. flat: ``(n,)`` whether there is nothing to see in it. brightest, contrast: ``(n,)``
+    uint8. flat: ``(n,)`` whether an image has next to no contrast. brightest, contrast: ``(n,)``
     uint8, the greatest value, and the greatest difference within a channel.
     """
 
@@ -69,7 +69,7 @@ class ImageHashes:
 
 
 def hash_images(images: Images, progress: Callable[[int], object]) -> ImageHashes:
-    """The traces of ``(n, S, S, 3)`` uint8 images; ``progress`` is told of every image done."""
+    """Hashes of ``(n, S, S, 3)`` uint8 images; ``progress`` is called with the images done."""
     count = len(images)
     digests = []
     bits = np.empty((count, 64), dtype=np.int8)

@@ -1,4 +1,4 @@
-"""What there is to know about a data set before anything is trained on it."""
+"""A report on a data set before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DataReport:
 
     sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
     first. notes: what the data set says of itself (how it was split). ignored: suffix to number of
-    files that are no photographs. left_out: images that are there and not used.
+    files that are no photographs. left_out: images that exist but are not used.
     """
 
     name: str

@@ -3,7 +3,7 @@
 The library is an optional install. It downloads, resumes and checks; what is done here is to find
 the images and the labels, and to write the encoded images out once as files, so that the rest of
 the project sees what it always sees. No code of a data set is ever run: from version 4 on the
-library cannot, and an older one is told not to.
+library cannot, and an older one is asked not to.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _place(name: str, wanted: Sequence[str]) -> int:
 
 
 def _image_folder(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
-    """The folder of the data set's images, written out on the first call; whole or not there."""
+    """The folder of the data set's images, which are written out on the first call."""
     facts = [name, _VERSION, columns.image, columns.label, columns.names]
     facts += [[split, len(table), _version(table)] for split, table in tables.items()]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""Fills what is missing of a view set: alone, beside other processes, or as one of several."""
+"""Compute what is missing of a view set, alone or together with other processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dait.teachers.embedding import Embedder, spans_of
 
 
 def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
-    """Says how much the views ``numbers`` take, before any is made.
+    """Emit a note on how much disk the views ``numbers`` take, before any is computed.
 
     Raises ``UserError`` where the disk has no room for what is missing.
     """
@@ -46,15 +46,14 @@ def build(
     emit: Emit,
     world: World = ALONE,
 ) -> None:
-    """Computes this process's share of the shards that are missing of the views ``numbers``.
+    """Compute this process's share of the shards that are missing of the views ``numbers``.
 
-    images: ``Split.uncropped``. Every shard is computed by whoever holds its lock, in the same
-    batches whoever that is, so the result does not depend on how many processes there are. What
-    another process is at is left to it and waited for. Returns when all shards are there, of all
-    processes of ``world``.
+    images: ``Split.uncropped``. A shard is computed by the process that holds its lock, always in
+    the same batches, so the result does not depend on the number of processes. Shards that another
+    process computes are waited for. Returns when the shards of all processes of ``world`` exist.
 
-    Raises ``UserError`` where the disk is full, and where shards of other processes are nowhere to
-    be seen.
+    Raises ``UserError`` where the disk is full, and where the shards of other processes cannot be
+    seen.
     """
     if views.folder.is_dir():
         sweep(views.folder)
@@ -84,7 +83,7 @@ def build(
 
 
 class _Work:
-    """The shards that one call has to see to, and how many of their images are done."""
+    """The shards that one call of ``build`` computes, and how many of their images are done."""
 
     def __init__(
         self,
@@ -102,7 +101,7 @@ class _Work:
         self.what = f"The frozen teacher looks at {one}"
 
     def try_shard(self, shard: Shard) -> bool:
-        """False where another process is at this shard."""
+        """False where another process is computing this shard."""
         try:
             self._compute(shard, _give_up)
         except _BusyError:
@@ -110,14 +109,16 @@ class _Work:
         return True
 
     def wait_for(self, shard: Shard) -> None:
-        """Waits for who is at this shard, and takes over where that one died."""
+        """Wait for the process that computes this shard, and take over where it has died."""
         self._compute(shard, lambda: self._report(0))
 
     def _compute(self, shard: Shard, waiting: Callable[[], object]) -> None:
         lock = self.views.folder / f".lock-{shard.name}"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock, waiting):
-            if self.views.read(shard) is not None:  # by whoever held the lock before
+            if (
+                self.views.read(shard) is not None
+            ):  # computed by the process that held the lock before
                 self._report(len(shard))
                 return
             rows = []

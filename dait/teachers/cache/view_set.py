@@ -1,10 +1,10 @@
 """One teacher's embeddings of the views of one split: a folder of fp16 shards and a manifest.
 
-A shard holds a run of images under one view, as an ``.npy`` file that is memory-mapped. It is
-written under a temporary name, flushed and renamed, so it is whole or not there, whatever ends the
-process, and what is there is used again. The folder's name is a digest of everything that the
-numbers depend on, so a change of any of it finds another folder; ``manifest.json`` says the same in
-words. A folder may be deleted at any time: what is then missing is computed again.
+A shard holds consecutive images under one view, as an ``.npy`` file that is memory-mapped. It is
+written under a temporary name, flushed and renamed, so it is complete or not there, and a build
+that is interrupted is resumed from the shards that exist. The folder's name is a digest of
+everything that the numbers depend on, so any change leads to another folder; ``manifest.json``
+says the same in words. A folder may be deleted at any time: it is then computed again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FOLDER = "views"
 """Of the cache folder: everything here is kept below it."""
 
 LEAST_ROWS, MOST_SHARDS = 256, 64
-"""Images in a shard at least, which is what a kill costs; shards of a view at most, since each is
-an open file while it is mapped."""
+"""Images in a shard at least, which is the work lost when a build is killed; shards of a view at
+most, since each is an open file while it is mapped."""
 
 _FORMAT = 2
 _MANIFEST = "manifest.json"
@@ -44,11 +44,11 @@ _LIBRARIES = ("torch", "numpy", "pillow", "timm", "open_clip_torch")
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that the kept numbers depend on, except the view.
+    """Everything that the embeddings depend on, except the view.
 
-    data, transform, teacher: their names, for people; the fingerprints tell them apart. images: in
-    the split; dim: numbers of an embedding; batch: images of a forward pass. precision: of the
-    forward pass; dtype: of what is kept.
+    data, transform, teacher: their names, for readers; the fingerprints identify them. images: in
+    the split. dim: of an embedding. batch: images of a forward pass. precision: of the forward
+    pass. dtype: of the stored embeddings.
     """
 
     data: str
@@ -101,20 +101,22 @@ class ViewSet:
     def __init__(
         self, root: Path, description: Description, origin: Mapping[str, Any] | None = None
     ) -> None:
-        """origin: how the data and the teacher were opened, for whoever wants to do so again."""
+        """origin: how the data and the teacher were opened, so that they can be opened again."""
         self.description, self.origin = description, dict(origin or {})
         self.folder = Path(root) / description.digest
         batch, images = description.batch, description.images
         rows = max(LEAST_ROWS, -(-images // MOST_SHARDS))
-        self.shard_rows = -(-rows // batch) * batch  # whole batches, whoever computes which shard
+        self.shard_rows = (
+            -(-rows // batch) * batch
+        )  # whole batches, so that the result does not depend on who computes a shard
 
     def shards(self, view: int) -> list[Shard]:
-        """All of a view, whether they are there or not."""
+        """All shards of a view, whether they exist or not."""
         count, rows = self.description.images, self.shard_rows
         return [Shard(view, low, min(low + rows, count)) for low in range(0, count, rows)]
 
     def has(self, shard: Shard) -> bool:
-        """Whether it is there, of the right length."""
+        """Whether the file exists and has the right length."""
         try:
             return self.path(shard).stat().st_size == _HEADER + self.bytes_of(shard)
         except FileNotFoundError:
@@ -124,22 +126,22 @@ class ViewSet:
         return self.folder / shard.name
 
     def bytes_of(self, shard: Shard) -> int:
-        """Without the file's header."""
+        """Bytes of a shard without the file's header."""
         return len(shard) * self.description.dim * np.dtype(self.description.dtype).itemsize
 
     def read(self, shard: Shard) -> np.ndarray | None:
-        """``(n, d)`` memory-mapped; None where it is not there. A damaged one is removed first."""
+        """``(n, d)`` memory-mapped; None where there is none. A damaged file is removed."""
         rows = self._mapped(shard)
         if rows is None:
             self.path(shard).unlink(missing_ok=True)
         return rows
 
     def is_whole(self, shard: Shard) -> bool:
-        """Whether it can be read; a damaged one is left as it is."""
+        """Whether it can be read; a damaged file is left as it is."""
         return self._mapped(shard) is not None
 
     def write(self, shard: Shard, rows: np.ndarray) -> None:
-        """Keeps ``(n, d)`` of any float type. Raises ``UserError`` where the disk is full."""
+        """Store ``(n, d)`` of any float type. Raises ``UserError`` where the disk is full."""
         wanted = (len(shard), self.description.dim)
         if rows.shape != wanted:
             raise ValueError(f"{shard} holds {wanted}, not {rows.shape}")
@@ -153,10 +155,10 @@ class ViewSet:
             raise no_room(self.folder.parent, self.bytes_of(shard)) from error
 
     def mark_used(self) -> None:
-        """Remembers that the set was used now, which is what pruning by age goes by."""
+        """Record that the set is used now; pruning by age reads this."""
         try:
             os.utime(self.folder / _MANIFEST)
-        except OSError:  # not there yet, or another user's, which may be read all the same
+        except OSError:  # it does not exist yet, or belongs to another user
             return
 
     def _mapped(self, shard: Shard) -> np.ndarray | None:
@@ -241,7 +243,7 @@ def shard_files(folder: Path) -> Iterator[tuple[int, int, Path]]:
 
 
 def no_room(folder: Path, size: int) -> UserError:
-    """The sentence for a disk that has no room for ``size`` bytes of embeddings."""
+    """The error for a disk that has no room for ``size`` bytes of embeddings."""
     return UserError(
         f"{cache.no_room(folder, size)} Or remove embeddings that are no longer needed "
         "(`python -m dait cache prune`), use fewer views (views.distinct), or keep none "
