@@ -54,7 +54,7 @@ class Policy:
         if self.config.paths or source == FIELD_GUIDE:
             return
         from app.data.uploads import Uploads
-        from dait.data.registry import list_datasets
+        from dait.data.sources.catalogue import list_datasets
 
         known = {card.name: card.available for card in list_datasets()}
         name = source.partition(":")[0]

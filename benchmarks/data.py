@@ -20,14 +20,14 @@ from PIL import Image
 from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
-from dait.data.images.stored import Whole
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
+from dait.data.stored import Uncropped
 from dait.errors import UserError
-from dait.storage.stream import cores
+from dait.storage.rows import cores
 
 BATCH = 64
 MEBIBYTE = 1 << 20
@@ -62,10 +62,10 @@ def measure_files(
         if source is None:
             _write_jpegs(Path(folder), _side(size), drawn)
         dataset = open_dataset(source or str(Path(folder, "photos")), size=size)
-        if not isinstance(dataset, ListedDataset):
+        if not isinstance(dataset, ImageFileDataset):
             raise UserError(f"‘{source}’ has no image files. Give the path of a folder, or none.")
         start = time.perf_counter()
-        images = dataset.split("train").whole
+        images = dataset.split("train").uncropped
         build = time.perf_counter() - start
         built_mib = peak_mib()
         bad = {problem.file for problem in dataset.problems}
@@ -102,13 +102,13 @@ def measure_entries(
         listing, framing = _repeated(Path(folder), count), Framing(size, CROP_PCT, "crop")
         before_mib = peak_mib()
         start = time.perf_counter()
-        dataset = ListedDataset(listing, framing)
+        dataset = ImageFileDataset(listing, framing)
         assert dataset.fingerprint
         opened = time.perf_counter()
-        images = dataset.split("train").whole
+        images = dataset.split("train").uncropped
         built = time.perf_counter()
         built_mib = peak_mib()
-        ListedDataset(listing, framing).split("train")
+        ImageFileDataset(listing, framing).split("train")
         reopened = time.perf_counter()
         read = _epoch_seconds(lambda order: _read_epoch(images, order), len(images), least_seconds)
         return {
@@ -150,7 +150,7 @@ def _epoch_seconds(epoch: Callable[[np.ndarray], None], count: int, least_second
     return seconds / orders
 
 
-def _read_epoch(images: Whole, order: np.ndarray) -> None:
+def _read_epoch(images: Uncropped, order: np.ndarray) -> None:
     for start in range(0, len(order), BATCH):
         images[order[start : start + BATCH]]
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.stand_ins import Noise, teacher_for_bench
 from dait.data.augmentation.views import ViewPolicy, view_batch
-from dait.data.images.stored import Images
+from dait.data.stored import Images
 from dait.distributed import device, synchronize
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder, device_of, embed_split

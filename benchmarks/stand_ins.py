@@ -16,7 +16,7 @@ from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import ClassInfo, Problem, Split, SplitName
 from dait.data.images.frame import Framing
-from dait.data.images.stored import Images, StoredImages
+from dait.data.stored import Images, StoredImages
 from dait.distributed import device
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Role, Task
@@ -77,7 +77,9 @@ class Noise:
             stored = None
             if framing != Framing(self.size):
                 shapes = np.tile([framing.typical_shape, framing.typical_shape[::-1]], (count, 1))
-                stored = StoredImages(pixels.reshape(-1), shapes[:count].astype(np.int32), framing)
+                stored = StoredImages(
+                    pixels.reshape(-1), shapes[:count].astype(np.int32), self.size
+                )
                 images = stored.centres()
             labels = np.arange(count) % self.class_count
             ids = tuple(f"{name}/{k}" for k in range(count))

@@ -199,7 +199,7 @@ def _views_per_second(recipe: Recipe, rounds: int) -> float:
     batch, place = recipe.train.batch_size, device() if device().type == "cuda" else None
     train = Noise(batch, 1, recipe.data.size, framing=recipe.data.framing).split("train")
     index, policy = np.arange(batch), ViewPolicy(recipe.views.kind)
-    stored = train.whole[index] if place is None else pinned(train.whole[index])
+    stored = train.uncropped[index] if place is None else pinned(train.uncropped[index])
     seconds = []
     for view in range(rounds + 2):
         start = time.perf_counter()

@@ -17,7 +17,7 @@ from torch import Tensor
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import Dataset
 from dait.data.fieldguide import FieldGuide, open_fieldguide
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.evaluation.metrics import evaluate_logits
 from dait.models.checkpoint import save_network
 from dait.models.cost import count_macs, count_parameters

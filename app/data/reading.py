@@ -21,7 +21,7 @@ from dait.events import Emit
 
 if TYPE_CHECKING:
     from dait.data.base import Dataset
-    from dait.data.report import DataReport
+    from dait.data.inspection.report import DataReport
     from dait.teachers.zero_shot import ZeroShot
 
 SIZES = (48, 64, 96, 128, 160, 224)
@@ -164,7 +164,7 @@ class Readings:
         return found
 
     def _open(self, key: Key, recipe: Recipe, emit: Emit) -> OpenDataset:
-        from dait.data.report import report
+        from dait.data.inspection.report import report
         from dait.study.context import open_data
 
         self._policy.require_data(recipe.data.source)

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.config import AppConfig
 from app.data.uploads import Uploads
 from dait.data.folders.names import on_disk
-from dait.data.registry import DatasetCard, list_datasets
+from dait.data.sources.catalogue import DatasetCard, list_datasets
 from dait.errors import UserError
 from dait.storage.paths import absolute
 

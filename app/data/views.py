@@ -13,15 +13,15 @@ from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, percent
 from dait.data.base import SPLITS, SplitName
-from dait.data.registry import DatasetCard
+from dait.data.sources.catalogue import DatasetCard
 from dait.errors import UserError
 from dait.events import Progress
 from dait.evidence import figures
 from dait.evidence.palette import SPLIT_COLOURS, SPLIT_TITLES
 
 if TYPE_CHECKING:
-    from dait.data.duplicates import Leak
-    from dait.data.report import DataReport
+    from dait.data.inspection.duplicates import Leak
+    from dait.data.inspection.report import DataReport
 
 GRID_IMAGES = 48
 MOST_LEAKS = 12

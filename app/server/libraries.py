@@ -41,7 +41,7 @@ HEAVY = (
     "dait.evidence.heatmaps.cam",
     "dait.evidence.search",
     "dait.data.archives.archive",
-    "dait.data.report",
+    "dait.data.inspection.report",
     "dait.models.facts",
     "dait.teachers.openclip.demo",
     "dait.teachers.registry",

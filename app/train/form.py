@@ -14,7 +14,7 @@ from app.train.network_facts import at_a_stride_it_takes, offered_network
 from app.ui.wording import listed
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_from_text, recipe_names
-from dait.data.registry import absolute_source
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.models.catalogue import CURATED
 from dait.models.spec import NetworkSpec

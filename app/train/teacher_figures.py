@@ -161,7 +161,7 @@ def _guide_fingerprint(data: Section) -> str | None:
     """Which Field Guide it is, of the many there are under one name; None for other data."""
     if data["source"] != FIELD_GUIDE:
         return None
-    from dait.data.registry import open_dataset
+    from dait.data.sources.registry import open_dataset
 
     return open_dataset(**data).fingerprint
 

@@ -133,6 +133,7 @@ def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
 
 def run_prune(args: argparse.Namespace) -> int:
     """Remove the sets that fit."""
+    from dait.storage.files import sweep
     from dait.teachers.cache import inventory
 
     limits = (args.older_than, args.data, args.teacher, args.max_size)
@@ -142,7 +143,7 @@ def run_prune(args: argparse.Namespace) -> int:
             "SIZE, or --all. `python -m dait cache list` shows what is kept."
         )
     root = inventory.default_root()
-    inventory.sweep(root)
+    sweep(root)
     found = inventory.entries(root)
     doomed = inventory.to_prune(
         found,
@@ -181,6 +182,6 @@ def parse_size(text: str) -> int:
 
 def words(size: float) -> str:
     """Bytes as people say them."""
-    from dait.teachers.cache.build import in_words
+    from dait.storage.files import format_bytes
 
-    return in_words(size)
+    return format_bytes(size)

@@ -12,9 +12,10 @@ from typing import Any
 from dait.cli import data_check
 from dait.cli.data_check import paragraph
 from dait.data.base import SPLITS, Dataset
-from dait.data.folders.listed import ListedDataset
-from dait.data.images.preview import preview_grid
-from dait.data.registry import list_datasets, open_dataset
+from dait.data.folders.dataset import ImageFileDataset
+from dait.data.inspection.preview import preview_grid
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute
@@ -96,7 +97,7 @@ def run_preview(args: argparse.Namespace) -> int:
         raise UserError(f"‘{args.out}’ is no image file. End it with {', '.join(_FORMATS)}.")
     with closing(TerminalSink()) as terminal:
         dataset = open_dataset(args.source, size=args.size, emit=terminal)
-        if isinstance(dataset, ListedDataset):
+        if isinstance(dataset, ImageFileDataset):
             dataset.check()
         sheet = preview_grid(dataset, args.split, per_class=args.per_class)
     try:

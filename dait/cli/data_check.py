@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from dait.data.base import SPLITS
-from dait.data.registry import open_dataset
-from dait.data.report import ClassCount, DataReport, report
+from dait.data.inspection.report import ClassCount, DataReport, report
+from dait.data.sources.registry import open_dataset
 from dait.runs.sinks import TerminalSink
 
 _MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
-from dait.data.registry import absolute_source
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.storage.files import parse_yaml
 from dait.storage.paths import absolute, runs_folder

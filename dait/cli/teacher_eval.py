@@ -38,7 +38,7 @@ def register(actions: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print top-1 and top-5 of the frozen teacher, and keep them."""
-    from dait.data.registry import open_dataset
+    from dait.data.sources.registry import open_dataset
     from dait.evaluation.measure import evaluate
     from dait.runs.sinks import TerminalSink
     from dait.teachers.embedding import embed_split

@@ -99,12 +99,12 @@ def _measured(name: str, known: Iterable[ZeroShotFigures]) -> list[dict[str, Any
 
 
 def _line(entry: TeacherEntry, known: Iterable[ZeroShotFigures]) -> str:
-    from dait.teachers.hub import in_words
+    from dait.storage.files import format_bytes
 
     parts = [f"{entry.parameters / 1e6:,.0f} M parameters" if entry.parameters else ""]
     parts.append(f"{entry.image_size} px" if entry.image_size else "")
     parts.append("" if entry.reads_text else "images only")
-    download = in_words(entry.download_bytes)
+    download = format_bytes(entry.download_bytes)
     size = f"about {download}" if entry.download_bytes else download
     parts.append("on this machine" if entry.here else f"to download, {size}")
     for figures in known:

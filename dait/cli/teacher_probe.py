@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _alone(args: argparse.Namespace, emit: Emit) -> ProbeResults:
-    from dait.data.registry import open_dataset
+    from dait.data.sources.registry import open_dataset
     from dait.evidence.probes.measure import measure_teacher
 
     # First: what is missing should be told before a data set is read.

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dait.data.images.stored import Images, StoredImages, Whole
+from dait.data.stored import Images, StoredImages, Uncropped
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 # Here and not beside the views: a recipe is read by the app before torch is imported.
 ViewKind = Literal["original", "light", "full", "paper"]
 Fit = Literal["crop", "square", "letterbox"]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels of the image file, right and bottom exclusive."""
+
+Trim = tuple[int, int, int, int]
+"""Pixels to cut off at the left, top, right and bottom of the image file."""
+
 CROP_PCT = 0.875
 """What evaluation sees of a photograph's shorter side: 224 of 256 pixels, as is usual."""
 
@@ -66,8 +72,8 @@ class Split:
         return len(self.labels)
 
     @property
-    def whole(self) -> Whole:
-        """What augmented views are cut from; ``whole[index]`` is a batch for ``view_batch``."""
+    def uncropped(self) -> Uncropped:
+        """What augmented views are cut from; ``uncropped[index]`` is a batch for ``view_batch``."""
         if self.stored is not None:
             return self.stored
         assert isinstance(self.images, np.ndarray)  # centres are of stored images

@@ -12,7 +12,7 @@ import numpy as np
 from dait.arms.plan import ROLE_SEEDS
 from dait.data.base import Dataset, SplitName
 from dait.data.folders.names import nfc
-from dait.data.registry import list_datasets
+from dait.data.sources.catalogue import list_datasets
 from dait.distributed import device
 from dait.errors import UserError
 from dait.evaluation.inference import predict_split

@@ -61,8 +61,9 @@ class SingleImages:
 
 
 def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
-    from dait.data.folders.listed import ListedDataset
-    from dait.data.registry import list_datasets, open_dataset
+    from dait.data.folders.dataset import ImageFileDataset
+    from dait.data.sources.catalogue import list_datasets
+    from dait.data.sources.registry import open_dataset
 
     # Looking at a picture must not start a download of gigabytes.
     name = data.source.partition(":")[0]
@@ -74,7 +75,7 @@ def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
     opened = open_dataset(
         data.source, size=data.size, seed=data.seed, val_fraction=data.val_fraction
     )
-    assert isinstance(opened, ListedDataset)
+    assert isinstance(opened, ImageFileDataset)
     return {entry.id: entry for entry in opened.listing.splits["test"]}
 
 

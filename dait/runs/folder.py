@@ -28,7 +28,7 @@ from dait.runs.files import (
     read_json_lines,
     read_yaml,
 )
-from dait.storage.files import HALF_WRITTEN, append, drop_torn_line, read_end, write_atomically
+from dait.storage.files import append, drop_torn_line, read_end, sweep, write_atomically
 from dait.storage.paths import runs_folder
 
 WORKING_STATES = ("preparing", "training", "evaluating")
@@ -112,10 +112,7 @@ class StatusFolder:
     def sweep(self) -> None:
         """Remove half-written files of killed processes. Only for a process that has the lock."""
         for folder in (self.path, self.path / "checkpoints"):
-            for file in folder.glob(".*.tmp"):
-                ours = HALF_WRITTEN.fullmatch(file.name)
-                if ours and int(ours[1]) != os.getpid():
-                    file.unlink(missing_ok=True)
+            sweep(folder, exclusive=True)
 
     def log(self, text: str) -> None:
         """Append ``text`` to ``log.txt`` with the local time before its first line."""

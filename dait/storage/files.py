@@ -1,22 +1,34 @@
-"""Files that are never left half-written, read whole or refused; what to say of a full disk."""
+"""Files and folders that are never left half-written, and files that are read whole or refused.
+
+What is written has a temporary name beside its own until it is complete, and is then renamed.
+``sweep`` removes the temporary files and folders of processes that were killed.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import secrets
+import shutil
+import socket
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
+import psutil
 import yaml
 from pydantic_core import from_json
 
 from dait.errors import UserError
+from dait.events import Emit, Progress
+
+_MIB = 2**20
 
 LARGEST_BYTES = 256 * 2**20
 """Of a file that is read as text: years of epochs, and nothing that fills a memory."""
@@ -24,8 +36,11 @@ LARGEST_BYTES = 256 * 2**20
 DEEPEST = 20
 """Levels of lists and sections within each other in YAML."""
 
-HALF_WRITTEN = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp")
-"""The name of what ``write_atomically`` has not finished; its group is the process's number."""
+_HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:32]
+# .<final name>.<host>-<process id>-<random>.tmp; older versions left out the host.
+_TEMPORARY = re.compile(r"\..+\.(?:(?P<host>\w+)-)?(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
+_OLD_TEMPORARIES = (".building-*", ".partial-*", ".lock-*", ".pruned-*", ".*.unpacking-*")
+_STALE_AFTER = 2 * 24 * 3600  # seconds; for processes of other machines, which cannot be asked
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -34,21 +49,97 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     The folder is made if it is missing. Raises ``UserError`` when the disk is full or the place
     cannot be written; then what was there before is still there.
     """
-    content = data.encode() if isinstance(data, str) else data
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed ``.npz`` file as ``write_atomically`` does."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to fill, which becomes ``path`` at the end, or is removed after an error.
+
+    Its content is on the disk before it takes the name. The folder is made if it is missing.
+    Raises ``OSError``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        _discard(temporary)
-        raise cannot_write(path, error) from error
-    except BaseException:  # asked to stop in the middle: the temporary file must not stay
-        _discard(temporary)
-        raise
+    finally:
+        with suppress(OSError):  # the first error is the one to report
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``path`` at the end, or is removed after an error.
+
+    Raises ``OSError``, also where ``path`` is a folder that is not empty.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside ``path`` that ``sweep`` recognises."""
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def sweep(folder: Path, *, exclusive: bool = False) -> None:
+    """Remove the temporary files and folders of killed processes that lie directly in ``folder``.
+
+    Those of other machines are removed when they are two days old.
+
+    exclusive: no other process works in this folder, so everything temporary is removed but what
+        this process writes.
+    """
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None:
+            continue
+        pid, here = int(match["pid"]), match["host"] in (None, _HOST)
+        if here and pid == os.getpid():
+            continue
+        if exclusive or (not psutil.pid_exists(pid) if here else _age(path) > _STALE_AFTER):
+            _remove(path)
+    for pattern in _OLD_TEMPORARIES:  # of earlier versions
+        for path in folder.glob(pattern):
+            if _age(path) > _STALE_AFTER:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Seconds since ``path`` was changed."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # its process has just finished
+        return 0.0
 
 
 def set_aside(path: Path) -> Path:
@@ -68,23 +159,39 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the new name ``path`` at the end, or leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
-        filling = Path(temporary) / path.name
-        filling.mkdir()
-        yield filling
-        filling.rename(path)
-
-
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The sentence for an ``OSError`` on writing ``path``."""
     return UserError(
         f"Could not write {path} ({error.strerror or error}). Free some disk space or choose a "
         "folder that can be written; what was there before is unchanged."
     )
+
+
+def hash_stream(stream: BinaryIO, digest: Any, size: int, what: str, emit: Emit) -> str:
+    """The hexadecimal ``digest`` of a stream of ``size`` bytes; emits ``Progress`` in MiB."""
+    total, done = -(-size // _MIB), 0
+    while chunk := stream.read(8 * _MIB):
+        digest.update(chunk)
+        done = min(total, done + 8)
+        emit(Progress(what, done, total, "MiB"))
+    return digest.hexdigest()
+
+
+def format_bytes(size: float | None) -> str:
+    """``605 MB``, ``4.8 GB`` or ``size unknown``; decimal units, as the Hugging Face hub shows."""
+    if size is None:
+        return "size unknown"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            value = size / scale
+            text = f"{value:.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
+            return f"{text} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or this user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
@@ -143,20 +250,13 @@ def _require_plain(text: str, aliases: bool) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        # What is left is not even looked at: thousands of brackets take minutes.
+        # The rest is not parsed: thousands of brackets take minutes.
         if depth > DEEPEST:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
-def _discard(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        # Where not even the folder is there, nothing was left behind; the first error is told.
-        return
-
-
 def append(path: Path, text: str) -> None:
+    """Append ``text`` as a whole or not at all. Raises ``UserError`` where it cannot be written."""
     content = text.encode()
     before = path.stat().st_size if path.exists() else 0
     try:
@@ -171,6 +271,7 @@ def append(path: Path, text: str) -> None:
 
 
 def drop_torn_line(path: Path) -> None:
+    """Remove a last line that a killed process did not finish."""
     if not path.exists():
         return
     content = path.read_bytes()

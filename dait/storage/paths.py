@@ -1,4 +1,4 @@
-"""Where everything lies: the one place where a path that somebody gave becomes an absolute one.
+"""The folders of the project: the one place where a given path becomes an absolute one.
 
 ``~`` is the home folder, and a relative path counts from the working directory of the process that
 reads it first. Whatever that process starts gets it absolute (``environment``), because it may work
@@ -87,7 +87,7 @@ def study_folder(text: str | Path) -> Path:
     """The folder of a study or a run: a path, or a name in the runs folder (``demo/dait-s0``).
 
     A path at which there is a study or a run goes before a name. Where neither is there it is the
-    path: whoever opens it says what is missing.
+    path: opening it reports what is missing.
     """
     path = absolute(text)
     if not _holds_a_study(path) and ".." not in Path(text).parts:

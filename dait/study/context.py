@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.distributed import device
 from dait.evaluation.measure import evaluate
 from dait.events import Emit, Note

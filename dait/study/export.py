@@ -16,7 +16,7 @@ from dait.evidence.measured import outdated
 from dait.models.checkpoint import EXPORTED_FROM, load_network, save_network, weights_digest
 from dait.models.spec import BACKBONE
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.storage.files import whole_folder
+from dait.storage.files import new_folder
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
 """What was measured is of the networks before they were rounded, whose digests they keep."""
@@ -47,7 +47,7 @@ def export_study(
     old = outdated(study)
     for name in old:
         emit(Note(f"{name} is left out: it was measured of other networks than {study.path} has"))
-    with whole_folder(out) as unfinished:
+    with new_folder(out) as unfinished:
         _copy(study.path, unfinished, tuple(name for name in STUDY_FILES if name not in old))
         _write_description(study, StudyFolder(unfinished))
         for row, run in zip(rows, study.runs(), strict=True):

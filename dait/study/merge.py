@@ -17,7 +17,7 @@ from dait.evidence.features.study_tsne import write_tsne
 from dait.evidence.localisation.per_image import FILE_NAME as FIGURES_OF_IMAGES
 from dait.evidence.localisation.per_image import KeptFigures
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.storage.files import whole_folder
+from dait.storage.files import new_folder
 
 SAME = ("recipe", "classes", "counts", "teacher")
 """What studies must agree in for their figures to be comparable; see ``_identity``."""
@@ -64,7 +64,7 @@ def merge_studies(studies: Sequence[StudyFolder], out: Path, emit: Emit = ignore
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"More than one of the studies holds {', '.join(twice)}; leave one out.")
-    with whole_folder(out) as unfinished:
+    with new_folder(out) as unfinished:
         merged = StudyFolder(unfinished)
         for name in COPIED:
             if (studies[0].path / name).exists():

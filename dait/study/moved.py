@@ -9,7 +9,7 @@ from typing import Any
 
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import Dataset
-from dait.data.registry import absolute_source
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.evaluation.measure import versions
 from dait.events import Emit, Note

@@ -24,7 +24,7 @@ from dait.evaluation.measure import versions
 from dait.events import Emit, Note
 from dait.runs.files import read_json_lines
 from dait.runs.folder import RunFolder, to_json
-from dait.storage.files import whole_folder, write_atomically
+from dait.storage.files import new_folder, write_atomically
 from dait.study.context import StudyContext, prepare
 from dait.study.provenance import code_digest, kept_provenance, provenance_digest
 from dait.study.reuse import first_stage_key
@@ -154,7 +154,7 @@ def _keep_first_stage(recipe: Recipe, arm: Arm, seed: int, run: RunFolder, where
     kept_in = where / f"{key}-{provenance_digest(kept_provenance(run.weights(role)))}"
     if kept_in.exists():
         return
-    with whole_folder(kept_in) as kept:
+    with new_folder(kept_in) as kept:
         for file in (run.weights(role), run.projections(role), run.path / "metrics.jsonl"):
             if file.exists():
                 place = kept / file.relative_to(run.path)

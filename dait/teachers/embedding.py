@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dait.data.augmentation.views import ViewPolicy, view_batch
-from dait.data.images.stored import Images, Whole
+from dait.data.stored import Images, Uncropped
 from dait.errors import UserError
 from dait.teachers.base import FrozenTeacher
 
@@ -53,7 +53,7 @@ class Embedder:
 
     def views(
         self,
-        images: Images | Whole,
+        images: Images | Uncropped,
         spans: Iterable[Span],
         view: int,
         policy: ViewPolicy,

@@ -5,7 +5,6 @@ Nothing here is run or unpickled: a file is found, or a sentence says how to get
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 from collections.abc import Iterator
@@ -14,8 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
+from dait.storage.files import format_bytes, is_full
 
 _MIB = 2**20
 _REPO = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")  # the oldest have no owner
@@ -41,8 +52,6 @@ class HubFile:
 
 def hub_folder() -> Path:
     """The hub's cache on this machine: ``$HF_HUB_CACHE``, ``$HF_HOME/hub`` or the default."""
-    from huggingface_hub import constants
-
     return Path(constants.HF_HUB_CACHE)
 
 
@@ -52,11 +61,9 @@ def repo_folder(repo: str) -> Path:
 
 
 def cached(file: HubFile) -> Path | None:
-    """The file in the cache, or None; asks nobody."""
-    from huggingface_hub import try_to_load_from_cache
-
+    """The file in the cache, or None; does not use the network."""
     for name in file.names:
-        found = try_to_load_from_cache(
+        found = huggingface_hub.try_to_load_from_cache(
             file.repo, name, cache_dir=hub_folder(), revision=file.revision
         )
         if isinstance(found, str):
@@ -64,19 +71,14 @@ def cached(file: HubFile) -> Path | None:
     return None
 
 
-def fetch(file: HubFile, teacher: str, emit: Emit = ignore, about: int | None = None) -> Path:
-    """The file, downloaded into the hub's cache unless it is there; then nobody is asked.
+def fetch(file: HubFile, teacher: str, emit: Emit = ignore, size: int | None = None) -> Path:
+    """The file, downloaded into the hub's cache unless it is there; then the hub is not asked.
 
-    teacher: the name that the sentences speak of. about: bytes, as far as we know without asking.
-    emit: hears ``Progress`` in MiB. Raises ``UserError``, with what to do, when it is not to be
-    had: what came of it is removed, and what else the cache holds stays as it is.
+    teacher: its name in messages. size: expected bytes, if known. emit: hears ``Progress`` in MiB.
+    Raises ``UserError``, with what to do, where the file cannot be had; what came of it is removed.
     """
     if (found := cached(file)) is not None:
         return found
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
-
-    size = about
     # What the hub's library raises, and what the system does: a full disk, a refused connection.
     troubles = (HTTPError, OSError, RuntimeError, ValueError)
     try:
@@ -85,11 +87,11 @@ def fetch(file: HubFile, teacher: str, emit: Emit = ignore, about: int | None = 
         with _silent("huggingface_hub"):
             for name in file.names:
                 try:
-                    size = _size(file, name) or about
+                    size = _size(file, name) or size
                 except RemoteEntryNotFoundError:
                     continue
-                emit(Note(f"downloading {name} of {file.repo} ({in_words(size)})"))
-                path = hf_hub_download(
+                emit(Note(f"downloading {name} of {file.repo} ({format_bytes(size)})"))
+                path = huggingface_hub.hf_hub_download(
                     file.repo,
                     name,
                     revision=file.revision,
@@ -98,31 +100,17 @@ def fetch(file: HubFile, teacher: str, emit: Emit = ignore, about: int | None = 
                 )
                 return Path(path)
     except troubles as error:
-        raise UserError(_sentence(error, file, teacher, size)) from error
+        raise UserError(_explain(error, file, teacher, size)) from error
     raise UserError(
         f"The hub's model {file.repo} has none of the files that are read here "
         f"({', '.join(file.names)}), so {teacher} cannot be loaded; choose another teacher."
     )
 
 
-def in_words(size: int | None) -> str:
-    """``605 MB``, ``4.8 GB`` or ``size unknown``; decimal units, as the hub shows them."""
-    if size is None:
-        return "size unknown"
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return (
-                f"{size / scale:.1f} {unit}" if size < 10 * scale else f"{size / scale:.0f} {unit}"
-            )
-    return f"{size} bytes"
-
-
 def _size(file: HubFile, name: str) -> int | None:
     """Bytes, from the hub's answer to HEAD; raises what the hub's library raises."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(file.repo, name, revision=file.revision)
-    return get_hf_file_metadata(url, timeout=_PATIENCE).size
+    url = huggingface_hub.hf_hub_url(file.repo, name, revision=file.revision)
+    return huggingface_hub.get_hf_file_metadata(url, timeout=_PATIENCE).size
 
 
 def _reporting(emit: Emit, what: str) -> type:
@@ -132,13 +120,13 @@ def _reporting(emit: Emit, what: str) -> type:
         def __init__(self, *args: Any, total: int | None = None, **kwargs: Any) -> None:
             self.n = int(kwargs.get("initial") or 0)
             self.total = total
-            self._told = -1
+            self._reported = -1
 
         def update(self, n: float | None = 1) -> None:
             self.n += int(n or 0)
             mib = self.n // _MIB
-            if mib != self._told and self.total and self.n < self.total:
-                self._told = mib
+            if mib != self._reported and self.total and self.n < self.total:
+                self._reported = mib
                 emit(Progress(what, mib, -(-self.total // _MIB), "MiB"))
 
         def close(self) -> None:
@@ -163,7 +151,7 @@ def _reporting(emit: Emit, what: str) -> type:
 
 @contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """The library says on stderr what our sentence says better."""
+    """Without the library's log on stderr: the error says the same."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -173,15 +161,8 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _sentence(error: BaseException, file: HubFile, teacher: str, size: int | None) -> str:
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    page = f"{_endpoint()}/{file.repo}"
+def _explain(error: BaseException, file: HubFile, teacher: str, size: int | None) -> str:
+    page = f"{constants.ENDPOINT}/{file.repo}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, GatedRepoError):
         return (
@@ -195,10 +176,10 @@ def _sentence(error: BaseException, file: HubFile, teacher: str, size: int | Non
             f"The hub does not give {file.repo} to us (it answers {status}): there is no such "
             f"model, or it is private. See {page}; for a private one, run `hf auth login` first."
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and is_full(error):
         return (
-            f"There is no room for the weights of {teacher} ({in_words(size)}) in {hub_folder()}. "
-            "Free some, or set HF_HOME to a folder on another disk."
+            f"There is no room for the weights of {teacher} ({format_bytes(size)}) in "
+            f"{hub_folder()}. Free some, or set HF_HOME to a folder on another disk."
         )
     if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
         return (
@@ -210,7 +191,7 @@ def _sentence(error: BaseException, file: HubFile, teacher: str, size: int | Non
         reason = "HF_HUB_OFFLINE forbids to download them"
     else:
         detail = f"{type(error).__name__}: {first_line(error)}"
-        reason = f"they could not be downloaded from {_endpoint()} ({detail})"
+        reason = f"they could not be downloaded from {constants.ENDPOINT} ({detail})"
     return missing(file, teacher, size, reason)
 
 
@@ -219,7 +200,7 @@ def missing(file: HubFile, teacher: str, size: int | None, reason: str) -> str:
     here = repo_folder(file.repo)
     return (
         f"The weights of {teacher} are not on this machine ({file.names[0]} of the hub's model "
-        f"{file.repo}, {in_words(size)}), and {reason}. Where there is a connection, run "
+        f"{file.repo}, {format_bytes(size)}), and {reason}. Where there is a connection, run "
         f"`python -m dait teacher fetch {teacher}`; if that is another machine, copy the folder "
         f"{here.name} from its hub cache (~/.cache/huggingface/hub, or $HF_HOME/hub) into "
         f"{here.parent} here. Or {_OFFLINE_TEACHER}."
@@ -229,9 +210,3 @@ def missing(file: HubFile, teacher: str, size: int | None, reason: str) -> str:
 def first_line(error: BaseException) -> str:
     """An error's first line, 200 characters of it at most."""
     return (str(error).strip().splitlines() or [""])[0][:200]
-
-
-def _endpoint() -> str:
-    from huggingface_hub import constants
-
-    return str(constants.ENDPOINT)

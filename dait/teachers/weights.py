@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dait.data.fetch import CannotFetch
-from dait.data.fetch import fetch as fetch_url
+from dait.data.benchmarks.fetch import CannotFetch
+from dait.data.benchmarks.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.storage.paths import absolute

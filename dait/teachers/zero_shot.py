@@ -15,7 +15,7 @@ from torch import Tensor
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import ClassInfo, Dataset
 from dait.errors import UserError
-from dait.storage.arrays import cache_dir, load_or_build
+from dait.storage.cache import cache_dir, load_or_build
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.embedding import embed_split
 from dait.teachers.prompt_warnings import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dait.data.base import Dataset, SplitName
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
 from dait.storage.files import write_atomically
 from dait.teachers.prompts import Prompts, class_prompts
 from dait.teachers.weights import stamp

@@ -20,7 +20,7 @@ from dait.config.train import TrainConfig
 from dait.data.augmentation.photometric import sent
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Split
-from dait.data.images.stored import Packed
+from dait.data.stored import Packed
 from dait.distributed import World
 from dait.tasks.base import Batch, Task
 from dait.teachers.cache.views import TeacherViews

@@ -70,7 +70,8 @@ class TrainingViews:
         return view_batch(self._stored(index), index, view, self.policy)
 
     def _stored(self, index: np.ndarray) -> np.ndarray | Packed:
-        return (self.split.images if self.policy.kind == "original" else self.split.whole)[index]
+        split = self.split
+        return (split.images if self.policy.kind == "original" else split.uncropped)[index]
 
     @cached_property
     def _replay(self) -> Replay:

@@ -7,26 +7,25 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
-from dait.data.archives.unpack import SUFFIXES, ArchiveLimits, limits_here, unpack
+from dait.data.archives.destination import ArchiveLimits, limits_here
+from dait.data.archives.unpack import SUFFIXES, unpack
 from dait.data.folders.folder import list_folder
 from dait.data.folders.layout import data_folder, require_fractions
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import is_litter
+from dait.data.folders.scan import FolderScan
 from dait.data.folders.table import is_table, list_table
-from dait.data.folders.tree import Tree
 from dait.errors import UserError
-from dait.events import Emit, Progress, ignore
-from dait.storage.arrays import cache_dir
+from dait.events import Emit, ignore
+from dait.storage.cache import cache_dir
+from dait.storage.files import hash_stream
 
-_CHUNK = 1 << 20
 _VERSION = 2  # of how names are read; what was unpacked with an earlier one is removed
-_WRAPPINGS = 3  # folders around a table that are looked through
+_WRAPPINGS = 3  # folders around a table that are searched
 
-_hashes: dict[
-    tuple[str, int, int], str
-] = {}  # by path, bytes and nanoseconds: a GiB takes a second
+# By path, bytes and nanoseconds: hashing a GiB takes a second.
+_hashes: dict[tuple[str, int, int], str] = {}
 
 
 def list_archive(
@@ -42,8 +41,8 @@ def list_archive(
     It holds what a folder of photographs holds (``list_folder``), perhaps within another folder and
     beside other files, or photographs and one table that names them (``list_table``); images beside
     the folder that is read are ``left_out``. It is unpacked into the cache under a hash of its
-    bytes: an archive that comes again, whatever its path, is not unpacked again, and its listing
-    has the same fingerprint.
+    bytes: the same archive under another path is not unpacked again, and its listing has the same
+    fingerprint.
 
     emit: hears ``Progress`` of reading and unpacking. limits: by default those of this machine.
     Raises ``UserError`` as ``unpack``, ``list_folder`` and ``list_table`` do; then nothing stays.
@@ -55,9 +54,9 @@ def list_archive(
     shutil.rmtree(_archives() / digest[:32], ignore_errors=True)  # as earlier versions read names
     notes = unpack(archive, folder, limits or limits_here(), emit)
     try:
-        tree = Tree(folder)
-        inner = [suffix for suffix in tree.ignored if suffix in (*SUFFIXES, ".gz", ".7z", ".rar")]
-        if inner and not tree.top.total:
+        scan = FolderScan(folder)
+        inner = [suffix for suffix in scan.ignored if suffix in (*SUFFIXES, ".gz", ".7z", ".rar")]
+        if inner and not scan.top.total:
             raise UserError(
                 f"‘{folder}’ holds archives ({', '.join(inner)}) and no photographs. Unpack them, "
                 "and pack the photographs themselves."
@@ -67,7 +66,7 @@ def list_archive(
             listing = list_table(table, val_fraction, test_fraction, split_seed)
             notes += (f"The labels are those of ‘{table.name}’ in the archive.",)
         else:
-            meant = data_folder(tree.top)
+            meant = data_folder(scan.top)
             root = folder / meant.path if meant else folder
             listing = list_folder(root, val_fraction, test_fraction, split_seed)
     except UserError as error:
@@ -75,9 +74,9 @@ def list_archive(
         raise UserError(str(error).replace(str(folder), archive.name)) from error
     read = listing.root.relative_to(folder).as_posix()
     if read != ".":
-        outside = (path for path in tree.top.all_photos() if not path.startswith(f"{read}/"))
-        tree.leave(outside, f"they are beside ‘{read}’, the folder that is read")
-        beside = tuple(left for left in tree.left_out if not left.first.startswith(f"{read}/"))
+        outside = (path for path in scan.top.all_photos() if not path.startswith(f"{read}/"))
+        scan.leave_out(outside, f"they are beside ‘{read}’, the folder that is read")
+        beside = tuple(left for left in scan.left_out if not left.first.startswith(f"{read}/"))
         listing = replace(listing, left_out=listing.left_out + beside)
     # Unpacked files are as old as their unpacking; the archive's hash stands for their contents.
     stamp = int(digest[:15], 16)
@@ -111,22 +110,14 @@ def _digest(archive: Path, emit: Emit) -> str:
             about = os.fstat(stream.fileno())
             key = (str(archive.resolve()), about.st_size, about.st_mtime_ns)
             if key not in _hashes:
-                _hashes[key] = _hash(stream, about.st_size, f"Reading {archive.name}", emit)
+                digest = hashlib.blake2b(digest_size=32)
+                what = f"Reading {archive.name}"
+                _hashes[key] = hash_stream(stream, digest, about.st_size, what, emit)
             return _hashes[key]
     except FileNotFoundError as error:
         raise UserError(f"There is no archive ‘{archive}’. Check the path.") from error
     except OSError as error:
         raise UserError(f"‘{archive}’ cannot be read ({error.strerror or error}).") from error
-
-
-def _hash(stream: BinaryIO, size: int, what: str, emit: Emit) -> str:
-    digest, total, done = hashlib.blake2b(digest_size=32), -(-size // _CHUNK), 0
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-        done = min(done + 1, total)
-        if done % 64 == 0 or done == total:
-            emit(Progress(what, done, total, "MiB"))
-    return digest.hexdigest()
 
 
 def _table(folder: Path) -> Path | None:

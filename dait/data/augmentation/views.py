@@ -36,7 +36,7 @@ from dait.data.augmentation.photometric import (
     sent,
 )
 from dait.data.base import ViewKind
-from dait.data.images.stored import Packed
+from dait.data.stored import Packed
 from dait.errors import UserError
 
 AUGMENT_VERSION = 1
@@ -137,7 +137,7 @@ def view_batch(
 ) -> Tensor:
     """The views of a batch of images: ``(B, h, w, 3)`` uint8 → ``(B, 3, S, S)`` float32 in [0, 1].
 
-    images: of one shape, or packed (``Split.whole[index]``).
+    images: of one shape, or packed (``Split.uncropped[index]``).
     indices: ``(B,)`` integers, each image's index within its split: who it is, not where it stands
         in the batch.
     view: the view number, one for all or ``(B,)``; every number is another view of the image.

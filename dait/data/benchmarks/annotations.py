@@ -7,11 +7,13 @@ another: every message names it, and the line.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dait.data.base import Box
 from dait.errors import UserError
 
 _AGAIN = "Unpack the published archive again."
@@ -52,7 +54,7 @@ def mapping(file: Path) -> dict[str, str]:
     return found
 
 
-def boxes(file: Path) -> dict[str, tuple[float, float, float, float]]:
+def boxes(file: Path) -> dict[str, Box]:
     """A text file of five columns: a name and four numbers."""
     found = {}
     for name, *words in table(file, 5):
@@ -76,7 +78,7 @@ def label(file: Path, value: Any, count: int) -> int:
 
 
 def known(file: Path, name: str, table: dict[str, Any], what: str) -> Any:
-    """``table[name]``; ``what`` the table holds is said where there is none."""
+    """``table[name]``; raises ``UserError``, which names ``what`` is missing."""
     if name not in table:
         raise damaged(file, f"‘{name}’ has no {what}")
     return table[name]
@@ -90,9 +92,44 @@ def inside(folder: Path, name: str) -> Path:
     return folder / name  # one path object an image: they are what a listing takes longest for
 
 
+@dataclass(frozen=True)
+class AnnotationRow:
+    """An image of CUB-200-2011 or NABirds: ``path`` is below ``images``."""
+
+    path: str
+    class_id: str
+    training: bool
+    file: Path
+    box: Box
+
+
+def read_rows(root: Path) -> Iterator[AnnotationRow]:
+    """Every image of CUB-200-2011 or NABirds: ``images.txt`` and the lists keyed by its ids.
+
+    Boxes are published as left, top, width, height. Raises ``UserError`` for lists that are missing
+    or do not fit together.
+    """
+    listed = root / "images.txt"
+    labels = mapping(root / "image_class_labels.txt")
+    training = mapping(root / "train_test_split.txt")
+    areas = boxes(root / "bounding_boxes.txt")
+    for image, path in mapping(listed).items():
+        part = known(listed, image, training, "line in train_test_split.txt")
+        if part not in ("0", "1"):
+            raise damaged(root / "train_test_split.txt", f"‘{image}’ has {part}, neither 0 nor 1")
+        left, top, width, height = known(listed, image, areas, "line in bounding_boxes.txt")
+        yield AnnotationRow(
+            path,
+            known(listed, image, labels, "line in image_class_labels.txt"),
+            part == "1",
+            inside(root / "images", path),
+            (left, top, left + width, top + height),
+        )
+
+
 def matlab(file: Path, *names: str) -> list[np.ndarray]:
     """Variables of a MATLAB file, flat: ``(N,)`` arrays, of numbers, strings or records."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # takes long to import, and the app starts with this module
 
     if not file.is_file():
         raise UserError(f"‘{file}’ is missing. {_AGAIN}")

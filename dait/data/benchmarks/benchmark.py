@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dait.data.base import ClassInfo, Problem, SplitName
-from dait.data.folders.listing import Box, ImageEntry, Listing, Trim, hold_out
+from dait.data.base import Box, ClassInfo, Problem, SplitName, Trim
+from dait.data.folders.listing import ImageEntry, Listing, hold_out
 from dait.errors import UserError
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFile:
     """A file as its authors publish it.
 
     file: its name there, and in the folder ``archives`` here. url: empty where it has to be got by
@@ -35,7 +35,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Item:
+class AnnotatedImage:
     """An image as the published lists name it; ``id`` is its path there, with slashes."""
 
     id: str
@@ -47,16 +47,16 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What the published lists say; ``val`` is None where they name no validation images.
+class Annotations:
+    """What the published lists hold; ``val`` is None where they name no validation images.
 
     mask_values: the grey values of the masks that mean the object.
     """
 
     classes: tuple[ClassInfo, ...]
-    train: Sequence[Item]
-    test: Sequence[Item]
-    val: Sequence[Item] | None = None
+    train: Sequence[AnnotatedImage]
+    test: Sequence[AnnotatedImage]
+    val: Sequence[AnnotatedImage] | None = None
     mask_values: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class Benchmark:
 
     images, classes: how many, of each variant; the first variant is the default, and () means that
     there is only one way to label the images.
-    read: ``(places, variant) → Contents``; raises ``UserError`` for lists that make no sense.
+    read: ``(places, variant) → Annotations``; raises ``UserError`` for lists that make no sense.
     """
 
     name: str
@@ -81,8 +81,8 @@ class Benchmark:
     homepage: str
     images: int
     classes: Mapping[str, int]
-    published: tuple[Published, ...]
-    read: Callable[[Places, str], Contents]
+    published: tuple[PublishedFile, ...]
+    read: Callable[[Places, str], Annotations]
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -109,10 +109,13 @@ def list_benchmark(
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"The share for validation is {val_fraction}; it must be between 0 and 1.")
-    contents = benchmark.read(places, variant)
-    published: dict[SplitName, Sequence[Item]] = {"train": contents.train, "test": contents.test}
-    if contents.val is not None:
-        published["val"] = contents.val
+    annotations = benchmark.read(places, variant)
+    published: dict[SplitName, Sequence[AnnotatedImage]] = {
+        "train": annotations.train,
+        "test": annotations.test,
+    }
+    if annotations.val is not None:
+        published["val"] = annotations.val
     _require_distinct(benchmark, published)
     problems: list[Problem] = []
     splits = {name: _entries(items, problems) for name, items in published.items()}
@@ -123,9 +126,9 @@ def list_benchmark(
             f"(the first is ‘{problems[0].file}’). Its archive seems to be unpacked half-way: "
             "remove what was unpacked there and unpack it again."
         )
-    _require_every_class(benchmark, contents.classes, splits)
-    notes = list(contents.notes)
-    if contents.val is None:
+    _require_every_class(benchmark, annotations.classes, splits)
+    notes = list(annotations.notes)
+    if annotations.val is None:
         splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, split_seed, "val")
         notes.append(
             f"{benchmark.title} has no validation split of its own: {len(splits['val']):,} "
@@ -134,17 +137,17 @@ def list_benchmark(
     return Listing(
         name=f"{benchmark.name}:{variant}" if variant else benchmark.name,
         root=folder,
-        classes=contents.classes,
+        classes=annotations.classes,
         splits={"train": splits["train"], "val": splits["val"], "test": splits["test"]},
         licence=benchmark.licence,
         homepage=benchmark.homepage,
         problems=tuple(problems),
         notes=tuple(notes),
-        mask_values=contents.mask_values,
+        mask_values=annotations.mask_values,
     )
 
 
-def _entries(items: Iterable[Item], problems: list[Problem]) -> tuple[ImageEntry, ...]:
+def _entries(items: Iterable[AnnotatedImage], problems: list[Problem]) -> tuple[ImageEntry, ...]:
     found = []
     for item in items:
         try:
@@ -170,7 +173,9 @@ def _entries(items: Iterable[Item], problems: list[Problem]) -> tuple[ImageEntry
     return tuple(found)
 
 
-def _require_distinct(benchmark: Benchmark, splits: Mapping[SplitName, Sequence[Item]]) -> None:
+def _require_distinct(
+    benchmark: Benchmark, splits: Mapping[SplitName, Sequence[AnnotatedImage]]
+) -> None:
     """An image that is named twice would be trained on and tested with, or count double."""
     named = Counter(item.id for items in splits.values() for item in items)
     twice = [name for name, times in named.items() if times > 1]

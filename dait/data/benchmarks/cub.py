@@ -7,9 +7,14 @@ no list names; they are not read.
 from __future__ import annotations
 
 from dait.data.base import ClassInfo
-from dait.data.benchmarks.annotations import damaged, label, mapping
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.benchmarks.visipedia import read_rows
+from dait.data.benchmarks.annotations import damaged, label, mapping, read_rows
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _IMAGES, _MASKS = "CUB_200_2011.tgz", "segmentations.tgz"
 
@@ -17,7 +22,7 @@ _IMAGES, _MASKS = "CUB_200_2011.tgz", "segmentations.tgz"
 _MOST_SAY_BIRD = tuple(range(128, 256))
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     root, masks = places[_IMAGES], places.get(_MASKS)
     names = mapping(root / "classes.txt")
     if list(names) != [str(number) for number in range(1, len(names) + 1)]:
@@ -26,13 +31,15 @@ def _read(places: Places, variant: str) -> Contents:
     classes = tuple(
         ClassInfo(key, key.partition(".")[2].replace("_", " ") or key) for key in names.values()
     )
-    train: list[Item] = []
-    test: list[Item] = []
+    train: list[AnnotatedImage] = []
+    test: list[AnnotatedImage] = []
     for row in read_rows(root):
         index = label(root / "image_class_labels.txt", row.class_id, len(classes))
         mask = masks / f"{row.path.rpartition('.')[0]}.png" if masks else None
-        (train if row.training else test).append(Item(row.path, index, row.file, row.box, mask))
-    return Contents(classes, train, test, mask_values=_MOST_SAY_BIRD)
+        (train if row.training else test).append(
+            AnnotatedImage(row.path, index, row.file, row.box, mask)
+        )
+    return Annotations(classes, train, test, mask_values=_MOST_SAY_BIRD)
 
 
 BENCHMARK = Benchmark(
@@ -44,7 +51,7 @@ BENCHMARK = Benchmark(
     images=11_788,
     classes={"": 200},
     published=(
-        Published(
+        PublishedFile(
             file=_IMAGES,
             url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
             size=1_150_585_339,
@@ -52,7 +59,7 @@ BENCHMARK = Benchmark(
             top="CUB_200_2011",
             probe="images.txt",
         ),
-        Published(
+        PublishedFile(
             file=_MASKS,
             url="https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz",
             size=39_272_883,

@@ -10,24 +10,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dait.data.base import SPLITS, ClassInfo
+from dait.data.base import SPLITS, Box, ClassInfo
 from dait.data.benchmarks.annotations import boxes, damaged, inside, known, lines, mapping
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.folders.listing import Box
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _ARCHIVE = "fgvc-aircraft-2013b.tar.gz"
 _BANNER = (0, 0, 0, 20)
 _LISTS = {"variant": "variants.txt", "family": "families.txt", "manufacturer": "manufacturers.txt"}
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     root = places[_ARCHIVE] / "data"
     listed = root / _LISTS[variant]
     names = [name for _, name in lines(listed)]
     labels = {name: index for index, name in enumerate(names)}
     areas = {image: _exclusive(box) for image, box in boxes(root / "images_box.txt").items()}
     makers: dict[str, str] = {}
-    splits: dict[str, list[Item]] = {}
+    splits: dict[str, list[AnnotatedImage]] = {}
     for split in SPLITS:
         file = root / f"images_{variant}_{split}.txt"
         maker = mapping(root / f"images_manufacturer_{split}.txt")
@@ -43,16 +48,16 @@ def _read(places: Places, variant: str) -> Contents:
         ClassInfo(name.replace("/", "-"), name, makers[name] if variant != "manufacturer" else None)
         for name in names
     )
-    return Contents(classes, splits["train"], splits["test"], splits["val"])
+    return Annotations(classes, splits["train"], splits["test"], splits["val"])
 
 
-def _item(root: Path, image: str, index: int, areas: dict[str, Box]) -> Item:
+def _item(root: Path, image: str, index: int, areas: dict[str, Box]) -> AnnotatedImage:
     file = inside(root / "images", f"{image}.jpg")
-    return Item(f"images/{image}.jpg", index, file, areas.get(image), trim=_BANNER)
+    return AnnotatedImage(f"images/{image}.jpg", index, file, areas.get(image), trim=_BANNER)
 
 
 def _exclusive(box: Box) -> Box:
-    """Published as first and last pixel, counted from 1."""
+    """PublishedFile as first and last pixel, counted from 1."""
     left, top, right, bottom = box
     return left - 1, top - 1, right, bottom
 
@@ -69,7 +74,7 @@ BENCHMARK = Benchmark(
     images=10_000,
     classes={"variant": 100, "family": 70, "manufacturer": 30},
     published=(
-        Published(
+        PublishedFile(
             file=_ARCHIVE,
             url="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/" + _ARCHIVE,
             size=2_753_340_328,

@@ -12,13 +12,19 @@ from pathlib import Path
 
 from dait.data.base import ClassInfo
 from dait.data.benchmarks.annotations import damaged, label, lines, matlab
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _IMAGES, _LABELS, _SPLITS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
 _ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     names = [name for _, name in lines(Path(__file__).with_name("flowers102_names.txt"))]
     (labels,) = matlab(places[_LABELS], "labels")
     found = []
@@ -29,14 +35,14 @@ def _read(places: Places, variant: str) -> Contents:
                 raise damaged(places[_SPLITS], f"image {number} of {len(labels)} has no label")
             index = label(places[_LABELS], labels[number - 1], len(names))
             image = f"image_{number:05d}.jpg"
-            items.append(Item(f"jpg/{image}", index, places[_IMAGES] / image))
+            items.append(AnnotatedImage(f"jpg/{image}", index, places[_IMAGES] / image))
         found.append(items)
     train, val, test = found
     classes = tuple(
         ClassInfo(f"{index:03d}-{name.replace(' ', '-')}", name)
         for index, name in enumerate(names, start=1)
     )
-    return Contents(classes, train, test, val)
+    return Annotations(classes, train, test, val)
 
 
 BENCHMARK = Benchmark(
@@ -48,21 +54,21 @@ BENCHMARK = Benchmark(
     images=8_189,
     classes={"": 102},
     published=(
-        Published(
+        PublishedFile(
             file=_IMAGES,
             url=_ADDRESS + _IMAGES,
             size=344_862_509,
             md5="52808999861908f626f3c1f4e79d11fa",
             top="jpg",
         ),
-        Published(
+        PublishedFile(
             file=_LABELS,
             url=_ADDRESS + _LABELS,
             size=502,
             md5="e0620be6f572b9609742df49c70aed4d",
             packed=False,
         ),
-        Published(
+        PublishedFile(
             file=_SPLITS,
             url=_ADDRESS + _SPLITS,
             size=14_989,

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from dait.data.base import ClassInfo
 from dait.data.benchmarks.annotations import damaged, inside, known, lines
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _ARCHIVE = "food-101.tar.gz"
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     root = places[_ARCHIVE]
     keys = [key for _, key in lines(root / "meta" / "classes.txt")]
     names = [name for _, name in lines(root / "meta" / "labels.txt")]
@@ -26,10 +32,10 @@ def _read(places: Places, variant: str) -> Contents:
         items = []
         for _, path in lines(file):
             index = known(file, path.partition("/")[0], indices, "line in classes.txt")
-            items.append(Item(path, index, inside(root / "images", f"{path}.jpg")))
+            items.append(AnnotatedImage(path, index, inside(root / "images", f"{path}.jpg")))
         splits.append(items)
     classes = tuple(ClassInfo(key, name) for key, name in zip(keys, names, strict=True))
-    return Contents(classes, splits[0], splits[1])
+    return Annotations(classes, splits[0], splits[1])
 
 
 BENCHMARK = Benchmark(
@@ -41,7 +47,7 @@ BENCHMARK = Benchmark(
     images=101_000,
     classes={"": 101},
     published=(
-        Published(
+        PublishedFile(
             file=_ARCHIVE,
             url="http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz",
             size=4_996_278_331,

@@ -9,14 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from dait.data.base import ClassInfo
-from dait.data.benchmarks.annotations import damaged, known, mapping
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.benchmarks.visipedia import read_rows
+from dait.data.benchmarks.annotations import damaged, known, mapping, read_rows
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _ARCHIVE = "nabirds.tar.gz"
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     root = places[_ARCHIVE]
     names = mapping(root / "classes.txt")
     parents = mapping(root / "hierarchy.txt")
@@ -28,12 +33,12 @@ def _read(places: Places, variant: str) -> Contents:
         name = known(root / "image_class_labels.txt", node, names, "name in classes.txt")
         classes.append(ClassInfo(node.zfill(4), name, _family(root, node, parents, names)))
     labels = {node: index for index, node in enumerate(used)}
-    train: list[Item] = []
-    test: list[Item] = []
+    train: list[AnnotatedImage] = []
+    test: list[AnnotatedImage] = []
     for row in rows:
-        item = Item(row.path, labels[row.class_id], row.file, row.box)
+        item = AnnotatedImage(row.path, labels[row.class_id], row.file, row.box)
         (train if row.training else test).append(item)
-    return Contents(tuple(classes), train, test)
+    return Annotations(tuple(classes), train, test)
 
 
 def _family(root: Path, node: str, parents: dict[str, str], names: dict[str, str]) -> str | None:
@@ -63,7 +68,7 @@ BENCHMARK = Benchmark(
     images=48_562,
     classes={"": 555},
     published=(
-        Published(
+        PublishedFile(
             file=_ARCHIVE,
             md5="df21a9e4db349a14e2b08adfd45873bd",
             top="nabirds",

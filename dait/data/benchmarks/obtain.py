@@ -1,17 +1,15 @@
-"""Where benchmarks live, and how they get there: found, else downloaded, else asked for."""
+"""The files of a benchmark: found on this machine, else downloaded, else asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dait.data.benchmarks.benchmark import Benchmark, Published
+from dait.data.archives.unpack import unpack
+from dait.data.benchmarks.benchmark import Benchmark, PublishedFile
+from dait.data.benchmarks.fetch import CannotFetch, Checksum, check_file, fetch
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
 from dait.storage.paths import downloads_folder
-
-if TYPE_CHECKING:  # a data set that is there needs no HTTP client, which is slow to import
-    from dait.data.fetch import Checksum
 
 
 def available(benchmark: Benchmark, folder: Path | None = None) -> bool:
@@ -30,13 +28,13 @@ def obtain(
     mirror: str = "",
     emit: Emit = ignore,
 ) -> dict[str, Path]:
-    """Where each published file of a benchmark is, once it is there and unpacked.
+    """The place of each published file of a benchmark, downloaded and unpacked if necessary.
 
-    folder: by default in ``downloads_folder()``. Looked for there, in this order: what we unpacked
-    from ``file`` (``unpacked/<its stem>``, whole or not there); the folder ``top`` that somebody
-    else unpacked; ``archives/<file>``, which is checked and unpacked, and may be removed then.
-    Only then is it downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given.
-    What is optional is downloaded along with the rest only, and may fail.
+    folder: by default in ``downloads_folder()``. Searched in this order: what this project unpacked
+    from ``file`` (``unpacked/<its stem>``); the folder ``top`` that the user unpacked;
+    ``archives/<file>``, which is checked and unpacked, and may be removed then. Otherwise the file
+    is downloaded to ``archives/``, from ``mirror/<file>`` if a mirror is given. Optional files are
+    only downloaded along with the others, and may fail.
 
     Raises ``UserError`` that says which file to put where for what cannot be downloaded.
     """
@@ -54,7 +52,7 @@ def obtain(
     return places
 
 
-def _place(folder: Path, published: Published) -> Path | None:
+def _place(folder: Path, published: PublishedFile) -> Path | None:
     """The folder that ``top`` is, or the file where it is not packed; None where it is not."""
     if not published.packed:
         return _file(folder, published)
@@ -66,15 +64,12 @@ def _place(folder: Path, published: Published) -> Path | None:
     return None
 
 
-def _file(folder: Path, published: Published) -> Path | None:
+def _file(folder: Path, published: PublishedFile) -> Path | None:
     near = (folder / "archives", folder, folder / published.top)
     return next((base / published.file for base in near if (base / published.file).is_file()), None)
 
 
-def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Path:
-    from dait.data.archives.unpack import unpack
-    from dait.data.fetch import check_file
-
+def _unpacked(folder: Path, published: PublishedFile, file: Path, emit: Emit) -> Path:
     check_file(file, _checksum(published), published.size, emit)
     try:
         unpack(file, _into(folder, published), emit=emit)
@@ -94,10 +89,8 @@ def _unpacked(folder: Path, published: Published, file: Path, emit: Emit) -> Pat
 
 
 def _downloaded(
-    benchmark: Benchmark, published: Published, folder: Path, mirror: str, emit: Emit
+    benchmark: Benchmark, published: PublishedFile, folder: Path, mirror: str, emit: Emit
 ) -> Path | None:
-    from dait.data.fetch import CannotFetch, fetch
-
     url = f"{mirror.rstrip('/')}/{published.file}" if mirror else published.url
     reason = ""
     try:
@@ -132,22 +125,20 @@ def _by_hand(benchmark: Benchmark, folder: Path, reason: str) -> UserError:
     )
 
 
-def _described(published: Published) -> str:
+def _described(published: PublishedFile) -> str:
     facts = [published.url] if published.url else []
     if published.size is not None:
         facts.append(f"{published.size:,} bytes")
     return f"‘{published.file}’" + (f" ({', '.join(facts)})" if facts else "")
 
 
-def _checksum(published: Published) -> Checksum | None:
-    from dait.data.fetch import Checksum
-
+def _checksum(published: PublishedFile) -> Checksum | None:
     if published.sha256:
         return Checksum("sha256", published.sha256)
     return Checksum("md5", published.md5) if published.md5 else None
 
 
-def _into(folder: Path, published: Published) -> Path:
+def _into(folder: Path, published: PublishedFile) -> Path:
     return folder / "unpacked" / _stem(published.file)
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from dait.data.base import ClassInfo
 from dait.data.benchmarks.annotations import damaged, inside, label, lines
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _IMAGES, _LISTS = "images.tar.gz", "annotations.tar.gz"
 _ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
@@ -23,7 +29,7 @@ _BREEDS = 37
 _PET = (1, 3)
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     found: dict[int, ClassInfo] = {}
     splits = [
         _items(places[_LISTS] / name, places[_IMAGES], found)
@@ -32,10 +38,10 @@ def _read(places: Places, variant: str) -> Contents:
     if sorted(found) != list(range(len(found))):
         raise damaged(places[_LISTS] / "trainval.txt", "its classes are not numbered from 1")
     classes = tuple(found[index] for index in range(len(found)))
-    return Contents(classes, splits[0], splits[1], mask_values=_PET)
+    return Annotations(classes, splits[0], splits[1], mask_values=_PET)
 
 
-def _items(file: Path, images: Path, classes: dict[int, ClassInfo]) -> list[Item]:
+def _items(file: Path, images: Path, classes: dict[int, ClassInfo]) -> list[AnnotatedImage]:
     items = []
     for number, line in lines(file):
         if line.startswith("#"):
@@ -50,7 +56,7 @@ def _items(file: Path, images: Path, classes: dict[int, ClassInfo]) -> list[Item
             raise damaged(file, f"class {words[1]} is both ‘{classes[index].key}’ and ‘{key}’")
         mask = inside(file.parent / "trimaps", f"{name}.png")
         image = inside(images, f"{name}.jpg")
-        items.append(Item(f"images/{name}.jpg", index, image, mask=mask))
+        items.append(AnnotatedImage(f"images/{name}.jpg", index, image, mask=mask))
     return items
 
 
@@ -63,14 +69,14 @@ BENCHMARK = Benchmark(
     images=7_349,
     classes={"": _BREEDS},
     published=(
-        Published(
+        PublishedFile(
             file=_IMAGES,
             url=_ADDRESS + _IMAGES,
             size=791_918_971,
             md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
             top="images",
         ),
-        Published(
+        PublishedFile(
             file=_LISTS,
             url=_ADDRESS + _LISTS,
             size=19_173_078,

@@ -10,10 +10,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dait.data.base import ClassInfo
+from dait.data.base import Box, ClassInfo
 from dait.data.benchmarks.annotations import damaged, inside, label, matlab
-from dait.data.benchmarks.benchmark import Benchmark, Contents, Item, Places, Published
-from dait.data.folders.listing import Box
+from dait.data.benchmarks.benchmark import (
+    AnnotatedImage,
+    Annotations,
+    Benchmark,
+    Places,
+    PublishedFile,
+)
 
 _IMAGES, _BOXES, _LISTS = "images.tar", "annotation.tar", "lists.tar"
 _ADDRESS = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
@@ -23,9 +28,9 @@ _ADDRESS = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
 _CORNER = re.compile(r"<(xmin|ymin|xmax|ymax)>\s*(-?\d+(?:\.\d+)?)\s*</\1>")
 
 
-def _read(places: Places, variant: str) -> Contents:
+def _read(places: Places, variant: str) -> Annotations:
     keys: dict[int, str] = {}
-    splits: list[list[Item]] = []
+    splits: list[list[AnnotatedImage]] = []
     lists = places[_LISTS]
     files = (lists / "train_list.mat", lists / "test_list.mat")
     for file in files:
@@ -39,12 +44,12 @@ def _read(places: Places, variant: str) -> Contents:
             if keys.setdefault(index, breed) != breed:
                 raise damaged(file, f"class {number} is both ‘{keys[index]}’ and ‘{breed}’")
             image = inside(places[_IMAGES], str(name))
-            items.append(Item(str(name), index, image, _box(places[_BOXES], str(name))))
+            items.append(AnnotatedImage(str(name), index, image, _box(places[_BOXES], str(name))))
         splits.append(items)
     if sorted(keys) != list(range(len(keys))):
         raise damaged(files[0], "its classes are not numbered from 1")
     classes = tuple(ClassInfo(keys[index], _breed(keys[index])) for index in sorted(keys))
-    return Contents(classes, splits[0], splits[1])
+    return Annotations(classes, splits[0], splits[1])
 
 
 def _breed(key: str) -> str:
@@ -76,21 +81,21 @@ BENCHMARK = Benchmark(
     images=20_580,
     classes={"": 120},
     published=(
-        Published(
+        PublishedFile(
             file=_IMAGES,
             url=_ADDRESS + _IMAGES,
             size=793_579_520,
             sha256="a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58",
             top="Images",
         ),
-        Published(
+        PublishedFile(
             file=_BOXES,
             url=_ADDRESS + _BOXES,
             size=21_852_160,
             sha256="662ed36f707be6b195c2fda392d8e153e83af28cedc8e2134a649f198def30fd",
             top="Annotation",
         ),
-        Published(
+        PublishedFile(
             file=_LISTS,
             url=_ADDRESS + _LISTS,
             size=481_280,

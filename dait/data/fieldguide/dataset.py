@@ -26,6 +26,7 @@ from dait.data.fieldguide.world import (
 )
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
+from dait.storage.cache import cache_dir, load_or_build
 
 SPLIT_NUMBERS: dict[SplitName, int] = {"train": 0, "val": 1, "test": 2}
 _LABELS = 3
@@ -258,10 +259,8 @@ class FieldGuide:
         return hashlib.sha256(described.encode()).hexdigest()[:20]
 
     def _load(self, name: SplitName) -> Split:
-        from dait.storage.arrays import cache_dir, load_or_build
-
         key = f"fieldguide-{name}-{self.size}-{self._key([name], self.reader)}"
-        arrays = load_or_build(cache_dir(), key, lambda: self._draw(name))
+        arrays = load_or_build(cache_dir(), key, lambda: self._draw(name), self._emit)
         habitats = np.asarray(tuple(load_world().habitats))[arrays["habitats"]]
         homes = np.asarray([home_habitat(label) for label in shown(self.options, name)])
         familiar = np.where(habitats == homes, "familiar", "unfamiliar")

@@ -13,6 +13,7 @@ from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.scene import RENDERER_VERSION, render_scene
 from dait.data.fieldguide.world import load_world, random_family
 from dait.events import Emit, Progress
+from dait.storage.cache import cache_dir, load_or_build
 
 POOL_STREAM = 9
 """Part of the random seed; the data set's splits use 0 to 2, so no image is shared."""
@@ -76,12 +77,10 @@ class InventedBirds:
 
     def load(self, emit: Emit) -> dict[str, np.ndarray]:
         """The arrays of ``draw``, kept in the cache folder."""
-        from dait.storage.arrays import cache_dir, load_or_build
-
         facts: list[int | str] = [self.family, self.marks, self.count, self.seed, self.size]
         facts += [RENDERER_VERSION, version("pillow"), version("numpy"), repr(load_world())]
         key = f"invented-families-{hashlib.sha256(repr(facts).encode()).hexdigest()[:20]}"
-        return load_or_build(cache_dir(), key, lambda: self.draw(emit))
+        return load_or_build(cache_dir(), key, lambda: self.draw(emit), emit)
 
 
 def _drawn(birds: InventedBirds, number: int) -> dict[str, np.ndarray]:

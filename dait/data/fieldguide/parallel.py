@@ -23,7 +23,7 @@ def in_parallel(draw: Callable[[int], Drawn], count: int) -> Iterator[Drawn]:
     if cores == 1 or count < _WORTH_IT:
         yield from (draw(index) for index in range(count))
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed  # slow to import, and a few drawings do without
 
     starts = range(0, count, _CHUNK)
     chunks = Parallel(n_jobs=cores, return_as="generator", mmap_mode=None, max_nbytes=None)(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dait.data.base import ClassInfo
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.layout import read_layout
-from dait.data.folders.listed import ListedDataset
 from dait.data.folders.listing import Listing
 from dait.data.folders.names import nfc
 from dait.errors import UserError
@@ -56,12 +56,12 @@ def open_folder(
     test_fraction: float = 0.2,
     split_seed: int = 0,
     emit: Emit = ignore,
-) -> ListedDataset:
+) -> ImageFileDataset:
     """``list_folder`` as a data set of ``size`` × ``size`` pixels; raises ``UserError`` as it does.
 
     emit: hears ``Progress`` while a split is decoded.
     """
-    return ListedDataset(list_folder(path, val_fraction, test_fraction, split_seed), size, emit)
+    return ImageFileDataset(list_folder(path, val_fraction, test_fraction, split_seed), size, emit)
 
 
 def class_infos(root: Path, keys: tuple[str, ...]) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:

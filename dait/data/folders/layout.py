@@ -17,7 +17,7 @@ from pathlib import Path
 from dait.data.base import SPLITS, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, hold_out
 from dait.data.folders.names import about_splits, natural_key, second_words, split_of, stable_ids
-from dait.data.folders.tree import SUFFIXES, Folder, Tree
+from dait.data.folders.scan import SUFFIXES, Folder, FolderScan
 from dait.errors import UserError
 
 __all__ = ["FolderLayout", "data_folder", "natural_key", "quoted", "read_layout"]
@@ -68,12 +68,12 @@ def read_layout(
         raise UserError(f"There is no folder ‘{root}’. Check the path.")
     if not root.is_dir():
         raise UserError(f"‘{root}’ is a file, not a folder of photographs. {_EXPECTED}")
-    tree = Tree(root)
-    tree.leave(tree.top.photos, "they are in no class folder")
-    folders = _named_splits(tree)
+    scan = FolderScan(root)
+    scan.leave_out(scan.top.photos, "they are in no class folder")
+    folders = _named_splits(scan)
     if folders:
-        return _read_splits(tree, folders, val_fraction, split_seed)
-    return _read_classes(tree, val_fraction, test_fraction, split_seed)
+        return _read_splits(scan, folders, val_fraction, split_seed)
+    return _read_classes(scan, val_fraction, test_fraction, split_seed)
 
 
 def data_folder(top: Folder) -> Folder | None:
@@ -106,31 +106,33 @@ def _split_folders(folder: Folder) -> list[Folder]:
     return named if nested else []
 
 
-def _named_splits(tree: Tree) -> dict[SplitName, Folder]:
+def _named_splits(scan: FolderScan) -> dict[SplitName, Folder]:
     """The folder of each split; what lies beside them is left out."""
-    named = _split_folders(tree.top)
+    named = _split_folders(scan.top)
     if not named:
-        words = [folder.name for folder in tree.top.folders]
+        words = [folder.name for folder in scan.top.folders]
         if words and all(split_of(word) for word in words):
             raise UserError(
-                f"‘{tree.root}’ has {quoted(words)}, but no class folders in them. {_EXPECTED}"
+                f"‘{scan.root}’ has {quoted(words)}, but no class folders in them. {_EXPECTED}"
             )
         return {}
     seconds = second_words(folder.name for folder in named)
     found: dict[SplitName, Folder] = {}
-    for folder in tree.top.folders:
+    for folder in scan.top.folders:
         split = split_of(folder.name)
         if split is None:
-            tree.leave(folder.all_photos(), f"‘{folder.name}’ is no word for train, val or test")
+            scan.leave_out(
+                folder.all_photos(), f"‘{folder.name}’ is no word for train, val or test"
+            )
         elif folder.name in seconds:
             better = seconds[folder.name]
-            tree.leave(
+            scan.leave_out(
                 folder.all_photos(),
                 f"‘{folder.name}’ means the {split} split, which ‘{better}’ is already",
             )
         elif split in found:
             raise UserError(
-                f"‘{tree.root}’ has both ‘{found[split].name}’ and ‘{folder.name}’, which mean "
+                f"‘{scan.root}’ has both ‘{found[split].name}’ and ‘{folder.name}’, which mean "
                 f"the same split ({split}). Keep one."
             )
         else:
@@ -139,20 +141,22 @@ def _named_splits(tree: Tree) -> dict[SplitName, Folder]:
 
 
 def _read_splits(
-    tree: Tree, folders: Mapping[SplitName, Folder], val_fraction: float, seed: int
+    scan: FolderScan, folders: Mapping[SplitName, Folder], val_fraction: float, seed: int
 ) -> FolderLayout:
     have = quoted(folder.name for folder in folders.values())
     for needed in ("train", "test"):
         if needed not in folders:
             raise UserError(
-                f"‘{tree.root}’ has {have} but no ‘{needed}’ folder. Add ‘{needed}/class/*.jpg’, "
+                f"‘{scan.root}’ has {have} but no ‘{needed}’ folder. Add ‘{needed}/class/*.jpg’, "
                 "or put all photographs into ‘class/*.jpg’ to have them split for you."
             )
     parts = {split: _by_name(folder) for split, folder in folders.items()}
     names = list(parts["train"])
     notes = about_splits(folder.name for folder in folders.values())
     for split, folder in folders.items():
-        tree.leave(folder.photos, f"they are in ‘{folder.name}’, but in none of its class folders")
+        scan.leave_out(
+            folder.photos, f"they are in ‘{folder.name}’, but in none of its class folders"
+        )
         for name in parts[split]:
             if name not in parts["train"]:
                 raise UserError(
@@ -160,9 +164,9 @@ def _read_splits(
                     f"‘{folders['train'].name}’. Add ‘{folders['train'].name}/{name}’, or remove "
                     f"it from ‘{folder.name}’."
                 )
-    splits, more = _photographs(tree, parts, names)
+    splits, more = _photographs(scan, parts, names)
     notes += more
-    _require_classes(tree, names, splits["train"], folders["train"])
+    _require_classes(scan, names, splits["train"], folders["train"])
     if "val" not in splits:
         require_photographs(
             names, splits["train"], 2, "training and validation (there is no ‘val’ folder)"
@@ -175,22 +179,24 @@ def _read_splits(
     for split in ("val", "test"):
         if not splits[split]:
             raise UserError(
-                f"The class folders of ‘{tree.root / folders[split].path}’ hold no photographs. "
+                f"The class folders of ‘{scan.root / folders[split].path}’ hold no photographs. "
                 f"{_EXPECTED}"
             )
         absent = len(names) - len({photo.label for photo in splits[split]})
         if absent:
             notes.append(f"{absent} of {len(names)} classes have no photograph in ‘{split}’.")
-    return _layout(tree, names, splits, notes)
+    return _layout(scan, names, splits, notes)
 
 
-def _read_classes(tree: Tree, val_fraction: float, test_fraction: float, seed: int) -> FolderLayout:
-    parts = _by_name(tree.top)
+def _read_classes(
+    scan: FolderScan, val_fraction: float, test_fraction: float, seed: int
+) -> FolderLayout:
+    parts = _by_name(scan.top)
     names = list(parts)
-    found, notes = _photographs(tree, {"train": parts}, names)
-    _require_classes(tree, names, found["train"], tree.top)
+    found, notes = _photographs(scan, {"train": parts}, names)
+    _require_classes(scan, names, found["train"], scan.top)
     splits, note = split_in_three(names, found["train"], val_fraction, test_fraction, seed)
-    return _layout(tree, names, splits, [*notes, note])
+    return _layout(scan, names, splits, [*notes, note])
 
 
 def _by_name(folder: Folder) -> dict[str, list[Folder]]:
@@ -202,7 +208,7 @@ def _by_name(folder: Folder) -> dict[str, list[Folder]]:
 
 
 def _photographs(
-    tree: Tree, parts: Mapping[SplitName, Mapping[str, list[Folder]]], names: Collection[str]
+    scan: FolderScan, parts: Mapping[SplitName, Mapping[str, list[Folder]]], names: Collection[str]
 ) -> tuple[dict[SplitName, tuple[ImageEntry, ...]], list[str]]:
     """The photographs of every split, labelled, and notes on where they were found."""
     all_parts = [
@@ -212,18 +218,18 @@ def _photographs(
         for folder in folders
     ]
     filled = {name for _, name, folder in all_parts if folder.photos}
-    _require_shallow(tree, [folder for _, name, folder in all_parts if name not in filled])
+    _require_shallow(scan, [folder for _, name, folder in all_parts if name not in filled])
     labels = {name: label for label, name in enumerate(names)}
     found: list[tuple[SplitName, int, str]] = []
     deep: list[str] = []
     for split, name, folder in all_parts:
-        below = _below(tree, folder, name, labels)
+        below = _below(scan, folder, name, labels)
         deep += below
         found += ((split, labels[name], path) for path in (*folder.photos, *below))
     splits: dict[SplitName, list[ImageEntry]] = {split: [] for split in parts}
     ids = stable_ids([path for _, _, path in found])
     for (split, label, path), photo_id in zip(found, ids, strict=True):
-        entry = tree.entry(path, photo_id, label)
+        entry = scan.entry(path, photo_id, label)
         if entry is not None:
             splits[split].append(entry)
     return {split: tuple(entries) for split, entries in splits.items()}, _about_folders(
@@ -250,7 +256,7 @@ def _about_folders(parts: Iterable[tuple[str, str, Folder]], deep: list[str]) ->
     return notes
 
 
-def _below(tree: Tree, folder: Folder, name: str, names: Collection[str]) -> list[str]:
+def _below(scan: FolderScan, folder: Folder, name: str, names: Collection[str]) -> list[str]:
     """The photographs in folders below a class that are the class's; the others are left out."""
     found: list[str] = []
     for below in folder.folders:
@@ -262,55 +268,55 @@ def _below(tree: Tree, folder: Folder, name: str, names: Collection[str]) -> lis
             reason = f"they are in folders called ‘{below.name}’, which hold no photographs"
         else:
             found += below.photos
-            found += _below(tree, below, name, names)
+            found += _below(scan, below, name, names)
             continue
-        tree.leave(below.all_photos(), reason)
+        scan.leave_out(below.all_photos(), reason)
     return found
 
 
-def _require_shallow(tree: Tree, without: Iterable[Folder]) -> None:
+def _require_shallow(scan: FolderScan, without: Iterable[Folder]) -> None:
     """Raises ``UserError`` for class folders that have photographs in folders below alone."""
     for folder in without:
         first = next(folder.all_photos(), None)
         if first is None:
             continue
         raise UserError(
-            f"‘{tree.root}’ has photographs two folders deep only (‘{first}’): either of the "
+            f"‘{scan.root}’ has photographs two folders deep only (‘{first}’): either of the "
             f"two may be the class. {_EXPECTED} Or list them in a CSV file (path,label)."
-            f"{_hint(tree)}"
+            f"{_hint(scan)}"
         )
 
 
-def _hint(tree: Tree) -> str:
-    meant = data_folder(tree.top)
-    return f" Did you mean ‘{tree.root / meant.path}’?" if meant and meant.path else ""
+def _hint(scan: FolderScan) -> str:
+    meant = data_folder(scan.top)
+    return f" Did you mean ‘{scan.root / meant.path}’?" if meant and meant.path else ""
 
 
 def _layout(
-    tree: Tree,
+    scan: FolderScan,
     names: list[str],
     splits: Mapping[SplitName, tuple[ImageEntry, ...]],
     notes: list[str],
 ) -> FolderLayout:
     ordered = {split: splits[split] for split in SPLITS}
-    problems, ignored = tuple(tree.problems), dict(tree.ignored)
-    return FolderLayout(tuple(names), ordered, problems, ignored, tuple(notes), tree.left_out)
+    problems, ignored = tuple(scan.problems), dict(scan.ignored)
+    return FolderLayout(tuple(names), ordered, problems, ignored, tuple(notes), scan.left_out)
 
 
 def _require_classes(
-    tree: Tree, names: list[str], photos: Iterable[ImageEntry], where: Folder
+    scan: FolderScan, names: list[str], photos: Iterable[ImageEntry], where: Folder
 ) -> None:
     """At least two classes, none of them empty; ``where`` holds the class folders."""
-    root = tree.root / where.path
+    root = scan.root / where.path
     if not names:
-        raise UserError(f"‘{root}’ holds no class folders. {_EXPECTED}{_hint(tree)}")
+        raise UserError(f"‘{root}’ holds no class folders. {_EXPECTED}{_hint(scan)}")
     filled = {photo.label for photo in photos}
     if not filled:
-        others = (tree.unread + tree.ignored).most_common(3)
+        others = (scan.unread + scan.ignored).most_common(3)
         found = ", ".join(f"{count} {suffix}" for suffix, count in others)
         raise UserError(
             f"The class folders of ‘{root}’ hold no photographs ({', '.join(SUFFIXES)})"
-            f"{f' (found {found})' if found else ''}. {_EXPECTED}{_hint(tree)}"
+            f"{f' (found {found})' if found else ''}. {_EXPECTED}{_hint(scan)}"
         )
     empty = [name for label, name in enumerate(names) if label not in filled]
     if empty:

@@ -1,4 +1,4 @@
-"""What a data set of image files is, before any of them is decoded."""
+"""Listings: the files, labels and splits of a data set before anything is decoded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dait.data.base import ClassInfo, Problem, SplitName
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels of the image as it is stored, right and bottom exclusive."""
-
-Trim = tuple[int, int, int, int]
-"""Pixels to cut off at the left, top, right and bottom of the image as it is stored."""
+from dait.data.base import Box, ClassInfo, Problem, SplitName, Trim
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Images that are there and not used: how many, the path of the first, and why."""
+    """Images that exist but are not used: how many, the path of the first, and why."""
 
     count: int
     first: str
@@ -57,7 +51,7 @@ class Listing:
 
     root: the folder that messages name. mask_values: the grey values (of ``ImageEntry.mask``) that
     mean the object. ignored: suffix to number of files that are no photographs. left_out: images
-    that are there and not used. notes: sentences on choices that were made (a held-out split,
+    that exist but are not used. notes: sentences on choices that were made (a held-out split,
     classes without a test photograph). revision: the commit that was downloaded, of a data set of
     the hub.
     """

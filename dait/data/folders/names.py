@@ -1,4 +1,4 @@
-"""Names of files, classes and splits: how they are compared, and which say nothing of the data."""
+"""Names of files, classes and splits: how they are compared, and which are not data."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from dait.data.folders.names import (
     split_of,
     stable_ids,
 )
-from dait.data.folders.tree import Tree
+from dait.data.folders.scan import FolderScan
 from dait.errors import UserError
 
 MAX_BYTES = 2**29
@@ -162,7 +162,7 @@ class _Reading:
             self._further += 1
 
     def compose_ids(self) -> None:
-        """Gives every entry the id that it has whatever disk it lies on."""
+        """Give every entry an id that does not depend on the disk's Unicode form."""
         ids = iter(stable_ids([entry.id for rows in self.found.values() for entry, _ in rows]))
         for word, rows in self.found.items():
             self.found[word] = [(replace(entry, id=next(ids)), label) for entry, label in rows]
@@ -175,7 +175,7 @@ class _Reading:
         words = [word for word in self.found if word]
         seconds = second_words(words)
         try:
-            tree = Tree(self._root, _MOST_FILES)
+            scan = FolderScan(self._root, _MOST_FILES)
         except UserError:
             notes.append(
                 f"The table's folder holds more than {_MOST_FILES:,} files; images that the table "
@@ -184,14 +184,14 @@ class _Reading:
             return (), notes
         for word, better in seconds.items():
             paths = [entry.id for entry, _ in self.found[word]]
-            tree.leave(
+            scan.leave_out(
                 paths, f"‘{word}’ means the {split_of(word)} split, which ‘{better}’ is already"
             )
-        photos = tree.top.all_photos()
-        tree.leave(
+        photos = scan.top.all_photos()
+        scan.leave_out(
             (photo for photo in photos if photo not in self._named), "the table names no label"
         )
-        return tree.left_out, notes
+        return scan.left_out, notes
 
     def _entry(self, row: _Row) -> ImageEntry | str:
         """The entry, its label still 0, or why there is none."""

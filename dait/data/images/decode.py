@@ -1,4 +1,4 @@
-"""One photograph, of whatever kind, to bounded pixels: upright, opaque, RGB, of the asked size."""
+"""Photographs of any kind to bounded pixels: upright, opaque, RGB, of the size asked for; masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from dait.data.folders.listing import Trim
+from dait.data.base import Trim
 from dait.data.images.depth import NotNumbers, to_8_bits
 from dait.data.images.frame import Frame, Framing
 from dait.errors import UserError
@@ -115,6 +115,30 @@ def decode_picture(
         raise BadImage(f"is damaged ({str(error) or type(error).__name__})") from error
 
 
+def decode_mask(file: Path, frame: Frame, values: tuple[int, ...]) -> np.ndarray:
+    """``(S, S)`` uint8, 1 on the object: the mask cut and scaled as its image was.
+
+    values: the grey values that mean the object (of an image with a coloured palette, the palette's
+    indices). Raises ``BadImage`` for a file that is missing, damaged or not of the image's size.
+    """
+    name = f"‘{file.name}’"
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.size != (frame.width, frame.height):
+                found, wanted = "{} × {}".format(*image.size), f"{frame.width} × {frame.height}"
+                raise BadImage(f"is {found} pixels, its image {wanted}", name)
+            marks = np.isin(_mask_values(image), values).astype(np.uint8)
+    except BadImage:
+        raise
+    except FileNotFoundError as error:
+        raise BadImage("is missing", name) from error
+    except Image.UnidentifiedImageError as error:
+        raise BadImage("is not an image", name) from error
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
+        raise BadImage(f"is damaged ({str(error) or type(error).__name__})", name) from error
+    return frame.place_mask(marks)
+
+
 def _decode(
     stream: IO[bytes], framing: Framing | int, max_pixels: int, trim: Trim | None
 ) -> tuple[np.ndarray, Frame]:
@@ -123,7 +147,7 @@ def _decode(
     if not head:
         raise BadImage("is empty (0 bytes)")
     # Pillow's readers raise nearly anything on hostile bytes (OSError, SyntaxError, struct.error,
-    # IndexError, ...): whatever it was, the file is what is wrong, and the cause is kept.
+    # IndexError, ...): each of them means a bad file; the cause is kept.
     try:
         with Image.open(stream, formats=FORMATS) as image:
             _require_few_pixels(image, max_pixels)
@@ -149,14 +173,14 @@ def _to_stored(
 ) -> tuple[np.ndarray, Frame]:
     _require_few_pixels(image, max_pixels)
     framing = Framing(framing) if isinstance(framing, int) else framing
-    whole = image.size
+    full_size = image.size
     # A JPEG can be decoded at a half, quarter or eighth; twice the final size keeps it sharp.
-    least = 2 * min(Frame(*whole, framing).scaled)
+    least = 2 * min(Frame(*full_size, framing).scaled)
     image.draft(None, (least, least))
     image.load()
     if trim is not None:
-        image = _trimmed(image, whole, trim)
-    frame = Frame(*whole, framing, _turn_upright(image), trim or (0, 0, 0, 0))
+        image = _trimmed(image, full_size, trim)
+    frame = Frame(*full_size, framing, _turn_upright(image), trim or (0, 0, 0, 0))
     # Resampling only what is kept also keeps a 1 × 60,000 strip from growing a huge middle step.
     box = Frame(*image.size, framing).kept
     small = _to_8_bit_colour(image).resize(frame.scaled, Image.Resampling.BICUBIC, box=box)
@@ -171,17 +195,19 @@ def _to_stored(
     return np.array(small), frame
 
 
-def _trimmed(image: Image.Image, whole: tuple[int, int], trim: Trim) -> Image.Image:
-    """The image, perhaps decoded smaller than ``whole``, without what ``trim`` cuts off."""
+def _trimmed(image: Image.Image, full_size: tuple[int, int], trim: Trim) -> Image.Image:
+    """The image, perhaps decoded smaller than ``full_size``, without what ``trim`` cuts off."""
     left, top, right, bottom = trim
-    if left + right >= whole[0] or top + bottom >= whole[1]:
-        raise BadImage(f"is {whole[0]} × {whole[1]} pixels, which {trim} at its sides uses up")
-    across, down = image.width / whole[0], image.height / whole[1]
+    if left + right >= full_size[0] or top + bottom >= full_size[1]:
+        raise BadImage(
+            f"is {full_size[0]} × {full_size[1]} pixels, which {trim} at its sides uses up"
+        )
+    across, down = image.width / full_size[0], image.height / full_size[1]
     # Rounded inwards: nothing of what is to go may stay. One pixel at least is left.
     first = min(math.ceil(left * across), image.width - 1)
     upper = min(math.ceil(top * down), image.height - 1)
-    last = max(math.floor((whole[0] - right) * across), first + 1)
-    lower = max(math.floor((whole[1] - bottom) * down), upper + 1)
+    last = max(math.floor((full_size[0] - right) * across), first + 1)
+    lower = max(math.floor((full_size[1] - bottom) * down), upper + 1)
     return image.crop((first, upper, last, lower))
 
 
@@ -228,3 +254,13 @@ def _not_an_image(head: bytes) -> str:
 
 def _millions(pixels: int) -> str:
     return f"{pixels / 1e6:.1f} million"
+
+
+def _mask_values(image: Image.Image) -> np.ndarray:
+    if image.mode == "P":
+        colours = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+        if (colours != colours[:, :1]).any():
+            return np.asarray(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    return np.asarray(image.convert("L"))

@@ -44,18 +44,18 @@ def to_8_bits(image: Image.Image, stream: IO[bytes] | None = None) -> tuple[Imag
     and only the high bytes of colours are. Raises ``NotNumbers``.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey(image, _said_bits(image, stream))
+        return _grey(image, _declared_bits(image, stream))
     if stream is not None and _rawmode(image) in (*_LOW, _GREY_AND_ALPHA):
         return _colour(image, stream)
     return image, 0
 
 
-def _grey(image: Image.Image, said: int | None) -> tuple[Image.Image, int]:
+def _grey(image: Image.Image, declared: int | None) -> tuple[Image.Image, int]:
     values = np.asarray(image)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise NotNumbers
     most = float(values.max(initial=0))
-    bits = 0 if image.mode == "F" and most <= 1 else _bits(most, said)
+    bits = 0 if image.mode == "F" and most <= 1 else _bits(most, declared)
     grey = _scaled(values, bits)
     if _tags(image).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow sees to it for 8 bits only
         grey = 255 - grey
@@ -68,7 +68,7 @@ def _grey(image: Image.Image, said: int | None) -> tuple[Image.Image, int]:
 
 def _colour(image: Image.Image, stream: IO[bytes]) -> tuple[Image.Image, int]:
     """Colours, whose low bytes are read only where the high ones leave room."""
-    said, rawmode = _said_bits(image, stream), _rawmode(image)
+    declared, rawmode = _declared_bits(image, stream), _rawmode(image)
     if rawmode != _GREY_AND_ALPHA:
         image.load()
         high = np.asarray(image)
@@ -81,7 +81,7 @@ def _colour(image: Image.Image, stream: IO[bytes]) -> tuple[Image.Image, int]:
         values = four[..., ::2] << 8 | four[..., 1::2]
     alpha = image.mode == "RGBA" or rawmode == _GREY_AND_ALPHA
     colours = values[..., :-1] if alpha else values
-    bits = _bits(float(colours.max(initial=0)), said)
+    bits = _bits(float(colours.max(initial=0)), declared)
     small = _scaled(colours, bits)
     if alpha:
         opaque = values[..., -1:]
@@ -110,16 +110,16 @@ def _rawmode(image: Image.Image) -> str:
     return str(args if isinstance(args, str) else args[0] if args else "")
 
 
-def _said_bits(image: Image.Image, stream: IO[bytes] | None) -> int | None:
+def _declared_bits(image: Image.Image, stream: IO[bytes] | None) -> int | None:
     """How many bits a file says that its values have; None where that is no less than it has."""
     if image.format == "PNG" and stream is not None:
         return _png_bits(stream)
     tags = _tags(image)
-    said = [max(_numbers(tags.get(_BITS_PER_SAMPLE, 16)))]
+    declared = [max(_numbers(tags.get(_BITS_PER_SAMPLE, 16)))]
     for tag in (_MAX_SAMPLE_VALUE, _S_MAX_SAMPLE_VALUE):
         most = max(_numbers(tags.get(tag, 0)))
-        said += [int(most).bit_length()] if 1 <= most < 2**32 else []
-    return int(min(said)) if 1 < min(said) < 16 else None
+        declared += [int(most).bit_length()] if 1 <= most < 2**32 else []
+    return int(min(declared)) if 1 < min(declared) < 16 else None
 
 
 def _png_bits(stream: IO[bytes]) -> int | None:
@@ -130,8 +130,8 @@ def _png_bits(stream: IO[bytes]) -> int | None:
         for _ in range(_MOST_CHUNKS):
             length, kind = struct.unpack(">L4s", stream.read(8))
             if kind == b"sBIT":
-                said = max(stream.read(min(length, 4)), default=0)
-                return said if 1 < said < 16 else None
+                declared = max(stream.read(min(length, 4)), default=0)
+                return declared if 1 < declared < 16 else None
             if kind in (b"IDAT", b"IEND"):
                 break
             stream.seek(length + 4, 1)
@@ -150,9 +150,9 @@ def _tags(image: Image.Image) -> Any:
     return getattr(image, "tag_v2", {})
 
 
-def _bits(most: float, said: int | None) -> int:
-    if said is not None and most < 2**said:
-        return said
+def _bits(most: float, declared: int | None) -> int:
+    if declared is not None and most < 2**declared:
+        return declared
     bits = 8
     while most >= 2**bits:
         bits += 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from dait.data.base import Fit
-from dait.data.folders.listing import Box, Trim
+from dait.data.base import Box, Fit, Trim
+from dait.data.stored import centre_square
 
 MOST_RATIO = 3
 """Longer side over shorter side of a stored image, at most: more is cut off at both ends."""
@@ -61,8 +61,7 @@ class Framing:
 
     def centre(self, stored: np.ndarray) -> np.ndarray:
         """``(h, w, ...)`` of a stored image → ``(size, size, ...)``: what evaluation sees."""
-        top, left = (stored.shape[0] - self.size) // 2, (stored.shape[1] - self.size) // 2
-        return stored[top : top + self.size, left : left + self.size]
+        return centre_square(stored, self.size)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Frame:
     def shift(self) -> tuple[int, int]:
         """What to add to a position in the stored image to have it in the square."""
         size = self.framing.size
-        # As Framing.centre rounds; a letterbox has bars where others are cut.
+        # Rounded as ``centre_square`` does; a letterbox has bars where others are cut.
         left, top = (-((side - size) // 2) for side in self.scaled)
         return left, top
 

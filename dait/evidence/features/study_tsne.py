@@ -23,9 +23,9 @@ from dait.evaluation.records import (
 )
 from dait.events import Emit, Note, ignore
 from dait.evidence.features.embeddings import MIN_TSNE_IMAGES, stratified_sample, tsne, umap
-from dait.evidence.features.tsne_cache import KeptMaps, packed
+from dait.evidence.features.tsne_cache import load_or_compute
 from dait.runs.folder import StudyFolder
-from dait.storage.files import write_atomically
+from dait.storage.files import write_arrays
 
 TSNE_IMAGES = 500
 PERPLEXITY, NEIGHBOURS = 30.0, 15
@@ -106,14 +106,9 @@ def _write(
         return False
     indices = stratified_sample(labels, TSNE_IMAGES)
     shown = {name: rows[indices] for name, rows in features.items()}
-    kept = KeptMaps(settings, shown)
-    maps = kept.read()
-    new = maps is None
-    if maps is None:
-        maps = compute(shown)
-        kept.write(maps)
+    maps, new = load_or_compute(settings, shown, compute)
     digests = {name: _digest(rows) for name, rows in shown.items()}
-    write_atomically(study.path / file, _file(indices, maps, digests))
+    _write_file(study.path / file, indices, maps, digests)
     return new
 
 
@@ -135,7 +130,7 @@ def place(study: StudyRecord, seed: SeedRecord) -> Tsne:
         kept = _Kept(indices, maps, digests)
         # The file is only a saving of time: shipped studies lie where nothing can be written.
         with suppress(UserError):
-            write_atomically(path, _file(indices, maps, digests))
+            _write_file(path, indices, maps, digests)
     indices = kept.indices
     coordinates = {key: kept.maps[name] for key, name in names.items()}
     return Tsne(indices, seed.labels[indices], coordinates)
@@ -161,8 +156,11 @@ def _digest(rows: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows, dtype=np.float32).tobytes()).hexdigest()[:16]
 
 
-def _file(indices: np.ndarray, maps: Mapping[str, np.ndarray], digests: Mapping[str, str]) -> bytes:
-    return packed(indices=indices, **maps, **{MADE_OF: np.array(json.dumps(digests))})
+def _write_file(
+    path: Path, indices: np.ndarray, maps: Mapping[str, np.ndarray], digests: Mapping[str, str]
+) -> None:
+    made_of = np.array(json.dumps(digests))
+    write_arrays(path, {"indices": indices, **maps, MADE_OF: made_of})
 
 
 def _names(study: StudyRecord, seed: SeedRecord) -> dict[str, str]:

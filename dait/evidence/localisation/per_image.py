@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from dait.errors import UserError
 from dait.runs.files import load_arrays
-from dait.storage.files import set_aside, write_atomically
+from dait.storage.files import set_aside, write_arrays
 
 FILE_NAME = "localisation.npz"
 
@@ -61,12 +60,10 @@ class KeptFigures:
             self._write()
 
     def _write(self) -> None:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **self._arrays)  # type: ignore[arg-type]
         if self._damaged and self.path.exists():
             set_aside(self.path)
         self._damaged = False
-        write_atomically(self.path, buffer.getvalue())
+        write_arrays(self.path, self._arrays)
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:

@@ -43,7 +43,7 @@ from dait.evidence.probes.results import (
 from dait.evidence.probes.words import HABITAT, attribute_figures, retrieval, zero_shot
 from dait.models.checkpoint import load_network
 from dait.runs.folder import StudyFolder, to_json
-from dait.storage.arrays import cache_dir, load_or_build
+from dait.storage.cache import cache_dir, load_or_build
 from dait.storage.files import write_atomically
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import device_of, embed_split

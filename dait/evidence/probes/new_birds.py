@@ -71,12 +71,12 @@ class NewBirds:
 
 def new_birds(size: int, count: int = PAIRS, seed: int = 0, emit: Emit = ignore) -> NewBirds:
     """``count`` new birds at ``size`` pixels, drawn the first time and kept in the cache."""
-    from dait.storage.arrays import cache_dir, load_or_build
+    from dait.storage.cache import cache_dir, load_or_build
 
     facts = [size, count, seed, NAMED, RENDERER_VERSION, version("pillow"), version("numpy")]
     described = repr([*facts, load_world()])
     key = f"new-birds-{hashlib.sha256(described.encode()).hexdigest()[:20]}"
-    kept = load_or_build(cache_dir(), key, lambda: _draw_all(size, count, seed, emit))
+    kept = load_or_build(cache_dir(), key, lambda: _draw_all(size, count, seed, emit), emit)
     return NewBirds(
         images=kept["images"],
         captions=tuple(str(sentence) for sentence in kept["captions"]),

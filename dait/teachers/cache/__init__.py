@@ -1,5 +1,5 @@
 """The frozen teacher's embeddings of augmented views, kept on disk.
 
-``view_set`` is what is kept and where; ``build`` fills it, ``share`` divides that between
-processes; ``inventory`` lists and prunes, ``check`` recomputes a sample.
+``view_set`` is the folder on disk; ``build`` computes what is missing, alone or with other
+processes; ``inventory`` lists and prunes; ``check`` recomputes a sample.
 """

@@ -1,4 +1,4 @@
-"""Fills what is missing of a view set: alone, beside other processes, or as one of several."""
+"""Compute what is missing of a view set, alone or together with other processes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from dait.data.augmentation.views import ViewPolicy
-from dait.data.images.stored import Whole
+from dait.data.stored import Uncropped
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
-from dait.storage import arrays as store
+from dait.storage.files import format_bytes, sweep
 from dait.storage.lock import locked
 from dait.teachers.cache.view_set import Shard, ViewSet, no_room
 from dait.teachers.embedding import Embedder, spans_of
 
 
 def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
-    """Says how much the views ``numbers`` take, before any is made.
+    """Emit a note on how much disk the views ``numbers`` take, before any is computed.
 
     Raises ``UserError`` where the disk has no room for what is missing.
     """
@@ -29,10 +29,10 @@ def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
     what = "view" if len(numbers) == 1 else "views"
     text = (
         f"the frozen teacher's embeddings: {len(numbers):,} {what} × "
-        f"{facts.images:,} images × {facts.dim} × {item} bytes = {in_words(total)}"
+        f"{facts.images:,} images × {facts.dim} × {item} bytes = {format_bytes(total)}"
     )
     if left < total:
-        text += f", of which {in_words(total - left)} are there already"
+        text += f", of which {format_bytes(total - left)} are there already"
     emit(Note(f"{text} ({views.folder})"))
     _check_room(views, left)
 
@@ -40,24 +40,23 @@ def announce(views: ViewSet, numbers: Sequence[int], emit: Emit) -> None:
 def build(
     views: ViewSet,
     numbers: Sequence[int],
-    images: Whole,
+    images: Uncropped,
     embedder: Embedder,
     policy: ViewPolicy,
     emit: Emit,
     world: World = ALONE,
 ) -> None:
-    """Computes this process's share of the shards that are missing of the views ``numbers``.
+    """Compute this process's share of the shards that are missing of the views ``numbers``.
 
-    images: ``Split.whole``. Every shard is computed by whoever holds its lock, in the same
-    batches whoever that is, so the result does not depend on how many processes there are. What
-    another process is at is left to it and waited for. Returns when all shards are there, of all
-    processes of ``world``.
+    images: ``Split.uncropped``. A shard is computed by the process that holds its lock, always in
+    the same batches, so the result does not depend on the number of processes. Shards that another
+    process computes are waited for. Returns when the shards of all processes of ``world`` exist.
 
-    Raises ``UserError`` where the disk is full, and where shards of other processes are nowhere to
-    be seen.
+    Raises ``UserError`` where the disk is full, and where the shards of other processes cannot be
+    seen.
     """
     if views.folder.is_dir():
-        store.sweep(views.folder)
+        sweep(views.folder)
     missing = _missing(views, numbers)
     _check_room(views, sum(views.bytes_of(shard) for shard in missing))
     wanted = [shard for number in numbers for shard in views.shards(number)]
@@ -71,9 +70,9 @@ def build(
     ]
     if todo:
         work = _Work(views, images, embedder, policy, emit, numbers, todo)
-        busy = [shard for shard in todo if not work.tried(shard)]
+        busy = [shard for shard in todo if not work.try_shard(shard)]
         for shard in busy:
-            work.waited(shard)
+            work.wait_for(shard)
     world.barrier()
     if world.size > 1 and (absent := set(_missing(views, numbers))):
         raise UserError(
@@ -84,12 +83,12 @@ def build(
 
 
 class _Work:
-    """The shards that one call has to see to, and how many of their images are done."""
+    """The shards that one call of ``build`` computes, and how many of their images are done."""
 
     def __init__(
         self,
         views: ViewSet,
-        images: Whole,
+        images: Uncropped,
         embedder: Embedder,
         policy: ViewPolicy,
         emit: Emit,
@@ -101,33 +100,35 @@ class _Work:
         one = f"view {numbers[0] + 1}" if len(numbers) == 1 else f"{len(numbers):,} views"
         self.what = f"The frozen teacher looks at {one}"
 
-    def tried(self, shard: Shard) -> bool:
-        """False where another process is at this shard."""
+    def try_shard(self, shard: Shard) -> bool:
+        """False where another process is computing this shard."""
         try:
-            self._see_to(shard, _give_up)
+            self._compute(shard, _give_up)
         except _BusyError:
             return False
         return True
 
-    def waited(self, shard: Shard) -> None:
-        """Waits for who is at this shard, and takes over where that one died."""
-        self._see_to(shard, lambda: self._tell(0))
+    def wait_for(self, shard: Shard) -> None:
+        """Wait for the process that computes this shard, and take over where it has died."""
+        self._compute(shard, lambda: self._report(0))
 
-    def _see_to(self, shard: Shard, waiting: Callable[[], object]) -> None:
+    def _compute(self, shard: Shard, waiting: Callable[[], object]) -> None:
         lock = self.views.folder / f".lock-{shard.name}"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock, waiting):
-            if self.views.read(shard) is not None:  # by whoever held the lock before
-                self._tell(len(shard))
+            if (
+                self.views.read(shard) is not None
+            ):  # computed by the process that held the lock before
+                self._report(len(shard))
                 return
             rows = []
             spans = spans_of(shard.start, shard.stop, self.views.description.batch)
             for part in self.embedder.views(self.images, spans, shard.view, self.policy):
                 rows.append(part)
-                self._tell(len(part))
+                self._report(len(part))
             self.views.write(shard, np.concatenate(rows))
 
-    def _tell(self, more: int) -> None:
+    def _report(self, more: int) -> None:
         self.done += more
         self.emit(Progress(self.what, self.done, self.total))
 
@@ -150,14 +151,3 @@ def _check_room(views: ViewSet, size: int) -> None:
         place = place.parent
     if size > shutil.disk_usage(place).free:  # better known now than in an hour
         raise no_room(views.folder.parent, size)
-
-
-def in_words(size: float) -> str:
-    """Bytes as people say them: ``2.5 MB``."""
-    if size < 1000:
-        return f"{size:.0f} bytes"
-    for unit in ("kB", "MB"):
-        size /= 1000
-        if size < 1000:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} GB"

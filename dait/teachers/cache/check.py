@@ -1,4 +1,4 @@
-"""Recomputes a sample of what is kept, and says how far it is from what the teacher says now."""
+"""Recompute a sample of the kept embeddings and compare it with the teacher of today."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dait.teachers.cache.view_set import Shard, ViewSet, shard_files
 from dait.teachers.cache.views import SPLIT, TeacherViews
 
 LEAST_COSINE = 0.999
-"""Below it, what is kept is not the teacher's. fp16 costs less than 1e-6, autocast about 1e-5."""
+"""Least cosine of an embedding that is the teacher's: fp16 costs below 1e-6, autocast 1e-5."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the sample showed.
+    """The result of a check.
 
     checked: embeddings recomputed. cosine: the lowest between one kept and one recomputed, 1 where
     nothing was checked; worst: its view and image. damaged: names of shards that cannot be read.
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def check(views: TeacherViews, sample: int = 64, seed: int = 0) -> Verdict:
-    """Looks again at ``sample`` of the kept (view, image) pairs, chosen at random.
+    """Recompute ``sample`` of the kept (view, image) pairs, chosen at random.
 
     Every shard's length and form is checked. Raises ``UserError`` where data or teacher cannot be
     used.
@@ -58,7 +58,7 @@ def check(views: TeacherViews, sample: int = 64, seed: int = 0) -> Verdict:
 
 
 def differences(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What of a manifest is no longer so, in words; empty for the same description."""
+    """The entries of a manifest that have changed, in words; empty where none has."""
     return [
         f"{name.replace('_', ' ')} was {kept.get(name)}, now {value}"
         for name, value in now.items()
@@ -67,7 +67,7 @@ def differences(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def description_of(views: TeacherViews) -> dict[str, Any]:
-    """What the manifest of these views would say now."""
+    """The manifest that these views would have now."""
     return asdict(views.kept().description)
 
 
@@ -87,7 +87,7 @@ def _sampled(shards: list[Shard], sample: int, seed: int) -> dict[int, set[int]]
 
 
 def _cosines(views: TeacherViews, kept: ViewSet, view: int, index: np.ndarray) -> np.ndarray:
-    images = views.data.split(SPLIT).whole
+    images = views.data.split(SPLIT).uncropped
     pixels = view_batch(images[index], index, view, views.policy)
     now = views.embedder.embed(pixels).cpu().numpy().astype(np.float64)
     then = np.empty_like(now)

@@ -1,8 +1,7 @@
-"""What is in the cache of embeddings, and what may be removed from it."""
+"""List and prune the cache of embeddings."""
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dait.errors import UserError
-from dait.storage import arrays as store
+from dait.storage.cache import cache_dir
+from dait.storage.files import temporary_name
 from dait.teachers.cache.view_set import FOLDER, last_used, read_manifest, shard_files
-
-_PRUNED = ".pruned-"
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class CacheEntry:
 
 
 def default_root() -> Path:
-    """Where view sets are kept."""
-    return store.cache_dir() / FOLDER
+    """The folder of all view sets."""
+    return cache_dir() / FOLDER
 
 
 def entries(root: Path) -> list[CacheEntry]:
@@ -60,7 +58,7 @@ def entries(root: Path) -> list[CacheEntry]:
 
 
 def chosen(found: Sequence[CacheEntry], keys: Iterable[str]) -> list[CacheEntry]:
-    """The entries whose keys begin with one of ``keys``. Raises ``UserError`` for one of none."""
+    """The entries whose keys begin with ``keys``, one each; raises ``UserError`` otherwise."""
     result: list[CacheEntry] = []
     for key in keys:
         fitting = [entry for entry in found if entry.key.startswith(key)]
@@ -82,10 +80,10 @@ def to_prune(
     most_bytes: int | None = None,
     now: float | None = None,
 ) -> list[CacheEntry]:
-    """The entries to remove: those that fit all of age, data and teacher, and are ``among`` these.
+    """The entries to remove: those of ``among`` that match age, data and teacher.
 
-    data: a part of the data set's name. With ``most_bytes``, of those only the least recently used,
-    and only as many as bring all that is kept below it.
+    data: a part of the data set's name. most_bytes: of those, only the least recently used, as
+    many as bring the size of all entries below this.
     """
     now = time.time() if now is None else now
     fitting = [
@@ -107,26 +105,20 @@ def to_prune(
 
 
 def remove(entry: CacheEntry) -> None:
-    """Deletes a set. Who has it mapped keeps what it has; who builds it begins again.
+    """Delete a set. Processes that have it mapped keep their data; one that builds it starts again.
 
     Raises ``UserError`` where it cannot be deleted.
     """
-    aside = entry.folder.with_name(f"{_PRUNED}{secrets.token_hex(4)}")
+    aside = temporary_name(entry.folder)
     try:
-        entry.folder.rename(aside)  # at once, so that nobody meets half of it
+        entry.folder.rename(aside)  # at once, so that no process reads half of it
         shutil.rmtree(aside)
-    except FileNotFoundError:  # somebody else is pruning too
+    except FileNotFoundError:  # another process is pruning too
         return
     except OSError as error:
         raise UserError(
             f"‘{entry.folder}’ cannot be removed ({error.strerror}). Delete the folder by hand."
         ) from error
-
-
-def sweep(root: Path) -> None:
-    """Removes what an interrupted ``remove`` left."""
-    for folder in root.glob(f"{_PRUNED}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _entry(folder: Path) -> CacheEntry | None:

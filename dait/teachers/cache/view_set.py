@@ -1,10 +1,10 @@
 """One teacher's embeddings of the views of one split: a folder of fp16 shards and a manifest.
 
-A shard holds a run of images under one view, as an ``.npy`` file that is memory-mapped. It is
-written under a temporary name, flushed and renamed, so it is whole or not there, whatever ends the
-process, and what is there is used again. The folder's name is a digest of everything that the
-numbers depend on, so a change of any of it finds another folder; ``manifest.json`` says the same in
-words. A folder may be deleted at any time: what is then missing is computed again.
+A shard holds consecutive images under one view, as an ``.npy`` file that is memory-mapped. It is
+written under a temporary name, flushed and renamed, so it is complete or not there, and a build
+that is interrupted is resumed from the shards that exist. The folder's name is a digest of
+everything that the numbers depend on, so any change leads to another folder; ``manifest.json``
+says the same in words. A folder may be deleted at any time: it is then computed again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -26,14 +25,15 @@ import torch
 from torch import Tensor
 
 from dait.errors import UserError
-from dait.storage import arrays as store
+from dait.storage import cache
+from dait.storage.files import is_full, new_file
 
 FOLDER = "views"
 """Of the cache folder: everything here is kept below it."""
 
 LEAST_ROWS, MOST_SHARDS = 256, 64
-"""Images in a shard at least, which is what a kill costs; shards of a view at most, since each is
-an open file while it is mapped."""
+"""Images in a shard at least, which is the work lost when a build is killed; shards of a view at
+most, since each is an open file while it is mapped."""
 
 _FORMAT = 2
 _MANIFEST = "manifest.json"
@@ -44,11 +44,11 @@ _LIBRARIES = ("torch", "numpy", "pillow", "timm", "open_clip_torch")
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that the kept numbers depend on, except the view.
+    """Everything that the embeddings depend on, except the view.
 
-    data, transform, teacher: their names, for people; the fingerprints tell them apart. images: in
-    the split; dim: numbers of an embedding; batch: images of a forward pass. precision: of the
-    forward pass; dtype: of what is kept.
+    data, transform, teacher: their names, for readers; the fingerprints identify them. images: in
+    the split. dim: of an embedding. batch: images of a forward pass. precision: of the forward
+    pass. dtype: of the stored embeddings.
     """
 
     data: str
@@ -101,20 +101,22 @@ class ViewSet:
     def __init__(
         self, root: Path, description: Description, origin: Mapping[str, Any] | None = None
     ) -> None:
-        """origin: how the data and the teacher were opened, for whoever wants to do so again."""
+        """origin: how the data and the teacher were opened, so that they can be opened again."""
         self.description, self.origin = description, dict(origin or {})
         self.folder = Path(root) / description.digest
         batch, images = description.batch, description.images
         rows = max(LEAST_ROWS, -(-images // MOST_SHARDS))
-        self.shard_rows = -(-rows // batch) * batch  # whole batches, whoever computes which shard
+        self.shard_rows = (
+            -(-rows // batch) * batch
+        )  # whole batches, so that the result does not depend on who computes a shard
 
     def shards(self, view: int) -> list[Shard]:
-        """All of a view, whether they are there or not."""
+        """All shards of a view, whether they exist or not."""
         count, rows = self.description.images, self.shard_rows
         return [Shard(view, low, min(low + rows, count)) for low in range(0, count, rows)]
 
     def has(self, shard: Shard) -> bool:
-        """Whether it is there, of the right length."""
+        """Whether the file exists and has the right length."""
         try:
             return self.path(shard).stat().st_size == _HEADER + self.bytes_of(shard)
         except FileNotFoundError:
@@ -124,38 +126,39 @@ class ViewSet:
         return self.folder / shard.name
 
     def bytes_of(self, shard: Shard) -> int:
-        """Without the file's header."""
+        """Bytes of a shard without the file's header."""
         return len(shard) * self.description.dim * np.dtype(self.description.dtype).itemsize
 
     def read(self, shard: Shard) -> np.ndarray | None:
-        """``(n, d)`` memory-mapped; None where it is not there. A damaged one is removed first."""
+        """``(n, d)`` memory-mapped; None where there is none. A damaged file is removed."""
         rows = self._mapped(shard)
         if rows is None:
             self.path(shard).unlink(missing_ok=True)
         return rows
 
     def is_whole(self, shard: Shard) -> bool:
-        """Whether it can be read; a damaged one is left as it is."""
+        """Whether it can be read; a damaged file is left as it is."""
         return self._mapped(shard) is not None
 
     def write(self, shard: Shard, rows: np.ndarray) -> None:
-        """Keeps ``(n, d)`` of any float type. Raises ``UserError`` where the disk is full."""
+        """Store ``(n, d)`` of any float type. Raises ``UserError`` where the disk is full."""
         wanted = (len(shard), self.description.dim)
         if rows.shape != wanted:
             raise ValueError(f"{shard} holds {wanted}, not {rows.shape}")
         try:
             self._write_manifest()
-            self._place(shard.name, rows.astype(self.description.dtype))
+            with new_file(self.path(shard)) as file:
+                np.save(file, rows.astype(self.description.dtype), allow_pickle=False)
         except OSError as error:
-            if not store.is_full(error):
+            if not is_full(error):
                 raise
             raise no_room(self.folder.parent, self.bytes_of(shard)) from error
 
     def mark_used(self) -> None:
-        """Remembers that the set was used now, which is what pruning by age goes by."""
+        """Record that the set is used now; pruning by age reads this."""
         try:
             os.utime(self.folder / _MANIFEST)
-        except OSError:  # not there yet, or another user's, which may be read all the same
+        except OSError:  # it does not exist yet, or belongs to another user
             return
 
     def _mapped(self, shard: Shard) -> np.ndarray | None:
@@ -173,7 +176,6 @@ class ViewSet:
         file = self.folder / _MANIFEST
         if file.is_file():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         facts = {
             "what": "A frozen teacher's embeddings of augmented views. Safe to delete.",
             **asdict(self.description),
@@ -181,22 +183,8 @@ class ViewSet:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "origin": self.origin,
         }
-        self._place(_MANIFEST, json.dumps(facts, indent=2) + "\n")
-
-    def _place(self, name: str, content: np.ndarray | str) -> None:
-        temporary = store.temporary_folder(self.folder)  # swept later if this process is killed
-        try:
-            temporary.mkdir()
-            with (temporary / name).open("wb") as file:
-                if isinstance(content, str):
-                    file.write(content.encode())
-                else:
-                    np.save(file, content, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())  # else a crash may leave the name and not the rows
-            (temporary / name).replace(self.folder / name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with new_file(file) as stream:
+            stream.write((json.dumps(facts, indent=2) + "\n").encode())
 
 
 class ViewRows:
@@ -255,9 +243,9 @@ def shard_files(folder: Path) -> Iterator[tuple[int, int, Path]]:
 
 
 def no_room(folder: Path, size: int) -> UserError:
-    """The sentence for a disk that has no room for ``size`` bytes of embeddings."""
+    """The error for a disk that has no room for ``size`` bytes of embeddings."""
     return UserError(
-        f"{store.no_room(folder, size)} Or remove embeddings that are no longer needed "
+        f"{cache.no_room(folder, size)} Or remove embeddings that are no longer needed "
         "(`python -m dait cache prune`), use fewer views (views.distinct), or keep none "
         "(views.cache=false)."
     )

@@ -20,7 +20,7 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.distributed import ALONE, World
 from dait.events import Emit, Note, ignore
-from dait.storage.arrays import cache_dir, not_kept
+from dait.storage.cache import cache_dir, not_kept
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.cache.build import announce, build
 from dait.teachers.cache.view_set import (
@@ -76,7 +76,7 @@ class TeacherViews:
 
     def build(self, views: Sequence[int], world: World = ALONE) -> None:
         """Computes what is missing of these views, or this process's share of it."""
-        images = self.data.split(SPLIT).whole
+        images = self.data.split(SPLIT).uncropped
         build(self.kept(), views, images, self.embedder, self.policy, self._emit, world)
 
     def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class TeacherViews:
         raise not_kept(kept.folder.parent)
 
     def _computed(self, view: int, count: int) -> Tensor:
-        images, spans = self.data.split(SPLIT).whole, spans_of(0, count, self._batch)
+        images, spans = self.data.split(SPLIT).uncropped, spans_of(0, count, self._batch)
         parts = list(self.embedder.views(images, spans, view, self.policy))
         return torch.from_numpy(np.concatenate(parts))
 

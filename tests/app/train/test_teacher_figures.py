@@ -17,7 +17,7 @@ from app.config import PROJECT, AppConfig
 from app.studies import finished_studies
 from app.train.teacher_figures import form_html, others_html, recipe_html
 from dait.config.recipe import Recipe, parse_recipe
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.teachers.prompts import Prompts
 from dait.teachers.zero_shot_figures import remember_zero_shot
 

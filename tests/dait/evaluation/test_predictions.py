@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dait.config.recipe import parse_recipe
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.evaluation.inference import predict_split
 from dait.evaluation.measure import made_of

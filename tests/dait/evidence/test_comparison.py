@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 from dait.runs.folder import StudyFolder

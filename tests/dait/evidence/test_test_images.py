@@ -11,7 +11,7 @@ from PIL import Image
 
 from dait.config.inputs import DataConfig
 from dait.data.base import Fit
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.evidence.test_images import SingleImages
 

@@ -56,5 +56,6 @@ def test_waiting_may_be_given_up(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), locked(tmp_path / "none" / "lock", lambda: None):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError), locked(tmp_path / "file" / "lock", lambda: None):
         raise AssertionError("held nothing")

@@ -13,11 +13,11 @@ import pytest
 from dait.cli import main
 from dait.config.inputs import TeacherConfig
 from dait.config.recipe import Recipe
-from dait.data.registry import absolute_source
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder, runs_root
 from dait.storage import paths
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
 from dait.study.plan import begin_study
 from dait.study.slurm import array_script
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from dait.config.arms import ARMS
 from dait.config.recipe import Recipe
 from dait.data.fieldguide import FieldGuide
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
@@ -172,7 +172,7 @@ def test_a_folder_of_photographs_is_data_too(small_recipe: Recipe, tmp_path: Pat
     recipe = small_recipe.changed({"data.source": str(tmp_path / "pets")})
     notes: list[Event] = []
     context = prepare(recipe, notes.append)
-    assert isinstance(context.data, ListedDataset) and context.class_keys == ["cat", "dog"]
+    assert isinstance(context.data, ImageFileDataset) and context.class_keys == ["cat", "dog"]
     assert any(isinstance(n, Note) and "cat/broken.jpg" in n.text for n in notes)
     result = run_arm(context, "direct", 0, RunFolder(tmp_path / "run"), ignore)
     assert 0 <= result["top1"] <= 1 and result["n_test"] == context.data.counts()["test"]

@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hub_server import COMMIT, HubServer, point_hub_at
 
 from dait.errors import UserError
 from dait.events import Event, Note, Progress
-from dait.teachers.hub import HubFile, cached, fetch, in_words, repo_folder
+from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 from dait.teachers.weights import fetch_weights, sources_of
 
 DATA = bytes(range(256)) * 4096 * 3  # 3 MiB
@@ -147,7 +146,7 @@ def test_no_connection_tells_which_file_how_large_and_how_to_get_it(
         fetch(FILE, TEACHER)
     point_hub_at(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(UserError) as caught:
-        fetch(FILE, TEACHER, about=605_000_000)
+        fetch(FILE, TEACHER, size=605_000_000)
     sentence = str(caught.value)
     assert f"{FILE.names[0]} of the hub's model tiny/clip, 605 MB" in sentence
     assert "could not be downloaded from http://127.0.0.1:9 (Connect" in sentence
@@ -168,12 +167,6 @@ def test_a_cache_folder_that_cannot_be_written(
 def test_what_is_no_name_of_a_repository_is_not_asked_for(repo: str) -> None:
     with pytest.raises(UserError, match="is no model of the hub"):
         HubFile(repo, ("x",))
-
-
-def test_sizes_in_words() -> None:
-    sizes: list[Any] = [None, 12, 4_500, 605_000_000, 4_802_305_540, 10_158_268_420]
-    words = ["size unknown", "12 bytes", "4.5 kB", "605 MB", "4.8 GB", "10 GB"]
-    assert [in_words(size) for size in sizes] == words
 
 
 @pytest.mark.slow

@@ -15,8 +15,9 @@ from torch import Tensor
 from benchmarks.stand_ins import Noise
 from dait.data.augmentation.views import ViewPolicy
 from dait.errors import UserError
+from dait.storage.files import sweep
 from dait.teachers.cache.check import check, description_of, differences
-from dait.teachers.cache.inventory import CacheEntry, chosen, entries, remove, sweep, to_prune
+from dait.teachers.cache.inventory import CacheEntry, chosen, entries, remove, to_prune
 from dait.teachers.cache.views import TeacherViews
 
 
@@ -163,11 +164,12 @@ def test_keys_may_be_shortened_while_they_are_clear() -> None:
 
 
 def test_what_an_interrupted_pruning_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / ".pruned-1").mkdir()
+    left = tmp_path / f".{'0' * 32}.99999999-0a1b2c3d.tmp"
+    left.mkdir()
     views_in(tmp_path).build([0])
     assert len(entries(tmp_path)) == 1
     sweep(tmp_path)
-    assert not (tmp_path / ".pruned-1").exists() and len(entries(tmp_path)) == 1
+    assert not left.exists() and len(entries(tmp_path)) == 1
 
 
 def test_a_training_goes_on_when_its_views_are_pruned(tmp_path: Path) -> None:

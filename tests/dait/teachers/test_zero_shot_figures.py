@@ -14,7 +14,7 @@ from dait.config.recipe import Recipe, parse_recipe
 from dait.data.fieldguide import FieldGuide, open_fieldguide
 from dait.errors import UserError
 from dait.events import ignore
-from dait.storage.arrays import cache_dir
+from dait.storage.cache import cache_dir
 from dait.study.context import prepare
 from dait.teachers.prompts import Prompts
 from dait.teachers.registry import load_teacher

@@ -15,8 +15,7 @@ from torch import Tensor
 from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
-from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 from dait.distributed import ALONE, World
 from dait.errors import UserError
 from dait.tasks.base import Batch
@@ -141,7 +140,7 @@ def test_views_are_cut_from_the_whole_images(kind: ViewKind) -> None:
     shapes = np.array([(40, 40), (40, 61), (55, 40), (40, 40)] * 5, np.int32)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, int(shapes.prod(axis=1).sum()) * 3, dtype=np.uint8)
-    stored = StoredImages(noise, shapes, Framing(32, 0.8, "crop"))
+    stored = StoredImages(noise, shapes, 32)
     split = replace(Colours(train=20).split("train"), images=stored.centres(), stored=stored)
     task, stage = IndependentTask(network(), kind), StagePosition(0, 1, 3, seed=3, distinct_views=1)
     batches = Batches(task, split, TrainConfig(batch_size=6), stage, None, ALONE, CPU)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -15,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from dait.data.archives.archive import list_archive
-from dait.data.archives.unpack import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
-from dait.data.folders.listed import ListedDataset
+from dait.data.archives.destination import DEFAULT_LIMITS, SPACE_LIMITS, ArchiveLimits, limits_here
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import Listing
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 
@@ -117,16 +116,16 @@ def test_the_same_archive_is_unpacked_once(folder: Path, own_cache: Path) -> Non
         path: path.stat().st_ctime_ns for path in (own_cache / "archives").rglob("*")
     } == unpacked
     assert second.name == "pets again"
-    prints = [ListedDataset(listing, 16).fingerprint for listing in (first, second)]
+    prints = [ImageFileDataset(listing, 16).fingerprint for listing in (first, second)]
     assert prints[0] == prints[1]
     shutil.rmtree(own_cache / "archives")  # unpacked anew, it is still the same
-    assert ListedDataset(list_archive(archive), 16).fingerprint == prints[0]
+    assert ImageFileDataset(list_archive(archive), 16).fingerprint == prints[0]
 
 
 def test_other_pixels_are_another_data_set(folder: Path, own_cache: Path) -> None:
     """Same names, lengths and times in the archive: only the bytes differ."""
     archive = packed(folder, "tar")
-    before = ListedDataset(list_archive(archive), 16)
+    before = ImageFileDataset(list_archive(archive), 16)
     times, data = archive.stat(), bytearray(archive.read_bytes())
     one, other = (data.index((folder / f"{name}/img1.png").read_bytes()) for name in ("cat", "dog"))
     length = (folder / "cat/img1.png").stat().st_size
@@ -138,7 +137,7 @@ def test_other_pixels_are_another_data_set(folder: Path, own_cache: Path) -> Non
     changed = archive.with_name("changed.tar")
     changed.write_bytes(bytes(data))
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = ListedDataset(list_archive(changed), 16)
+    after = ImageFileDataset(list_archive(changed), 16)
     assert after.fingerprint != before.fingerprint
     everything = [
         {
@@ -225,10 +224,7 @@ def test_a_guess_is_among_the_notes(folder: Path, own_cache: Path) -> None:
 def test_a_killed_unpacking_is_swept_by_any_start(own_cache: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = [
-        own_cache / kind / f".0123.unpacking-{socket.gethostname()}-{dead.pid}-89ab"
-        for kind in ("archives", "hub")
-    ]
+    left = [own_cache / kind / f".0123.{dead.pid}-0123abcd.tmp" for kind in ("archives", "hub")]
     for kept in left:
         (kept / "cat").mkdir(parents=True)
     open_dataset("fieldguide", size=32)

@@ -12,8 +12,7 @@ from dait.data.augmentation import views as augment
 from dait.data.augmentation.draws import Draws
 from dait.data.augmentation.views import ViewPolicy, view_batch, view_boxes, view_masks
 from dait.data.base import ViewKind
-from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 
 SEED = 11
 
@@ -22,7 +21,7 @@ def shaped(shapes: Sequence[tuple[int, int]], size: int = 24, seed: int = 3) -> 
     """Noise of these heights and widths."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, 3 * sum(h * w for h, w in shapes), dtype=np.uint8)
-    return StoredImages(pixels, np.array(shapes, np.int32), Framing(size, 0.75, "crop"))
+    return StoredImages(pixels, np.array(shapes, np.int32), size)
 
 
 SHAPES = ((32, 32), (32, 41), (96, 32), (32, 96), (41, 32), (32, 41), (33, 32), (32, 32), (32, 41))

@@ -9,7 +9,7 @@ import pytest
 from file_server import FileServer
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]
@@ -30,7 +30,7 @@ def test_names_boxes_and_masks(mini: MakeMini) -> None:
         "002.Laysan_Albatross/Laysan_Albatross_0004_796004.jpg"
     )
     assert {entry.box for entry in test} == {(6.0, 5.0, 18.0, 15.0)}
-    data = ListedDataset(listing, 20)
+    data = ImageFileDataset(listing, 20)
     split = data.split("test")
     assert split.masks is not None and data.part_names == ("object",)
     # In 24 × 20 pixels the middle 12 × 8 is bird; the centre square loses 2 columns a side.

@@ -15,7 +15,7 @@ from miniatures import MINIATURES, Mini, members
 from dait.data.base import SPLITS
 from dait.data.benchmarks.catalogue import benchmarks
 from dait.data.benchmarks.obtain import available
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 
@@ -57,7 +57,7 @@ def test_it_is_fetched_unpacked_and_decoded(name: str, mini: MakeMini, server: F
     assert listing == made.listing() and len(server.asked) == asked
     ids = [entry.id for split in SPLITS for entry in listing.splits[split]]
     assert len(set(ids)) == len(ids)
-    data = ListedDataset(listing, 16)
+    data = ImageFileDataset(listing, 16)
     problems = len(listing.problems)
     for split in SPLITS:
         decoded = data.split(split)
@@ -156,7 +156,7 @@ def test_an_unpacking_that_was_killed_is_done_again(name: str, mini: MakeMini) -
     stem = packed.file.split(".")[0]
     into = made.folder / "unpacked" / stem
     # What a killed process leaves has another name, so nothing of it counts.
-    left = into.with_name(f".{stem}.unpacking-elsewhere-1-abcd")
+    left = into.with_name(f".{stem}.elsewhere-1-0123abcd.tmp")
     into.rename(left)
     first = next(file for file in left.rglob("*") if file.is_file())
     first.unlink()

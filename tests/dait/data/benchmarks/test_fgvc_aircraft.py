@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]
@@ -53,7 +53,7 @@ def test_the_banner_is_cut_off_and_the_box_follows(mini: MakeMini) -> None:
     listing = mini("fgvc-aircraft").listing()
     entry = listing.splits["test"][0]
     assert entry.box == (0, 2, 40, 38) and entry.trim == (0, 0, 0, 20)
-    split = ListedDataset(listing, 40).split("test")
+    split = ImageFileDataset(listing, 40).split("test")
     # 40 × 60 with a white banner of 20 below red: what is left is 40 × 40 of red.
     assert split.images[..., 1].max() < 40 and split.images[..., 0].min() > 150
     assert split.boxes is not None

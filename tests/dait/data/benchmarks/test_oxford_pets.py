@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from miniatures import Mini
 
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]
@@ -25,7 +25,7 @@ def test_names_and_species(mini: MakeMini) -> None:
 
 
 def test_odd_files_are_read_and_damaged_ones_are_named(mini: MakeMini) -> None:
-    data = ListedDataset(mini("oxford-iiit-pet").listing(), 20)
+    data = ImageFileDataset(mini("oxford-iiit-pet").listing(), 20)
     ids = [name for split in ("train", "val", "test") for name in data.split(split).ids]
     assert "images/Egyptian_Mau_100.jpg" in ids  # a GIF
     (problem,) = data.problems
@@ -34,7 +34,7 @@ def test_odd_files_are_read_and_damaged_ones_are_named(mini: MakeMini) -> None:
 
 
 def test_a_trimap_s_outline_is_pet(mini: MakeMini) -> None:
-    split = ListedDataset(mini("oxford-iiit-pet").listing(), 20).split("test")
+    split = ImageFileDataset(mini("oxford-iiit-pet").listing(), 20).split("test")
     assert split.masks is not None
     assert split.masks[0].sum() == 16 * 12  # pet and outline; the background has a value too
 

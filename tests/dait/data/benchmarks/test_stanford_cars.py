@@ -11,7 +11,7 @@ from file_server import FileServer
 from miniatures import Mini, cells, mat
 
 from dait.data.benchmarks.catalogue import benchmarks
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 
 MakeMini = Callable[..., Mini]
@@ -30,7 +30,7 @@ def test_names_and_boxes(mini: MakeMini) -> None:
 
 
 def test_grey_and_cmyk_images_are_read(mini: MakeMini) -> None:
-    data = ListedDataset(mini("stanford-cars").listing(), 16)
+    data = ImageFileDataset(mini("stanford-cars").listing(), 16)
     for name in ("train", "val", "test"):
         data.split(name)
     assert data.problems == ()

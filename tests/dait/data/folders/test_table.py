@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dait.data.folders import table as module
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import Listing
 from dait.data.folders.table import is_table, list_table
 from dait.errors import UserError
@@ -86,7 +86,7 @@ def test_validation_is_held_out_where_no_row_is_for_it(folder: Path) -> None:
 
 
 def test_it_decodes(folder: Path, own_cache: Path) -> None:
-    dataset = ListedDataset(list_table(write(folder, "path,label\n" + SIX_EACH)), 16)
+    dataset = ImageFileDataset(list_table(write(folder, "path,label\n" + SIX_EACH)), 16)
     split = dataset.split("train")
     for name, image in zip(split.ids, split.images, strict=True):
         number = int(Path(name).stem)

@@ -14,7 +14,7 @@ from PIL import Image, TiffImagePlugin
 
 from dait.data.folders.folder import open_folder
 from dait.data.images.decode import BadImage, decode_image
-from dait.data.report import report
+from dait.data.inspection.report import report
 
 RAMP = np.tile(np.linspace(0, 1, 64), (64, 1))
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from dait.data.fieldguide import FieldGuide
 from dait.data.folders.folder import open_folder
-from dait.data.registry import open_dataset
-from dait.data.report import DataReport, SizeRange, report
+from dait.data.inspection.report import DataReport, SizeRange, report
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Progress
 from dait.study.context import left_out

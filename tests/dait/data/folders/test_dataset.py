@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dait.data.base import ClassInfo, Dataset, Problem
-from dait.data.folders.listed import ListedDataset
-from dait.data.folders.listing import Box, ImageEntry, Listing, Trim
+from dait.data.base import Box, ClassInfo, Dataset, Problem, Trim
+from dait.data.folders.dataset import ImageFileDataset
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_framed
 from dait.data.images.frame import Framing
 from dait.errors import UserError
@@ -47,7 +47,7 @@ def entry(
 
 def test_what_the_listing_says_is_said(listing: Callable[..., Listing]) -> None:
     facts = listing(homepage="https://example.org", notes=("A note.",), ignored={".txt": 2})
-    dataset: Dataset = ListedDataset(facts, 16)
+    dataset: Dataset = ImageFileDataset(facts, 16)
     assert (dataset.name, dataset.licence, dataset.homepage) == (
         "pair",
         "CC0",
@@ -88,7 +88,7 @@ def test_masks_and_boxes_follow_the_image(
     mask = tmp_path / "mask.png"  # of the image as it is stored, without orientation
     Image.fromarray((stored > 127).astype(np.uint8) * 255).save(mask)
     box = (0.3 * width, 0.5 * height, 0.5 * width, 0.9 * height)
-    split = ListedDataset(listing([entry(file, box, mask)]), 32).split("test")
+    split = ImageFileDataset(listing([entry(file, box, mask)]), 32).split("test")
     assert split.masks is not None and split.boxes is not None
     image, found = split.images[0, :, :, 1] > 127, split.masks[0]
     assert found.dtype == np.uint8 and set(np.unique(found)) == {0, 1}
@@ -105,11 +105,11 @@ def test_boxes_are_clipped_and_missing_ones_are_nan(
     file = tmp_path / "a.png"  # 30 × 20: the square is 5 to 25 across
     boxes: list[Box | None] = [(0, 0, 15, 10), (10, 5, 20, 15), (0, 0, 4, 20), None, (9, 9, 9, 9)]
     entries = [replace(entry(file, box), id=str(number)) for number, box in enumerate(boxes)]
-    split = ListedDataset(listing(entries), 40).split("test")
+    split = ImageFileDataset(listing(entries), 40).split("test")
     assert split.boxes is not None and split.masks is None
     assert split.boxes[0].tolist() == [0, 0, 20, 20] and split.boxes[1].tolist() == [10, 10, 30, 30]
     assert np.isnan(split.boxes[2:]).all()
-    assert ListedDataset(listing(entries), 40).split("train").boxes is None
+    assert ImageFileDataset(listing(entries), 40).split("train").boxes is None
 
 
 def test_a_trim_is_cut_off_the_image_the_mask_and_the_box(
@@ -123,7 +123,7 @@ def test_a_trim_is_cut_off_the_image_the_mask_and_the_box(
     marked = entry(
         tmp_path / "photo.png", (20, 10, 40, 20), tmp_path / "mask.png", trim=(0, 0, 0, 20)
     )
-    dataset = ListedDataset(listing([marked]), 40)
+    dataset = ImageFileDataset(listing([marked]), 40)
     split = dataset.split("test")
     assert split.masks is not None and split.boxes is not None
     np.testing.assert_array_equal(split.images[0, :, :, 0] > 127, split.masks[0] > 0)
@@ -159,7 +159,7 @@ def test_a_bad_mask_is_a_problem_and_its_image_is_not(
     ]
     facts = listing(entries, mask_values=tuple(range(1, 256)))
     for _ in range(2):  # decoded, and from the cache
-        dataset = ListedDataset(facts, 16)
+        dataset = ImageFileDataset(facts, 16)
         split = dataset.split("test")
         assert dataset.part_names == ("object",) and len(split) == 3
         assert len(dataset.problems) == 1 and dataset.problems[0].file == "a.png"
@@ -187,7 +187,7 @@ def test_mask_values_are_grey_values_or_a_coloured_palettes_indices(
             image = Image.fromarray(values == 2)
         image.save(tmp_path / f"{name}.png")
         files.append(replace(entry(tmp_path / "a.png", mask=tmp_path / f"{name}.png"), id=name))
-    dataset = ListedDataset(listing(files, mask_values=(2, 255)), 20)
+    dataset = ImageFileDataset(listing(files, mask_values=(2, 255)), 20)
     masks = dataset.split("test").masks
     assert dataset.problems == () and masks is not None
     expected = np.zeros((20, 20), np.uint8)
@@ -210,20 +210,20 @@ def test_the_fingerprint_follows_boxes_masks_and_labels(
         replace(plain, mask=tmp_path / "gone.png"),
         replace(plain, modified=1),
     ]
-    prints = [ListedDataset(listing([kind]), 16).fingerprint for kind in kinds]
-    prints.append(ListedDataset(listing([kinds[4]], mask_values=(1,)), 16).fingerprint)
-    prints.append(ListedDataset(replace(listing(), classes=CLASSES[::-1]), 16).fingerprint)
+    prints = [ImageFileDataset(listing([kind]), 16).fingerprint for kind in kinds]
+    prints.append(ImageFileDataset(listing([kinds[4]], mask_values=(1,)), 16).fingerprint)
+    prints.append(ImageFileDataset(replace(listing(), classes=CLASSES[::-1]), 16).fingerprint)
     assert len(set(prints)) == len(prints)
-    assert ListedDataset(listing([kinds[4]]), 16).fingerprint == prints[4]
+    assert ImageFileDataset(listing([kinds[4]]), 16).fingerprint == prints[4]
     moved = replace(kinds[4], file=tmp_path / "elsewhere" / "a.png")  # with its times
-    assert ListedDataset(listing([moved]), 16).fingerprint == prints[4]
+    assert ImageFileDataset(listing([moved]), 16).fingerprint == prints[4]
     Image.new("L", (30, 20), 0).save(mask)
-    assert ListedDataset(listing([kinds[4]]), 16).fingerprint != prints[4]
+    assert ImageFileDataset(listing([kinds[4]]), 16).fingerprint != prints[4]
 
 
 def test_threads_share_one_decoding(listing: Callable[..., Listing]) -> None:
     heard: list[Event] = []
-    dataset = ListedDataset(listing(), 16, heard.append)
+    dataset = ImageFileDataset(listing(), 16, heard.append)
     splits: list[object] = []
     threads = [
         threading.Thread(target=lambda: splits.append(dataset.split("test"))) for _ in range(4)
@@ -242,7 +242,7 @@ def test_file_sizes_are_those_of_the_upright_files(
 ) -> None:
     turned = object_file(tmp_path, 6, "jpg", 300, 200)
     (tmp_path / "bad.png").write_text("no image")
-    dataset = ListedDataset(
+    dataset = ImageFileDataset(
         listing([entry(tmp_path / "bad.png"), entry(turned), entry(tmp_path / "a.png")]), 16
     )
     assert dataset.file_sizes("test").tolist() == [[200, 300], [30, 20]]
@@ -254,10 +254,10 @@ def test_empty_splits_and_classes_are_sentences(listing: Callable[..., Listing])
     for empty in ("val", "train"):
         facts = replace(whole, splits={**whole.splits, empty: ()})
         with pytest.raises(UserError, match=f"‘pair’ lists no {empty} photographs"):
-            ListedDataset(facts, 16).split(empty)  # type: ignore[arg-type]
+            ImageFileDataset(facts, 16).split(empty)  # type: ignore[arg-type]
     facts = replace(whole, splits={**whole.splits, "train": whole.splits["train"][:1]})
     with pytest.raises(UserError, match="No training photograph of ‘b’ is listed"):
-        ListedDataset(facts, 16).split("train")
+        ImageFileDataset(facts, 16).split("train")
 
 
 def test_problems_of_the_listing_come_first(
@@ -266,7 +266,7 @@ def test_problems_of_the_listing_come_first(
     (tmp_path / "bad.png").write_text("no image")
     found = Problem("link.png", "is a link that leads nowhere")
     entries = [entry(tmp_path / "a.png"), entry(tmp_path / "bad.png")]
-    dataset = ListedDataset(listing(entries, problems=(found,)), 16)
+    dataset = ImageFileDataset(listing(entries, problems=(found,)), 16)
     assert dataset.problems == (found,)
     assert [problem.file for problem in dataset.check()] == ["link.png", "bad.png"]
 
@@ -287,15 +287,15 @@ def test_photographs_of_several_shapes_are_stored_whole(
     listing: Callable[..., Listing], tmp_path: Path
 ) -> None:
     entries, framing = varied(tmp_path), Framing(16, 0.8, "crop")
-    split = ListedDataset(listing(entries), framing).split("test")
-    assert split.stored is not None and split.whole is split.stored and len(split) == 11
+    split = ImageFileDataset(listing(entries), framing).split("test")
+    assert split.stored is not None and split.uncropped is split.stored and len(split) == 11
     kept = [entry for entry in entries if entry.file.name != "v5.png"]
     for number, one in enumerate(kept):
         stored, _ = decode_framed(one.file, framing)
         assert min(stored.shape[:2]) == 20
         np.testing.assert_array_equal(split.stored.image(number), stored)
         np.testing.assert_array_equal(split.images[number], framing.centre(stored))
-    again = ListedDataset(listing(entries), framing).split("test")
+    again = ImageFileDataset(listing(entries), framing).split("test")
     np.testing.assert_array_equal(np.asarray(again.images), np.asarray(split.images))
     assert split.images.shape == (11, 16, 16, 3)
 
@@ -312,12 +312,12 @@ def test_every_framing_has_its_own_fingerprint_and_store(
         Framing(16, 1, "crop"),
         Framing(16, 0.8, "letterbox"),
     ):
-        data = ListedDataset(facts, framing)
+        data = ImageFileDataset(facts, framing)
         prints.add(data.fingerprint)
         plain = data.framing.fit != "crop" and data.framing.short_side == 16
         assert (data.split("test").stored is None) == plain
     assert len(prints) == 6
     assert len(list(own_cache.glob("listed-test-*"))) == 6
     # A letterbox has no margin.
-    assert ListedDataset(facts, Framing(16, 0.5, "letterbox")).fingerprint in prints
-    assert ListedDataset(facts, Framing(16)).fingerprint in prints
+    assert ImageFileDataset(facts, Framing(16, 0.5, "letterbox")).fingerprint in prints
+    assert ImageFileDataset(facts, Framing(16)).fingerprint in prints

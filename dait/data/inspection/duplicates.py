@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from dait.data.base import SPLITS, Split, SplitName
-from dait.data.images.stored import Images
+from dait.data.stored import Images
 
 # Measured at 128 px. Of 200 photographs each saved as JPEG of quality 20, halved, or brightened and
 # darkened by a fifth, every copy agreed by 0.99 and 0.97 or more; cut by 2 % on all sides, 19 of 20
@@ -52,11 +52,11 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class Traces:
-    """What is kept of ``n`` images to recognise them by.
+class ImageHashes:
+    """Hashes and thumbnails by which ``n`` images are recognised.
 
     digests: 16 bytes each, of the pixels. bits: ``(n, 64)`` int8, 1 or −1. thumbs: ``(n, 8, 8, 3)``
-    uint8. flat: ``(n,)`` whether there is nothing to see in it. brightest, contrast: ``(n,)``
+    uint8. flat: ``(n,)`` whether an image has next to no contrast. brightest, contrast: ``(n,)``
     uint8, the greatest value, and the greatest difference within a channel.
     """
 
@@ -68,8 +68,8 @@ class Traces:
     contrast: np.ndarray
 
 
-def trace(images: Images, progress: Callable[[int], object]) -> Traces:
-    """The traces of ``(n, S, S, 3)`` uint8 images; ``progress`` is told of every image done."""
+def hash_images(images: Images, progress: Callable[[int], object]) -> ImageHashes:
+    """Hashes of ``(n, S, S, 3)`` uint8 images; ``progress`` is called with the images done."""
     count = len(images)
     digests = []
     bits = np.empty((count, 64), dtype=np.int8)
@@ -87,11 +87,11 @@ def trace(images: Images, progress: Callable[[int], object]) -> Traces:
         thumbs[index] = np.asarray(image.resize((8, 8), Image.Resampling.BOX))
         progress(index + 1)
     flat = thumbs.std(axis=(1, 2, 3)) < _FLAT
-    return Traces(tuple(digests), bits, thumbs, flat, brightest, contrast)
+    return ImageHashes(tuple(digests), bits, thumbs, flat, brightest, contrast)
 
 
 def find_leaks(
-    splits: Mapping[SplitName, Split], traces: Mapping[SplitName, Traces]
+    splits: Mapping[SplitName, Split], hashes: Mapping[SplitName, ImageHashes]
 ) -> tuple[Leak, ...]:
     """At most one leak for every validation and test image: its twin in an earlier split.
 
@@ -105,7 +105,7 @@ def find_leaks(
             twins = _same if kind == "same" else _near
             for first in SPLITS[:position]:
                 todo = [index for index in range(len(splits[second])) if index not in found]
-                pairs = twins(splits[first], traces[first], splits[second], traces[second], todo)
+                pairs = twins(splits[first], hashes[first], splits[second], hashes[second], todo)
                 for one, other in pairs:
                     found[other] = Leak(
                         "same" if kind == "same" else "near",
@@ -117,13 +117,13 @@ def find_leaks(
     return tuple(leaks)
 
 
-def copies_within(traces: Traces) -> int:
+def copies_within(hashes: ImageHashes) -> int:
     """How many images of a split equal an earlier one of it."""
-    return len(traces.digests) - len(set(traces.digests))
+    return len(hashes.digests) - len(set(hashes.digests))
 
 
 def _same(
-    _: Split, base: Traces, __: Split, query: Traces, todo: list[int]
+    _: Split, base: ImageHashes, __: Split, query: ImageHashes, todo: list[int]
 ) -> Iterable[tuple[int, int]]:
     first: dict[bytes, int] = {}
     for index, digest in enumerate(base.digests):
@@ -132,7 +132,7 @@ def _same(
 
 
 def _near(
-    first: Split, base: Traces, second: Split, query: Traces, todo: list[int]
+    first: Split, base: ImageHashes, second: Split, query: ImageHashes, todo: list[int]
 ) -> Iterable[tuple[int, int]]:
     rows = np.array([index for index in todo if not query.flat[index]], dtype=np.int64)
     columns = np.flatnonzero(~base.flat)
@@ -162,7 +162,7 @@ def _buckets(query: np.ndarray, base: np.ndarray) -> Iterable[tuple[np.ndarray, 
 
 
 def _roughly(
-    query: Traces, base: Traces, rows: np.ndarray, columns: np.ndarray
+    query: ImageHashes, base: ImageHashes, rows: np.ndarray, columns: np.ndarray
 ) -> Iterable[tuple[int, int, float]]:
     """Of the pairs within reach of the hash, those whose thumbnails are alike, with how much."""
     # For ±1 vectors the product counts agreements less disagreements: one matrix product.

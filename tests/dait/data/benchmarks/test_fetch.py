@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from file_server import FileServer
 
-from dait.data.fetch import CannotFetch, Checksum, check_file, fetch
+from dait.data.benchmarks.fetch import CannotFetch, Checksum, check_file, fetch
 from dait.errors import Stopped, UserError
 from dait.events import Event, Note, Progress
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from dait.data.images.frame import Framing
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,8 +18,8 @@ Index: TypeAlias = "slice | Sequence[int] | np.ndarray"
 class Packed:
     """A batch of whole images in one buffer, those of one shape side by side.
 
-    pixels: uint8, flat. groups: number, height and width of the images of each shape, as they lie
-    there. order: ``(B,)``, the place in the batch of each image in turn; None: as they lie there.
+    pixels: uint8, flat. groups: number, height and width of the images of each shape, in the order
+    of ``pixels``. order: ``(B,)``, the place in the batch of each of them; None for the same order.
     size: S of their views.
     """
 
@@ -34,11 +32,17 @@ class Packed:
         return sum(count for count, _, _ in self.groups)
 
 
-Images: TypeAlias = "np.ndarray | Centres"
-"""To be read as ``(N, S, S, 3)`` uint8."""
+Images: TypeAlias = "np.ndarray | CentreCrops"
+"""Read as ``(N, S, S, 3)`` uint8."""
 
-Whole: TypeAlias = "np.ndarray | StoredImages"
-"""What ``view_batch`` makes views of: ``whole[index]`` is a batch."""
+Uncropped: TypeAlias = "np.ndarray | StoredImages"
+"""What ``view_batch`` makes views of: ``uncropped[index]`` is a batch."""
+
+
+def centre_square(image: np.ndarray, size: int) -> np.ndarray:
+    """``(h, w, ...)`` → ``(size, size, ...)``, a view: what evaluation sees of a stored image."""
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
 
 
 class StoredImages:
@@ -47,10 +51,13 @@ class StoredImages:
     ``stored[index]`` gives a batch of them, ``stored.image(number)`` one.
     """
 
-    def __init__(self, pixels: np.ndarray, shapes: np.ndarray, framing: Framing) -> None:
-        """pixels: flat uint8, possibly memory-mapped. shapes: ``(N, 2)``, height and width."""
+    def __init__(self, pixels: np.ndarray, shapes: np.ndarray, size: int) -> None:
+        """pixels: flat uint8, possibly memory-mapped. shapes: ``(N, 2)``, height and width.
+
+        size: S, the side of the square that evaluation sees.
+        """
         # Without numpy's own class of memory-mapped arrays, which is slow to slice.
-        self._pixels, self.shapes, self.framing = pixels.view(np.ndarray), shapes, framing
+        self._pixels, self.shapes, self.size = pixels.view(np.ndarray), shapes, size
         self._ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)
 
     def __len__(self) -> int:
@@ -81,37 +88,36 @@ class StoredImages:
         groups = tuple(
             (count, *kind) for count, kind in zip(counts.tolist(), kinds.tolist(), strict=True)
         )
-        return Packed(pixels, groups, None if len(groups) == 1 else order, self.framing.size)
+        return Packed(pixels, groups, None if len(groups) == 1 else order, self.size)
 
-    def centres(self) -> Centres:
-        """What evaluation sees of them."""
-        return Centres(self)
+    def centres(self) -> CentreCrops:
+        """What evaluation sees of these images."""
+        return CentreCrops(self)
 
 
-class Centres:
-    """The centres of stored images, cut out when they are asked for.
+class CentreCrops:
+    """The centres of stored images, cut out on access.
 
-    To be read as an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.
+    Read like an array ``(N, S, S, 3)`` uint8: by a number, a slice or an array of numbers.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(self, stored: StoredImages) -> None:
         self._stored = stored
-        size = stored.framing.size
-        self.shape = (len(stored), size, size, 3)
+        self.shape = (len(stored), stored.size, stored.size, 3)
 
     def __len__(self) -> int:
         return len(self._stored)
 
     def __getitem__(self, index: int | np.integer[Any] | Index) -> np.ndarray:
-        cut = self._stored.framing.centre
+        size = self._stored.size
         if isinstance(index, int | np.integer):
-            return cut(self._stored.image(int(index)))
+            return centre_square(self._stored.image(int(index)), size)
         numbers = np.arange(len(self))[index].tolist()
         found = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         for place, number in enumerate(numbers):
-            found[place] = cut(self._stored.image(number))
+            found[place] = centre_square(self._stored.image(number), size)
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.folder import open_folder
-from dait.data.folders.listed import ListedDataset
-from dait.data.images.preview import preview_grid
-from dait.data.registry import open_dataset
+from dait.data.inspection.preview import preview_grid
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
-def dataset(root: Path) -> ListedDataset:
+def dataset(root: Path) -> ImageFileDataset:
     """Three classes, each of one strong colour."""
     for name, colour in (("red", "#ff0000"), ("green", "#00ff00"), ("blue", "#0000ff")):
         for split in ("train", "val", "test"):
@@ -51,12 +51,12 @@ def areas(sheet: Image.Image) -> dict[str, int]:
     }
 
 
-def test_every_class_gets_its_images(dataset: ListedDataset) -> None:
+def test_every_class_gets_its_images(dataset: ImageFileDataset) -> None:
     assert areas(preview_grid(dataset, "train", per_class=2)) == {"red": 2, "green": 2, "blue": 2}
     assert areas(preview_grid(dataset, "test", per_class=9)) == {"red": 3, "green": 3, "blue": 3}
 
 
-def test_classes_are_chosen_and_ordered(dataset: ListedDataset) -> None:
+def test_classes_are_chosen_and_ordered(dataset: ImageFileDataset) -> None:
     sheet = preview_grid(dataset, "val", per_class=1, columns=2, classes=["red", "blue"])
     assert areas(sheet) == {"red": 1, "green": 0, "blue": 1}
     pixels = np.asarray(sheet)
@@ -66,7 +66,7 @@ def test_classes_are_chosen_and_ordered(dataset: ListedDataset) -> None:
     assert tall.height > 3 * SIZE and tall.width < 2 * SIZE
 
 
-def test_labels_are_drawn(dataset: ListedDataset) -> None:
+def test_labels_are_drawn(dataset: ImageFileDataset) -> None:
     named = np.asarray(preview_grid(dataset, "val", per_class=3, classes=["red"]))
     other = np.asarray(preview_grid(dataset, "val", per_class=3, classes=["green"]))
     label = slice(0, named.shape[0] - SIZE - 16)
@@ -74,7 +74,7 @@ def test_labels_are_drawn(dataset: ListedDataset) -> None:
     assert (named[label] != other[label]).any()
 
 
-def test_wrong_requests_are_sentences(dataset: ListedDataset) -> None:
+def test_wrong_requests_are_sentences(dataset: ImageFileDataset) -> None:
     with pytest.raises(UserError, match=r"no class ‘pink’\. Its classes are blue, green, red"):
         preview_grid(dataset, "val", classes=["pink"])
     with pytest.raises(UserError, match="nothing to show"):

@@ -10,8 +10,9 @@ import pytest
 from file_server import FileServer
 from miniatures import food, members
 
-from dait.data.folders.listed import ListedDataset
-from dait.data.registry import list_datasets, open_dataset
+from dait.data.folders.dataset import ImageFileDataset
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 
 Photos = Callable[[str, int], None]
@@ -101,7 +102,7 @@ def test_a_path_opens_a_folder(root: Path, photos: Photos, monkeypatch: pytest.M
     photos("a", 10)
     photos("b", 10)
     dataset = open_dataset(str(root), size=16, seed=2, val_fraction=0.3)
-    assert isinstance(dataset, ListedDataset) and dataset.counts()["val"] == 6
+    assert isinstance(dataset, ImageFileDataset) and dataset.counts()["val"] == 6
     assert dataset.fingerprint != open_dataset(str(root), size=16, val_fraction=0.3).fingerprint
     monkeypatch.chdir(root.parent)
     assert open_dataset(root.name, size=16).fingerprint

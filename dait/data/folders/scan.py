@@ -1,4 +1,4 @@
-"""Every file below a folder of photographs, so that none is left out without a word."""
+"""Scan a folder of photographs, so that every file is used or reported."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Folder:
             yield from folder.all_photos()
 
 
-class Tree:
+class FolderScan:
     """What lies below ``root``: natural order, nothing hidden, no links that lead out of it.
 
     problems: files and folders that cannot be used. ignored: suffix to number of files that are no
     images. unread: the same of images in formats that are not read.
 
-    most: files and folders that are looked at. Raises ``UserError`` for more of them, and where
+    most: files and folders that are scanned. Raises ``UserError`` for more of them, and where
     ``root`` cannot be listed.
     """
 
@@ -67,7 +67,7 @@ class Tree:
         self._files = 0
         self.top = self._folder("", "", (self._inside,))
 
-    def leave(self, photos: Iterable[str], reason: str) -> None:
+    def leave_out(self, photos: Iterable[str], reason: str) -> None:
         """Count images that are not used, by their paths."""
         for photo in photos:
             count, first = self._left.get(reason, (0, ""))
@@ -117,7 +117,9 @@ class Tree:
             return True
         if _OTHER_IMAGES.fullmatch(suffix):
             self.unread[suffix] += 1
-            self.leave([inside], f"{suffix} is a format that is not read; save them as JPEG or PNG")
+            self.leave_out(
+                [inside], f"{suffix} is a format that is not read; save them as JPEG or PNG"
+            )
         else:
             self.ignored[suffix or "(none)"] += 1
         return False
@@ -147,7 +149,7 @@ class Tree:
             # Nearly all hidden files are a system's own; an image may have been hidden by mistake.
             image = name.lower().endswith(SUFFIXES) and not name.startswith("._")
             if image and name not in SUFFIXES and entry.is_file(follow_symlinks=False):
-                self.leave([inside], "they are hidden (their names begin with a dot)")
+                self.leave_out([inside], "they are hidden (their names begin with a dot)")
             return False
         if not name.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in name):
             self._refuse(ascii(inside)[1:-1], "has control characters in its name; rename it")

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from dait.data.base import SPLITS
-from dait.data.folders.listed import ListedDataset
-from dait.data.hub import list_hub
-from dait.data.registry import open_dataset
+from dait.data.folders.dataset import ImageFileDataset
+from dait.data.sources.hub import list_hub
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 from dait.events import Event, Note, Progress
 from dait.study.moved import data_facts
@@ -85,7 +85,7 @@ def test_published_splits_are_used(publish: Publish) -> None:
 def test_it_opens_by_name_and_decodes(publish: Publish) -> None:
     name = publish({"train": [0, 1] * 4, "test": [0, 1]})
     dataset = open_dataset(f"hf:{name}", size=16, val_fraction=0.25)
-    assert isinstance(dataset, ListedDataset) and dataset.name == "hf:owner/animals"
+    assert isinstance(dataset, ImageFileDataset) and dataset.name == "hf:owner/animals"
     assert dataset.counts() == {"train": 6, "val": 2, "test": 2}
     assert dataset.split("train").images.shape == (6, 16, 16, 3)
     again = open_dataset(f"hf:{name}", size=16, val_fraction=0.25)

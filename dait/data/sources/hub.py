@@ -3,31 +3,30 @@
 The library is an optional install. It downloads, resumes and checks; what is done here is to find
 the images and the labels, and to write the encoded images out once as files, so that the rest of
 the project sees what it always sees. No code of a data set is ever run: from version 4 on the
-library cannot, and an older one is told not to.
+library cannot, and an older one is asked not to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import inspect
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.data.archives.unpack import sweep_unpacking, temporary_beside
+from huggingface_hub import utils
+
 from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
-from dait.storage.arrays import cache_dir
-from dait.storage.lock import locked
+from dait.storage.cache import cache_dir, existing_folder, load_or_fill
+from dait.storage.files import is_full
 
 _NAME = re.compile(
     r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII
@@ -70,7 +69,7 @@ def list_hub(
         )
     tables = _load(found[1], found[2], found[3], emit)
     columns = _Columns.of(name, next(iter(tables.values())).features)
-    folder = _written(name, tables, columns, emit)
+    folder = _image_folder(name, tables, columns, emit)
     commit = _commit(tables)
     if commit:
         emit(Note(f"hf:{name} is at revision {commit}"))
@@ -96,10 +95,10 @@ def _load(
             safe = {"trust_remote_code": False} if "trust_remote_code" in known else {}
             tables = datasets.load_dataset(repository, config, revision=revision, **safe)
     except Exception as error:  # the library raises nearly anything, with good sentences
-        said = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
+        reason = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
         offline = isinstance(error, ConnectionError)
         todo = " Is this machine online?" if offline else ""
-        raise UserError(f"‘hf:{repository}’ cannot be opened: {said}.{todo}") from error
+        raise UserError(f"‘hf:{repository}’ cannot be opened: {reason}.{todo}") from error
     if not len(tables):
         raise UserError(f"‘hf:{repository}’ is empty.")
     return dict(tables)
@@ -108,8 +107,6 @@ def _load(
 @contextlib.contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
     """Without the library's bars: only the command line draws on the terminal."""
-    from huggingface_hub import utils
-
     drawn = not datasets.utils.are_progress_bars_disabled()
     datasets.utils.disable_progress_bars()
     fetching = not utils.are_progress_bars_disabled()
@@ -166,33 +163,26 @@ def _place(name: str, wanted: Sequence[str]) -> int:
     return wanted.index(name.lower()) if name.lower() in wanted else len(wanted)
 
 
-def _written(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
-    """The folder of the data set's images, written out on the first call; whole or not there."""
+def _image_folder(name: str, tables: Mapping[str, Any], columns: _Columns, emit: Emit) -> Path:
+    """The folder of the data set's images, which are written out on the first call."""
     facts = [name, _VERSION, columns.image, columns.label, columns.names]
     facts += [[split, len(table), _version(table)] for split, table in tables.items()]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     root = cache_dir() / "hub"
     folder = root / key
-    said = Note(f"Waiting for another process that is writing out {name}.")
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with locked(root / f".{key}.lock", lambda: emit(said)):
-            sweep_unpacking(root)
-            if not folder.is_dir():
-                filling = temporary_beside(folder)
-                try:
-                    _write(filling, name, tables, columns, emit)
-                    filling.rename(folder)
-                finally:
-                    shutil.rmtree(filling, ignore_errors=True)
+        return load_or_fill(
+            folder,
+            existing_folder,
+            lambda temporary: _write(temporary, name, tables, columns, emit),
+            emit,
+        )
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if is_full(error) else error.strerror or error
         raise UserError(
-            f"The images of ‘hf:{name}’ cannot be written to ‘{root}’ "
-            f"({'the disk is full' if full else error.strerror or error}). Set DAIT_CACHE to a "
-            "folder on another disk."
+            f"The images of ‘hf:{name}’ cannot be written to ‘{root}’ ({reason}). Set DAIT_CACHE "
+            "to a folder on another disk."
         ) from error
-    return folder
 
 
 def _version(table: Any) -> list[Any]:

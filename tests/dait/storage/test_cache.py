@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from dait.errors import UserError
-from dait.storage import arrays as store
-from dait.storage.arrays import cache_dir, load_or_build
+from dait.storage import cache
+from dait.storage.cache import cache_dir, load_or_build
+from dait.storage.files import format_bytes, sweep, temporary_name
 
 
 def big() -> dict[str, np.ndarray]:
@@ -69,11 +70,12 @@ def test_objects_are_never_pickled(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_threads_that_race_both_get_the_arrays(tmp_path: Path) -> None:
-    together, results = threading.Barrier(2), []
+def test_of_threads_that_race_one_builds(tmp_path: Path) -> None:
+    built, results = [], []
 
     def slow() -> dict[str, np.ndarray]:
-        together.wait(timeout=20)  # both are building before either writes
+        built.append(1)
+        time.sleep(0.3)
         return big()
 
     def work() -> None:
@@ -84,7 +86,7 @@ def test_threads_that_race_both_get_the_arrays(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [big()["images"].sum()] * 2
+    assert results == [big()["images"].sum()] * 2 and built == [1]
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
@@ -92,7 +94,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from dait.storage import arrays as store
+from dait.storage import cache as store
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
 def build():
@@ -112,7 +114,7 @@ print(int(store.load_or_build(folder, "a", build)["images"][-1]))
 
 
 def child(folder: Path, what: str) -> subprocess.Popen[str]:
-    root = Path(store.__file__).parents[2]
+    root = Path(cache.__file__).parents[2]
     command = [sys.executable, "-c", CHILD, str(folder), what]
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
@@ -128,6 +130,7 @@ def test_processes_that_race_both_succeed(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     children = [child(folder, "race"), child(folder, "race")]
     wait_for(tmp_path / "started-race")
+    time.sleep(0.5)  # most likely the other one waits by now
     (tmp_path / "go").touch()
     for process in children:
         out, _ = process.communicate(timeout=60)
@@ -140,9 +143,9 @@ def test_a_killed_build_is_not_taken_for_whole_and_swept(tmp_path: Path) -> None
     folder = tmp_path / "cache"
     process = child(folder, "die")
     wait_for(tmp_path / "written")
-    assert [entry.name.startswith(".building") for entry in folder.iterdir()] == [True]
+    assert [entry.name.endswith(".tmp") for entry in folder.glob(".a.*.tmp")] == [True]
     load_or_build(folder, "other", big)  # its builder lives: the folder stays
-    assert any(entry.name.startswith(".building") for entry in folder.iterdir())
+    assert any(entry.name.endswith(".tmp") for entry in folder.iterdir())
     process.send_signal(signal.SIGKILL)
     process.communicate()
     built = load_or_build(folder, "a", big)
@@ -150,13 +153,22 @@ def test_a_killed_build_is_not_taken_for_whole_and_swept(tmp_path: Path) -> None
     assert sorted(entry.name for entry in folder.iterdir()) == ["a", "other"]
 
 
-def test_old_folders_of_other_machines_are_swept(tmp_path: Path) -> None:
-    old, young = tmp_path / ".building-elsewhere-1-ab", tmp_path / ".building-elsewhere-1-cd"
-    old.mkdir()
-    young.mkdir()
-    os.utime(old, (1, 1))
-    load_or_build(tmp_path, "a", big)
-    assert not old.exists() and young.exists()
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = temporary_name(tmp_path / "a").name.rsplit(".", 2)[1].split("-")[0]
+    gone = [f".a.{host}-{dead.pid}-0123abcd.tmp", f".b.json.{dead.pid}-0123abcd.tmp"]
+    old = [".a.elsewhere-1-0123abcd.tmp", ".partial-a", ".building-elsewhere-1-ab"]
+    left = [".a.elsewhere-1-4567abcd.tmp", ".building-elsewhere-1-cd", f".a.{host}-1-0123abcd.tmp"]
+    left += [f".a.{host}-{os.getpid()}-0123abcd.tmp", ".my notes.tmp"]
+    for name in (*gone, *old, *left):
+        (tmp_path / name).mkdir()
+    for name in old:
+        os.utime(tmp_path / name, (1, 1))
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)
+    sweep(tmp_path, exclusive=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([left[1], *left[3:]])
 
 
 def test_the_cache_folder_is_chosen_by_the_environment(
@@ -183,3 +195,9 @@ def test_an_unwritable_home_falls_back_to_the_temporary_folder(
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "file"))
     (tmp_path / "file").touch()
     assert cache_dir().parent == tmp_path / "tmp"
+
+
+def test_bytes_in_words() -> None:
+    sizes: list[int | None] = [None, 12, 4_500, 605_000_000, 4_802_305_540, 10_158_268_420]
+    words = ["size unknown", "12 bytes", "4.5 kB", "605 MB", "4.8 GB", "10.2 GB"]
+    assert [format_bytes(size) for size in sizes] == words

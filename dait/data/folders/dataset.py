@@ -1,4 +1,4 @@
-"""A listing of image files as a data set: decoded on first use, and kept."""
+"""A listing of image files as a data set: decoded on first use, and kept in the cache."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from PIL import __version__ as pillow_version
 
 from dait.data.base import SPLITS, Problem, Split, SplitName
 from dait.data.folders.listing import ImageEntry, Listing
-from dait.data.folders.masks import decode_mask
-from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed
+from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed, decode_mask
 from dait.data.images.frame import Framing
-from dait.data.images.stored import StoredImages
+from dait.data.stored import StoredImages
 from dait.errors import UserError
-from dait.events import Emit, Progress, ignore
-from dait.storage.arrays import cache_dir
-from dait.storage.stream import Column, Rows, StreamRow, load_or_stream
+from dait.events import Emit, ignore
+from dait.storage.cache import cache_dir
+from dait.storage.rows import Column, Row, Rows, load_or_build_rows
 
 SIZES = (16, 1024)
 """Least and greatest side of the images that networks see, in pixels."""
 
 
-class ListedDataset:
+class ImageFileDataset:
     """A ``Dataset`` (see ``dait.data.base``) made of image files.
 
     Beyond the contract: ``listing``, ``ignored`` (suffix → number of files that are no
-    photographs), ``left_out`` (images that are there and not used), ``check()``, ``file_sizes()``,
+    photographs), ``left_out`` (images that exist but are not used), ``check()``, ``file_sizes()``,
     ``file_bits()``. ``problems`` lists what the listing found and, for every split decoded so far,
     the files that could not be decoded and the masks that could not be used. Masks are 1 on the
     object, and all zero where a file's mask is missing or unusable; boxes are clipped to the
@@ -150,11 +149,11 @@ class ListedDataset:
         """The whole images; None where nothing is cut off them."""
         pixels = rows.columns["image"]
         if self._ragged:
-            return StoredImages(pixels, rows.columns["image_shape"], self.framing)
+            return StoredImages(pixels, rows.columns["image_shape"], self.size)
         if pixels.shape[1] == self.size:
             return None
         shapes = np.full((len(pixels), 2), pixels.shape[1], dtype=np.int32)
-        return StoredImages(pixels.reshape(-1), shapes, self.framing)
+        return StoredImages(pixels.reshape(-1), shapes, self.size)
 
     @property
     def _ragged(self) -> bool:
@@ -178,18 +177,17 @@ class ListedDataset:
             columns["box"] = Column((4,), "float32")
         facts = [*_facts_of(self.framing, self.reader), *columns]
         digest = _digest(chain(facts, _facts(self.listing, name, False)))
-        return load_or_stream(
+        return load_or_build_rows(
             cache_dir(),
             f"listed-{name}-{self.size}-{digest}",
             len(entries),
             columns,
             lambda at: self._row(entries[at], columns),
-            lambda done: self._emit(
-                Progress(f"Decoding the {name} photographs", done, len(entries))
-            ),
+            f"Decoding the {name} photographs",
+            self._emit,
         )
 
-    def _row(self, entry: ImageEntry, columns: Iterable[str]) -> StreamRow:
+    def _row(self, entry: ImageEntry, columns: Iterable[str]) -> Row:
         if not entry.file.is_file():
             raise UserError(
                 f"‘{entry.file}’ was there when ‘{self.name}’ was opened and is gone now. "
@@ -198,7 +196,7 @@ class ListedDataset:
         try:
             image, frame = decode_framed(entry.file, self.framing, trim=entry.trim)
         except BadImage as error:
-            return StreamRow(None, error.reason)
+            return Row(None, error.reason)
         values, remark = {"image": image}, ""
         if self._ragged:
             values["image"] = image.reshape(-1)
@@ -215,7 +213,7 @@ class ListedDataset:
                     values["mask"] = decode_mask(entry.mask, frame, self.listing.mask_values)
                 except BadImage as error:
                     remark = f"has no usable mask: {str(error).rstrip('.')}"
-        return StreamRow(values, remark)
+        return Row(values, remark)
 
     def _require_usable(self, name: SplitName, labels: np.ndarray, rows: Rows) -> None:
         entries = self.listing.splits[name]

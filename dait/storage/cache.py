@@ -1,37 +1,40 @@
-"""Arrays that are costly to make, kept on disk: made once, memory-mapped ever after.
+"""The cache: folders and arrays that are costly to make, made once and used ever after.
 
-An entry is a folder named by its key, with one ``.npy`` file per array and a ``manifest.json``. It
-is written beside its place under a temporary name and renamed into it, so an entry is whole or not
-there. Keys name everything that their arrays depend on: an entry is never updated. Deleting the
-cache folder is always safe; it is only ever a saving of time.
+An entry is a folder that is filled under a temporary name and then renamed, so it is complete or
+not there. One process fills it while others wait. The names of entries include everything that
+their contents depend on, so an entry is never updated. Deleting the cache is always safe.
 
-``load_or_build`` keeps arrays that fit into memory; ``storage.stream`` fills an entry row by row.
+``load_or_fill`` keeps any folder. ``load_or_build`` keeps arrays that fit into memory, as ``.npy``
+files that are memory-mapped and a ``manifest.json`` with their sizes; ``storage.rows`` writes such
+an entry row by row.
 """
 
 from __future__ import annotations
 
-import errno
+import functools
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from dait.errors import UserError
+from dait.events import Emit, Note, ignore
+from dait.storage.files import is_full, new_folder, sweep
+from dait.storage.lock import locked
 from dait.storage.paths import CACHE, chosen_folder
+
+Loaded = TypeVar("Loaded")
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _MANIFEST = "manifest.json"
-_FORMAT = 1  # of entries; a manifest that is silent means 1, and newer ones say "format"
-_MARK = ".building"  # of a temporary folder: <mark>-<host>-<pid>-<random>
-STALE_AFTER = 2 * 24 * 3600  # seconds; for folders whose builder cannot be asked whether it lives
+_FORMAT = 1  # of array entries; a manifest without "format" has 1
 _SMALL = 1 << 20  # bytes; smaller arrays are read, not mapped (an empty one cannot be mapped)
 
 
@@ -61,36 +64,83 @@ def cache_dir() -> Path:
     )
 
 
+def load_or_fill(
+    folder: Path,
+    load: Callable[[Path], Loaded | None],
+    fill: Callable[[Path], object],
+    emit: Emit = ignore,
+) -> Loaded:
+    """``load(folder)``, once ``fill`` has written the folder's contents if that returns None.
+
+    fill: gets an empty folder under a temporary name; whatever it raises passes through, and
+        nothing is left.
+    emit: hears a ``Note`` when another process is filling the folder and is waited for.
+
+    Raises ``UserError`` where the disk does not keep what is written, and ``OSError``.
+    """
+    found = load(folder)
+    if found is not None:
+        return found
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent)
+    text = f"Waiting for another process that writes {folder.name} to the cache."
+    with locked(folder.with_name(f".{folder.name}.lock"), note_once(emit, text)):
+        found = load(folder)  # filled by the process that held the lock before
+        if found is None:
+            try:
+                with new_folder(folder) as temporary:
+                    fill(temporary)
+            except OSError:
+                # Where the disk has no locks, another process may have been first.
+                found = load(folder)
+                if found is None:
+                    raise
+            else:
+                found = load(folder)
+    if found is None:
+        raise not_kept(folder.parent)
+    return found
+
+
 def load_or_build(
-    cache_dir: Path, key: str, build: Callable[[], dict[str, np.ndarray]]
+    folder: Path, key: str, build: Callable[[], dict[str, np.ndarray]], emit: Emit = ignore
 ) -> dict[str, np.ndarray]:
     """The arrays kept under ``key``, from ``build()`` the first time; read-only, memory-mapped.
 
-    Two processes that race both build, the first to finish is kept, and both get its arrays. A
-    build that is killed leaves a temporary folder that nobody reads and a later call removes.
+    emit: as in ``load_or_fill``.
     Raises ``ValueError`` for a key that is no plain file name, and ``UserError`` where the disk is
     full; whatever ``build`` raises passes through and leaves nothing behind.
     """
-    entry = entry_path(cache_dir, key)
-    kept = load_entry(entry)
-    if kept is not None:
-        return kept
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    sweep(entry.parent)
-    built = build()
-    for _ in range(3):  # a damaged entry in the way is taken away once, a racing one is used
-        _write(entry, built)
-        kept = load_entry(entry)
-        if kept is not None:
-            return kept
-    raise not_kept(entry.parent)
+    size = 0
+
+    def fill(temporary: Path) -> None:
+        nonlocal size
+        arrays = build()
+        size = sum(array.nbytes for array in arrays.values())
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        write_manifest(temporary)
+
+    entry = entry_path(folder, key)
+    with explaining_full_disk(folder, lambda: size):
+        return load_or_fill(entry, load_entry, fill, emit)
 
 
-def entry_path(cache_dir: Path, key: str) -> Path:
+def existing_folder(folder: Path) -> Path | None:
+    """The folder, or None where there is none: ``load`` of a folder that is used as it is."""
+    return folder if folder.is_dir() else None
+
+
+def note_once(emit: Emit, text: str) -> Callable[[], None]:
+    """A function that emits a ``Note`` the first time it is called."""
+    return functools.cache(lambda: emit(Note(text)))
+
+
+def entry_path(folder: Path, key: str) -> Path:
     """Where ``key`` is kept; raises ``ValueError`` for a key that is no plain file name."""
     if not _KEY.fullmatch(key):
         raise ValueError(f"a cache key is letters, digits, dot, dash and underscore, not {key!r}")
-    return Path(cache_dir) / key
+    return Path(folder) / key
 
 
 def _default_folder() -> Path | None:
@@ -111,7 +161,7 @@ def _writable(folder: Path) -> bool:
 
 
 def load_entry(entry: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a whole entry; None where there is none. A damaged one is removed first.
+    """The arrays of an entry; None where there is none. A damaged one is removed first.
 
     Raises ``UserError`` for an entry that another version of the project wrote.
     """
@@ -140,45 +190,25 @@ def load_entry(entry: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _write(entry: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = temporary_folder(entry.parent)
+def write_manifest(folder: Path) -> None:
+    """Record the sizes of the ``.npy`` files in a folder, which makes it an entry."""
+    sizes = {file.stem: file.stat().st_size for file in folder.glob("*.npy")}
+    (folder / _MANIFEST).write_text(json.dumps(sizes), encoding="utf-8")
+
+
+@contextmanager
+def explaining_full_disk(folder: Path, size: Callable[[], int]) -> Iterator[None]:
+    """Turn the error of a full disk into a ``UserError``; ``size()`` is the bytes to write."""
     try:
-        temporary.mkdir()
-        for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        place_entry(temporary, entry)
+        yield
     except OSError as error:
         if is_full(error):
-            size = sum(array.nbytes for array in arrays.values())
-            raise no_room(entry.parent, size) from error
+            raise no_room(folder, size()) from error
         raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def temporary_folder(folder: Path) -> Path:
-    """A name for a folder of this process's own in the cache ``folder``; ``sweep`` knows it."""
-    return folder / f"{_MARK}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def place_entry(temporary: Path, entry: Path) -> None:
-    """Makes a folder of ``.npy`` files an entry, unless another process has done so meanwhile."""
-    manifest = {file.stem: file.stat().st_size for file in temporary.glob("*.npy")}
-    (temporary / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    try:
-        temporary.rename(entry)
-    except OSError:
-        if not entry.is_dir():  # otherwise another process was first, and its entry is as good
-            raise
-
-
-def is_full(error: OSError) -> bool:
-    """Whether what failed is that the disk, or this user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def no_room(folder: Path, size: int) -> UserError:
-    """The sentence for a disk that has no room for ``size`` bytes."""
+    """The error for a disk that has no room for ``size`` bytes."""
     return UserError(
         f"There is no room for {size / 2**20:.0f} MiB in the cache folder ‘{folder}’. "
         "Free some, or set DAIT_CACHE to a folder on another disk."
@@ -186,39 +216,8 @@ def no_room(folder: Path, size: int) -> UserError:
 
 
 def not_kept(folder: Path) -> UserError:
-    """The sentence for an entry that is gone as soon as it is written."""
+    """The error for an entry that is gone as soon as it is written."""
     return UserError(
         f"The cache folder ‘{folder}’ does not keep what is written to it. "
         "Set DAIT_CACHE to another folder."
     )
-
-
-def sweep(folder: Path) -> None:
-    """Removes temporary folders whose builder is gone."""
-    for temporary in folder.glob(f"{_MARK}-*-*-*"):
-        host, pid = temporary.name[len(_MARK) + 1 :].rsplit("-", 2)[:2]
-        if host == _host() and pid.isdigit() and not _lives(int(pid)):
-            shutil.rmtree(temporary, ignore_errors=True)
-            continue
-        try:
-            age = time.time() - temporary.stat().st_mtime
-        except FileNotFoundError:  # its builder has just finished
-            continue
-        if age > STALE_AFTER:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    if os.name == "nt":  # signal 0 is no question there; age decides
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", ".", socket.gethostname()) or "host"

@@ -10,8 +10,14 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from dait.data.base import Split, SplitName
-from dait.data.duplicates import Leak, copies_within, correlation, find_leaks, trace
 from dait.data.fieldguide import FieldGuide
+from dait.data.inspection.duplicates import (
+    Leak,
+    copies_within,
+    correlation,
+    find_leaks,
+    hash_images,
+)
 
 SIZE = 64
 
@@ -43,7 +49,7 @@ def leaks(
         "test": split("test", test, test_label),
     }
     return find_leaks(
-        splits, {name: trace(one.images, lambda done: None) for name, one in splits.items()}
+        splits, {name: hash_images(one.images, lambda done: None) for name, one in splits.items()}
     )
 
 
@@ -101,7 +107,7 @@ def test_a_look_alike_is_no_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = ((ramp + sign * fine).clip(0, 255).astype(np.uint8) for sign in (1, -1))
     assert leaks(one[:4], scenes(2), other[4:]) == ()
     assert leaks(one, scenes(2), other) == ()
-    monkeypatch.setattr("dait.data.duplicates._DETAIL_AGREES", -1)
+    monkeypatch.setattr("dait.data.inspection.duplicates._DETAIL_AGREES", -1)
     assert len(leaks(one, scenes(2), other)) >= 6  # it was the fine parts that told them apart
 
 
@@ -139,13 +145,13 @@ def test_empty_and_crowded_splits() -> None:
 
 def test_copies_within_a_split() -> None:
     images = scenes(5)
-    again = trace(np.concatenate([images, images[:2], images[:1]]), lambda done: None)
+    again = hash_images(np.concatenate([images, images[:2], images[:1]]), lambda done: None)
     assert copies_within(again) == 3
 
 
 def test_tracing_tells_how_far_it_is() -> None:
     told: list[int] = []
-    trace(scenes(3), told.append)
+    hash_images(scenes(3), told.append)
     assert told == [1, 2, 3]
 
 
@@ -160,5 +166,5 @@ def test_correlation() -> None:
 
 def test_the_field_guide_has_no_twins(birds: FieldGuide) -> None:
     splits = {name: birds.split(name) for name in ("train", "val", "test")}
-    traces = {name: trace(one.images, lambda done: None) for name, one in splits.items()}
+    traces = {name: hash_images(one.images, lambda done: None) for name, one in splits.items()}
     assert find_leaks(splits, traces) == ()  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What there is to know about a data set before anything is trained on it."""
+"""A report on a data set before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 
 from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
-from dait.data.duplicates import Leak, Traces, copies_within, find_leaks, trace
-from dait.data.folders.listed import ListedDataset
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import LeftOut
+from dait.data.inspection.duplicates import (
+    ImageHashes,
+    Leak,
+    copies_within,
+    find_leaks,
+    hash_images,
+)
 from dait.events import Emit, Progress, ignore
 
 __all__ = ["ClassCount", "DataReport", "Leak", "SizeRange", "report"]
@@ -57,7 +63,7 @@ class DataReport:
 
     sizes: None where images are drawn rather than read. warnings: whole sentences, the weightiest
     first. notes: what the data set says of itself (how it was split). ignored: suffix to number of
-    files that are no photographs. left_out: images that are there and not used.
+    files that are no photographs. left_out: images that exist but are not used.
     """
 
     name: str
@@ -105,8 +111,8 @@ def report(dataset: Dataset, emit: Emit = ignore) -> DataReport:
     Raises ``UserError`` where a split has nothing usable.
     """
     splits = {name: dataset.split(name) for name in SPLITS}
-    traces = _traces(splits, emit)
-    leaks = find_leaks(splits, traces)
+    hashes = _hash_splits(splits, emit)
+    leaks = find_leaks(splits, hashes)
     classes = _class_counts(dataset, splits)
     sizes = _sizes(dataset)
     return DataReport(
@@ -121,27 +127,27 @@ def report(dataset: Dataset, emit: Emit = ignore) -> DataReport:
         sizes=sizes,
         warnings=(
             *_about_leaks(splits, leaks),
-            *_about_copies(traces),
+            *_about_copies(hashes),
             *_about_files(dataset, sizes),
-            *_about_brightness(dataset, splits, traces),
+            *_about_brightness(dataset, splits, hashes),
             *_about_classes(classes),
         ),
         notes=dataset.notes,
-        ignored=dataset.ignored if isinstance(dataset, ListedDataset) else {},
+        ignored=dataset.ignored if isinstance(dataset, ImageFileDataset) else {},
         left_out=_left_out(dataset),
     )
 
 
-def _traces(splits: dict[SplitName, Split], emit: Emit) -> dict[SplitName, Traces]:
+def _hash_splits(splits: dict[SplitName, Split], emit: Emit) -> dict[SplitName, ImageHashes]:
     total = sum(len(split) for split in splits.values())
     step, before, found = max(1, total // 100), 0, {}
 
-    def tell(done: int) -> None:
+    def report_progress(done: int) -> None:
         if (before + done) % step == 0 or before + done == total:
             emit(Progress("Comparing the splits", before + done, total))
 
     for name, split in splits.items():
-        found[name] = trace(split.images, tell)
+        found[name] = hash_images(split.images, report_progress)
         before += len(split)
     return found
 
@@ -156,7 +162,7 @@ def _class_counts(dataset: Dataset, splits: dict[SplitName, Split]) -> tuple[Cla
 
 
 def _sizes(dataset: Dataset) -> SizeRange | None:
-    if not isinstance(dataset, ListedDataset):
+    if not isinstance(dataset, ImageFileDataset):
         return None
     sizes = np.concatenate([dataset.file_sizes(name) for name in SPLITS])
     order = np.argsort(sizes.prod(axis=1, dtype=np.int64), kind="stable")
@@ -167,7 +173,7 @@ def _sizes(dataset: Dataset) -> SizeRange | None:
 
 
 def _left_out(dataset: Dataset) -> tuple[LeftOut, ...]:
-    return dataset.left_out if isinstance(dataset, ListedDataset) else ()
+    return dataset.left_out if isinstance(dataset, ImageFileDataset) else ()
 
 
 def _about_leaks(splits: dict[SplitName, Split], leaks: tuple[Leak, ...]) -> Iterator[str]:
@@ -191,8 +197,8 @@ def _about_leaks(splits: dict[SplitName, Split], leaks: tuple[Leak, ...]) -> Ite
         )
 
 
-def _about_copies(traces: dict[SplitName, Traces]) -> Iterator[str]:
-    for name, found in traces.items():
+def _about_copies(hashes: dict[SplitName, ImageHashes]) -> Iterator[str]:
+    for name, found in hashes.items():
         copies = copies_within(found)
         if copies:
             some = "image is a copy of another" if copies == 1 else "images are copies of others"
@@ -208,7 +214,7 @@ def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
             f"{len(problems):,} files cannot be used or only in part; the first, ‘{first.file}’, "
             f"{first.reason}."
         )
-    if sizes and sizes.upscaled and isinstance(dataset, ListedDataset):
+    if sizes and sizes.upscaled and isinstance(dataset, ImageFileDataset):
         side = dataset.framing.short_side
         margin = f" ({dataset.size} and the margin)" if side > dataset.size else ""
         yield (
@@ -218,9 +224,9 @@ def _about_files(dataset: Dataset, sizes: SizeRange | None) -> Iterator[str]:
 
 
 def _about_brightness(
-    dataset: Dataset, splits: dict[SplitName, Split], traces: dict[SplitName, Traces]
+    dataset: Dataset, splits: dict[SplitName, Split], hashes: dict[SplitName, ImageHashes]
 ) -> Iterator[str]:
-    if isinstance(dataset, ListedDataset):
+    if isinstance(dataset, ImageFileDataset):
         bits = np.concatenate([dataset.file_bits(name) for name in SPLITS])
         found = np.unique(bits[(bits > 0) & (bits < 16)]).tolist()
         if found:
@@ -234,7 +240,7 @@ def _about_brightness(
         ("of one colour", lambda one: (one.contrast <= _FLAT) & (one.brightest > _DARK)),
     ):
         found = [
-            splits[name].ids[at] for name in SPLITS for at in np.flatnonzero(dull(traces[name]))
+            splits[name].ids[at] for name in SPLITS for at in np.flatnonzero(dull(hashes[name]))
         ]
         if found:
             many = "1 image is" if len(found) == 1 else f"{len(found):,} images are"

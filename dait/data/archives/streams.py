@@ -11,16 +11,16 @@ _CHUNK = 1 << 20
 
 
 class Reader(Protocol):
-    """All that is asked of a stream here."""
+    """What is needed of a stream here."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
-class Forward(io.RawIOBase):
-    """A stream under ``tarfile``: seeks forward by reading on, gives ``most`` bytes at a time.
+class ForwardReader(io.RawIOBase):
+    """A stream for ``tarfile`` that seeks forward only and reads at most ``most`` bytes at a time.
 
-    ``tarfile`` reads a long name or an extended header in one go, however long it claims to be.
-    ``last`` is what the latest read gave. Raises ``ValueError`` for reading more or going back.
+    ``tarfile`` reads a long name or an extended header at once, however long it claims to be.
+    ``last`` is the result of the last read. Raises ``ValueError`` for reading more or seeking back.
     """
 
     def __init__(self, stream: Reader, most: int) -> None:
@@ -63,16 +63,16 @@ class Forward(io.RawIOBase):
 
 
 class XzReader(io.RawIOBase):
-    """``lzma.LZMAFile`` for reading, with a bound on its memory, which that one lacks.
+    """``lzma.LZMAFile`` for reading with bounded memory, which ``LZMAFile`` does not offer.
 
-    Raises ``lzma.LZMAError`` for damaged data or more memory than the bound, ``EOFError`` for data
-    that ends too early.
+    Raises ``lzma.LZMAError`` for damaged data or data that need more memory, and ``EOFError`` for
+    data that end too early.
     """
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
         self._decoder = _xz_decoder()
-        self._rest = b""  # read, and not yet given to the decoder
+        self._rest = b""  # read, but not decoded yet
 
     def readable(self) -> bool:
         return True
@@ -80,7 +80,7 @@ class XzReader(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """Between 1 and ``size`` bytes; none at the end."""
         if size is None or size < 0:
-            raise ValueError("a compressed stream is not read whole")
+            raise ValueError("a compressed stream is not read to its end at once")
         while size and not (self._decoder.eof and not self._next_stream()):
             more = b""
             if self._decoder.needs_input:

@@ -1,7 +1,7 @@
-"""Files from the network: resumed where they broke off, checked, and in place only when whole.
+"""Downloads that are resumed, checked, and in place only when they are complete.
 
-httpx does the transfer (it is here through gradio). pooch has no resume, and the hub library's
-downloader takes a part for a part of the same file without asking the server.
+httpx does the transfer. pooch cannot resume, and the downloader of huggingface_hub takes a partial
+file for a part of today's file without asking the server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import httpx
 
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress, ignore
+from dait.storage.cache import note_once
+from dait.storage.files import hash_stream, is_full
 from dait.storage.lock import locked
 
 _MIB = 2**20
@@ -77,8 +79,7 @@ def fetch(
         return to
     with _writing(to.parent):
         to.parent.mkdir(parents=True, exist_ok=True)
-        note = Note(f"Waiting for another process that is downloading {to.name}.")
-        waiting = _Once(emit, note)
+        waiting = note_once(emit, f"Waiting for another process that is downloading {to.name}.")
         with locked(to.with_name(f".{to.name}.lock"), waiting):
             if not to.is_file():  # not meanwhile, by the process that was waited for
                 _Download(url, to, size, emit, timeout).run(pauses)
@@ -111,9 +112,9 @@ class _Download:
 
     def __init__(self, url: str, to: Path, size: int | None, emit: Emit, timeout: float) -> None:
         self.url, self.name, self.size, self._emit = url, to.name, size, emit
-        self.part, self._about = _part(to), _about(to)
+        self.part, self._validator_file = _part(to), _validator_file(to)
         self._timeout = httpx.Timeout(timeout)
-        self._told = -1
+        self._reported = -1
 
     def run(self, pauses: Sequence[float]) -> None:
         with httpx.Client(
@@ -121,7 +122,7 @@ class _Download:
         ) as client:
             left = list(pauses)
             for _ in range(_MOST_TRIES):
-                before = self._have()
+                before = self._received()
                 cause: Exception
                 try:
                     self._try(client)
@@ -135,7 +136,7 @@ class _Download:
                     reason, wait, cause = _why(error), 0.0, error
                 except _Busy as busy:
                     reason, wait, cause = busy.reason, busy.wait, busy
-                if self._have() > before:
+                if self._received() > before:
                     left = list(pauses)
                 if not left:
                     raise CannotFetch(self.name, reason) from cause
@@ -145,49 +146,49 @@ class _Download:
         raise CannotFetch(self.name, f"the connection broke off {_MOST_TRIES} times")
 
     def _try(self, client: httpx.Client) -> None:
-        have, same = self._have(), self._validator()
+        received, same = self._received(), self._validator()
         # Compressed in transit would be another file than the one whose checksum is known.
         headers = {"Accept-Encoding": "identity"}
-        if have and same:
-            headers |= {"Range": f"bytes={have}-", "If-Range": same}
+        if received and same:
+            headers |= {"Range": f"bytes={received}-", "If-Range": same}
         with client.stream("GET", self.url, headers=headers) as answer:
             if answer.status_code == 416:  # nothing left to send, or the file is shorter now
                 total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-                if total == str(have):
+                if total == str(received):
                     return
                 self.part.unlink(missing_ok=True)
                 raise _Busy("the server has no such part of it")
             _require_ok(self.name, answer)
-            start, total = self._place(answer, have, same)
+            start, total = self._place(answer, received, same)
             self._require_room(start, total)
-            self._told = -1
+            self._reported = -1
             with self.part.open("r+b" if start else "wb") as file:
                 file.seek(start)
                 # Only now, when nothing of another version is left under its name.
-                self._about.write_text(json.dumps(_validator_of(answer)), encoding="utf-8")
+                self._validator_file.write_text(json.dumps(_validator_of(answer)), encoding="utf-8")
                 self._receive(answer, file, start, total)
 
     def _receive(
-        self, answer: httpx.Response, file: IO[bytes], have: int, total: int | None
+        self, answer: httpx.Response, file: IO[bytes], received: int, total: int | None
     ) -> None:
         for chunk in answer.iter_raw():
             file.write(chunk)
-            have += len(chunk)
-            if self.size is not None and have > self.size:
+            received += len(chunk)
+            if self.size is not None and received > self.size:
                 self._discard()
                 raise CannotFetch(self.name, f"more came than its {self.size:,} bytes")
-            self._tell(have, total or self.size)
+            self._report(received, total or self.size)
 
-    def _place(self, answer: httpx.Response, have: int, same: str) -> tuple[int, int | None]:
+    def _place(self, answer: httpx.Response, received: int, same: str) -> tuple[int, int | None]:
         """Where in the file the answer starts, and the whole file's bytes if the server says."""
         if answer.status_code == 206:
             range_ = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             changed = _validator_of(answer) not in ("", same)  # some servers heed no If-Range
-            if range_ is None or int(range_[1]) != have or changed:
+            if range_ is None or int(range_[1]) != received or changed:
                 self.part.unlink(missing_ok=True)
                 raise _Busy("the server sent another part than the one asked for")
             total = int(range_[2]) if range_[2] != "*" else None
-            start = have
+            start = received
         else:
             length = answer.headers.get("Content-Length", "")
             start, total = 0, int(length) if length.isdigit() else None
@@ -203,26 +204,26 @@ class _Download:
         if need > shutil.disk_usage(self.part.parent).free:
             raise OSError(errno.ENOSPC, f"{need / 1e9:.1f} GB more are needed")
 
-    def _tell(self, have: int, total: int | None) -> None:
-        done = have // _MIB if total is None or have < total else -(-total // _MIB)
-        if done > self._told or have == total:
-            self._told = done
+    def _report(self, received: int, total: int | None) -> None:
+        done = received // _MIB if total is None or received < total else -(-total // _MIB)
+        if done > self._reported or received == total:
+            self._reported = done
             whole = done + 1 if total is None else -(-total // _MIB)
             self._emit(Progress(f"Downloading {self.name}", done, whole, "MiB"))
 
-    def _have(self) -> int:
+    def _received(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _validator(self) -> str:
         """What the server called the version that the part is of; empty where it did not."""
         try:
-            return str(json.loads(self._about.read_text(encoding="utf-8")) or "")
+            return str(json.loads(self._validator_file.read_text(encoding="utf-8")) or "")
         except (FileNotFoundError, ValueError):
             return ""
 
     def _discard(self) -> None:
         self.part.unlink(missing_ok=True)
-        self._about.unlink(missing_ok=True)
+        self._validator_file.unlink(missing_ok=True)
 
 
 class _Busy(Exception):  # noqa: N818 - nothing is wrong yet: it is tried again
@@ -244,7 +245,7 @@ def _take_over(url: str, to: Path, checksum: Checksum | None, size: int | None, 
             f"what {url} gave has the {checksum.kind} {value}, not {checksum.value} as published, "
             "and was deleted"
         )
-    _about(to).unlink(missing_ok=True)
+    _validator_file(to).unlink(missing_ok=True)
     if reason:
         part.unlink()
         raise CannotFetch(to.name, reason)
@@ -255,11 +256,11 @@ def _require_ok(name: str, answer: httpx.Response) -> None:
     code = answer.status_code
     if code in (200, 206):
         return
-    said = f"{answer.url.host} answered {code} ({answer.reason_phrase})"
+    reason = f"{answer.url.host} answered {code} ({answer.reason_phrase})"
     if code in _BUSY:
         asked = answer.headers.get("Retry-After", "")
-        raise _Busy(said, min(float(asked), _LONGEST_PAUSE) if asked.isdigit() else 0.0)
-    raise CannotFetch(name, said)
+        raise _Busy(reason, min(float(asked), _LONGEST_PAUSE) if asked.isdigit() else 0.0)
+    raise CannotFetch(name, reason)
 
 
 def _validator_of(answer: httpx.Response) -> str:
@@ -280,14 +281,10 @@ def _why(error: httpx.TransportError) -> str:
 
 
 def _hash(file: Path, kind: str, emit: Emit) -> str:
+    what = f"Checking {file.name.removesuffix('.part')}"
     digest = hashlib.new(kind, usedforsecurity=False)
-    total, done = -(-file.stat().st_size // _MIB), 0
     with file.open("rb") as stream:
-        while chunk := stream.read(8 * _MIB):
-            digest.update(chunk)
-            done = min(total, done + 8)
-            emit(Progress(f"Checking {file.name.removesuffix('.part')}", done, total, "MiB"))
-    return digest.hexdigest()
+        return hash_stream(stream, digest, file.stat().st_size, what, emit)
 
 
 @contextlib.contextmanager
@@ -295,7 +292,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             what = f"There is no room left for the download in ‘{folder}’ ({error.strerror})"
         else:
             what = f"The download cannot be written to ‘{folder}’ ({error.strerror or error})"
@@ -305,21 +302,9 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class _Once:
-    """Says something the first time it is called."""
-
-    def __init__(self, emit: Emit, note: Note) -> None:
-        self._emit, self._note, self._said = emit, note, False
-
-    def __call__(self) -> None:
-        if not self._said:
-            self._said = True
-            self._emit(self._note)
-
-
 def _part(to: Path) -> Path:
     return to.with_name(f"{to.name}.part")
 
 
-def _about(to: Path) -> Path:
+def _validator_file(to: Path) -> Path:
     return to.with_name(f"{to.name}.part.json")
