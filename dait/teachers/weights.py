@@ -15,12 +15,12 @@ from dait.data.fetch import CannotFetch
 from dait.data.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.storage.paths import absolute
+from dait.storage.paths import ASSETS, absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 from dait.teachers.openclip.hub_tokenizer import FILES as TOKENIZER_FILES
 
 CONFIG = "open_clip_config.json"
-DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
+DEMO_FOLDER = ASSETS / "fieldguide-clip"
 HUB_MARK = "hf-hub:"
 _OPENCLIP_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SAFE = {
