@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections import deque
@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from benchmarks.output import add_json_option, print_end, print_figures
 from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
@@ -28,9 +28,9 @@ from dait.data.images.stored import Whole
 from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.storage.stream import cores
+from dait.study.memory import MEBIBYTE, peak_mib
 
 BATCH = 64
-MEBIBYTE = 1 << 20
 _SPECIES = 8  # of the drawn photographs
 _FILES = 16  # that stand for any number of entries
 _LEAST_SECONDS = 1.0  # epochs are repeated for so long, because one may take a millisecond
@@ -126,16 +126,6 @@ def measure_entries(
         }
 
 
-def peak_mib() -> float:
-    """The largest resident memory that this process has had, in MiB."""
-    if sys.platform == "win32":
-        return float(psutil.Process().memory_info().peak_wset) / MEBIBYTE
-    import resource
-
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(largest) / (MEBIBYTE if sys.platform == "darwin" else 1024)
-
-
 def _epoch_seconds(epoch: Callable[[np.ndarray], None], count: int, least_seconds: float) -> float:
     """Mean seconds of an epoch, each in another order, after a first one that is not counted."""
     rng = np.random.default_rng(0)
@@ -225,3 +215,37 @@ def _own_cache(folder: Path) -> Iterator[None]:
             del os.environ["DAIT_CACHE"]
         else:
             os.environ["DAIT_CACHE"] = before
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench data`` and its options."""
+    parser.description = (
+        "Draw images of the Field Guide; then compare an epoch that decodes JPEGs with "
+        "one that reads them from the store, in shuffled batches of 64."
+    )
+    parser.add_argument(
+        "--data", metavar="NAME_OR_PATH", help="image files to read (default: drawn JPEGs)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=128, help="pixels a side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--entries",
+        type=int,
+        metavar="N",
+        help="instead: memory and seconds of a data set of N entries that repeat a few files",
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each figure as it is measured. Raises ``UserError`` for data that has no files."""
+    if args.entries is not None:
+        if args.entries < _FILES:
+            raise UserError(f"--entries is {_FILES} or more, not {args.entries}.")
+        print_figures(figures := measure_entries(args.entries, args.size))
+        return print_end(figures, args.json)
+    print_figures(figures := measure_files(args.data, args.size))
+    print_figures(drawn := measure_generate(args.size))
+    return print_end({**figures, **drawn}, args.json)

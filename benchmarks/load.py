@@ -17,8 +17,7 @@ from urllib.parse import urlparse
 import numpy as np
 import psutil
 
-from benchmarks.app import draw_photo
-from benchmarks.serving import PROJECT, serve
+from benchmarks.serving import PROJECT, draw_photo, serve
 from dait.errors import UserError
 
 WARM_UP_SECONDS = 300.0

@@ -1,25 +1,23 @@
-"""What ``train`` and ``study`` share besides a recipe: resuming, trackers, several processes."""
+"""What ``train`` and ``study`` share besides a recipe: resuming, trackers, several processes.
+
+Together with the modules of these commands it imports nothing heavy. ``cli.execute``, which does,
+is imported by the functions that need it: then the plan is written already.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dait.cli.options import Planned
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
 from dait.runs.trackers import TRACKERS, TrackerName
 from dait.study.plan import StudyPlan, read_plan
-
-if TYPE_CHECKING:
-    from dait.distributed import World
-
-Planned = tuple[StudyPlan, int | None]
-"""A study, and which of its runs to train; None: all of them."""
 
 _BESIDES_RESUME = (
     *("resume", "json", "run", "tracker", "executor", "cpus_per_run", "data", "accept_versions"),
@@ -59,12 +57,9 @@ def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
     """Keep ``--data`` with the studies of ``folders``. Raises UserError for other images."""
     if args.data is None:
         return
-    from dait.runs.sinks import TerminalSink
-    from dait.study.moved import move_data
+    from dait.cli.execute import move
 
-    with closing(TerminalSink()) as terminal:
-        for folder in folders:
-            move_data(folder, args.data, terminal, args.accept_versions)
+    move(folders, args.data, args.accept_versions)
 
 
 def resumed_plan(args: argparse.Namespace, folder: Path) -> StudyPlan:
@@ -143,38 +138,6 @@ def with_all_processes(
             if is_alone():
                 raise
             plan = error
-    from dait.distributed import this_world
-    from dait.events import ignore
-    from dait.runs.sinks import TerminalSink
+    from dait.cli.execute import train_together
 
-    world = this_world()
-    try:
-        study, task = _same(plan, world)
-        with closing(TerminalSink()) as terminal:
-            emit = terminal if world.is_main else ignore
-            if task is None:
-                from dait.study.train import train_study
-
-                results = train_study(study, emit, trackers, world)
-            else:
-                from dait.study.task import run_task
-
-                results = [run_task(study, task, emit, trackers, world)]
-    finally:
-        world.close()
-    return results if world.is_main else None
-
-
-def _same(plan: Planned | UserError | None, world: World) -> Planned:
-    """The main process's plan, read by the others from the folder that they share."""
-    from dait.distributed import on_main
-    from dait.runs.folder import StudyFolder
-
-    def folder_and_task() -> tuple[str, int | None]:
-        if isinstance(plan, UserError):
-            raise plan
-        assert plan is not None
-        return str(plan[0].folder.path.absolute()), plan[1]
-
-    folder, task = on_main(world, folder_and_task)
-    return plan if isinstance(plan, tuple) else (read_plan(StudyFolder(folder)), task)
+    return train_together(plan, trackers)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
+from dait.cli.options import Planned, add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
-    Planned,
     add_moved_options,
     add_resume_option,
     add_reuse_option,
@@ -27,14 +25,12 @@ from dait.storage.paths import study_folder
 from dait.study.plan import StudyPlan, begin_study, find_run
 
 
-def register(commands: Any) -> None:
-    """Add ``train`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "train",
-        help="train one arm with one seed, or go on with a run that was cut off",
-        description="Train one arm of a recipe with one seed. The folder is a study of one run. "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``train`` and its options."""
+    parser.description = (
+        "Train one arm of a recipe with one seed. The folder is a study of one run. "
         "Under `accelerate launch -m dait train ...` (or torchrun) all processes train it "
-        "together.",
+        "together."
     )
     add_recipe_options(parser, optional=True)
     parser.add_argument("--arm", choices=ARMS, default="dait", help="what to train (default: dait)")

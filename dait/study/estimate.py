@@ -19,8 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.data import MEBIBYTE
-from benchmarks.train import high_water_mib
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
@@ -33,6 +31,7 @@ from dait.events import Emit, Progress, ignore
 from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
+from dait.study.memory import MEBIBYTE, high_water_mib
 from dait.study.shapes import Shapes, shapes_of, without_weights
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher
