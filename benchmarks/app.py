@@ -56,7 +56,7 @@ button => new Promise((resolve, reject) => {
 def measure_app(
     starts: int = 5, changes: int = 9, uploads: int = 5, tell: Callable[[str, float], None] = print
 ) -> dict[str, Any]:
-    """Medians, each told as soon as it is known.
+    """Medians, each given to ``tell`` as soon as it is known.
 
     server_up_ratio: seconds from ``python app.py`` to the first answer, over those of a bare Gradio
     page, in pairs that take turns; first_paint_s: from that answer until a browser with an empty

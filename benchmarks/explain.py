@@ -31,7 +31,7 @@ from dait.models.spec import NetworkSpec
 SIZE, CLASSES = 224, 40
 TEACHER = "vit-b-32"
 TRAINED = ("resnet34", "resnet18", "resnet18", "resnet18")
-"""With the teacher, the five of a study of the paper's size: one between, and three arms."""
+"""With the frozen teacher, the five networks of a study of the paper's size."""
 
 
 def measure_explain(rounds: int = 9, images: int = 64) -> dict[str, Any]:

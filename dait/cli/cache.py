@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from dait.cli.cache_upkeep import words
 from dait.cli.options import chosen_recipe
 from dait.cli.study import parse_seeds
 from dait.config.recipe import Recipe, recipe_names
@@ -19,6 +18,7 @@ from dait.errors import UserError
 from dait.events import ignore
 from dait.runs.sinks import TerminalSink
 from dait.study.context import open_data, teacher_views
+from dait.teachers.cache.build import in_words
 from dait.teachers.cache.inventory import default_root, entries
 from dait.teachers.registry import load_teacher
 
@@ -28,8 +28,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Compute the embeddings that a training of RECIPE would use. Under "
         "`accelerate launch -m dait cache build RECIPE` (or torchrun) every process computes its "
-        "share; several machines need one DAIT_CACHE that all see. An interrupted build goes on "
-        "where it was."
+        "share; several machines need one DAIT_CACHE that all see. An interrupted build resumes "
+        "where it stopped."
     )
     names = ", ".join(recipe_names())
     parser.add_argument(
@@ -75,7 +75,7 @@ def run_build(args: argparse.Namespace) -> int:
         world.close()
     if world.is_main:
         size = sum(fact["bytes"] for fact in facts)
-        print(f"{len(facts)} sets of embeddings, {words(size)}, are complete")
+        print(f"{len(facts)} sets of embeddings, {in_words(size)}, are complete")
         if args.json:
             print(json.dumps({"sets": facts, "bytes": size, "processes": world.size}))
     return 0
@@ -109,13 +109,13 @@ def run_list(args: argparse.Namespace) -> int:
     for entry in found:
         partial = "" if entry.complete == entry.views else f" ({entry.complete} complete)"
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
-        size = f"{entry.images:,} images × {entry.dim}, {words(entry.bytes)}"
+        size = f"{entry.images:,} images × {entry.dim}, {in_words(entry.bytes)}"
         print(
             f"{entry.key[:8]}  {entry.data}, {entry.transform}, seed {entry.seed}; "
             f"{entry.teacher}: {entry.views} views{partial} × {size}, used {used}"
         )
     total = sum(entry.bytes for entry in found)
-    print(f"{len(found)} sets of embeddings, {words(total)}, in {root}")
+    print(f"{len(found)} sets of embeddings, {in_words(total)}, in {root}")
     if args.json:
         rows = [entry.as_json() for entry in found]
         print(json.dumps({"sets": rows, "bytes": total, "folder": str(root)}))

@@ -136,12 +136,12 @@ def run_prune(args: argparse.Namespace) -> int:
         most_bytes=None if args.max_size is None else parse_size(args.max_size),
     )
     for entry in doomed:
-        print(f"{entry.key[:8]}  {entry.data}; {entry.teacher}: {words(entry.bytes)}")
+        print(f"{entry.key[:8]}  {entry.data}; {entry.teacher}: {in_words(entry.bytes)}")
         if not args.dry_run:
             inventory.remove(entry)
     size = sum(entry.bytes for entry in doomed)
     verb = "would be removed" if args.dry_run else "removed"
-    print(f"{len(doomed)} of {len(found)} sets of embeddings {verb}, {words(size)}")
+    print(f"{len(doomed)} of {len(found)} sets of embeddings {verb}, {in_words(size)}")
     if args.json:
         keys = [entry.key for entry in doomed]
         print(json.dumps({"removed": keys, "bytes": size, "dry_run": args.dry_run}))
@@ -160,8 +160,3 @@ def parse_size(text: str) -> int:
     if not 0 <= size < 2**63:
         raise UserError(f"‘{text}’ is no size. Write it as 500MB or 2GB.")
     return int(size)
-
-
-def words(size: float) -> str:
-    """Bytes as people say them."""
-    return in_words(size)

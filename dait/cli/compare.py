@@ -6,7 +6,7 @@ import argparse
 import time
 from contextlib import closing
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.errors import UserError
 from dait.evidence.report.build import IMAGES, make_report
 from dait.runs.folder import to_json
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the report and write it. Raises ``UserError`` where there is nothing to report."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images is a number from 1, not {args.images}.")
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     started = time.perf_counter()
     with closing(TerminalSink()) as terminal:
         report = make_report(args.folders, args.against, args.images or IMAGES, terminal)

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
 from dait.data.base import SPLITS
 from dait.errors import UserError
@@ -34,10 +34,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe ``evaluate`` and its options."""
     parser.description = (
         "Prints the figures of a run on a split. Of several runs, also means over "
-        "seeds, McNemar's test between arms on the same images, and gains class by class. What the "
-        "networks say is kept in the run's folder (predictions.npz, predictions-val.npz, ...), so "
-        "that nothing is computed twice. A study's run that cannot be evaluated is told and left "
-        "out."
+        "seeds, McNemar's test between arms on the same images, and gains class by class. The "
+        "predictions are kept in the run's folder (predictions.npz, predictions-val.npz, ...), so "
+        "that nothing is computed twice. A run of a study that cannot be evaluated is named and "
+        "left out."
     )
     parser.add_argument(
         "folders",
@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     found, left_out, alone = _evaluated(args)
     if alone:
         if args.against is not None:

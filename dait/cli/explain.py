@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dait.api import load_study, read_image
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     cells = []
     for folder in args.folders:
         row = load_study(folder, args.seed)

@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
 from dait.errors import UserError
 from dait.evidence.localisation.measure import measure
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe ``localise`` and its options."""
     parser.description = (
         "Explains a fixed sample of the test split by every network whose weights are "
-        "in the folder, and judges the raw maps by masks or boxes: the share of the relevance on "
+        "in the folder, and measures the raw maps by masks or boxes: the share of the relevance on "
         "the object and, in the Field Guide, on the parts that tell a species from its family, "
         "each beside the share of the image that these take up; pointing game; relevance rank "
         "accuracy; and by ROAD, whether the answer hangs on what a map marks. Averages over each "
@@ -64,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=100,
         metavar="N",
-        help="images to judge by ROAD, the slowest part; 0: none (default: 100)",
+        help="images to measure by ROAD, the slowest part; 0: none (default: 100)",
     )
     add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--images is a number from 2, not {args.images}.")
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     settings = Settings(
         method=args.method, target=args.target, images=args.images, road_images=args.road
     )

@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--all",
         action="store_true",
         help="try every network of the libraries, without weights, and write --out; takes hours, "
-        "goes on where it was cut off",
+        "resumes where it was cut off",
     )
     parser.add_argument(
         "--out",

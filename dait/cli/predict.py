@@ -28,8 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe ``predict`` and its options."""
     parser.description = (
         "Names the most probable classes of each photograph, by every network of a "
-        "study or of a run. A photograph that cannot be read is reported and the others go on; "
-        "the exit code is then 2."
+        "study or of a run. A photograph that cannot be read is reported, and the others are "
+        "predicted; the exit code is then 2."
     )
     parser.add_argument(
         "folder",
@@ -72,11 +72,11 @@ def run(args: argparse.Namespace) -> int:
 def _predict(
     row: NetworkRow, files: list[Path], top: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A mapping for each photograph, and one for each that cannot be read, told at once."""
+    """A mapping for each photograph, and one for each that cannot be read, reported at once."""
     seen: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
     hidden = len(files) < MANY or not sys.stderr.isatty()
-    for file in tqdm(files, "Looking at photographs", unit="image", disable=hidden):
+    for file in tqdm(files, "Predicting photographs", unit="image", disable=hidden):
         try:
             seen += predict(row, [file], top)
         except BadImage as error:

@@ -31,8 +31,8 @@ def add_resume_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help=f"go on with what was cut off: the folder of {what}, or its name in the runs folder; "
-        "everything else is read from it. On a CPU, with as many threads as before, it comes to "
+        help=f"resume what was cut off: the folder of {what}, or its name in the runs folder; "
+        "everything else is read from it. On a CPU, with as many threads as before, it ends with "
         "the same weights bit for bit",
     )
 
@@ -48,12 +48,12 @@ def add_moved_options(parser: argparse.ArgumentParser, data: bool = True) -> Non
     parser.add_argument(
         "--accept-versions",
         action="store_true",
-        help="go on where other versions of libraries read the images than the study was begun "
-        "with (then not bit for bit as before)",
+        help="resume although other versions of libraries read the images than when the study "
+        "began (the weights are then not the same bit for bit)",
     )
 
 
-def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
+def keep_moved_data(args: argparse.Namespace, folders: Sequence[Path]) -> None:
     """Keep ``--data`` with the studies of ``folders``. Raises UserError for other images."""
     if args.data is None:
         return
@@ -64,7 +64,7 @@ def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
 
 def resumed_plan(args: argparse.Namespace, folder: Path) -> StudyPlan:
     """The plan of the study in ``folder``, with its images where ``--data`` says they are."""
-    move_if_told(args, [folder])
+    keep_moved_data(args, [folder])
     return replace(read_plan(StudyFolder(folder)), accept_versions=args.accept_versions)
 
 
@@ -88,12 +88,12 @@ def add_tracker_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"tell a tracker too: {', '.join(TRACKERS)} (may be repeated)",
+        help=f"also log to a tracker: {', '.join(TRACKERS)} (may be repeated)",
     )
 
 
 def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Raises UserError where ``--resume`` comes with what only a new training can be told."""
+    """Raises UserError where ``--resume`` comes with options of a new training."""
     given = [
         _AS_WRITTEN.get(name, f"--{name.replace('_', '-')}")
         for name, value in vars(args).items()
@@ -109,11 +109,11 @@ def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespa
 def need_recipe(args: argparse.Namespace) -> None:
     """Raises UserError where neither a recipe nor a folder to resume is named."""
     if args.recipe is None:
-        raise UserError("Name a recipe to train, or a folder to go on with: --resume DIR.")
+        raise UserError("Name a recipe to train, or a folder to resume: --resume DIR.")
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks, of those that a launcher started."""
+    """Whether this is the process that writes and prints, of those that a launcher started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

@@ -43,7 +43,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Describe ``study run`` and its options."""
     parser.description = (
         "Train one run of a planned study. One that is finished is skipped, one that "
-        "was cut off goes on where it was, one that another process trains is refused."
+        "was cut off is resumed, one that another process trains is refused."
     )
     parser.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
     parser.add_argument(

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Print top-1 and top-5 of the frozen teacher, and keep them."""
     prompts = Prompts(templates=tuple(args.template)) if args.template else None
     with closing(TerminalSink()) as terminal:
-        # First: what is missing should be told before a data set is read.
+        # First, so that a missing teacher is reported before a data set is read.
         teacher = load_teacher(args.teacher, args.teacher_size, terminal)
         data = open_dataset(args.data, size=args.size, emit=terminal)
         prototypes = prototypes_of(teacher, data, prompts)

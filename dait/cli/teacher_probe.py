@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure what a frozen teacher knows without training (zero-shot, retrieval, "
         "attributes) and what a linear probe reads from its features; with --study also from every "
-        "network of a finished study. ProbeSection are kept and not measured twice."
+        "network of a finished study. Results are kept and not measured twice."
     )
     parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
     parser.add_argument(
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _alone(args: argparse.Namespace, emit: Emit) -> ProbeResults:
-    # First: what is missing should be told before a data set is read.
+    # First, so that a missing teacher is reported before a data set is read.
     teacher = _teacher(args.teacher, args.teacher_size, emit)
     data = open_dataset(args.data or "fieldguide", size=args.size or 96, emit=emit)
     return measure_teacher(teacher, data, emit, args.pairs)

@@ -12,7 +12,7 @@ from dait.cli.resume import (
     add_resume_option,
     add_reuse_option,
     add_tracker_option,
-    move_if_told,
+    keep_moved_data,
     need_recipe,
     refuse_other_options,
     with_all_processes,
@@ -79,7 +79,7 @@ def _begun(args: argparse.Namespace) -> StudyPlan:
 def _resumed(args: argparse.Namespace) -> Planned:
     """A run alone is resumed as its study, which is finished with it."""
     folder = study_folder(args.resume)
-    move_if_told(args, [folder])
+    keep_moved_data(args, [folder])
     plan, task = find_run(folder)
     plan = replace(plan, accept_versions=args.accept_versions)
     return plan, None if len(plan.runs) == 1 else task
