@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dait.errors import UserError, without_paths
 from dait.runs.folder import RunsRoot, runs_root
-from dait.storage.paths import PROJECT, folder_of
+from dait.storage.paths import ASSETS, PROJECT, folder_of
 
 DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
@@ -74,7 +74,7 @@ class AppConfig:
     """
 
     runs: RunsRoot
-    shipped: RunsRoot = field(default_factory=lambda: RunsRoot(PROJECT / "assets" / "runs"))
+    shipped: RunsRoot = field(default_factory=lambda: RunsRoot(ASSETS / "runs"))
     data: Mapping[str, Path] = field(default_factory=dict)
     limits: Limits = Limits()
     host: str = "127.0.0.1"

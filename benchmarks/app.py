@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import tempfile
@@ -12,10 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from benchmarks.serving import PROJECT, Served, serve
+from benchmarks.load import measure_load
+from benchmarks.output import add_json_option, print_end, print_figure, require_positive
+from benchmarks.serving import PROJECT, Served, draw_photo, serve
 from dait.errors import UserError
 
 HELLO = """\
@@ -32,7 +32,8 @@ NO_BROWSER = (
     "python -m playwright install chromium)."
 )
 PATIENCE_MS = 180_000
-PHOTO_PIXELS = (1600, 1200)
+MOST_CLIENTS, LONGEST_SECONDS = 128, 600
+"""A load test stays one: of this machine alone, and for minutes."""
 
 _VIEW_CHANGE = """
 button => new Promise((resolve, reject) => {
@@ -55,7 +56,7 @@ button => new Promise((resolve, reject) => {
 def measure_app(
     starts: int = 5, changes: int = 9, uploads: int = 5, tell: Callable[[str, float], None] = print
 ) -> dict[str, Any]:
-    """Medians, each told as soon as it is known.
+    """Medians, each given to ``tell`` as soon as it is known.
 
     server_up_ratio: seconds from ``python app.py`` to the first answer, over those of a bare Gradio
     page, in pairs that take turns; first_paint_s: from that answer until a browser with an empty
@@ -157,15 +158,6 @@ def _heatmap_row(page: Any, folder: Path, uploads: int) -> float:
     return median(times[1:])
 
 
-def draw_photo(file: Path, seed: int) -> Path:
-    """A JPEG of ``PHOTO_PIXELS``, another one for each seed; gives ``file``."""
-    width, height = PHOTO_PIXELS
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (height // 50, width // 50, 3), dtype=np.uint8)
-    Image.fromarray(coarse).resize(PHOTO_PIXELS, Image.Resampling.BICUBIC).save(file)
-    return file
-
-
 @contextmanager
 def _browser() -> Iterator[Any]:
     try:
@@ -182,3 +174,39 @@ def _browser() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench app`` and its options."""
+    parser.description = (
+        "Start the app and a bare Gradio page in turn, open the app in Chromium, and "
+        "time what a visitor waits for. Needs Playwright and Chromium."
+    )
+    parser.add_argument(
+        "--starts", type=int, default=5, metavar="N", help="of each server (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--clients",
+        type=int,
+        metavar="N",
+        help="instead, without a browser: what N programs that ask /predict at once wait for",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60, metavar="S", help="of --clients (default: 60)"
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each figure as it is measured."""
+    require_positive(args, "starts")
+    if args.clients is not None and not 0 < args.clients <= MOST_CLIENTS:
+        raise UserError(f"--clients is a number from 1 to {MOST_CLIENTS}, not {args.clients}.")
+    if not 0 < args.seconds <= LONGEST_SECONDS:
+        raise UserError(f"--seconds is at most {LONGEST_SECONDS}, not {args.seconds:g}.")
+    if args.clients is None:
+        figures = measure_app(args.starts, tell=print_figure)
+    else:
+        figures = measure_load(args.clients, args.seconds, print_figure)
+    return print_end(figures, args.json, "rely on the ratio")

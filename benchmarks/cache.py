@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.stand_ins import SIZED, Noise, teacher_for_bench, untrained_task
+from benchmarks.output import add_json_option, print_end, print_figures, require_positive
+from benchmarks.stand_ins import SIZED, TEACHERS, Noise, teacher_for_bench, untrained_task
 from dait.config.recipe import Recipe, load_recipe
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import ViewKind
@@ -31,6 +33,10 @@ from dait.training.loop import train_stage
 from dait.training.views import StagePosition
 
 _EPOCHS = 3
+
+MEASURED, MEASURED_LARGE = (16, 4, 3), (8, 2, 2)
+"""Images of a batch, steps of an epoch, rounds. A ViT-L/14 takes a CPU most of a second an image: a
+few of them keep its benchmark to minutes."""
 
 VAL_SHARE = 10
 """One validation image for this many training images, looked at after every epoch."""
@@ -236,3 +242,49 @@ def _counted(work: Callable[[], Tensor | None], images: int) -> float:
         stack.enter_context(counter)
         work()
     return counter.get_total_flops() / 2 / images
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench cache`` and its options."""
+    parser.description = (
+        "Time some steps of both stages of DAIT with kept views and with the frozen "
+        "teacher in every step, extrapolate to the whole training, and compare with what the "
+        "multiply-adds allow."
+    )
+    parser.add_argument(
+        "--teacher", default="fieldguide-clip", metavar="NAME", help=f"{TEACHERS} (default: first)"
+    )
+    parser.add_argument("--views", type=int, default=8, metavar="K", help="default: 8")
+    parser.add_argument("--epochs", type=int, default=100, metavar="N", help="default: 100")
+    parser.add_argument(
+        "--images", type=int, default=1200, metavar="N", help="of the whole training (1200)"
+    )
+    batch, steps, repeats = MEASURED
+    parser.add_argument(
+        "--batch", type=int, metavar="N", help=f"default: {batch}, less for vit-l-14"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help=f"measured in an epoch (default: {steps}, or less)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help=f"rounds (default: {repeats}, or less)"
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the speedup, its limit, and what they were extrapolated from."""
+    names = ("views", "epochs", "images", "batch", "steps", "repeats")
+    usual = MEASURED_LARGE if args.teacher == "vit-l-14" else MEASURED
+    for name, value in zip(("batch", "steps", "repeats"), usual, strict=True):
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    require_positive(args, *names)
+    figures = measure_cache(args.teacher, **{name: getattr(args, name) for name in names})
+    print(
+        f"extrapolated from {figures['measured_steps']} steps of each kind to {args.epochs} epochs "
+        f"of two stages over {args.images:,} images"
+    )
+    print_figures(figures)
+    return print_end(figures, args.json, "rely on the figures that end in _cpu")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections import deque
@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from benchmarks.output import add_json_option, print_end, print_figures
 from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
@@ -28,9 +28,9 @@ from dait.data.sources.registry import open_dataset
 from dait.data.stored import Uncropped
 from dait.errors import UserError
 from dait.storage.rows import cores
+from dait.study.memory import MEBIBYTE, peak_memory_bytes
 
 BATCH = 64
-MEBIBYTE = 1 << 20
 _SPECIES = 8  # of the drawn photographs
 _FILES = 16  # that stand for any number of entries
 _LEAST_SECONDS = 1.0  # epochs are repeated for so long, because one may take a millisecond
@@ -67,7 +67,7 @@ def measure_files(
         start = time.perf_counter()
         images = dataset.split("train").uncropped
         build = time.perf_counter() - start
-        built_mib = peak_mib()
+        built_mib = peak_memory_bytes() / MEBIBYTE
         bad = {problem.file for problem in dataset.problems}
         files = [entry.file for entry in dataset.listing.splits["train"] if entry.id not in bad]
         with ThreadPoolExecutor(cores()) as pool:
@@ -86,7 +86,7 @@ def measure_files(
             "epoch_store_s": read,
             "store_mib": images.nbytes / MEBIBYTE,
             "peak_build_mib": built_mib,
-            "peak_mib": peak_mib(),
+            "peak_mib": peak_memory_bytes() / MEBIBYTE,
         }
 
 
@@ -100,14 +100,14 @@ def measure_entries(
     with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder)):
         _write_jpegs(Path(folder), _side(size), _FILES)
         listing, framing = _repeated(Path(folder), count), Framing(size, CROP_PCT, "crop")
-        before_mib = peak_mib()
+        before_mib = peak_memory_bytes() / MEBIBYTE
         start = time.perf_counter()
         dataset = ImageFileDataset(listing, framing)
         assert dataset.fingerprint
         opened = time.perf_counter()
         images = dataset.split("train").uncropped
         built = time.perf_counter()
-        built_mib = peak_mib()
+        built_mib = peak_memory_bytes() / MEBIBYTE
         ImageFileDataset(listing, framing).split("train")
         reopened = time.perf_counter()
         read = _epoch_seconds(lambda order: _read_epoch(images, order), len(images), least_seconds)
@@ -122,18 +122,8 @@ def measure_entries(
             "store_mib": images.nbytes / MEBIBYTE,
             "peak_before_mib": before_mib,
             "peak_build_mib": built_mib,
-            "peak_mib": peak_mib(),
+            "peak_mib": peak_memory_bytes() / MEBIBYTE,
         }
-
-
-def peak_mib() -> float:
-    """The largest resident memory that this process has had, in MiB."""
-    if sys.platform == "win32":
-        return float(psutil.Process().memory_info().peak_wset) / MEBIBYTE
-    import resource
-
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(largest) / (MEBIBYTE if sys.platform == "darwin" else 1024)
 
 
 def _epoch_seconds(epoch: Callable[[np.ndarray], None], count: int, least_seconds: float) -> float:
@@ -225,3 +215,37 @@ def _own_cache(folder: Path) -> Iterator[None]:
             del os.environ["DAIT_CACHE"]
         else:
             os.environ["DAIT_CACHE"] = before
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench data`` and its options."""
+    parser.description = (
+        "Draw images of the Field Guide; then compare an epoch that decodes JPEGs with "
+        "one that reads them from the store, in shuffled batches of 64."
+    )
+    parser.add_argument(
+        "--data", metavar="NAME_OR_PATH", help="image files to read (default: drawn JPEGs)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=128, help="pixels a side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--entries",
+        type=int,
+        metavar="N",
+        help="instead: memory and seconds of a data set of N entries that repeat a few files",
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each figure as it is measured. Raises ``UserError`` for data that has no files."""
+    if args.entries is not None:
+        if args.entries < _FILES:
+            raise UserError(f"--entries is {_FILES} or more, not {args.entries}.")
+        print_figures(figures := measure_entries(args.entries, args.size))
+        return print_end(figures, args.json)
+    print_figures(figures := measure_files(args.data, args.size))
+    print_figures(drawn := measure_generate(args.size))
+    return print_end({**figures, **drawn}, args.json)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -12,11 +14,15 @@ from typing import Any
 
 import psutil
 
+from benchmarks.output import add_json_option, print_end, print_figures
 from benchmarks.serving import PROJECT, serve
 from dait.errors import UserError
+from dait.evidence.comparison import Comparison
+from dait.runs.folder import StudyFolder
+from dait.storage.paths import ASSETS
+from dait.study.memory import MEBIBYTE
 
-SHIPPED = PROJECT / "assets" / "runs" / "demo"
-MEBIBYTE = 1 << 20
+SHIPPED = ASSETS / "runs" / "demo"
 
 
 def measure_app() -> dict[str, float]:
@@ -34,11 +40,6 @@ def measure_app() -> dict[str, float]:
 
 def measure_heatmap_row(repeats: int = 5) -> dict[str, float]:
     """Median seconds of one image's heatmaps under all networks of the shipped study, warm."""
-    import statistics
-
-    from dait.evidence.comparison import Comparison
-    from dait.runs.folder import StudyFolder
-
     comparison = Comparison(StudyFolder(SHIPPED))
     index = comparison.gallery(1)[0]
     image, _ = comparison.test_image(index)
@@ -86,3 +87,27 @@ def _memory(pid: int) -> float:
         return sum(member.memory_info().rss for member in family) / MEBIBYTE
     except psutil.NoSuchProcess:
         return 0.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench demo`` and its options."""
+    parser.description = (
+        "Start the app until it answers, explain one image under all networks of the "
+        "shipped study, and run the three-arm demo study from an empty cache."
+    )
+    parser.add_argument(
+        "--study-epochs", type=int, metavar="N", help="fewer epochs than the recipe's; 0: no study"
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each figure as it is measured."""
+    print_figures(figures := measure_app())
+    print_figures(row := measure_heatmap_row())
+    figures |= row
+    if args.study_epochs != 0:
+        print_figures(study := measure_study(epochs=args.study_epochs))
+        figures |= study
+    return print_end(figures, args.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import tempfile
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.stand_ins import Noise, teacher_for_bench
+from benchmarks.output import add_json_option, print_end, print_figures, require_positive
+from benchmarks.stand_ins import TEACHERS, Noise, teacher_for_bench
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.stored import Images
 from dait.distributed import device, synchronize
@@ -107,3 +109,30 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - processor
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench embed`` and its options."""
+    parser.description = (
+        "Embed a memory-mapped data set of noise, and run the teacher's model over "
+        "tensors in memory, in turn; print the ratio of their throughputs."
+    )
+    parser.add_argument(
+        "--teacher", default="fieldguide-clip", metavar="NAME", help=f"{TEACHERS} (default: first)"
+    )
+    parser.add_argument("--images", type=int, default=512, metavar="N", help="default: 512")
+    parser.add_argument("--batch", type=int, default=128, metavar="N", help="default: 128")
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="side of the data's images (default: the teacher's)"
+    )
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the ratio and what it was measured with."""
+    require_positive(args, "images", "batch", "repeats")
+    figures = measure_embedding(args.teacher, args.images, args.batch, args.size, args.repeats)
+    print_figures(figures)
+    return print_end(figures, args.json)

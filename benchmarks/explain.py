@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.output import add_json_option, print_end, print_figures, require_positive
 from benchmarks.stand_ins import Noise, teacher_for_bench
 from dait.config.recipe import load_recipe
 from dait.data.base import ClassInfo
@@ -29,7 +31,7 @@ from dait.models.spec import NetworkSpec
 SIZE, CLASSES = 224, 40
 TEACHER = "vit-b-32"
 TRAINED = ("resnet34", "resnet18", "resnet18", "resnet18")
-"""With the teacher, the five of a study of the paper's size: one between, and three arms."""
+"""With the frozen teacher, the five networks of a study of the paper's size."""
 
 
 def measure_explain(rounds: int = 9, images: int = 64) -> dict[str, Any]:
@@ -134,3 +136,28 @@ def _timed(work: Callable[[], None]) -> _Seconds:
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return _Seconds(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench explain`` and its options."""
+    parser.description = (
+        "Explain one image of 224 pixels by five networks with random weights, and run each "
+        "forward and backward once, in turn; print the ratio. Then measure the heatmaps of many "
+        "images in batches and one by one."
+    )
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="pairs (default: 9)")
+    parser.add_argument(
+        "--images", type=int, default=64, metavar="N", help="to localise (default: 64)"
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the figures and what they were measured with."""
+    require_positive(args, "rounds", "images")
+    figures = measure_explain(args.rounds, args.images)
+    print_figures({name: figures[name] for name in ("ratio", "ratio_cpu", "row_s")})
+    print_figures({f"{name} images/s": figures[name] for name in ("batched", "one_by_one")})
+    print(f"networks {', '.join(figures['networks'])}; {figures['threads']} threads")
+    return print_end(figures, args.json, "rely on ratio_cpu")

@@ -17,8 +17,7 @@ from urllib.parse import urlparse
 import numpy as np
 import psutil
 
-from benchmarks.app import draw_photo
-from benchmarks.serving import PROJECT, serve
+from benchmarks.serving import PROJECT, draw_photo, serve
 from dait.errors import UserError
 
 WARM_UP_SECONDS = 300.0
@@ -29,7 +28,7 @@ _BOUNDARY = "dait-bench-load"
 def measure_load(
     clients: int = 32, seconds: float = 60.0, tell: Callable[[str, float], None] = print
 ) -> dict[str, Any]:
-    """Median and 95th percentile of what each client waited for, each told once it is known.
+    """Median and 95th percentile of what each client waited for, given to ``tell`` once known.
 
     ``clients`` programs ask ``/predict`` for the networks of the shipped study, each with a
     photograph of its own and its next request as soon as it has the answer. Beside them, one

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, and the seconds until each answers."""
+"""Servers as processes of their own, the seconds until each answers, and photographs for them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dait.errors import UserError
+import numpy as np
+from PIL import Image
 
-PROJECT = Path(__file__).resolve().parents[1]
+from dait.errors import UserError
+from dait.storage.paths import PROJECT as PROJECT
+
 START_LIMIT_SECONDS = 120
+PHOTO_PIXELS = (1600, 1200)
 BETWEEN_LOOKS_SECONDS = 0.02
 
 # A proxy of the machine's own must not be asked for an address of the machine itself.
@@ -75,3 +79,12 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], address: str, scrip
         except OSError:
             time.sleep(BETWEEN_LOOKS_SECONDS)
     raise UserError(f"`python {script.name}` did not answer within {START_LIMIT_SECONDS} seconds.")
+
+
+def draw_photo(file: Path, seed: int) -> Path:
+    """A JPEG of ``PHOTO_PIXELS``, another one for each seed; gives ``file``."""
+    width, height = PHOTO_PIXELS
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 50, width // 50, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(PHOTO_PIXELS, Image.Resampling.BICUBIC).save(file)
+    return file

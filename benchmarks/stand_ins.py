@@ -26,6 +26,8 @@ from dait.teachers.registry import load_teacher
 SIZED = {"vit-b-32": "ViT-B-32", "vit-l-14": "ViT-L-14"}
 """Teachers by their size alone: OpenCLIP's architectures, with random weights."""
 
+TEACHERS = "fieldguide-clip, vit-b-32 or vit-l-14 (random weights), or any teacher's name"
+
 LOGIT_SCALE = 50.0
 """κ of a stand-in's zero-shot logits."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import math
 import os
@@ -21,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.data import MEBIBYTE
+from benchmarks.output import add_json_option, print_end, print_figure, require_positive
 from benchmarks.stand_ins import LOGIT_SCALE, Noise, untrained_task
 from dait.config.arms import Arm
-from dait.config.recipe import Recipe, load_recipe
+from dait.config.recipe import Recipe, load_recipe, recipe_names
 from dait.data.augmentation.views import ViewPolicy, pinned, view_batch
 from dait.distributed import ALONE, device, synchronize
 from dait.errors import UserError
@@ -32,7 +33,7 @@ from dait.events import EpochDone, Event, StepDone
 from dait.runs.folder import RunFolder
 from dait.runs.progress import StagePlan
 from dait.runs.sinks import RunSink
-from dait.study.estimate import peak_memory_bytes
+from dait.study.memory import MEBIBYTE, peak_memory_bytes
 from dait.tasks.base import Role
 from dait.teachers.cache.views import TeacherViews
 from dait.training.batches import Batches
@@ -258,3 +259,44 @@ def _peak(name: str, recipe: Recipe, threads: int) -> float:
     if device().type == "cuda":
         return torch.cuda.max_memory_allocated() / MEBIBYTE
     return peak_memory_bytes() / MEBIBYTE
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench train`` and its options."""
+    parser.description = (
+        "Train each stage with the real loop, and with a loop that does forward, backward and step "
+        "on one batch in memory, in turn; print the ratio of their throughputs and the most memory "
+        "that each stage takes."
+    )
+    parser.add_argument(
+        "--recipe",
+        default="demo",
+        metavar="RECIPE",
+        help=f"{', '.join(recipe_names())} or a .yaml file, for its networks and views "
+        "(default: demo)",
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument(
+        "--steps", type=int, default=12, metavar="N", help="of an epoch (default: 12)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=9, metavar="N", help="epochs of each loop (default: 9)"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda", "mps"), help="default: this machine's accelerator"
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each ratio as soon as it is measured, and what it was measured with."""
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anything of CUDA is asked
+    if args.device not in (None, device().type):
+        raise UserError(f"This machine trains on {device().type}, not on {args.device}.")
+    require_positive(args, "steps", "rounds")
+    figures = measure_train(args.recipe, args.batch, args.steps, args.rounds, print_figure)
+    keys = ("recipe", "batch", "size", "views", "views_stage2", "device", "threads", "load")
+    print(", ".join(f"{key} {figures[key]}" for key in keys))
+    return print_end(figures, args.json, "rely on the figures that end in _cpu")

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dait.config.arms import Arm
-from dait.config.recipe import Recipe
+from dait.study.pipeline import run_arm
+
+from benchmarks.output import add_json_option
+from dait.cli.study import parse_seeds
+from dait.config.arms import ARMS, Arm
+from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.events import Emit
+from dait.runs.folder import RunFolder
+from dait.runs.sinks import TerminalSink
+from dait.study.context import prepare
 from dait.teachers.cache.inventory import default_root, entries
 
 LIVE = "live"
@@ -46,10 +55,6 @@ def measure_views(
     and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known.
     Raises ``UserError`` for data or a teacher that are not to be had.
     """
-    from dait.runs.folder import RunFolder
-    from dait.study.context import prepare
-    from dait.study.run import run_arm
-
     bench, rows = prepare(recipe, emit), []
     for count in counts:
         changes = {"views.distinct": 0 if count == LIVE else int(count)}
@@ -93,3 +98,39 @@ def _empty_cache() -> Iterator[Path]:
                 del os.environ["DAIT_CACHE"]
             else:
                 os.environ["DAIT_CACHE"] = before
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``bench views`` and its options."""
+    parser.description = (
+        "Train an arm for every number of distinct views and every seed, each from an empty cache "
+        "of embeddings."
+    )
+    parser.add_argument("--recipe", default="demo", metavar="RECIPE", help="default: demo")
+    parser.add_argument("--k", default="1,2,4,8,live", metavar="LIST", help="default: 1,2,4,8,live")
+    parser.add_argument("--seeds", default="0,1,2", metavar="LIST", help="default: 0,1,2")
+    parser.add_argument("--arm", choices=ARMS[1:], default="dait", help="default: dait")
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a row for every number of views as soon as it is known."""
+    counts, seeds = parse_views(args.k), parse_seeds(args.seeds)
+    recipe = load_recipe(args.recipe)
+    if args.epochs is not None:
+        recipe = recipe.changed({"train.epochs": args.epochs})
+
+    def tell(row: dict[str, Any]) -> None:
+        print(
+            f"{row['views']:>4} views: test top-1 {row['top1']:.1%} ± {row['top1_sd']:.1%}, "
+            f"{row['seconds']:.0f} s, {row['bytes'] / 1e6:.1f} MB",
+            flush=True,
+        )
+
+    with closing(TerminalSink()) as terminal:
+        rows = measure_views(recipe, counts, seeds, args.arm, terminal, tell)
+    if args.json:
+        print(json.dumps({"recipe": recipe.name, "arm": args.arm, "seeds": seeds, "rows": rows}))
+    return 0

@@ -1,8 +1,14 @@
-"""``python -m dait``."""
+"""``python -m dait``, and the console script ``dait``."""
 
 import sys
 
 from dait.cli import main
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command of ``sys.argv`` and exit with its code."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""The command line: one module a command, each with ``register`` and a function that runs it."""
+"""The command line: a table of commands, and one module each, imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from types import FrameType, ModuleType
 
 from dait.cli.allocator import keep_freed_memory
+from dait.cli.commands import COMMANDS, Command, Group
 from dait.errors import Stopped, UserError
 from dait.storage.paths import make_absolute
 from dait.training.interruption import interrupt
 
 STOPPED, FAILED, PIPE_CLOSED = 130, 2, 141
+
+DESCRIPTION = (
+    "Distil a vision-language model into a small classifier: directly, not at all, or through a "
+    "trainable intermediate teacher (DAIT)."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         make_absolute()
-        words = _joined(sys.argv[1:] if arguments is None else arguments)
-        args = build_parser().parse_args(words)
-        return int(args.run(args))
+        args = parse(sys.argv[1:] if arguments is None else arguments)
+        code = int(args.run(args))
+        sys.stdout.flush()  # here, where a closed pipe is handled
+        return code
     except UserError as error:
         print(f"dait: {error}", file=sys.stderr)
         return FAILED
@@ -45,49 +53,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command registered."""
-    from dait.cli import (
-        backbone,
-        bench,
-        cache,
-        compare,
-        data,
-        embed,
-        estimate,
-        evaluate,
-        explain,
-        export,
-        localise,
-        merge,
-        networks,
-        predict,
-        study,
-        study_tasks,
-        sweep,
-        teacher,
-        train,
-    )
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command and its options, ``run`` among them: the function that runs it.
 
+    Imports the module of this command alone. Exits, as ``argparse`` does, for ``--help`` (0) and
+    for words that it does not know (2). Raises ``UserError`` for a command that is not installed.
+    """
+    name, command = _find(words)
+    if command is None:
+        group = COMMANDS.get(name)
+        listing = _listing(name, group) if isinstance(group, Group) else _listing()
+        listing.parse_args(words[len(name.split()) :])
+        raise AssertionError("a listing knows no command to run")
+    module = _imported(name, command.module)
+    parser = argparse.ArgumentParser(prog=f"{_program()} {name}")
+    getattr(module, command.options)(parser)
+    return parser.parse_args(words[len(name.split()) :])
+
+
+def _find(words: Sequence[str]) -> tuple[str, Command | None]:
+    """The command that the words begin with, else the group, else nothing."""
+    first, pair = " ".join(words[:1]), " ".join(words[:2])
+    found = COMMANDS.get(pair) or COMMANDS.get(first)
+    if isinstance(found, Group):
+        command = found.commands.get(words[1]) if len(words) > 1 else None
+        return (pair, command) if command else (first, None)
+    if found is None:
+        return "", None
+    return (pair if pair in COMMANDS else first), found
+
+
+def _listing(name: str = "", group: Group | None = None) -> argparse.ArgumentParser:
+    """A parser that knows names and one line about each: for ``--help`` and for mistakes."""
+    commands = COMMANDS if group is None else group.commands
     parser = argparse.ArgumentParser(
-        prog="python -m dait",
-        description="Distil a vision-language model into a small classifier: directly, not at all, "
-        "or through a trainable intermediate teacher (DAIT).",
+        prog=f"{_program()} {name}".rstrip(),
+        description=DESCRIPTION if group is None else group.description,
     )
-    commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (
-        *(train, study, study_tasks, estimate, sweep),
-        *(evaluate, compare, predict, explain, embed, localise, merge, export, data),
-        *(teacher, networks, backbone, cache, bench),
-    ):
-        module.register(commands)
+    listed = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for word, command in commands.items():
+        listed.add_parser(word, help=command.help, add_help=False)
     return parser
 
 
-def _joined(words: Sequence[str]) -> list[str]:
-    """``study plan`` and its like are commands of two words; ``study RECIPE`` is one of one."""
-    from dait.cli.study_tasks import ACTIONS
+def _imported(name: str, module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.split(".")[0]
+        if package == "dait" or error.name not in (package, module):
+            raise
+        raise UserError(
+            f"`{name}` needs the folder {package}/ of the project's sources, which is not "
+            f"installed. Run `python -m dait {name}` in a clone of the project."
+        ) from None
 
-    if len(words) > 1 and words[0] == "study" and words[1] in ACTIONS:
-        return [" ".join(words[:2]), *words[2:]]
-    return list(words)
+
+def _program() -> str:
+    """What was typed: the console script, or the module."""
+    return "dait" if Path(sys.argv[0]).name == "dait" else "python -m dait"

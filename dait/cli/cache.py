@@ -8,35 +8,28 @@ import time
 from contextlib import closing
 from typing import Any
 
-from dait.cli import cache_upkeep
-from dait.cli.cache_upkeep import words
+from torch import nn
+
 from dait.cli.options import chosen_recipe
+from dait.cli.study import parse_seeds
 from dait.config.recipe import Recipe, recipe_names
+from dait.distributed import device, this_world
 from dait.errors import UserError
+from dait.events import ignore
+from dait.runs.sinks import TerminalSink
+from dait.storage.files import format_bytes
+from dait.study.context import open_data, teacher_views
+from dait.teachers.cache.inventory import default_root, entries
+from dait.teachers.registry import load_teacher
 
 
-def register(commands: Any) -> None:
-    """Add ``cache build``, ``list``, ``verify`` and ``prune`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "cache",
-        help="the frozen teacher's embeddings of augmented views, kept on disk",
-        description="Build, list, verify and prune the frozen teacher's embeddings of augmented "
-        "views. Training fills and uses them by itself; they are in the folder DAIT_CACHE.",
-    )
-    actions: Any = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _register_build(actions)
-    _register_list(actions)
-    cache_upkeep.register(actions)
-
-
-def _register_build(actions: Any) -> None:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "build",
-        help="compute them before a training, on several processes or machines if need be",
-        description="Compute the embeddings that a training of RECIPE would use. Under "
+def add_build_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``cache build`` and its options."""
+    parser.description = (
+        "Compute the embeddings that a training of RECIPE would use. Under "
         "`accelerate launch -m dait cache build RECIPE` (or torchrun) every process computes its "
-        "share; several machines need one DAIT_CACHE that all see. An interrupted build goes on "
-        "where it was.",
+        "share; several machines need one DAIT_CACHE that all see. An interrupted build resumes "
+        "where it stopped."
     )
     names = ", ".join(recipe_names())
     parser.add_argument(
@@ -58,19 +51,14 @@ def _register_build(actions: Any) -> None:
     parser.set_defaults(run=run_build)
 
 
-def _register_list(actions: Any) -> None:
-    parser: argparse.ArgumentParser = actions.add_parser("list", help="what is kept")
+def add_list_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``cache list`` and its options."""
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_list)
 
 
 def run_build(args: argparse.Namespace) -> int:
     """Compute what is missing; with several processes, this one's share."""
-    from dait.cli.study import parse_seeds
-    from dait.distributed import this_world
-    from dait.events import ignore
-    from dait.runs.sinks import TerminalSink
-
     seeds = parse_seeds(args.seeds)
     recipe = chosen_recipe(args)
     if args.teacher is not None:
@@ -87,7 +75,7 @@ def run_build(args: argparse.Namespace) -> int:
         world.close()
     if world.is_main:
         size = sum(fact["bytes"] for fact in facts)
-        print(f"{len(facts)} sets of embeddings, {words(size)}, are complete")
+        print(f"{len(facts)} sets of embeddings, {format_bytes(size)}, are complete")
         if args.json:
             print(json.dumps({"sets": facts, "bytes": size, "processes": world.size}))
     return 0
@@ -96,12 +84,6 @@ def run_build(args: argparse.Namespace) -> int:
 def _build(
     recipe: Recipe, seeds: list[int], count: int | None, world: Any, emit: Any
 ) -> list[dict[str, Any]]:
-    from torch import nn
-
-    from dait.distributed import device
-    from dait.study.context import open_data, teacher_views
-    from dait.teachers.registry import load_teacher
-
     data = open_data(recipe, emit)
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
@@ -122,20 +104,18 @@ def _build(
 
 def run_list(args: argparse.Namespace) -> int:
     """Print a line for every set of embeddings."""
-    from dait.teachers.cache.inventory import default_root, entries
-
     root = default_root()
     found = entries(root)
     for entry in found:
         partial = "" if entry.complete == entry.views else f" ({entry.complete} complete)"
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
-        size = f"{entry.images:,} images × {entry.dim}, {words(entry.bytes)}"
+        size = f"{entry.images:,} images × {entry.dim}, {format_bytes(entry.bytes)}"
         print(
             f"{entry.key[:8]}  {entry.data}, {entry.transform}, seed {entry.seed}; "
             f"{entry.teacher}: {entry.views} views{partial} × {size}, used {used}"
         )
     total = sum(entry.bytes for entry in found)
-    print(f"{len(found)} sets of embeddings, {words(total)}, in {root}")
+    print(f"{len(found)} sets of embeddings, {format_bytes(total)}, in {root}")
     if args.json:
         rows = [entry.as_json() for entry in found]
         print(json.dumps({"sets": rows, "bytes": total, "folder": str(root)}))

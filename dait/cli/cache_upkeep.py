@@ -5,32 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from dait.config.recipe import parse_recipe
+from dait.distributed import device
 from dait.errors import UserError
-
-if TYPE_CHECKING:
-    from dait.events import Emit
-    from dait.teachers.cache.inventory import CacheEntry
-    from dait.teachers.cache.views import TeacherViews
+from dait.events import Emit
+from dait.runs.sinks import TerminalSink
+from dait.storage.files import format_bytes, sweep
+from dait.study.context import open_data, teacher_views
+from dait.teachers.cache import inventory
+from dait.teachers.cache.check import check, description_of, differences
+from dait.teachers.cache.inventory import CacheEntry, chosen, default_root, entries
+from dait.teachers.registry import load_teacher
+from dait.teachers.views import TeacherViews
 
 BAD = 1
 """Exit code of ``verify`` where something kept is not what the teacher says."""
 
 
-def register(actions: Any) -> None:
-    """Add ``cache verify`` and ``cache prune``."""
-    _register_verify(actions)
-    _register_prune(actions)
-
-
-def _register_verify(actions: Any) -> None:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "verify",
-        help="recompute a sample and compare",
-        description="Recompute a sample of what is kept. Exit code 1 where it is not what the "
-        "teacher says.",
+def add_verify_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``cache verify`` and its options."""
+    parser.description = (
+        "Recompute a sample of what is kept. Exit code 1 where it is not what the teacher says."
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="beginnings of keys (default: all)")
     parser.add_argument(
@@ -40,12 +39,9 @@ def _register_verify(actions: Any) -> None:
     parser.set_defaults(run=run_verify)
 
 
-def _register_prune(actions: Any) -> None:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "prune",
-        help="remove what is no longer needed",
-        description="Remove kept embeddings: the sets that fit all of the conditions given.",
-    )
+def add_prune_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``cache prune`` and its options."""
+    parser.description = "Remove kept embeddings: the sets that fit all of the conditions given."
     parser.add_argument("keys", nargs="*", metavar="KEY", help="beginnings of keys")
     parser.add_argument(
         "--older-than", type=float, metavar="DAYS", help="not used for this many days"
@@ -65,9 +61,6 @@ def _register_prune(actions: Any) -> None:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Recompute a sample of every set; 1 where one is not good."""
-    from dait.runs.sinks import TerminalSink
-    from dait.teachers.cache.inventory import chosen, default_root, entries
-
     if args.sample < 1:
         raise UserError(f"--sample is a number from 1, not {args.sample}.")
     found = entries(default_root())
@@ -84,8 +77,6 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def _verified(entry: CacheEntry, sample: int, emit: Emit) -> dict[str, Any]:
-    from dait.teachers.cache.check import check, description_of, differences
-
     row: dict[str, Any] = {"key": entry.key, "good": None, "cosine": None, "checked": 0}
     try:
         views = _reopened(entry, emit)
@@ -114,12 +105,6 @@ def _verified(entry: CacheEntry, sample: int, emit: Emit) -> dict[str, Any]:
 
 def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
     """The views of an entry, with its data and teacher opened again. Raises ``UserError``."""
-    from torch import nn
-
-    from dait.distributed import device
-    from dait.study.context import open_data, teacher_views
-    from dait.teachers.registry import load_teacher
-
     origin = entry.facts.get("origin")
     if not origin:
         raise UserError("its manifest does not say how its data and its teacher were opened.")
@@ -133,9 +118,6 @@ def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
 
 def run_prune(args: argparse.Namespace) -> int:
     """Remove the sets that fit."""
-    from dait.storage.files import sweep
-    from dait.teachers.cache import inventory
-
     limits = (args.older_than, args.data, args.teacher, args.max_size)
     if not args.keys and not args.all and all(limit is None for limit in limits):
         raise UserError(
@@ -154,12 +136,12 @@ def run_prune(args: argparse.Namespace) -> int:
         most_bytes=None if args.max_size is None else parse_size(args.max_size),
     )
     for entry in doomed:
-        print(f"{entry.key[:8]}  {entry.data}; {entry.teacher}: {words(entry.bytes)}")
+        print(f"{entry.key[:8]}  {entry.data}; {entry.teacher}: {format_bytes(entry.bytes)}")
         if not args.dry_run:
             inventory.remove(entry)
     size = sum(entry.bytes for entry in doomed)
     verb = "would be removed" if args.dry_run else "removed"
-    print(f"{len(doomed)} of {len(found)} sets of embeddings {verb}, {words(size)}")
+    print(f"{len(doomed)} of {len(found)} sets of embeddings {verb}, {format_bytes(size)}")
     if args.json:
         keys = [entry.key for entry in doomed]
         print(json.dumps({"removed": keys, "bytes": size, "dry_run": args.dry_run}))
@@ -178,10 +160,3 @@ def parse_size(text: str) -> int:
     if not 0 <= size < 2**63:
         raise UserError(f"‘{text}’ is no size. Write it as 500MB or 2GB.")
     return int(size)
-
-
-def words(size: float) -> str:
-    """Bytes as people say them."""
-    from dait.storage.files import format_bytes
-
-    return format_bytes(size)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import closing
-from typing import Any
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.errors import UserError
+from dait.evidence.report.build import IMAGES, make_report
 from dait.runs.folder import to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
 
 
-def register(commands: Any) -> None:
-    """Add ``compare`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "compare",
-        help="a report on studies and runs: one self-contained page",
-        description="Writes one page with everything that is known of studies and runs: accuracy "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``compare`` and its options."""
+    parser.description = (
+        "Writes one page with everything that is known of studies and runs: accuracy "
         "with intervals and tests, gains by class, confusions, reliability, heatmaps, "
         "localisation, t-SNE, similarities, costs, learning curves, recipes and commands. It needs "
         "no network and no other file. What is kept in the folders is read, the rest is computed "
-        "once and kept; what cannot be had costs a sentence.",
+        "once and kept; what cannot be had costs a sentence."
     )
     parser.add_argument(
         "folders",
@@ -53,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the report and write it. Raises ``UserError`` where there is nothing to report."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images is a number from 1, not {args.images}.")
-    from dait.evidence.report.build import IMAGES, make_report
-    from dait.runs.sinks import TerminalSink
-
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     started = time.perf_counter()
     with closing(TerminalSink()) as terminal:
         report = make_report(args.folders, args.against, args.images or IMAGES, terminal)

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dait.cli import data_check
-from dait.cli.data_check import paragraph
+from dait.cli.data_check import SOURCE
+from dait.cli.table import paragraph
 from dait.data.base import SPLITS, Dataset
 from dait.data.folders.dataset import ImageFileDataset
 from dait.data.inspection.preview import preview_grid
@@ -29,43 +29,38 @@ _OTHERS = (
 _MOST_PROBLEMS = 20  # printed; ``--json`` has them all
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds ``data list``, ``data check`` and ``data preview``."""
-    summary = "list the data sets known by name, or look at one"
-    parser = commands.add_parser("data", help=summary, description=summary.capitalize() + ".")
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+def add_list_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``data list`` and its options."""
+    parser.description = "The data sets known by name."
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_list)
 
-    known = actions.add_parser(
-        "list", help="the data sets known by name", description="The data sets known by name."
+
+def add_preview_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``data preview`` and its options."""
+    parser.description = (
+        "Counts the images of every split, checks that the files can be read, and "
+        "writes a contact sheet with some images of every class."
     )
-    known.add_argument("--json", action="store_true", help="end with one line of JSON")
-    known.set_defaults(run=run_list)
-
-    data_check.register(actions)
-
-    look = actions.add_parser(
-        "preview",
-        help="count, check and draw a contact sheet of a data set",
-        description="Counts the images of every split, checks that the files can be read, and "
-        "writes a contact sheet with some images of every class.",
-    )
-    look.add_argument(
+    parser.add_argument(
         "source",
         metavar="NAME_OR_PATH",
-        help=data_check.SOURCE,
+        help=SOURCE,
     )
-    look.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
-    look.add_argument(
+    parser.add_argument(
+        "--size", type=int, default=128, help="pixels a side (default: %(default)s)"
+    )
+    parser.add_argument(
         "--split", choices=SPLITS, default="train", help="the split to draw (default: %(default)s)"
     )
-    look.add_argument(
+    parser.add_argument(
         "--per-class", type=int, default=4, metavar="N", help="images a class (default: 4)"
     )
-    look.add_argument(
+    parser.add_argument(
         "--out", type=absolute, default=Path("preview.png"), help="the sheet (default: %(default)s)"
     )
-    look.add_argument("--json", action="store_true", help="end with one line of JSON")
-    look.set_defaults(run=run_preview)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_preview)
 
 
 def run_list(args: argparse.Namespace) -> int:

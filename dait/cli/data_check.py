@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
 from contextlib import closing
 from dataclasses import replace
 
+from dait.cli.table import paragraph, print_lines, table
 from dait.data.base import SPLITS
 from dait.data.inspection.report import ClassCount, DataReport, report
 from dait.data.sources.registry import open_dataset
 from dait.runs.sinks import TerminalSink
+from dait.teachers.registry import load_teacher, prototypes_of
 
 _MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all
-_WIDTH = 100
+_LONGEST_NAME = 40
 _LIKE: dict[str, str] = {"same": "equals", "near": "looks like"}
 
 SOURCE = (
@@ -23,29 +24,29 @@ SOURCE = (
 )
 
 
-def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds ``data check`` to the commands of ``data``."""
-    check = actions.add_parser(
-        "check",
-        help="what is in a data set, and what is wrong with it, before training",
-        description="Decodes every image and reports classes, counts, files that cannot be used, "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``check`` and its options."""
+    parser.description = (
+        "Decodes every image and reports classes, counts, files that cannot be used, "
         "images that are in two splits, and what else spoils a comparison. Exit code 2 where "
-        "nothing usable is there.",
+        "nothing usable is there."
     )
-    check.add_argument(
+    parser.add_argument(
         "source",
         metavar="NAME_OR_PATH",
         help=SOURCE,
     )
-    check.add_argument("--size", type=int, default=128, help="pixels a side (default: %(default)s)")
-    check.add_argument(
+    parser.add_argument(
+        "--size", type=int, default=128, help="pixels a side (default: %(default)s)"
+    )
+    parser.add_argument(
         "--teacher",
         metavar="TEACHER",
         help="also check what this frozen teacher reads of the class texts, and which classes it "
         "cannot tell apart (say fieldguide-clip)",
     )
-    check.add_argument("--json", action="store_true", help="end with one line of JSON")
-    check.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
         data = open_dataset(args.source, size=args.size, emit=terminal)
         found = report(data, terminal)
         if args.teacher:
-            from dait.teachers.registry import load_teacher, prototypes_of
-
             warned = prototypes_of(load_teacher(args.teacher, emit=terminal), data).warnings
             found = replace(found, warnings=(*found.warnings, *warned))
     _print(found)
@@ -100,12 +99,14 @@ def _print_classes(classes: tuple[ClassCount, ...]) -> None:
     if len(classes) > _MOST_CLASSES:
         shown = sorted(classes, key=lambda count: count.train)[:_MOST_CLASSES]
         print(f"The {_MOST_CLASSES} smallest of {len(classes):,} classes (‘--json’ has all):")
-    width = min(40, max(len(count.name) for count in shown))
-    print(f"  {'class':<{width}}" + "".join(f"{name:>8}" for name in SPLITS))
-    for count in shown:
-        figures = "".join(f"{getattr(count, name):>8,}" for name in SPLITS)
-        name = count.name if len(count.name) <= width else f"{count.name[: width - 1]}…"
-        print(f"  {name:<{width}}{figures}")
+    rows = [
+        [_cut(count.name), *(f"{getattr(count, name):,}" for name in SPLITS)] for count in shown
+    ]
+    print_lines(table(rows, ("class", *SPLITS), indent=2))
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _print_some(what: str, lines: list[str]) -> None:
@@ -116,16 +117,3 @@ def _print_some(what: str, lines: list[str]) -> None:
         print(f"  {line}")
     if len(lines) > _MOST_FILES:
         print(f"  and {len(lines) - _MOST_FILES:,} more (‘--json’ lists all)")
-
-
-def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
-    """Prints a text in lines of 100 characters; ``hanging`` indents all but the first further."""
-    wrapped = textwrap.fill(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + hanging,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
-    print(wrapped)

@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from dait.cli.table import print_lines, table
 from dait.errors import UserError
+from dait.evidence.comparison import Comparison
+from dait.evidence.features.study_tsne import write_tsne, write_umap
 from dait.runs.folder import StudyFolder, to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder
 
 COLUMNS = ("intra", "inter", "gap", "knn", "silhouette", "cka_vlm", "cka_intermediate")
 
 
-def register(commands: Any) -> None:
-    """Add ``embed`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "embed",
-        help="place a study's test images by t-SNE or UMAP, and print what the features are like",
-        description="Writes the study's tsne.npz (up to 500 test images, the same for every "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``embed`` and its options."""
+    parser.description = (
+        "Writes the study's tsne.npz (up to 500 test images, the same for every "
         "network; seed 0), which the app shows, and prints for every network the mean cosines "
         "within and across classes, k-NN accuracy, silhouette, and linear CKA with the frozen and "
-        "the intermediate teacher. The same maps are not computed twice.",
+        "the intermediate teacher. The same maps are not computed twice."
     )
     parser.add_argument(
         "study", type=study_folder, metavar="STUDY", help="the folder of a finished study"
@@ -47,10 +49,6 @@ def run(args: argparse.Namespace) -> int:
     """Write the maps, and print the table."""
     if not 1 <= args.perplexity <= 1000:
         raise UserError(f"--perplexity is a number from 1 to 1000, not {args.perplexity:g}.")
-    from dait.evidence.comparison import Comparison
-    from dait.evidence.features.study_tsne import write_tsne, write_umap
-    from dait.runs.sinks import TerminalSink
-
     study = StudyFolder(args.study)
     first = Comparison(study, args.seed)
     seconds, computed = {}, {}
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = first.seeds if args.seed is None else (args.seed,)
     rows = {seed: Comparison(study, seed).representation() for seed in seeds}
     for seed, found in rows.items():
-        print("\n".join(_lines(seed, found)))
+        print_lines(_lines(seed, found))
     if args.json:
         summary = {"study": str(args.study), "computed": computed, "seconds": seconds}
         print(to_json({**summary, "perplexity": args.perplexity, "representation": rows}))
@@ -76,12 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(seed: int, rows: Sequence[dict[str, Any]]) -> list[str]:
-    head = "".join(f"{name.replace('_', ' '):>18}" for name in COLUMNS)
-    lines = [f"seed {seed:<19}{head}"]
-    for row in rows:
-        cells = "".join(f"{_plain(row[name]):>18}" for name in COLUMNS)
-        lines.append(f"{row['title']:<24}{cells}")
-    return lines
+    head = [f"seed {seed}", *(name.replace("_", " ") for name in COLUMNS)]
+    return table(([row["title"], *(_plain(row[name]) for name in COLUMNS)] for row in rows), head)
 
 
 def _plain(value: float | None) -> str:

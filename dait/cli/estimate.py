@@ -5,25 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import add_run_options, parse_arms, parse_seeds
+from dait.cli.table import print_lines, table
 from dait.events import Event, Progress
 from dait.runs.folder import to_json
-
-if TYPE_CHECKING:
-    from dait.study.estimate import CostEstimate
+from dait.study.estimate import CostEstimate, estimate
 
 
-def register(commands: Any) -> None:
-    """Add ``estimate`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "estimate",
-        help="what a study will take of time, disk and memory",
-        description="Trains some steps of every arm on random images of the data's shapes, and "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``estimate`` and its options."""
+    parser.description = (
+        "Trains some steps of every arm on random images of the data's shapes, and "
         "multiplies. Takes seconds an arm; trains, downloads and writes nothing. Not in it: "
-        "reading or drawing the images for the first time, downloads, and the t-SNE maps.",
+        "reading or drawing the images for the first time, downloads, and the t-SNE maps."
     )
     add_recipe_options(parser)
     add_run_options(parser)
@@ -33,14 +29,11 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the estimate, and what it was measured on."""
     arms, seeds, recipe = parse_arms(args.arms), parse_seeds(args.seeds), chosen_recipe(args)
-    from dait.study.estimate import estimate
-
     found = estimate(recipe, arms, seeds, _tell)
     if args.json:
         print(to_json(asdict(found)))
         return 0
-    for line in _lines(found, len(seeds)):
-        print(line)
+    print_lines(_lines(found, len(seeds)))
     return 0
 
 
@@ -50,7 +43,9 @@ def _tell(event: Event) -> None:
 
 
 def _lines(found: CostEstimate, seeds: int) -> list[str]:
-    arms = [f"  {arm:<12} {_time(seconds)} a seed" for arm, seconds in found.arm_seconds.items()]
+    arms = table(
+        ([arm, f"{_time(seconds)} a seed"] for arm, seconds in found.arm_seconds.items()), indent=2
+    )
     teacher = "not on this machine, so its time is not in it"
     if found.teacher_seconds is not None:
         teacher = _time(found.teacher_seconds)

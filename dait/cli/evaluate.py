@@ -7,32 +7,37 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
+from dait.cli.table import print_lines, table
 from dait.data.base import SPLITS
 from dait.errors import UserError
+from dait.evaluation.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
+from dait.evaluation.run_figures import (
+    Evaluated,
+    details_as_json,
+    evaluate_run,
+    run_as_json,
+    runs_in,
+)
 from dait.runs.folder import to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
-
-if TYPE_CHECKING:
-    from dait.evaluation.run_figures import Evaluated
 
 SHOWN = 5
 """Pairs and classes that are printed; the JSON has all."""
 
 
-def register(commands: Any) -> None:
-    """Add ``evaluate`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "evaluate",
-        help="measure runs on a split: accuracy, calibration, confusions, tests between arms",
-        description="Prints the figures of a run on a split. Of several runs, also means over "
-        "seeds, McNemar's test between arms on the same images, and gains class by class. What the "
-        "networks say is kept in the run's folder (predictions.npz, predictions-val.npz, ...), so "
-        "that nothing is computed twice. A study's run that cannot be evaluated is told and left "
-        "out.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``evaluate`` and its options."""
+    parser.description = (
+        "Prints the figures of a run on a split. Of several runs, also means over "
+        "seeds, McNemar's test between arms on the same images, and gains class by class. The "
+        "predictions are kept in the run's folder (predictions.npz, predictions-val.npz, ...), so "
+        "that nothing is computed twice. A run of a study that cannot be evaluated is named and "
+        "left out."
     )
     parser.add_argument(
         "folders",
@@ -55,9 +60,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
-    from dait.evaluation.run_figures import details_as_json, run_as_json
-
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     found, left_out, alone = _evaluated(args)
     if alone:
         if args.against is not None:
@@ -78,9 +81,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
     """The runs, those that are left out and why, and whether one run alone was asked for."""
-    from dait.evaluation.run_figures import evaluate_run, runs_in
-    from dait.runs.sinks import TerminalSink
-
     found: list[Evaluated] = []
     left_out: list[dict[str, str]] = []
     seen: set[Path] = set()
@@ -105,9 +105,6 @@ def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str
 def _together(
     found: list[Evaluated], left_out: list[dict[str, str]], args: argparse.Namespace
 ) -> dict[str, Any]:
-    from dait.evaluation.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
-    from dait.evaluation.run_figures import run_as_json
-
     groups = by_arm(found)
     name = args.against
     if name is None and len(groups) > 1 and DIRECT in [group.name for group in groups]:
@@ -127,12 +124,14 @@ def _print_run(line: Mapping[str, Any]) -> None:
     print(
         f"{line['run']}: {line['arm']}, seed {line['seed']}, {line['n']:,} {line['split']} images"
     )
-    print(f"  {'top-1':<16}{line['top1']:.1%}{interval}")
-    for name, title in _TITLES.items():
-        if line[name] is not None:
-            print(f"  {title:<16}{line[name]:.1%}")
-    for role, own in line["between"].items():
-        print(f"  {f'top-1 of its {role}':<16}  {own['top1']:.1%}")
+    figures = [("top-1", f"{line['top1']:.1%}{interval}")]
+    figures += [
+        (title, f"{line[name]:.1%}") for name, title in _TITLES.items() if line[name] is not None
+    ]
+    figures += [
+        (f"top-1 of its {role}", f"{own['top1']:.1%}") for role, own in line["between"].items()
+    ]
+    print_lines(table(figures, indent=2))
     for name, values in line["slices"].items():
         print(f"  by {name}: " + ", ".join(f"{value} {top1:.1%}" for value, top1 in values.items()))
     if line["missing"]:
@@ -155,7 +154,7 @@ _TITLES = {
 def _print_arms(line: Mapping[str, Any]) -> None:
     runs = line["runs"]
     print(f"{len(runs)} runs on {runs[0]['n']:,} {line['split']} images")
-    width = max(map(len, line["arms"])) + 2
+    cells = []
     for name, own in line["arms"].items():
         figures = [
             f"{title} {_spread(own[key])}"
@@ -163,7 +162,8 @@ def _print_arms(line: Mapping[str, Any]) -> None:
             if own[key] is not None
         ]
         seeds = ", ".join(map(str, own["seeds"]))
-        print(f"  {name:<{width}}{', '.join(figures)} (seed {seeds})")
+        cells.append([name, f"{', '.join(figures)} (seed {seeds})"])
+    print_lines(table(cells, indent=2))
     for test in line["mcnemar"]:
         print(
             f"  {test['a']} over {test['b']}, seed {test['seed']}: "

@@ -6,20 +6,21 @@ import argparse
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.api import load_study, read_image
+from dait.cli.resume import add_moved_options, keep_moved_data
+from dait.cli.table import print_lines, table
 from dait.errors import UserError
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.overlay import heatmap_row, overlay
+from dait.evidence.heatmaps.row import Explanation, NetworkRow
 from dait.runs.folder import to_json
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from dait.evidence.heatmaps.row import Explanation, NetworkRow
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 PREDICTED, TRUE = "predicted", "true"
@@ -42,15 +43,12 @@ class Cell(NamedTuple):
     found: Explanation
 
 
-def register(commands: Any) -> None:
-    """Add ``explain`` to the commands."""
-    summary = "show where networks look in an image"
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "explain",
-        help=summary,
-        description="Writes one picture with a heatmap of the image by every network: the frozen "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``explain`` and its options."""
+    parser.description = (
+        "Writes one picture with a heatmap of the image by every network: the frozen "
         "teacher, the intermediate teacher and the students of a study, or the networks of single "
-        "runs. The image is cut as the test images are.",
+        "runs. The image is cut as the test images are."
     )
     parser.add_argument(
         "folders",
@@ -105,8 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.npz is not None:
         write_atomically(args.npz, _packed(cells))
     facts = [_facts(cell) for cell in cells]
-    for fact in facts:
-        print(f"{fact['network']:<24}{_words(fact)}")
+    print_lines(table((fact["network"], _words(fact)) for fact in facts))
     print(f"Written: {args.out}" + (f" and {args.npz}" if args.npz is not None else ""))
     if args.json:
         asked = {"image": args.image, "index": args.index, "method": args.method}
@@ -117,12 +114,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
-    from dait.evidence.comparison import open_row
-
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     cells = []
     for folder in args.folders:
-        row = open_row(folder, args.seed)
+        row = load_study(folder, args.seed)
         image, truth = _image(args, folder, row)
         target = _target(args.target, row, truth)
         for found in row.explain(image, args.method, target, args.layer):
@@ -140,11 +135,8 @@ def _image(
     args: argparse.Namespace, folder: Path, row: NetworkRow
 ) -> tuple[np.ndarray, int | None]:
     """What the row looks at, and its true class where that is known."""
-    from dait.data.images.decode import decode_image
-    from dait.evidence.comparison import Comparison
-
     if args.index is None:
-        return decode_image(args.image, row.framing), None
+        return read_image(row, args.image), None
     if not isinstance(row, Comparison):
         raise UserError(
             f"--index is a test image of a study, and {folder} is a run. Give its study, or a "
@@ -167,8 +159,6 @@ def _target(asked: str, row: NetworkRow, truth: int | None) -> int | str | None:
 
 
 def _picture(cells: list[Cell], one_target: bool) -> Image.Image:
-    from dait.evidence.heatmaps.overlay import heatmap_row, overlay
-
     first = cells[0]
     asked = f"heatmaps of {_explained(_facts(first))}" if one_target else ""
     entries = [("Image", asked, first.image)]

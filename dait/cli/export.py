@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from typing import Any
 
+from dait.runs.folder import StudyFolder
+from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute, study_folder
+from dait.study.export import export_study
 
 
-def register(commands: Any) -> None:
-    """Add ``export`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "export",
-        help="copy a finished study with fp16 weights, to be shipped with an app",
-        description="Copy a finished study without its training-time parts, the networks of one "
-        "seed as fp16 safetensors. Put it in assets/runs/ to have the app show it.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``export`` and its options."""
+    parser.description = (
+        "Copy a finished study without its training-time parts, the networks of one "
+        "seed as fp16 safetensors. Put it in assets/runs/ to have the app show it."
     )
     parser.add_argument(
         "study", type=study_folder, metavar="STUDY", help="the folder of a finished study"
@@ -27,10 +27,6 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how large the result is."""
-    from dait.runs.folder import StudyFolder
-    from dait.runs.sinks import TerminalSink
-    from dait.study.export import export_study
-
     with closing(TerminalSink()) as terminal:
         study = export_study(StudyFolder(args.study), args.out, args.seed, terminal)
     size = sum(file.stat().st_size for file in study.path.rglob("*") if file.is_file())

@@ -5,30 +5,37 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from dait.cli.resume import add_moved_options, move_if_told
+from dait.cli.resume import add_moved_options, keep_moved_data
+from dait.cli.table import print_lines, table
 from dait.errors import UserError
+from dait.evidence.localisation.measure import measure
+from dait.evidence.localisation.networks import explained_networks
+from dait.evidence.localisation.results import (
+    FIGURES,
+    ArmDifference,
+    ArmLocalisation,
+    Measurement,
+    Settings,
+)
+from dait.evidence.palette import arm_title
 from dait.runs.folder import to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder
-
-if TYPE_CHECKING:
-    from dait.evidence.localisation.results import ArmDifference, ArmLocalisation, Measurement
+from dait.study.moved import open_data_of
 
 
-def register(commands: Any) -> None:
-    """Add ``localise`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "localise",
-        help="how much of their heatmaps networks put on the object",
-        description="Explains a fixed sample of the test split by every network whose weights are "
-        "in the folder, and judges the raw maps by masks or boxes: the share of the relevance on "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``localise`` and its options."""
+    parser.description = (
+        "Explains a fixed sample of the test split by every network whose weights are "
+        "in the folder, and measures the raw maps by masks or boxes: the share of the relevance on "
         "the object and, in the Field Guide, on the parts that tell a species from its family, "
         "each beside the share of the image that these take up; pointing game; relevance rank "
         "accuracy; and by ROAD, whether the answer hangs on what a map marks. Averages over each "
         "arm with 95 % intervals, and paired differences of arms. Kept in the folder's "
         "localisation.json and localisation.npz, and not measured twice. (What can still be read "
-        "of the habitat from a network: teacher probe --study.)",
+        "of the habitat from a network: teacher probe --study.)"
     )
     parser.add_argument(
         "folders",
@@ -57,7 +64,7 @@ def register(commands: Any) -> None:
         type=int,
         default=100,
         metavar="N",
-        help="images to judge by ROAD, the slowest part; 0: none (default: 100)",
+        help="images to measure by ROAD, the slowest part; 0: none (default: 100)",
     )
     add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -70,13 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--images is a number from 2, not {args.images}.")
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
-    from dait.evidence.localisation.measure import measure
-    from dait.evidence.localisation.networks import explained_networks
-    from dait.evidence.localisation.results import Settings
-    from dait.runs.sinks import TerminalSink
-    from dait.study.moved import open_data_of
-
-    move_if_told(args, args.folders)
+    keep_moved_data(args, args.folders)
     settings = Settings(
         method=args.method, target=args.target, images=args.images, road_images=args.road
     )
@@ -86,15 +87,13 @@ def run(args: argparse.Namespace) -> int:
             explained = explained_networks(folder)
             data = open_data_of(folder, explained.recipe, terminal)
             found[str(folder)] = measurement = measure(explained, data, settings, terminal)
-            print("\n".join(_lines(folder, measurement)))
+            print_lines(_lines(folder, measurement))
     if args.json:
         print(to_json({name: m.model_dump(mode="json") for name, m in found.items()}))
     return 0
 
 
 def _lines(folder: Path, found: Measurement) -> list[str]:
-    from dait.evidence.localisation.results import FIGURES
-
     words = {"true": "their true class", "predicted": "what each network predicts"}
     lines = [f"{folder}: {found.sample} test images, {words[found.settings.target]}"]
     for name, title in FIGURES.items():
@@ -103,7 +102,8 @@ def _lines(folder: Path, found: Measurement) -> list[str]:
         area = {"mass": found.area, "part_mass": found.part_area}.get(name)
         beside = "" if area is None else f" (share of the image: {area.value:.1%})"
         lines.append(f"{title}{beside}")
-        lines += [f"  {_arm(arm, name)}" for arm in found.arms if name in arm.estimates]
+        arms = [_arm(arm, name) for arm in found.arms if name in arm.estimates]
+        lines += table(arms, indent=2)
         lines += [f"  {_difference(d, name)}" for d in found.differences if name in d.estimates]
     counts = [f"{arm.title} {arm.empty}" for arm in found.arms if arm.empty]
     if counts:
@@ -111,19 +111,15 @@ def _lines(folder: Path, found: Measurement) -> list[str]:
     return lines
 
 
-def _arm(arm: ArmLocalisation, name: str) -> str:
+def _arm(arm: ArmLocalisation, name: str) -> list[str]:
     estimate, seeds = arm.estimates[name], arm.by_seed[name]
     each = [f"{value:.1%}" for value in seeds if value is not None]
     apart = f"; seeds {', '.join(each)}" if len(each) > 1 else ""
-    return (
-        f"{arm.title:<24}{estimate.value:>7.1%}  ({estimate.low:.1%} to {estimate.high:.1%})"
-        f"  {arm.method}{apart}"
-    )
+    interval = f"({estimate.low:.1%} to {estimate.high:.1%})"
+    return [arm.title, f"{estimate.value:.1%}", interval, f"{arm.method}{apart}"]
 
 
 def _difference(difference: ArmDifference, name: str) -> str:
-    from dait.evidence.palette import arm_title
-
     estimate = difference.estimates[name]
     pair = f"{arm_title(difference.first)} − {arm_title(difference.second)}"
     low, high = 100 * estimate.low, 100 * estimate.high

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from typing import Any
 
+from dait.runs.folder import StudyFolder
+from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute, study_folder
+from dait.study.merge import merge_studies
 
 
-def register(commands: Any) -> None:
-    """Add ``merge`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "merge",
-        help="put studies of the same recipe together, say one seed from each machine",
-        description="Copy finished studies of the same recipe, data and teacher, with different "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``merge`` and its options."""
+    parser.description = (
+        "Copy finished studies of the same recipe, data and teacher, with different "
         "seeds or arms, into one new study. The t-SNE map is made of "
-        "all; what else was measured of one study's networks is left out, and said.",
+        "all; what else was measured of one study's networks is left out, and said."
     )
     parser.add_argument(
         "studies",
@@ -31,10 +31,6 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merge, and say what the result holds."""
-    from dait.runs.folder import StudyFolder
-    from dait.runs.sinks import TerminalSink
-    from dait.study.merge import merge_studies
-
     with closing(TerminalSink()) as terminal:
         studies = [StudyFolder(folder) for folder in args.studies]
         study = merge_studies(studies, args.out, terminal)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dait.errors import UserError
-
-if TYPE_CHECKING:
-    from dait.models.facts import NetworkFacts
+from dait.models.catalogue import CURATED, search_networks, what_for
+from dait.models.facts import NetworkFacts, network_facts
+from dait.models.spec import NetworkSpec
+from dait.models.survey import survey
 
 FEW = 8
 """As many networks as a search measures unasked: each takes about a second."""
 
 
-def register(commands: Any) -> None:
-    """Add ``networks`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "networks",
-        help="find students and intermediate teachers, with their size and cost",
-        description="Without TEXT: a curated list, measured at --size. With TEXT: the networks of "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``networks`` and its options."""
+    parser.description = (
+        "Without TEXT: a curated list, measured at --size. With TEXT: the networks of "
         "timm and torchvision with all of its words in their names; a few of them are measured "
-        "at once, more with --measure. MACs are multiply-accumulates for one image.",
+        "at once, more with --measure. MACs are multiply-accumulates for one image."
     )
     parser.add_argument("text", nargs="?", default="", metavar="TEXT", help="words of a name")
     parser.add_argument(
@@ -43,7 +40,7 @@ def register(commands: Any) -> None:
         "--all",
         action="store_true",
         help="try every network of the libraries, without weights, and write --out; takes hours, "
-        "goes on where it was cut off",
+        "resumes where it was cut off",
     )
     parser.add_argument(
         "--out",
@@ -69,14 +66,10 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the networks, one a line, as they are measured. Raises UserError for none."""
     if args.all:
-        from dait.models.survey import survey
-
         for line in survey(args.out, args.most):
             if not args.json:
-                _print(line)
+                print(line, flush=True)
         return 0
-    from dait.models.catalogue import CURATED, search_networks, what_for
-
     names = search_networks(args.text) if args.text else [entry.name for entry in CURATED]
     if not names:
         raise UserError(
@@ -88,21 +81,18 @@ def run(args: argparse.Namespace) -> int:
     for name, facts, fault in _measured(names, args) if measure else _unmeasured(names):
         use = what_for(name)
         rows.append(_row(name, use, facts, fault))
-        if not args.json and not _print(_line(name, use, facts, fault)):
-            return 0
+        if not args.json:
+            print(_line(name, use, facts, fault), flush=True)
     if args.json:
         print(json.dumps({"size": args.size, "classes": args.classes, "networks": rows}))
     elif not measure:
-        _print(f"{len(names)} networks; more words, or --measure, for their size and cost.")
+        print(f"{len(names)} networks; more words, or --measure, for their size and cost.")
     return 0
 
 
 def _measured(
     names: Iterable[str], args: argparse.Namespace
 ) -> Iterator[tuple[str, NetworkFacts | None, str]]:
-    from dait.models.facts import network_facts
-    from dait.models.spec import NetworkSpec
-
     for name in names:
         try:
             spec = NetworkSpec(name=name, output_stride=args.stride)
@@ -138,13 +128,3 @@ def _line(name: str, use: str, facts: NetworkFacts | None, fault: str) -> str:
         f"map {channels:4d}×{rows}×{columns}  pooled {facts.pooled_width:4d}"
     )
     return f"{name:34}{figures}  {use}".rstrip()
-
-
-def _print(line: str) -> bool:
-    """Whether anybody still reads: ``| head`` may have seen enough."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:  # at exit Python would complain once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True

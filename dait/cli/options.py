@@ -12,6 +12,10 @@ from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.storage.files import parse_yaml
 from dait.storage.paths import absolute, runs_folder
+from dait.study.plan import StudyPlan
+
+Planned = tuple[StudyPlan, int | None]
+"""A study, and which of its runs to train; None: all of them."""
 
 
 def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) -> None:

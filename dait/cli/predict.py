@@ -6,28 +6,30 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tqdm import tqdm
+
+from dait.api import load_study, predict
+from dait.cli.table import print_lines, table
+from dait.data.images.decode import BadImage
 from dait.errors import UserError
+from dait.evidence.heatmaps.row import NetworkRow
+from dait.evidence.photo_predictions import predictions_csv
 from dait.runs.folder import to_json
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
-
-if TYPE_CHECKING:
-    from dait.evidence.heatmaps.row import NetworkRow
 
 MANY = 10
 """From this many photographs on there is a progress bar."""
 
 
-def register(commands: Any) -> None:
-    """Add ``predict`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "predict",
-        help="name what is in photographs",
-        description="Names the most probable classes of each photograph, by every network of a "
-        "study or of a run. A photograph that cannot be read is reported and the others go on; "
-        "the exit code is then 2.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``predict`` and its options."""
+    parser.description = (
+        "Names the most probable classes of each photograph, by every network of a "
+        "study or of a run. A photograph that cannot be read is reported, and the others are "
+        "predicted; the exit code is then 2."
     )
     parser.add_argument(
         "folder",
@@ -51,17 +53,14 @@ def run(args: argparse.Namespace) -> int:
     """Predict, print and write; 2 if a photograph could not be read, ``UserError`` if none."""
     if args.top < 1:
         raise UserError(f"--top is a number of classes, at least 1, not {args.top}.")
-    from dait.evidence.comparison import open_row
-    from dait.evidence.photo_predictions import predictions_csv
-
-    row = open_row(args.folder, args.seed)
+    row = load_study(args.folder, args.seed)
     for key, sentence in row.load().items():
         print(f"dait: without {key}: {sentence}", file=sys.stderr)
     seen, problems = _predict(row, args.image, args.top)
     for image in seen:
         print(image["image"])
-        for network in image["networks"]:
-            print(f"  {network['network']:<20}{_words(network['top'])}")
+        rows = [(one["network"], _words(one["top"])) for one in image["networks"]]
+        print_lines(table(rows, indent=2))
     if args.csv is not None:
         write_atomically(args.csv, predictions_csv(seen))
         print(f"Written: {args.csv}")
@@ -73,25 +72,19 @@ def run(args: argparse.Namespace) -> int:
 def _predict(
     row: NetworkRow, files: list[Path], top: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A mapping for each photograph, and one for each that cannot be read, told at once."""
-    from tqdm import tqdm
-
-    from dait.data.images.decode import BadImage, decode_image
-    from dait.evidence.photo_predictions import predicted_networks
-
+    """A mapping for each photograph, and one for each that cannot be read, reported at once."""
     seen: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
     hidden = len(files) < MANY or not sys.stderr.isatty()
-    for file in tqdm(files, "Looking at photographs", unit="image", disable=hidden):
+    for file in tqdm(files, "Predicting photographs", unit="image", disable=hidden):
         try:
-            image = decode_image(file, row.framing)
+            seen += predict(row, [file], top)
         except BadImage as error:
             if len(files) == 1:
                 raise
             problems.append({"image": file, "reason": error.reason})
             tqdm.write(f"dait: {error}", file=sys.stderr)
             continue
-        seen.append({"image": file, "networks": predicted_networks(row, image, top)})
     if not seen:
         raise UserError(f"None of the {len(files)} photographs can be read.")
     return seen, problems

@@ -1,25 +1,23 @@
-"""What ``train`` and ``study`` share besides a recipe: resuming, trackers, several processes."""
+"""What ``train`` and ``study`` share besides a recipe: resuming, trackers, several processes.
+
+Together with the modules of these commands it imports nothing heavy. ``cli.execute``, which does,
+is imported by the functions that need it: then the plan is written already.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dait.cli.options import Planned
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
 from dait.runs.trackers import TRACKERS, TrackerName
 from dait.study.plan import StudyPlan, read_plan
-
-if TYPE_CHECKING:
-    from dait.distributed import World
-
-Planned = tuple[StudyPlan, int | None]
-"""A study, and which of its runs to train; None: all of them."""
 
 _BESIDES_RESUME = (
     *("resume", "json", "run", "tracker", "executor", "cpus_per_run", "data", "accept_versions"),
@@ -33,8 +31,8 @@ def add_resume_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help=f"go on with what was cut off: the folder of {what}, or its name in the runs folder; "
-        "everything else is read from it. On a CPU, with as many threads as before, it comes to "
+        help=f"resume what was cut off: the folder of {what}, or its name in the runs folder; "
+        "everything else is read from it. On a CPU, with as many threads as before, it ends with "
         "the same weights bit for bit",
     )
 
@@ -50,26 +48,23 @@ def add_moved_options(parser: argparse.ArgumentParser, data: bool = True) -> Non
     parser.add_argument(
         "--accept-versions",
         action="store_true",
-        help="go on where other versions of libraries read the images than the study was begun "
-        "with (then not bit for bit as before)",
+        help="resume although other versions of libraries read the images than when the study "
+        "began (the weights are then not the same bit for bit)",
     )
 
 
-def move_if_told(args: argparse.Namespace, folders: Sequence[Path]) -> None:
+def keep_moved_data(args: argparse.Namespace, folders: Sequence[Path]) -> None:
     """Keep ``--data`` with the studies of ``folders``. Raises UserError for other images."""
     if args.data is None:
         return
-    from dait.runs.sinks import TerminalSink
-    from dait.study.moved import move_data
+    from dait.cli.execute import move
 
-    with closing(TerminalSink()) as terminal:
-        for folder in folders:
-            move_data(folder, args.data, terminal, args.accept_versions)
+    move(folders, args.data, args.accept_versions)
 
 
 def resumed_plan(args: argparse.Namespace, folder: Path) -> StudyPlan:
     """The plan of the study in ``folder``, with its images where ``--data`` says they are."""
-    move_if_told(args, [folder])
+    keep_moved_data(args, [folder])
     return replace(read_plan(StudyFolder(folder)), accept_versions=args.accept_versions)
 
 
@@ -93,12 +88,12 @@ def add_tracker_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"tell a tracker too: {', '.join(TRACKERS)} (may be repeated)",
+        help=f"also log to a tracker: {', '.join(TRACKERS)} (may be repeated)",
     )
 
 
 def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Raises UserError where ``--resume`` comes with what only a new training can be told."""
+    """Raises UserError where ``--resume`` comes with options of a new training."""
     given = [
         _AS_WRITTEN.get(name, f"--{name.replace('_', '-')}")
         for name, value in vars(args).items()
@@ -114,11 +109,11 @@ def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespa
 def need_recipe(args: argparse.Namespace) -> None:
     """Raises UserError where neither a recipe nor a folder to resume is named."""
     if args.recipe is None:
-        raise UserError("Name a recipe to train, or a folder to go on with: --resume DIR.")
+        raise UserError("Name a recipe to train, or a folder to resume: --resume DIR.")
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks, of those that a launcher started."""
+    """Whether this is the process that writes and prints, of those that a launcher started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -143,38 +138,6 @@ def with_all_processes(
             if is_alone():
                 raise
             plan = error
-    from dait.distributed import this_world
-    from dait.events import ignore
-    from dait.runs.sinks import TerminalSink
+    from dait.cli.execute import train_together
 
-    world = this_world()
-    try:
-        study, task = _same(plan, world)
-        with closing(TerminalSink()) as terminal:
-            emit = terminal if world.is_main else ignore
-            if task is None:
-                from dait.study.train import train_study
-
-                results = train_study(study, emit, trackers, world)
-            else:
-                from dait.study.train import run_task
-
-                results = [run_task(study, task, emit, trackers, world)]
-    finally:
-        world.close()
-    return results if world.is_main else None
-
-
-def _same(plan: Planned | UserError | None, world: World) -> Planned:
-    """The main process's plan, read by the others from the folder that they share."""
-    from dait.distributed import on_main
-    from dait.runs.folder import StudyFolder
-
-    def folder_and_task() -> tuple[str, int | None]:
-        if isinstance(plan, UserError):
-            raise plan
-        assert plan is not None
-        return str(plan[0].folder.path.absolute()), plan[1]
-
-    folder, task = on_main(world, folder_and_task)
-    return plan if isinstance(plan, tuple) else (read_plan(StudyFolder(folder)), task)
+    return train_together(plan, trackers)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
+from dait.cli.options import Planned, add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
-    Planned,
     add_moved_options,
     add_resume_option,
     add_reuse_option,
@@ -19,25 +18,24 @@ from dait.cli.resume import (
     resumed_plan,
     with_all_processes,
 )
+from dait.cli.table import print_lines, table
 from dait.config.arms import ARMS, DEFAULT_ARMS, Arm
 from dait.errors import UserError
 from dait.runs.folder import to_json
-from dait.runs.trackers import TrackerName, parse_trackers
+from dait.runs.trackers import parse_trackers
 from dait.storage.paths import study_folder
 from dait.study.plan import StudyPlan, begin_study
 
 EXECUTORS = ("here", "ray")
 
 
-def register(commands: Any) -> None:
-    """Add ``study`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "study",
-        help="train several arms and seeds of one recipe and compare them, or go on with that",
-        description="Train every arm for every seed under one recipe. The study's folder holds a "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``study`` and its options."""
+    parser.description = (
+        "Train every arm for every seed under one recipe. The study's folder holds a "
         "run folder for each; open it in the app's Compare tab, or with `explain` and `predict`. "
         "To train the runs apart, on a cluster say, see `study plan`, `study run` and "
-        "`study finish`.",
+        "`study finish`."
     )
     add_recipe_options(parser, optional=True)
     add_run_options(parser)
@@ -93,7 +91,9 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return plan, None
 
     if args.executor == "ray":
-        results: list[dict[str, Any]] | None = _with_ray(planned, args.cpus_per_run, trackers)
+        from dait.cli.execute import train_on_ray  # as in cli.resume
+
+        results: list[dict[str, Any]] | None = train_on_ray(planned, args.cpus_per_run, trackers)
     else:
         results = with_all_processes(planned, trackers)
     if results is not None:
@@ -117,24 +117,13 @@ def show(plan: StudyPlan, results: list[dict[str, Any]], as_json: bool) -> None:
         print(to_json({"study": str(out), "runs": rows}))
         return
     print(f"{out}: {len(rows)} runs finished")
-    for row in rows:
-        low, high = row["top1_interval"]
-        print(
-            f"  {row['arm']:<12} seed {row['seed']}  top-1 {row['top1']:.1%} "
-            f"({low:.1%} to {high:.1%} on {row['n_test']} test images)"
-        )
+    print_lines(table(map(_cells, rows), indent=2))
 
 
-def _with_ray(
-    planned: Any, cpus_per_run: float, trackers: tuple[TrackerName, ...]
-) -> list[dict[str, Any]]:
-    from dait.runs.sinks import TerminalSink
-    from dait.study.ray_executor import need_ray, train_with_ray
-
-    need_ray()
-    plan, _ = planned()
-    with closing(TerminalSink()) as terminal:
-        return train_with_ray(plan, terminal, cpus_per_run, trackers)
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    low, high = row["top1_interval"]
+    top1 = f"top-1 {row['top1']:.1%} ({low:.1%} to {high:.1%} on {row['n_test']} test images)"
+    return [row["arm"], f"seed {row['seed']}", top1]
 
 
 def parse_arms(text: str) -> list[Arm]:

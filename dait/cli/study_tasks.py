@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
-from dait.cli.options import add_recipe_options
+from dait.cli.options import Planned, add_recipe_options
 from dait.cli.resume import (
-    Planned,
     add_moved_options,
     add_reuse_option,
     add_tracker_option,
@@ -22,70 +18,64 @@ from dait.errors import UserError
 from dait.runs.folder import StudyFolder, to_json
 from dait.runs.trackers import parse_trackers
 from dait.storage.files import write_atomically
-from dait.storage.paths import study_folder
+from dait.storage.paths import PROJECT, study_folder
 from dait.study.plan import read_plan
 from dait.study.slurm import FILE, array_script
 
-ACTIONS = ("plan", "run", "finish")
-"""Words after ``study`` that are no recipes."""
 
-
-def register(commands: Any) -> None:
-    """Add ``study plan``, ``study run`` and ``study finish`` to the commands."""
-    plan: argparse.ArgumentParser = commands.add_parser(
-        "study plan",
-        help="write down a study's runs as numbered tasks, to be trained apart",
-        description="Write a study's folder with all of its runs, numbered from 0, and train "
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``study plan`` and its options."""
+    parser.description = (
+        "Write a study's folder with all of its runs, numbered from 0, and train "
         "nothing. `study run DIR --task i` trains one of them, on any machine that sees the "
-        "folder; the last one completes the study.",
+        "folder; the last one completes the study."
     )
-    add_recipe_options(plan)
-    add_run_options(plan)
-    add_reuse_option(plan)
-    plan.add_argument(
+    add_recipe_options(parser)
+    add_run_options(parser)
+    add_reuse_option(parser)
+    parser.add_argument(
         "--slurm", action="store_true", help=f"write {FILE} too, for an array of SLURM tasks"
     )
-    plan.set_defaults(run=run_plan)
+    parser.set_defaults(run=run_plan)
 
-    one: argparse.ArgumentParser = commands.add_parser(
-        "study run",
-        help="train one task of a planned study",
-        description="Train one run of a planned study. One that is finished is skipped, one that "
-        "was cut off goes on where it was, one that another process trains is refused.",
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``study run`` and its options."""
+    parser.description = (
+        "Train one run of a planned study. One that is finished is skipped, one that "
+        "was cut off is resumed, one that another process trains is refused."
     )
-    one.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
-    one.add_argument(
+    parser.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
+    parser.add_argument(
         "--task",
         type=int,
         metavar="I",
         help="its number, from 0 (default: what SLURM_ARRAY_TASK_ID says)",
     )
-    add_moved_options(one)
-    add_tracker_option(one)
-    one.add_argument("--json", action="store_true", help="end with one line of JSON")
-    one.set_defaults(run=run_task)
+    add_moved_options(parser)
+    add_tracker_option(parser)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_task)
 
-    finish: argparse.ArgumentParser = commands.add_parser(
-        "study finish",
-        help="complete a planned study whose tasks are all done",
-        description="Complete a study whose runs are all finished, if the last of them could not.",
+
+def add_finish_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``study finish`` and its options."""
+    parser.description = (
+        "Complete a study whose runs are all finished, if the last of them could not."
     )
-    finish.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
-    finish.add_argument("--json", action="store_true", help="end with one line of JSON")
-    finish.set_defaults(run=run_finish)
+    parser.add_argument("study", type=study_folder, metavar="DIR", help="the study's folder")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run_finish)
 
 
 def run_plan(args: argparse.Namespace) -> int:
     """Write the study's folder, and say how its tasks are trained."""
-    import dait
-
     plan = begun(args)
     count, where = len(plan.runs), plan.folder.path
     waiting = f"{count} runs wait to be trained"
     plan.folder.write_status(state="queued", tasks=True, progress=0.0, message=waiting)
     if args.slurm:
-        project = Path(dait.__file__).resolve().parent.parent
-        write_atomically(where / FILE, array_script(plan, project))
+        write_atomically(where / FILE, array_script(plan, PROJECT))
     if args.json:
         rows = [
             {"task": task, "arm": run.arm, "seed": run.seed, "dir": str(plan.run_folder(run).path)}
@@ -125,12 +115,9 @@ def run_task(args: argparse.Namespace) -> int:
 def run_finish(args: argparse.Namespace) -> int:
     """Complete the study, and print what it came to."""
     plan = read_plan(StudyFolder(args.study))
-    from dait.runs.sinks import TerminalSink
-    from dait.study.train import finish_study
+    from dait.cli.execute import finish  # as in cli.resume
 
-    with closing(TerminalSink()) as terminal:
-        results = finish_study(plan, terminal)
-    show(plan, results, args.json)
+    show(plan, finish(plan), args.json)
     return 0
 
 

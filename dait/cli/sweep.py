@@ -9,20 +9,21 @@ from typing import Any
 
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
+from dait.cli.table import print_lines, table
 from dait.errors import UserError
 from dait.runs.folder import to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.files import parse_yaml
 from dait.storage.paths import absolute
+from dait.study.sweep import grid, one_factor_at_a_time, run_sweep
 
 
-def register(commands: Any) -> None:
-    """Add ``sweep`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "sweep",
-        help="try settings of a recipe on the validation split",
-        description="Train arms under a recipe as it is and with one key changed at a time (or in "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``sweep`` and its options."""
+    parser.description = (
+        "Train arms under a recipe as it is and with one key changed at a time (or in "
         "every combination), and compare on the validation split; the test split is not read. "
-        "Every setting tried stays in DIR/sweep.jsonl; what is there is not run again.",
+        "Every setting tried stays in DIR/sweep.jsonl; what is there is not run again."
     )
     add_recipe_options(parser)
     parser.add_argument(
@@ -44,15 +45,11 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         raise UserError("A sweep is written down: name its folder with --out DIR.")
     varied = dict(_varied(item) for item in args.vary)
-    from dait.runs.sinks import TerminalSink
-    from dait.study.sweep import grid, one_factor_at_a_time, run_sweep
-
     settings = grid(varied) if args.grid else one_factor_at_a_time(varied)
     arms, seeds = parse_arms(args.arms), parse_seeds(args.seeds)
     with closing(TerminalSink()) as terminal:
         rows = run_sweep(recipe, settings, arms, seeds, absolute(args.out), terminal)
-    for line in _table(rows):
-        print(line)
+    print_lines(_table(rows))
     if args.json:
         print(to_json({"out": args.out, "rows": rows}))
     return 0
@@ -75,12 +72,12 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         said = ", ".join(f"{key}={value}" for key, value in row["setting"].items()) or "as it is"
         groups.setdefault((row["arm"], said), []).append(row)
-    lines = []
+    cells = []
     for (arm, said), found in sorted(groups.items(), key=lambda g: (g[0][0], -_mean(g[1]))):
         taught = [row["intermediate_top1"] for row in found]
-        by = f"  taught by {statistics.mean(taught):.1%}" if None not in taught else ""
-        lines.append(f"{arm:<12} {_mean(found):>6.1%} ({len(found)} seeds){by}  {said}")
-    return lines
+        by = f"taught by {statistics.mean(taught):.1%}" if None not in taught else ""
+        cells.append([arm, f"{_mean(found):.1%}", f"({len(found)} seeds)", by, said])
+    return table(cells)
 
 
 def _mean(rows: list[dict[str, Any]]) -> float:

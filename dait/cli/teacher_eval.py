@@ -6,17 +6,21 @@ import argparse
 import json
 import sys
 from contextlib import closing
-from typing import Any
+
+from dait.data.registry import open_dataset
+from dait.evaluation.measure import evaluate
+from dait.runs.sinks import TerminalSink
+from dait.teachers.prompts import Prompts
+from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+from dait.teachers.zero_shot_figures import remember_zero_shot
 
 
-def register(actions: Any) -> None:
-    """Add ``eval`` to the actions of ``teacher``."""
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "eval",
-        help="zero-shot (or class-mean) accuracy of a teacher on a data set",
-        description="Measure a frozen teacher on a split: against its class texts, or, where it "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``eval`` and its options."""
+    parser.description = (
+        "Measure a frozen teacher on a split: against its class texts, or, where it "
         "reads no text, against the means of the training images. The figures are kept, and shown "
-        "by `teacher list`.",
+        "by `teacher list`."
     )
     parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
     parser.add_argument("--data", default="fieldguide", metavar="NAME_OR_FOLDER")
@@ -38,17 +42,9 @@ def register(actions: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print top-1 and top-5 of the frozen teacher, and keep them."""
-    from dait.data.sources.registry import open_dataset
-    from dait.evaluation.measure import evaluate
-    from dait.runs.sinks import TerminalSink
-    from dait.teachers.embedding import embed_split
-    from dait.teachers.prompts import Prompts
-    from dait.teachers.registry import load_teacher, prototypes_of
-    from dait.teachers.zero_shot_figures import remember_zero_shot
-
     prompts = Prompts(templates=tuple(args.template)) if args.template else None
     with closing(TerminalSink()) as terminal:
-        # First: what is missing should be told before a data set is read.
+        # First, so that a missing teacher is reported before a data set is read.
         teacher = load_teacher(args.teacher, args.teacher_size, terminal)
         data = open_dataset(args.data, size=args.size, emit=terminal)
         prototypes = prototypes_of(teacher, data, prompts)

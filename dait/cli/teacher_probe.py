@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
+
+from dait.cli.table import print_lines, table
+from dait.data.registry import open_dataset
+from dait.distributed import device
 from dait.errors import UserError
+from dait.evaluation.records import read_study
+from dait.events import Emit
+from dait.evidence.probes.measure import measure_study, measure_teacher
+from dait.evidence.probes.results import ProbeResults, Proportion, Reading
+from dait.runs.folder import StudyFolder
+from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder
-
-if TYPE_CHECKING:
-    from dait.events import Emit
-    from dait.evidence.probes.results import ProbeResults, Proportion, Reading
+from dait.study.moved import open_data_of
+from dait.teachers.registry import load_teacher
 
 
-def register(actions: Any) -> None:
-    """Add ``probe`` to the actions of ``teacher``."""
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "probe",
-        help="what a teacher knows: classes, captions, attributes, habitat, pose, light",
-        description="Measure what a frozen teacher knows without training (zero-shot, retrieval, "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``probe`` and its options."""
+    parser.description = (
+        "Measure what a frozen teacher knows without training (zero-shot, retrieval, "
         "attributes) and what a linear probe reads from its features; with --study also from every "
-        "network of a finished study. ProbeSection are kept and not measured twice.",
+        "network of a finished study. Results are kept and not measured twice."
     )
     parser.add_argument("teacher", metavar="TEACHER", help="say fieldguide-clip, imagenet-lite0")
     parser.add_argument(
@@ -50,33 +57,23 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "A study brings its own data and sizes: leave out --data, --size and --teacher-size."
         )
-    from dait.runs.sinks import TerminalSink
-
     with closing(TerminalSink()) as terminal:
         found = _of_study(args, terminal) if args.study else _alone(args, terminal)
     if args.json:
         print(found.model_dump_json())
     else:
-        print("\n".join(_lines(found)))
+        print_lines(_lines(found))
     return 0
 
 
 def _alone(args: argparse.Namespace, emit: Emit) -> ProbeResults:
-    from dait.data.sources.registry import open_dataset
-    from dait.evidence.probes.measure import measure_teacher
-
-    # First: what is missing should be told before a data set is read.
+    # First, so that a missing teacher is reported before a data set is read.
     teacher = _teacher(args.teacher, args.teacher_size, emit)
     data = open_dataset(args.data or "fieldguide", size=args.size or 96, emit=emit)
     return measure_teacher(teacher, data, emit, args.pairs)
 
 
 def _of_study(args: argparse.Namespace, emit: Emit) -> ProbeResults:
-    from dait.evaluation.records import read_study
-    from dait.evidence.probes.measure import measure_study
-    from dait.runs.folder import StudyFolder
-    from dait.study.moved import open_data_of
-
     study = StudyFolder(args.study)
     recipe = read_study(study).recipe
     teacher = _teacher(args.teacher, recipe.teacher.image_size, emit)
@@ -84,11 +81,6 @@ def _of_study(args: argparse.Namespace, emit: Emit) -> ProbeResults:
 
 
 def _teacher(name: str, image_size: int | None, emit: Emit) -> Any:
-    from torch import nn
-
-    from dait.distributed import device
-    from dait.teachers.registry import load_teacher
-
     teacher = load_teacher(name, image_size, emit)
     return teacher.to(device()) if isinstance(teacher, nn.Module) else teacher
 
@@ -111,26 +103,31 @@ def _lines(found: ProbeResults) -> list[str]:
             )
         lines.append(f"{pairs.unambiguous:.1%} of the captions fit one image alone")
     if found.attributes is not None:
-        lines.append("attribute    named on test images (majority) | on new birds (chance)")
-    for row in found.attributes or ():
-        lines.append(
-            f"  {row.name:<10} {_text(row.species.accuracy)} ({row.species.majority:.1%}) | "
-            f"{_text(row.birds.accuracy)} ({row.chance:.1%})"
+        cells = [
+            [
+                row.name,
+                f"{_text(row.species.accuracy)} ({row.species.majority:.1%})",
+                f"{_text(row.birds.accuracy)} ({row.chance:.1%})",
+            ]
+            for row in found.attributes
+        ]
+        lines += table(
+            cells, ("attribute", "named on test images (majority)", "on new birds (chance)")
         )
     lines.append("linear probes on the test images")
     for network in found.networks:
         seed = "" if network.seed is None else f", seed {network.seed}"
         lines.append(f"  {network.title}{seed} ({network.width} features)")
-        lines += [f"    {_reading(reading)}" for reading in network.readings]
+        lines += table(map(_reading, network.readings), indent=4)
     return lines
 
 
-def _reading(reading: Reading) -> str:
-    name = f"{reading.target} (from {reading.fitted_to})"
-    return (
-        f"{name:<26} {_text(reading.accuracy)}; majority {reading.majority:.1%}, "
-        f"chance {reading.chance:.1%}, C {reading.cost:g}"
-    )
+def _reading(reading: Reading) -> list[str]:
+    return [
+        f"{reading.target} (from {reading.fitted_to})",
+        f"{_text(reading.accuracy)}; majority {reading.majority:.1%}, "
+        f"chance {reading.chance:.1%}, C {reading.cost:g}",
+    ]
 
 
 def _text(share: Proportion) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from dait.cli.options import add_recipe_options, chosen_recipe, new_folder
+from dait.cli.options import Planned, add_recipe_options, chosen_recipe, new_folder
 from dait.cli.resume import (
-    Planned,
     add_moved_options,
     add_resume_option,
     add_reuse_option,
     add_tracker_option,
-    move_if_told,
+    keep_moved_data,
     need_recipe,
     refuse_other_options,
     with_all_processes,
@@ -27,14 +25,12 @@ from dait.storage.paths import study_folder
 from dait.study.plan import StudyPlan, begin_study, find_run
 
 
-def register(commands: Any) -> None:
-    """Add ``train`` to the commands."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "train",
-        help="train one arm with one seed, or go on with a run that was cut off",
-        description="Train one arm of a recipe with one seed. The folder is a study of one run. "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe ``train`` and its options."""
+    parser.description = (
+        "Train one arm of a recipe with one seed. The folder is a study of one run. "
         "Under `accelerate launch -m dait train ...` (or torchrun) all processes train it "
-        "together.",
+        "together."
     )
     add_recipe_options(parser, optional=True)
     parser.add_argument("--arm", choices=ARMS, default="dait", help="what to train (default: dait)")
@@ -83,7 +79,7 @@ def _begun(args: argparse.Namespace) -> StudyPlan:
 def _resumed(args: argparse.Namespace) -> Planned:
     """A run alone is resumed as its study, which is finished with it."""
     folder = study_folder(args.resume)
-    move_if_told(args, [folder])
+    keep_moved_data(args, [folder])
     plan, task = find_run(folder)
     plan = replace(plan, accept_versions=args.accept_versions)
     return plan, None if len(plan.runs) == 1 else task

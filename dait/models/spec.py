@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION, torchvision_names, unfit
-from dait.storage.paths import absolute
+from dait.storage.paths import ASSETS, absolute
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
     {
@@ -50,7 +49,7 @@ SAFE_OPTIONS: frozenset[str] = frozenset(
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
 BACKBONE = "backbone:"
-BACKBONES = Path(__file__).resolve().parents[2] / "assets" / "backbones"
+BACKBONES = ASSETS / "backbones"
 """Networks that have learned the attributes of invented birds (``python -m dait backbone``)."""
 
 

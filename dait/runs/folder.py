@@ -331,7 +331,7 @@ def _born(study: StudyFolder) -> float:
 
 
 def runs_root() -> RunsRoot:
-    """``$DAIT_RUNS``, or ``runs`` beside the project, made if missing.
+    """``$DAIT_RUNS``, or the default of ``storage.paths.runs_folder``, made if missing.
 
     Raises ``UserError`` if it cannot be written.
     """

@@ -22,6 +22,13 @@ FOLDERS = (
 """Environment variables that name a folder."""
 
 PROJECT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package ``dait``: the clone, or ``site-packages``."""
+
+IN_CLONE = (PROJECT / "pyproject.toml").is_file()
+"""Whether this is a clone of the project (or installed from one with ``pip install -e``)."""
+
+ASSETS = PROJECT / ("assets" if IN_CLONE else "dait/assets")
+"""What comes along: the demo teacher, pretrained backbones, the shipped study."""
 
 
 def absolute(path: str | Path) -> Path:
@@ -59,13 +66,22 @@ def environment() -> dict[str, str]:
 
 
 def make_absolute() -> None:
-    """Make the folders in ``os.environ`` absolute: for a process that begins."""
+    """Make the folders in ``os.environ`` absolute: for a process that begins.
+
+    What it starts may work in another folder, so where the default of the runs folder depends on
+    that, it is written down too.
+    """
     os.environ.update(environment())
+    if not IN_CLONE:
+        os.environ[RUNS] = str(runs_folder())
 
 
 def runs_folder() -> Path:
-    """Where studies are written: ``$DAIT_RUNS``, or ``runs`` in the project. Not made here."""
-    return chosen_folder(RUNS) or PROJECT / "runs"
+    """Where studies are written: ``$DAIT_RUNS``, or ``runs``. Not made here.
+
+    That is ``runs`` in the clone, and where the project is installed in the working folder.
+    """
+    return chosen_folder(RUNS) or (PROJECT if IN_CLONE else Path.cwd()) / "runs"
 
 
 def downloads_folder() -> Path:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -36,9 +33,9 @@ from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
 from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
-from dait.models.network import Network, build_network
-from dait.models.spec import NetworkSpec
+from dait.models.network import Network, NetworkSpec, build_network
 from dait.study.context import open_data
+from dait.study.memory import peak_memory_bytes
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
@@ -301,25 +298,6 @@ def _most_memory() -> int:
     if device().type == "cuda":
         return int(torch.cuda.max_memory_allocated())
     return peak_memory_bytes()
-
-
-def peak_memory_bytes() -> int:
-    """The most memory that this process alone has had, in bytes.
-
-    Linux counts the memory of the process that started this one in ``ru_maxrss``, not in
-    ``VmHWM``.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource  # there is none on Windows
-
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else 1024 * largest
 
 
 def _noise(count: int, framing: Framing) -> np.ndarray:

@@ -17,12 +17,12 @@ from dait.data.benchmarks.fetch import CannotFetch
 from dait.data.benchmarks.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.storage.paths import absolute
+from dait.storage.paths import ASSETS, absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 
 CONFIG = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-DEMO_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fieldguide-clip"
+DEMO_FOLDER = ASSETS / "fieldguide-clip"
 HUB_MARK = "hf-hub:"
 _OPENCLIP_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SAFE = {

@@ -17,7 +17,7 @@ from app.config import PROJECT, AppConfig
 from app.queue.order import Order
 from app.train.command import NAMES, command_line, recipe_file
 from app.train.form import FormValues, Handed, read_form
-from dait.cli import build_parser
+from dait.cli import parse
 from dait.cli.options import chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
@@ -53,7 +53,7 @@ def typed(line: str) -> argparse.Namespace:
     """What the command line's own parser makes of it."""
     python, dash_m, dait, *words = shlex.split(line)
     assert (python, dash_m, dait) == ("python", "-m", "dait")
-    return build_parser().parse_args(words)
+    return parse(words)
 
 
 def nameless(recipe: Recipe) -> dict[str, object]:

@@ -12,19 +12,22 @@ from typing import Any
 
 import pytest
 
+from dait.cli.commands import COMMANDS, Group
 from dait.cli.options import add_recipe_options, chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
 from dait.errors import UserError
 
 Command = Callable[..., int]
 
-COMMANDS = [
-    [], ["train"], ["study"], ["predict"], ["explain"], ["data"], ["data", "list"],
-    ["data", "preview"], ["teacher"], ["teacher", "eval"], ["teacher", "pretrain"], ["bench"],
+ALL = [
+    [],
+    *(name.split() for name in COMMANDS),
+    *([name, action] for name, group in COMMANDS.items() if isinstance(group, Group)
+      for action in group.commands),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_every_command_has_help(
     words: list[str], command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -39,7 +42,7 @@ def test_every_command_has_help(
 def test_help_needs_no_heavy_import() -> None:
     code = (
         "import sys\nfrom dait.cli import main\n"
-        "for words in (['--help'], ['study', '--help'], ['explain', '--help']):\n"
+        "for words in (['--help'], ['bench'], ['study', '--help'], ['study', 'plan', '--help']):\n"
         "    try: main(words)\n"
         "    except SystemExit: pass\n"
         "heavy = {'torch', 'timm', 'open_clip', 'gradio', 'sklearn', 'torchvision'}\n"
@@ -47,6 +50,26 @@ def test_help_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [["tain"], ["data", "lisst"], ["data"], ["--json"]], ids=" ".join)
+def test_unknown_words_are_answered_with_the_known_ones(
+    words: list[str], command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command(*words)
+    assert caught.value.code == 2
+    assert "usage: python -m dait" in capsys.readouterr().err
+
+
+def test_a_command_of_the_sources_is_refused_where_they_are_not(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [])
+    assert command("bench", "demo") == 2
+    assert "Run `python -m dait bench demo` in a clone" in capsys.readouterr().err
 
 
 def test_the_module_runs_and_mistakes_have_no_traceback(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -14,15 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dait.cli import data
+from dait.cli import parse
 from dait.data.folders.folder import open_folder
 from dait.errors import UserError
 
 
 def run(*words: str) -> int:
-    parser = argparse.ArgumentParser()
-    data.register(parser.add_subparsers(required=True))
-    args = parser.parse_args(words)
+    args = parse(words)
     return int(args.run(args))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import dait.models.catalogue as catalogue
+from dait.cli import networks
 
 Command = Callable[..., int]
 
@@ -20,7 +21,7 @@ def test_the_curated_list_is_measured(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shorter = [e for e in catalogue.CURATED if e.name in ("lcnet_050", "vit_tiny_patch16_224")]
-    monkeypatch.setattr(catalogue, "CURATED", tuple(shorter))
+    monkeypatch.setattr(networks, "CURATED", tuple(shorter))
     assert command("networks", "--size", 64, "--classes", 5, "--json") == 0
     found = last_line(capsys)
     assert (found["size"], found["classes"]) == (64, 5)

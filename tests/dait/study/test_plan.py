@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dait.cli.commands import COMMANDS
 from dait.config.recipe import Recipe, recipe_names
 from dait.errors import UserError
 from dait.runs.folder import RunFolder, StudyFolder
@@ -89,9 +90,7 @@ def test_a_plan_is_there_before_anything_slow_is_imported() -> None:
 
 
 def test_no_recipe_is_called_like_an_action() -> None:
-    from dait.cli.study_tasks import ACTIONS
-
-    assert not set(ACTIONS) & set(recipe_names())
+    assert not {f"study {name}" for name in recipe_names()} & set(COMMANDS)
 
 
 def test_weights_without_a_configuration_are_not_trained_over(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""How modules may depend on one another, read from the sources; nothing is imported.
+
+A unit is a module directly in ``app/`` or ``dait/``, else the package below these with everything
+in it: ``dait.data``. Imports within functions and for type checkers count as any other.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+Graph = dict[str, set[str]]
+
+# Circles and local imports that are still there. Both lists may only become shorter.
+KNOWN_CIRCLES: tuple[frozenset[str], ...] = tuple(
+    frozenset(names.split())
+    for names in (
+        "dait.models.network dait.models.start",
+        "dait.data.base dait.data.folders.listing dait.data.images.frame dait.data.images.stored",
+        "dait.teachers.embedding dait.teachers.registry",
+        "dait.data.archives.members dait.data.archives.unpack",
+        "app.compare app.data app.explore app.policy app.queue app.studies app.train",
+        "dait.evaluation dait.evidence dait.study dait.training",
+    )
+)
+MOST_LOCAL_IMPORTS = 187
+
+
+def sources() -> dict[str, ast.Module]:
+    """Module names of ``app`` and ``dait``, with their syntax trees."""
+    found = {}
+    for path in sorted([*PROJECT.glob("app/**/*.py"), *PROJECT.glob("dait/**/*.py")]):
+        name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+SOURCES = sources()
+
+
+def imported(tree: ast.AST) -> Iterable[str]:
+    """What a tree imports, each name as ``package.module`` or ``package.module.name``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def graph(group: Callable[[str], str] = lambda name: name) -> Graph:
+    """Which groups of modules import which."""
+    edges: Graph = defaultdict(set)
+    for module, tree in SOURCES.items():
+        if module in ("app", "dait"):
+            continue  # what they name for others (``dait.api``) is no dependency of theirs
+        for name in imported(tree):
+            target = name if name in SOURCES else name.rpartition(".")[0]
+            if target in SOURCES and group(target) != group(module):
+                edges[group(module)].add(group(target))
+    return edges
+
+
+def unit(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def circles(edges: Graph) -> list[frozenset[str]]:
+    """Sets of two and more nodes that all reach one another."""
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in edges.get(waiting.pop(), ()):
+                if target not in found:
+                    found.add(target)
+                    waiting.append(target)
+        return found
+
+    reach = {node: reached(node) for node in edges}
+    return list(
+        {
+            frozenset(other for other in reach[node] if node in reach.get(other, ()))
+            for node in edges
+            if node in reach[node]
+        }
+    )
+
+
+def test_circles_are_found() -> None:
+    edges: Graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "e": {"a"}}
+    assert circles(edges) == [frozenset({"b", "c"})]
+
+
+@pytest.mark.parametrize("group", [lambda name: name, unit], ids=["modules", "units"])
+def test_nothing_imports_in_a_circle(group: Callable[[str], str]) -> None:
+    for circle in circles(graph(group)):
+        assert any(circle <= known for known in KNOWN_CIRCLES), sorted(circle)
+
+
+def test_the_list_of_known_circles_is_not_longer_than_need_be() -> None:
+    found = [*circles(graph()), *circles(graph(unit))]
+    for known in KNOWN_CIRCLES:
+        assert any(circle <= known for circle in found), f"no longer a circle: {sorted(known)}"
+
+
+def test_the_engine_imports_neither_the_app_nor_gradio() -> None:
+    for module, tree in SOURCES.items():
+        if unit(module).startswith("dait"):
+            tops = {name.split(".")[0] for name in imported(tree)}
+            assert not tops & {"app", "gradio", "benchmarks", "pretraining"}, module
+
+
+def test_imports_stand_at_the_top() -> None:
+    """Those that do not each cost a reader a look; a start that must be light needs a few."""
+    local = [
+        f"{module}:{node.lineno}"
+        for module, tree in SOURCES.items()
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    assert len(set(local)) <= MOST_LOCAL_IMPORTS, sorted(set(local))
