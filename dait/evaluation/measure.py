@@ -17,13 +17,13 @@ from torch import Tensor
 from dait.arms.plan import ROLE_TITLES
 from dait.data.base import Split
 from dait.distributed import device, this_world
-from dait.evaluation.inference import Predictions, predict_split
 from dait.models.checkpoint import weights_digest
 from dait.models.cost import measure_cost
 from dait.models.network import Network
 from dait.runs.folder import RunFolder
 from dait.storage.files import write_atomically
 from dait.tasks.base import Role
+from dait.training.inference import Predictions, predict_split
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 

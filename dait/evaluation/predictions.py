@@ -15,7 +15,6 @@ from dait.data.folders.names import nfc
 from dait.data.registry import list_datasets
 from dait.distributed import device
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.evaluation.measure import (
     DATA,
     WEIGHTS,
@@ -33,6 +32,7 @@ from dait.storage.files import set_aside
 from dait.study.context import open_data
 from dait.study.moved import open_data_of
 from dait.tasks.base import Role
+from dait.training.inference import predict_split
 
 
 @dataclass(frozen=True)

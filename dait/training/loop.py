@@ -16,7 +16,6 @@ from dait.distributed import (
     sync_batchnorm,
     this_world,
 )
-from dait.evaluation.inference import Predictions, predict_split
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
@@ -25,6 +24,7 @@ from dait.training.averaging import Average
 from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
 from dait.training.checks import check_training, check_validation
+from dait.training.inference import Predictions, predict_split
 from dait.training.memory import enough_memory
 from dait.training.precision import check_precision
 from dait.training.resume import Resume

@@ -15,7 +15,6 @@ from torch import Tensor
 from dait.data.base import Dataset, Split
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.evaluation.records import (
     INTERMEDIATE,
     VLM,
@@ -47,6 +46,7 @@ from dait.storage.arrays import cache_dir, load_or_build
 from dait.storage.files import write_atomically
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import device_of, embed_split, prototypes_of
+from dait.training.inference import predict_split
 
 TEST = "test"
 _SAME_IMAGES = 12

@@ -12,13 +12,13 @@ import pytest
 from dait.config.recipe import parse_recipe
 from dait.data.registry import open_dataset
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.evaluation.measure import made_of
 from dait.evaluation.predictions import answers_of, has_answers
 from dait.events import Event, Note
 from dait.models.checkpoint import load_network, save_network
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.study.context import open_data
+from dait.training.inference import predict_split
 
 
 class Heard(list[str]):

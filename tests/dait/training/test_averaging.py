@@ -7,11 +7,11 @@ import torch
 from colours import Colours, network
 
 from dait.config.train import TrainConfig
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, ignore
 from dait.tasks.base import Batch, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.averaging import Average
+from dait.training.inference import predict_split
 from dait.training.loop import train_stage
 from dait.training.stage import StagePosition
 

@@ -9,9 +9,9 @@ from colours import Colours, network
 from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone
 from dait.tasks.independent import IndependentTask
+from dait.training.inference import predict_split
 from dait.training.loop import train_stage
 from dait.training.stage import StagePosition
 from dait.training.stopping import BestEpoch
