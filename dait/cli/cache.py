@@ -99,7 +99,8 @@ def _build(
     from torch import nn
 
     from dait.distributed import device
-    from dait.study.context import open_data, teacher_views
+    from dait.runs.data import open_data
+    from dait.study.context import teacher_views
     from dait.teachers.registry import load_teacher
 
     data = open_data(recipe, emit)

@@ -117,7 +117,8 @@ def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
     from torch import nn
 
     from dait.distributed import device
-    from dait.study.context import open_data, teacher_views
+    from dait.runs.data import open_data
+    from dait.study.context import teacher_views
     from dait.teachers.registry import load_teacher
 
     origin = entry.facts.get("origin")

@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
     """The runs, those that are left out and why, and whether one run alone was asked for."""
-    from dait.evaluation.run_figures import evaluate_run, runs_in
+    from dait.evaluation.run_figures import evaluate_run
+    from dait.runs.data import runs_in
     from dait.runs.sinks import TerminalSink
 
     found: list[Evaluated] = []

@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     from dait.evidence.localisation.measure import measure
     from dait.evidence.localisation.networks import explained_networks
     from dait.evidence.localisation.results import Settings
+    from dait.runs.data import open_data_of
     from dait.runs.sinks import TerminalSink
-    from dait.study.moved import open_data_of
 
     move_if_told(args, args.folders)
     settings = Settings(

@@ -74,8 +74,8 @@ def _alone(args: argparse.Namespace, emit: Emit) -> ProbeResults:
 def _of_study(args: argparse.Namespace, emit: Emit) -> ProbeResults:
     from dait.evaluation.records import read_study
     from dait.evidence.probes.measure import measure_study
+    from dait.runs.data import open_data_of
     from dait.runs.folder import StudyFolder
-    from dait.study.moved import open_data_of
 
     study = StudyFolder(args.study)
     recipe = read_study(study).recipe

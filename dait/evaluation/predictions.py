@@ -24,13 +24,12 @@ from dait.evaluation.measure import (
     prediction_arrays,
     write_predictions,
 )
-from dait.evaluation.records import SLICE, read_predictions, recipe_of
+from dait.evaluation.records import SLICE, read_predictions
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import load_network
+from dait.runs.data import open_data, open_data_of, recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import set_aside
-from dait.study.context import open_data
-from dait.study.moved import open_data_of
 from dait.tasks.base import Role
 from dait.training.inference import predict_split
 

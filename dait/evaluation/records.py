@@ -84,12 +84,6 @@ class SeedRecord:
     slices: Mapping[str, np.ndarray]
 
 
-def recipe_of(run: RunFolder) -> Recipe:
-    """The recipe that a run was trained by. Raises ``UserError`` where it is damaged."""
-    raw = {key: value for key, value in run.config().items() if key not in ("arm", "seed")}
-    return parse_recipe(raw, str(run.path / "config.yaml"))
-
-
 def read_study(folder: StudyFolder) -> StudyRecord:
     """Whatever the study's state. Raises ``UserError`` if damaged or without a finished run."""
     problem = folder.problem()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from dait.evaluation.predictions import RunPredictions, answers_of, has_answers
 from dait.evaluation.records import INTERMEDIATE, classes_around
 from dait.events import Emit, ignore
 from dait.models.checkpoint import load_network
-from dait.runs.folder import RunFolder, StudyFolder
+from dait.runs.folder import RunFolder
 
 FIGURES = ("top1", "top5", "mean_per_class", "macro_f1", "ece")
 _ROUNDING = 0.01
@@ -44,23 +43,6 @@ class Evaluated:
     figures: Mapping[str, Any]
     answers: RunPredictions | None
     missing: str = ""
-
-
-def runs_in(folder: Path) -> list[RunFolder]:
-    """The runs of a study's folder, or the run of a run's; ``UserError`` for anything else."""
-    if (folder / "study.json").is_file():
-        study = StudyFolder(folder)
-        problem = study.problem()
-        if problem is not None:
-            raise UserError(problem)
-        return study.runs()
-    run = RunFolder(folder)
-    if run.begun:
-        return [run]
-    raise UserError(
-        f"{folder} should be the folder of a run (with config.yaml) or of a study (with "
-        "study.json); it is neither."
-    )
 
 
 def evaluate_run(run: RunFolder, split: SplitName = "test", emit: Emit = ignore) -> Evaluated:

@@ -21,7 +21,6 @@ from dait.evaluation.records import (
     intermediate_run,
     read_seed,
     read_study,
-    recipe_of,
 )
 from dait.evaluation.table import comparison_table
 from dait.evidence.features.embeddings import (
@@ -36,8 +35,8 @@ from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow, RowNetwo
 from dait.evidence.palette import arm_title
 from dait.evidence.slices import test_slices
 from dait.evidence.test_images import SingleImages
+from dait.runs.data import moved_hint, recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.study.plan import moved_hint
 
 if TYPE_CHECKING:
     from torch import nn

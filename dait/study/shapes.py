@@ -8,7 +8,7 @@ from dait.config.recipe import OWN_FOLDER, Recipe
 from dait.errors import UserError
 from dait.events import ignore
 from dait.models.spec import NetworkSpec
-from dait.study.context import open_data
+from dait.runs.data import open_data
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from typing import Any
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.events import Emit, Note
+from dait.runs.data import open_data_of
 from dait.runs.folder import WORKING_STATES
 from dait.runs.trackers import TrackerName
 from dait.study.claim import claimed, one_task_at_a_time
 from dait.study.context import StudyContext, prepare
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
-from dait.study.moved import open_data_of
 from dait.study.plan import StudyPlan
 from dait.study.run import finished, train_run
 from dait.study.train import complete_study

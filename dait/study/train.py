@@ -12,6 +12,7 @@ from dait.config.recipe import Recipe
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.events import Emit, Note, ignore
+from dait.runs.data import open_data_of
 from dait.runs.folder import StudyFolder
 from dait.runs.sinks import StudySink, fan_out
 from dait.runs.trackers import TrackerName
@@ -19,7 +20,6 @@ from dait.study.claim import claimed, one_task_at_a_time
 from dait.study.context import prepare
 from dait.study.ending import write_end
 from dait.study.facts import settle_facts
-from dait.study.moved import open_data_of
 from dait.study.pipeline import stage_plan
 from dait.study.plan import Resume, StudyPlan, begin_study
 from dait.study.run import finished, train_run

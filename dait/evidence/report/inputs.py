@@ -13,8 +13,7 @@ from typing import Any
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.arm_figures import DIRECT, ArmRuns, arm_named, by_arm
-from dait.evaluation.records import recipe_of
-from dait.evaluation.run_figures import Evaluated, evaluate_run, runs_in
+from dait.evaluation.run_figures import Evaluated, evaluate_run
 from dait.events import Emit, Note, ignore
 from dait.evidence.comparison import Comparison
 from dait.evidence.localisation.measure import measure
@@ -22,8 +21,8 @@ from dait.evidence.localisation.networks import explained_networks
 from dait.evidence.localisation.results import Measurement, Settings
 from dait.evidence.measured import localisation_of
 from dait.evidence.palette import arm_title
+from dait.runs.data import open_data_of, recipe_of, runs_in
 from dait.runs.folder import StudyFolder
-from dait.study.moved import open_data_of
 
 FOCUS = "dait"
 """The arm that examples are chosen by, where it is there."""

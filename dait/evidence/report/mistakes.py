@@ -11,7 +11,6 @@ from dait.evaluation.arm_figures import ArmRuns, over_seeds
 from dait.evaluation.calibration import reliability
 from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
 from dait.evaluation.predictions import RunPredictions
-from dait.evaluation.records import recipe_of
 from dait.evaluation.run_figures import Evaluated
 from dait.evidence import figures
 from dait.evidence.report.accuracy import gains_of
@@ -19,6 +18,7 @@ from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
 from dait.evidence.report.sheet import Picture, Sheet
 from dait.evidence.report.wording import listed, points, seeds, share
 from dait.evidence.test_images import SingleImages
+from dait.runs.data import recipe_of
 
 PAIRS, EXAMPLES = 5, 4
 

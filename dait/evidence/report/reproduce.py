@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dait.evaluation.records import recipe_of
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.sheet import Sheet
 from dait.evidence.report.wording import listed, seeds
+from dait.runs.data import recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
 
 

@@ -16,8 +16,8 @@ from dait.evaluation.measure import made_of
 from dait.evaluation.predictions import answers_of, has_answers
 from dait.events import Event, Note
 from dait.models.checkpoint import load_network, save_network
+from dait.runs.data import open_data
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.study.context import open_data
 from dait.training.inference import predict_split
 
 

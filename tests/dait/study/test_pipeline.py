@@ -18,8 +18,9 @@ from dait.data.folders.listed import ListedDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
+from dait.runs.data import open_data
 from dait.runs.folder import RunFolder
-from dait.study.context import StudyContext, open_data, prepare
+from dait.study.context import StudyContext, prepare
 from dait.study.pipeline import new_network, run_arm, stage_plan
 from dait.teachers.base import text_prototypes
 from dait.teachers.registry import embed_split, prototypes_of

@@ -24,8 +24,8 @@ from dait.evidence.localisation.sample import sample_of
 from dait.evidence.localisation.scores import localise
 from dait.evidence.measured import localisation_of, outdated
 from dait.models.checkpoint import load_network, save_network
+from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder
-from dait.study.context import open_data
 from dait.study.export import export_study
 from dait.study.plan import read_plan
 from dait.study.train import complete_study

@@ -20,8 +20,8 @@ from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.records import read_study
 from dait.evidence.probes.measure import measure_study, measure_teacher
 from dait.evidence.probes.results import VERSION, ProbeResults, read_probe_results
+from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder
-from dait.study.context import open_data
 from dait.study.export import export_study
 from dait.teachers.registry import embed_split, load_teacher, prototypes_of
 
