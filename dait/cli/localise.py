@@ -122,7 +122,7 @@ def _arm(arm: ArmLocalisation, name: str) -> str:
 
 
 def _difference(difference: ArmDifference, name: str) -> str:
-    from dait.evidence.palette import arm_title
+    from dait.config.arms import arm_title
 
     estimate = difference.estimates[name]
     pair = f"{arm_title(difference.first)} − {arm_title(difference.second)}"

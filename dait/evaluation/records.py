@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from dait.config.arms import arm_title
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evidence.heatmaps.row import RowNetwork
-from dait.evidence.palette import arm_title
 from dait.runs.files import damaged, load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from statistics import mean, stdev
 from typing import Any
 
+from dait.config.arms import arm_title
 from dait.evaluation.metrics import evaluate_logits, mcnemar, top_k_correct
 from dait.evaluation.records import INTERMEDIATE, VLM, SeedRecord, StudyRecord
 from dait.evidence.heatmaps.row import RowNetwork
-from dait.evidence.palette import arm_title
 
 DIRECT = "direct"
 ACCURACIES = ("top1", "top5", "mean_per_class")

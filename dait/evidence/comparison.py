@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from dait.config.arms import arm_title
 from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
 from dait.errors import UserError
@@ -32,7 +33,6 @@ from dait.evidence.features.embeddings import (
 )
 from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
 from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow, RowNetwork
-from dait.evidence.palette import arm_title
 from dait.evidence.slices import test_slices
 from dait.evidence.test_images import SingleImages
 from dait.runs.data import moved_hint, recipe_of

@@ -23,14 +23,13 @@ from benchmarks.data import MEBIBYTE
 from benchmarks.train import high_water_mib
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TaskContext, TrainingStage
-from dait.config.arms import Arm
+from dait.config.arms import Arm, arm_title
 from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.images.frame import Framing
 from dait.distributed import ALONE, device, synchronize
 from dait.events import Emit, Progress, ignore
-from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.study.shapes import Shapes, shapes_of, without_weights

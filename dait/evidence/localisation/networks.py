@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from dait.config.arms import TEACHER_TITLES, arm_title
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.evaluation.records import (
@@ -23,7 +24,6 @@ from dait.evaluation.records import (
 )
 from dait.evidence.heatmaps.networks import shared_teacher, teacher_scores, trained_network
 from dait.evidence.heatmaps.row import RowNetwork
-from dait.evidence.palette import TEACHER_TITLES, arm_title
 from dait.models.checkpoint import file_sha256, load_network, weights_digest
 from dait.runs.folder import RunFolder, StudyFolder
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from dait.config.arms import TEACHER_TITLES
 from dait.evaluation.records import INTERMEDIATE, VLM
 from dait.evidence.localisation.intervals import mean_interval, over_seeds
 from dait.evidence.localisation.results import (
@@ -16,7 +17,6 @@ from dait.evidence.localisation.results import (
     MeanInterval,
     NetworkLocalisation,
 )
-from dait.evidence.palette import TEACHER_TITLES
 
 Arrays = Mapping[str, np.ndarray]
 

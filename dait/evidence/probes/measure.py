@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dait.config.arms import arm_title
 from dait.data.base import Dataset, Split
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
@@ -26,7 +27,6 @@ from dait.evaluation.records import (
 )
 from dait.events import Emit, Note, Progress, ignore
 from dait.evidence.measured import files_read
-from dait.evidence.palette import arm_title
 from dait.evidence.probes.new_birds import PAIRS, NewBirds, new_birds
 from dait.evidence.probes.probes import Features, read_new_birds, read_train, targets_of
 from dait.evidence.probes.results import (

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from dait.config.arms import arm_title
 from dait.evaluation.arm_figures import ArmRuns, arms_as_json, over_seeds, paired_tests
 from dait.evidence import figures
-from dait.evidence.palette import arm_title
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dait.config.arms import arm_title
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.arm_figures import DIRECT, ArmRuns, arm_named, by_arm
@@ -20,7 +21,6 @@ from dait.evidence.localisation.measure import measure
 from dait.evidence.localisation.networks import explained_networks
 from dait.evidence.localisation.results import Measurement, Settings
 from dait.evidence.measured import localisation_of
-from dait.evidence.palette import arm_title
 from dait.runs.data import open_data_of, recipe_of, runs_in
 from dait.runs.folder import StudyFolder
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from dait.config.arms import arm_title
 from dait.evidence import figures
 from dait.evidence.localisation.results import FIGURES, MeanInterval, Measurement
-from dait.evidence.palette import arm_title
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import interval, points, share

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from dait.config.arms import arm_title
 from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.localisation.results import (
     ArmLocalisation,
@@ -13,7 +14,7 @@ from dait.evidence.localisation.results import (
     Measurement,
     Settings,
 )
-from dait.evidence.palette import arm_colour, arm_title
+from dait.evidence.palette import arm_colour
 
 
 def estimate(value: float) -> MeanInterval:
