@@ -18,9 +18,8 @@ from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, listed, percent
 from dait.errors import UserError
-from dait.evaluation.calibration import reliability
 from dait.evaluation.confusion import confusion_matrix, most_confused
-from dait.evaluation.per_class import class_gains
+from dait.evaluation.metrics import class_gains, reliability
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.examples import of_confusion, of_gain, of_similarity

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from dait.errors import UserError
-from dait.evaluation.metrics import mcnemar
-from dait.evaluation.per_class import ClassGains, class_gains
+from dait.evaluation.metrics import ClassGains, class_gains, mcnemar
 from dait.evaluation.predictions import RunPredictions
 from dait.evaluation.records import ARM_ORDER
 from dait.evaluation.run_figures import FIGURES, Evaluated, class_as_json

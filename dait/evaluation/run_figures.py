@@ -11,8 +11,7 @@ import numpy as np
 from dait.data.base import ClassInfo, SplitName
 from dait.errors import UserError
 from dait.evaluation.confusion import confusion_matrix, most_confused
-from dait.evaluation.metrics import evaluate_logits
-from dait.evaluation.per_class import class_accuracy, class_counts
+from dait.evaluation.metrics import class_accuracy, class_counts, evaluate_logits
 from dait.evaluation.predictions import RunPredictions, answers_of, has_answers
 from dait.evaluation.records import INTERMEDIATE, classes_around
 from dait.events import Emit, ignore

@@ -8,8 +8,8 @@ import numpy as np
 
 from dait.errors import UserError
 from dait.evaluation.arm_figures import ArmRuns, over_seeds
-from dait.evaluation.calibration import reliability
 from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
+from dait.evaluation.metrics import reliability
 from dait.evaluation.predictions import RunPredictions
 from dait.evaluation.run_figures import Evaluated
 from dait.evidence import figures
