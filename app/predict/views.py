@@ -20,7 +20,7 @@ from app.config import hide_paths
 from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage
 from dait.errors import UserError
-from dait.evidence.comparison import Comparison, Explanation, RowNetwork
+from dait.evidence.comparison import ComparedNetwork, Comparison, Explanation
 from dait.evidence.heatmaps.row import Question
 
 MOST_PHOTOS = 200
@@ -46,7 +46,7 @@ class PhotoPredictions:
     thumbnails: list[np.ndarray]
     problems: list[str]
     left_out: list[str]
-    members: tuple[RowNetwork, ...]
+    members: tuple[ComparedNetwork, ...]
 
 
 @dataclass(frozen=True)

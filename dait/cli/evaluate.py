@@ -17,7 +17,7 @@ from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
 
 if TYPE_CHECKING:
-    from dait.evaluation.run_figures import Evaluated
+    from dait.evaluation.runs import EvaluatedRun
 
 SHOWN = 5
 """Pairs and classes that are printed; the JSON has all."""
@@ -55,7 +55,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
-    from dait.evaluation.run_figures import details_as_json, run_as_json
+    from dait.evaluation.runs import details_as_json, run_as_json
 
     move_if_told(args, args.folders)
     found, left_out, alone = _evaluated(args)
@@ -76,13 +76,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
+def _evaluated(args: argparse.Namespace) -> tuple[list[EvaluatedRun], list[dict[str, str]], bool]:
     """The runs, those that are left out and why, and whether one run alone was asked for."""
-    from dait.evaluation.run_figures import evaluate_run
+    from dait.evaluation.evaluate import evaluate_run
     from dait.runs.data import runs_in
     from dait.runs.sinks import TerminalSink
 
-    found: list[Evaluated] = []
+    found: list[EvaluatedRun] = []
     left_out: list[dict[str, str]] = []
     seen: set[Path] = set()
     with closing(TerminalSink()) as terminal:
@@ -104,12 +104,12 @@ def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str
 
 
 def _together(
-    found: list[Evaluated], left_out: list[dict[str, str]], args: argparse.Namespace
+    found: list[EvaluatedRun], left_out: list[dict[str, str]], args: argparse.Namespace
 ) -> dict[str, Any]:
-    from dait.evaluation.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
-    from dait.evaluation.run_figures import run_as_json
+    from dait.evaluation.arms import DIRECT, arm_named, arms_as_json, group_by_arm
+    from dait.evaluation.runs import run_as_json
 
-    groups = by_arm(found)
+    groups = group_by_arm(found)
     name = args.against
     if name is None and len(groups) > 1 and DIRECT in [group.name for group in groups]:
         name = DIRECT

@@ -39,7 +39,7 @@ def register(actions: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print top-1 and top-5 of the frozen teacher, and keep them."""
     from dait.data.registry import open_dataset
-    from dait.evaluation.measure import evaluate
+    from dait.evaluation.metrics import evaluate_logits
     from dait.runs.sinks import TerminalSink
     from dait.teachers.prompts import Prompts
     from dait.teachers.registry import embed_split, load_teacher, prototypes_of
@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         prototypes = prototypes_of(teacher, data, prompts)
         split = data.split(args.split)
         logits = embed_split(teacher, split.images) @ prototypes.vectors.T
-        figures = evaluate(prototypes.logit_scale * logits, split.labels, split.slices)
+        logits = (prototypes.logit_scale * logits).float().cpu()
+        figures = evaluate_logits(logits.numpy(), split.labels, split.slices)
     remember_zero_shot(
         teacher,
         data,

@@ -14,16 +14,17 @@ from dait.config.arms import arm_title
 from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
 from dait.errors import UserError
+from dait.evaluation.arms import comparison_table
 from dait.evaluation.records import (
     INTERMEDIATE,
     VLM,
+    ComparedNetwork,
     StudyRecord,
     classes_around,
     intermediate_run,
     read_seed,
     read_study,
 )
-from dait.evaluation.table import comparison_table
 from dait.evidence.features.embeddings import (
     class_similarity,
     intra_inter,
@@ -32,7 +33,7 @@ from dait.evidence.features.embeddings import (
     silhouette,
 )
 from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
-from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow, RowNetwork
+from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow
 from dait.evidence.slices import test_slices
 from dait.evidence.test_images import SingleImages
 from dait.runs.data import moved_hint, recipe_of
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "ComparedNetwork",
     "Comparison",
     "Explanation",
     "NetworkRow",
-    "RowNetwork",
     "Tsne",
     "open_row",
     "write_tsne",
@@ -129,7 +130,7 @@ class Comparison(NetworkRow):
         return [dict(run.result) for runs in self._record.runs.values() for run in runs]
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a network; see ``dait.evaluation.table.comparison_table`` for its keys."""
+        """A row a network; see ``dait.evaluation.arms.comparison_table`` for its keys."""
         return self._once("table", lambda: comparison_table(self._record, self._here))
 
     def test_image(self, index: int) -> tuple[np.ndarray, int]:
@@ -257,13 +258,13 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
 
     student = load_network(run.student)
     networks: dict[str, Loader] = {}
-    members: list[RowNetwork] = []
+    members: list[ComparedNetwork] = []
     keys = tuple(student.classes)
     if run.intermediate.is_file():
-        members.append(RowNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
+        members.append(ComparedNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
         networks[INTERMEDIATE] = partial(_trained, run.intermediate, keys)
     arm, key = student.description.arm, path.resolve().name
-    members.append(RowNetwork(key, arm, arm_title(arm)))
+    members.append(ComparedNetwork(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network
     classes = classes_around(path)
     if tuple(info.key for info in classes) != keys:

@@ -7,8 +7,9 @@ older version did not write are missing. ARCHITECTURE.md says what the keys mean
 
 from __future__ import annotations
 
+import io
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
 from dait.errors import NewerFile, UserError
-from dait.storage.files import parse_json, parse_yaml, read_bytes
+from dait.storage.files import parse_json, parse_yaml, read_bytes, write_atomically
 
 FORMAT = 1
 """Of the JSON files of runs and studies: one that is silent has 1, newer ones say ``format``."""
@@ -227,6 +228,33 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
         return None
     except Exception as error:  # NumPy and zipfile raise a dozen kinds, MemoryError among them
         raise damaged(path, error) from error
+
+
+def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Every array of an ``.npz`` file, fp16 widened to fp32.
+
+    Raises ``UserError`` where the file, or an array of ``names``, is missing, damaged or not
+    finite.
+    """
+    arrays = load_arrays(path)
+    if arrays is None:
+        raise UserError(f"There is no {path.name} in {path.parent}; train it again.")
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise damaged(path, f"it has no {', '.join(missing)}")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            arrays[name] = array.astype(np.float32)
+            if not np.isfinite(array).all():
+                raise damaged(path, f"{name} holds values not finite")
+    return arrays
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed ``.npz`` file, atomically. Raises ``UserError`` where that fails."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
 
 
 def read_as(path: Path, parse: Callable[[bytes], Any], advice: str = ADVICE) -> Any:

@@ -12,7 +12,7 @@ from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.distributed import device
-from dait.evaluation.measure import evaluate
+from dait.evaluation.metrics import evaluate_logits
 from dait.events import Emit, Note
 from dait.models.network import build_network
 from dait.runs.data import open_data
@@ -81,7 +81,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
     split = data.split(measured)
     embeddings = embed_split(teacher, split.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
-    zero_shot = evaluate(logits, split.labels, {})
+    zero_shot = evaluate_logits(logits.float().numpy(), split.labels)
     source, prompts = recipe.data.source, recipe.teacher.prompts
     remember_zero_shot(
         teacher,

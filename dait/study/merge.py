@@ -11,7 +11,8 @@ import numpy as np
 
 from dait.config.recipe import parse_recipe
 from dait.errors import UserError
-from dait.evaluation.records import read_predictions, read_study, read_teacher
+from dait.evaluation.predictions import read_predictions
+from dait.evaluation.records import read_study, read_teacher
 from dait.events import Emit, Note, ignore
 from dait.evidence.features.study_tsne import write_tsne
 from dait.evidence.localisation.per_image import FILE_NAME as FIGURES_OF_IMAGES
@@ -138,8 +139,8 @@ def _tested_on(study: StudyFolder) -> tuple[list[str], list[int]] | None:
     kept: list[RunFolder] = [run for run in study.runs() if run.predictions.exists()]
     if not kept:
         return None
-    arrays = read_predictions(kept[0].predictions)
-    return arrays["ids"].tolist(), arrays["labels"].tolist()
+    found = read_predictions(kept[0].predictions)
+    return list(found.ids), found.labels.tolist()
 
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from dait.evaluation.records import (
     INTERMEDIATE,
     SeedRecord,
     StudyRecord,
-    read_arrays,
     read_seed,
     read_study,
 )
 from dait.events import Emit, Note, ignore
 from dait.evidence.features.embeddings import MIN_TSNE_IMAGES, stratified_sample, tsne, umap
 from dait.evidence.features.tsne_cache import KeptMaps, packed
+from dait.runs.files import read_arrays
 from dait.runs.folder import StudyFolder
 from dait.storage.files import write_atomically
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dait.errors import UserError
-from dait.evaluation.records import read_arrays
+from dait.runs.files import read_arrays
 from dait.storage.arrays import cache_dir
 from dait.storage.files import write_atomically
 

@@ -21,6 +21,7 @@ from dait.data.folders.names import nfc
 from dait.data.images.decode import decode_picture
 from dait.data.images.frame import Framing
 from dait.errors import UserError
+from dait.evaluation.records import ComparedNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,19 +31,6 @@ if TYPE_CHECKING:
 
 TOP = 5
 Loader: TypeAlias = "Callable[[], nn.Module]"
-
-
-@dataclass(frozen=True)
-class RowNetwork:
-    """One network of a row.
-
-    key: ``vlm``, ``intermediate``, or the run folder's name (``dait-s0``).
-    role: ``vlm``, ``intermediate``, or the arm: it picks the colour (``dait.evidence.palette``).
-    """
-
-    key: str
-    role: str
-    title: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ class Explanation:
         True, ``raw`` is ``(0, 0)``, and ``top`` is empty too if the network could not run at all.
     """
 
-    member: RowNetwork
+    member: ComparedNetwork
     heat: np.ndarray
     raw: np.ndarray
     empty: bool
@@ -108,7 +96,7 @@ class NetworkRow:
 
     def __init__(
         self,
-        members: Sequence[RowNetwork],
+        members: Sequence[ComparedNetwork],
         classes: Sequence[ClassInfo],
         framing: Framing,
         loaders: Mapping[str, Loader],
@@ -295,7 +283,7 @@ class NetworkRow:
             raise UserError(str(found))
         return found
 
-    def _explain(self, member: RowNetwork, images: Tensor, question: Question) -> Explanation:
+    def _explain(self, member: ComparedNetwork, images: Tensor, question: Question) -> Explanation:
         import torch
 
         size = self.image_size
@@ -313,7 +301,7 @@ class NetworkRow:
         return self._cell(member, found, most_probable(found.logits[0]), int(found.target[0]))
 
     def _of_sentence(
-        self, member: RowNetwork, network: nn.Module, images: Tensor, question: Question
+        self, member: ComparedNetwork, network: nn.Module, images: Tensor, question: Question
     ) -> Explanation:
         import torch
 
@@ -332,7 +320,7 @@ class NetworkRow:
         return replace(cell, sentence=question.sentence, similarity=similarity)
 
     def _cell(
-        self, member: RowNetwork, found: Heatmaps, top: list[tuple[int, float]], target: int
+        self, member: ComparedNetwork, found: Heatmaps, top: list[tuple[int, float]], target: int
     ) -> Explanation:
         from dait.evidence.heatmaps.cam import upsample_and_scale
 
@@ -345,7 +333,9 @@ class NetworkRow:
             target=target,
         )
 
-    def _top_without_heatmap(self, member: RowNetwork, images: Tensor) -> list[tuple[int, float]]:
+    def _top_without_heatmap(
+        self, member: ComparedNetwork, images: Tensor
+    ) -> list[tuple[int, float]]:
         """What a network without a heatmap predicts; nothing where it does not even run."""
         try:
             return most_probable(_logits(self._network(member.key), images, member)[0])
@@ -372,7 +362,7 @@ def most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
 
 
 def _answers(
-    network: nn.Module, images: Tensor, member: RowNetwork, top: int, passes: int
+    network: nn.Module, images: Tensor, member: ComparedNetwork, top: int, passes: int
 ) -> list[NetworkAnswer]:
     from dait.evidence.heatmaps.cam import lock_of
 
@@ -395,7 +385,7 @@ def _maps(
     return explain(network, images, target, method, question.layer)
 
 
-def _logits(network: nn.Module, images: Tensor, member: RowNetwork) -> Tensor:
+def _logits(network: nn.Module, images: Tensor, member: ComparedNetwork) -> Tensor:
     """``(B, C)``."""
     import torch
 

@@ -15,16 +15,16 @@ from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.evaluation.records import (
     INTERMEDIATE,
-    VLM,
+    ComparedNetwork,
     StudyRecord,
     intermediate_run,
-    read_arrays,
     read_study,
     read_teacher,
+    zero_shot_logits,
 )
 from dait.evidence.heatmaps.networks import shared_teacher, teacher_scores, trained_network
-from dait.evidence.heatmaps.row import RowNetwork
 from dait.models.checkpoint import file_sha256, load_network, weights_digest
+from dait.runs.files import read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
 Logits = Callable[[], np.ndarray | None]
@@ -38,7 +38,7 @@ class ExplainedNetwork:
     were when the study was trained, None where they were not kept.
     """
 
-    member: RowNetwork
+    member: ComparedNetwork
     seed: int | None
     weights: str
     load: Callable[[], nn.Module]
@@ -114,7 +114,7 @@ def _trained(
     file = run.weights(role) if taught else run.student
     name = f"{role}_logits" if taught else "logits"
     return ExplainedNetwork(
-        RowNetwork(key, role, arm_title(role)),
+        ComparedNetwork(key, role, arm_title(role)),
         seed,
         weights_digest(file),
         partial(trained_network, file, keys),
@@ -135,11 +135,10 @@ def _frozen_teacher(record: StudyRecord) -> ExplainedNetwork:
     def recorded() -> np.ndarray | None:
         arrays = read_teacher(record)
         assert arrays is not None  # the file was there
-        return float(arrays["logit_scale"]) * arrays["embeddings"] @ arrays["prototypes"].T
+        return zero_shot_logits(arrays)
 
-    title = arm_title(VLM) if record.teacher.get("reads_text", True) else "Frozen teacher"
     return ExplainedNetwork(
-        RowNetwork(VLM, VLM, title),
+        record.frozen_teacher,
         None,
         f"{weights} {file_sha256(record.folder.path / 'teacher.npz')}",
         partial(teacher_scores, record),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from dait.config.arms import arm_title
-from dait.evaluation.arm_figures import ArmRuns, arms_as_json, over_seeds, paired_tests
+from dait.evaluation.arms import ArmRuns, gains_as_json, mean_and_sd, over_seeds, paired_tests
 from dait.evidence import figures
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.sheet import Cell, Sheet
@@ -48,17 +48,14 @@ def write(inputs: ReportInputs) -> Sheet:
 
 
 def gains_of(test: TestSet, group: ArmRuns) -> Mapping[str, Any] | None:
-    """``seeds``, ``top1``, ``per_class`` of a group over its base, as ``evaluate`` gives them."""
+    """``gains_as_json`` of a group over its base, None where it has none."""
     base = test.bases.get(group.name)
-    if base is None:
-        return None
-    found: Mapping[str, Any] = arms_as_json([group, base], base)["gains"]["arms"][group.name]
-    return found
+    return None if base is None else gains_as_json(group, base)
 
 
 def student_of(group: ArmRuns) -> str:
     """The student's name and size, ``resnet10t, 0.32 M``."""
-    run = any_run(group).run
+    run = any_run(group).folder
     name = str(run.config()["student"]["name"])
     parameters = (run.result() or {}).get("parameters")
     return name if parameters is None else f"{name}, {count(parameters)}"
@@ -93,7 +90,7 @@ def in_short(test: TestSet) -> list[str]:
 def teacher_rows(test: TestSet, inputs: ReportInputs) -> list[dict[str, Any]]:
     """The networks that taught, of the studies whose runs are in a test set: rows of
     ``Comparison.table()``, with the study's title where there are several."""
-    folders = {run.run.path.resolve().parent for g in test.groups for run in g.runs.values()}
+    folders = {run.folder.path.resolve().parent for g in test.groups for run in g.runs.values()}
     parts = [part for part in inputs.studies if part.folder.resolve() in folders]
     arms = {group.arm for group in test.groups}
     return [
@@ -138,9 +135,7 @@ def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
     rest: list[Cell] = []
     for name in list(_FIGURES)[1:]:
         values = [own[name] for own in taught if own.get(name) is not None] or [row.get(name)]
-        known = [value for value in values if value is not None]
-        sd = stdev(known) if len(known) > 1 else None
-        rest.append(spread({"mean": mean(known), "sd": sd}) if known else "–")
+        rest.append(spread(mean_and_sd(values)))
     top1 = {"mean": row["top1"], "sd": row["sd"]}
     bounds = interval(row["interval"])
     described = f"{bounds}, one seed" if bounds and row["sd"] is not None else bounds
@@ -209,7 +204,7 @@ def _tests(sheet: Sheet, test: TestSet) -> None:
         ["Pair", "Seed", "Difference, points", "Only the first right", "Only the second", "p"],
         rows,
     )
-    silent = sorted({s for group in test.groups for s in group.runs if s not in group.answering})
+    silent = sorted({s for group in test.groups for s in group.runs if s not in group.predictions})
     if silent:
         sheet.miss(
             f"Of {seeds(silent)} only figures are kept, no answers to single images: they count in "
@@ -279,7 +274,7 @@ def _by_teacher(groups: Sequence[ArmRuns]) -> dict[str, ArmRuns]:
     """The groups by their intermediate teacher's name and size; of two alike the first."""
     found: dict[str, ArmRuns] = {}
     for group in groups:
-        run = any_run(group).run
+        run = any_run(group).folder
         size = ((run.result() or {}).get("intermediate") or {}).get("parameters")
         name = str(run.config()["intermediate"]["name"])
         found.setdefault(name if size is None else f"{name}, {count(size)}", group)

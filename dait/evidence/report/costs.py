@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dait.evaluation.arm_figures import ArmRuns
+from dait.evaluation.arms import ArmRuns
 from dait.evidence import figures
 from dait.evidence.report.accuracy import student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
@@ -40,7 +40,7 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
         result
         for group in test.groups
         for run in group.runs.values()
-        if (result := run.run.result()) is not None
+        if (result := run.folder.result()) is not None
     ]
     rows = figures.bubble_rows(results)
     described = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
@@ -78,7 +78,7 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
 
 def _curves(sheet: Sheet, test: TestSet, student: str) -> None:
     runs = {
-        _curve_name(test, group, seed): run.run.metrics()
+        _curve_name(test, group, seed): run.folder.metrics()
         for group in test.groups
         if student_of(group) == student
         for seed, run in group.runs.items()
@@ -103,7 +103,7 @@ def _curve_name(test: TestSet, group: ArmRuns, seed: int) -> str:
 
 
 def _result(group: ArmRuns) -> Mapping[str, Any]:
-    return any_run(group).run.result() or {}
+    return any_run(group).folder.result() or {}
 
 
 def _cost_words(result: Mapping[str, Any]) -> str:

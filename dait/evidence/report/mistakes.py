@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
-from dait.evaluation.arm_figures import ArmRuns, over_seeds
+from dait.evaluation.arms import ArmRuns, over_seeds
 from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
 from dait.evaluation.metrics import reliability
 from dait.evaluation.predictions import RunPredictions
-from dait.evaluation.run_figures import Evaluated
+from dait.evaluation.runs import EvaluatedRun
 from dait.evidence import figures
 from dait.evidence.report.accuracy import gains_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
@@ -99,30 +99,30 @@ def _slices(sheet: Sheet, test: TestSet) -> None:
         )
 
 
-def _of_one_seed(test: TestSet) -> tuple[int, dict[str, Evaluated]]:
+def _of_one_seed(test: TestSet) -> tuple[int, dict[str, EvaluatedRun]]:
     """The seed that most groups have answers of, the lowest of these, and their runs by name."""
-    known = sorted({seed for group in test.groups for seed in group.answering})
+    known = sorted({seed for group in test.groups for seed in group.predictions})
     if not known:
         return 0, {}
-    seed = max(known, key=lambda s: (sum(s in group.answering for group in test.groups), -s))
-    return seed, {g.name: g.answering[seed] for g in test.groups if seed in g.answering}
+    seed = max(known, key=lambda s: (sum(s in group.predictions for group in test.groups), -s))
+    return seed, {g.name: g.runs[seed] for g in test.groups if seed in g.predictions}
 
 
-def _answers(run: Evaluated) -> RunPredictions:
-    assert run.answers is not None  # of the runs that answer
-    return run.answers
+def _predictions(run: EvaluatedRun) -> RunPredictions:
+    assert run.predictions is not None  # of the runs that have them
+    return run.predictions
 
 
-def _keys(test: TestSet, runs: dict[str, Evaluated]) -> dict[str, Evaluated]:
+def _keys(test: TestSet, runs: dict[str, EvaluatedRun]) -> dict[str, EvaluatedRun]:
     """The runs by what figures call their group."""
     return {test.key_of(group): runs[group.name] for group in test.groups if group.name in runs}
 
 
-def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     one = next(iter(runs.values()))
     names, families = [info.name for info in one.classes], groups_of(one.classes)
     matrices = {
-        key: confusion_matrix(_answers(run).predicted, _answers(run).labels, len(names))
+        key: confusion_matrix(_predictions(run).predicted, _predictions(run).labels, len(names))
         for key, run in _keys(test, runs).items()
     }
     sheet.panels(
@@ -135,12 +135,14 @@ def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated
     )
 
 
-def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     focus = test.focus
     if focus is None or focus.name not in runs:
         return
     run = runs[focus.name]
-    pairs = most_confused(_answers(run).logits["student"], _answers(run).labels, PAIRS, EXAMPLES)
+    pairs = most_confused(
+        _predictions(run).logits["student"], _predictions(run).labels, PAIRS, EXAMPLES
+    )
     if not pairs:
         sheet.say(f"{test.title_of(focus)} confuses no two classes.")
         return
@@ -160,7 +162,7 @@ def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -
         ],
         rows,
     )
-    source = SingleImages(recipe_of(run.run).data)
+    source = SingleImages(recipe_of(run.folder).data)
     for pair in pairs:
         cells, problem = _examples(source, run, pair)
         if problem:
@@ -172,33 +174,33 @@ def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -
         )
 
 
-def _count(run: Evaluated, pair: ConfusedPair) -> int:
-    found = _answers(run)
+def _count(run: EvaluatedRun, pair: ConfusedPair) -> int:
+    found = _predictions(run)
     return int(((found.labels == pair.label) & (found.predicted == pair.predicted)).sum())
 
 
 def _examples(
-    source: SingleImages, run: Evaluated, pair: ConfusedPair
+    source: SingleImages, run: EvaluatedRun, pair: ConfusedPair
 ) -> tuple[list[Picture], str]:
     """The images of a pair and one of the class they are taken for, or why there are none."""
     label = run.classes[pair.label].name
     cells = []
     try:
         for index in pair.examples:
-            image = source.image(index, _answers(run).ids[index])
+            image = source.image(index, _predictions(run).ids[index])
             cells.append(Picture(image, f"Test image {index}: {label}", label, (f"image {index}",)))
-        index = int(np.argmax(_answers(run).labels == pair.predicted))
+        index = int(np.argmax(_predictions(run).labels == pair.predicted))
         taken = run.classes[pair.predicted].name
-        image = source.image(index, _answers(run).ids[index])
+        image = source.image(index, _predictions(run).ids[index])
         cells.append(Picture(image, f"Test image {index}: {taken}", taken, (f"image {index}",)))
     except UserError as error:
         return [], str(error)
     return cells, ""
 
 
-def _reliability(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _reliability(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     found = {
-        key: reliability(_answers(run).logits["student"], _answers(run).labels)
+        key: reliability(_predictions(run).logits["student"], _predictions(run).labels)
         for key, run in _keys(test, runs).items()
     }
     described = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())

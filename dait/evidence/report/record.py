@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dait.evaluation.arm_figures import over_seeds, paired_tests
+from dait.evaluation.arms import over_seeds, paired_tests
 from dait.evidence.report.accuracy import gains_of, student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet
 
