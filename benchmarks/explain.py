@@ -18,10 +18,10 @@ from benchmarks.stand_ins import Noise, teacher_for_bench
 from dait.config.recipe import load_recipe
 from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
+from dait.evaluation.networks import TeacherScores
 from dait.evaluation.records import ComparedNetwork
 from dait.evidence.heatmaps.cam import default_method, warm_up
 from dait.evidence.heatmaps.row import NetworkRow
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
 from dait.evidence.localisation.evaluate import BATCH, by_masks
 from dait.evidence.localisation.sample import Sample
 from dait.models.network import build_network

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the maps, and print the table."""
     if not 1 <= args.perplexity <= 1000:
         raise UserError(f"--perplexity is a number from 1 to 1000, not {args.perplexity:g}.")
+    from dait.evaluation.features.projection import write_tsne, write_umap
     from dait.evidence.comparison import Comparison
-    from dait.evidence.features.study_tsne import write_tsne, write_umap
     from dait.runs.sinks import TerminalSink
 
     study = StudyFolder(args.study)

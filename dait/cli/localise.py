@@ -13,7 +13,7 @@ from dait.runs.folder import to_json
 from dait.storage.paths import study_folder
 
 if TYPE_CHECKING:
-    from dait.evidence.localisation.results import ArmDifference, ArmLocalisation, Measurement
+    from dait.evaluation.results.localisation import ArmDifference, ArmLocalisation, Measurement
 
 
 def register(commands: Any) -> None:
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--images is a number from 2, not {args.images}.")
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
+    from dait.evaluation.networks import explained_networks
+    from dait.evaluation.results.localisation import Settings
     from dait.evidence.localisation.measure import measure
-    from dait.evidence.localisation.networks import explained_networks
-    from dait.evidence.localisation.results import Settings
     from dait.runs.data import open_data_of
     from dait.runs.sinks import TerminalSink
 
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(folder: Path, found: Measurement) -> list[str]:
-    from dait.evidence.localisation.results import FIGURES
+    from dait.evaluation.results.localisation import FIGURES
 
     words = {"true": "their true class", "predicted": "what each network predicts"}
     lines = [f"{folder}: {found.sample} test images, {words[found.settings.target]}"]

@@ -10,8 +10,8 @@ from dait.errors import UserError
 from dait.storage.paths import study_folder
 
 if TYPE_CHECKING:
+    from dait.evaluation.results.probes import ProbeResults, Proportion, Reading
     from dait.events import Emit
-    from dait.evidence.probes.results import ProbeResults, Proportion, Reading
 
 
 def register(actions: Any) -> None:

@@ -15,6 +15,13 @@ from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
 from dait.errors import UserError
 from dait.evaluation.arms import comparison_table
+from dait.evaluation.features.maps import Tsne, is_placed
+from dait.evaluation.features.similarity import (
+    class_similarity,
+    intra_inter,
+    knn_accuracy,
+    linear_cka,
+)
 from dait.evaluation.records import (
     INTERMEDIATE,
     VLM,
@@ -25,14 +32,6 @@ from dait.evaluation.records import (
     read_seed,
     read_study,
 )
-from dait.evidence.features.embeddings import (
-    class_similarity,
-    intra_inter,
-    knn_accuracy,
-    linear_cka,
-    silhouette,
-)
-from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
 from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow
 from dait.evidence.slices import test_slices
 from dait.evidence.test_images import SingleImages
@@ -49,7 +48,6 @@ __all__ = [
     "NetworkRow",
     "Tsne",
     "open_row",
-    "write_tsne",
 ]
 
 FIGURES = ("table", "tsne", "similarity", "representation", "slices")
@@ -160,7 +158,7 @@ class Comparison(NetworkRow):
 
         Else it takes seconds a network. Raises ``UserError`` with fewer than 5 test images.
         """
-        return self._once("tsne", lambda: place(self._record, self._here))
+        return self._once("tsne", self._tsne)
 
     def is_placed(self) -> bool:
         """Whether ``tsne`` has nothing to compute."""
@@ -179,6 +177,11 @@ class Comparison(NetworkRow):
         """
         return self._once("representation", self._representation)
 
+    def _tsne(self) -> Tsne:
+        from dait.evaluation.features.projection import place  # brings scikit-learn
+
+        return place(self._record, self._here)
+
     def _similarity(self) -> dict[str, np.ndarray]:
         count = len(self.classes)
         return {
@@ -187,6 +190,8 @@ class Comparison(NetworkRow):
         }
 
     def _representation(self) -> list[dict[str, Any]]:
+        from dait.evaluation.features.projection import silhouette  # brings scikit-learn
+
         features = self._here.features
         rows: list[dict[str, Any]] = []
         for member in self.members:
@@ -228,13 +233,13 @@ class Comparison(NetworkRow):
 
 
 def _teacher(study: StudyRecord) -> nn.Module:
-    from dait.evidence.heatmaps.networks import teacher_scores
+    from dait.evaluation.networks import teacher_scores
 
     return teacher_scores(study)
 
 
 def _trained(path: Path, keys: tuple[str, ...]) -> nn.Module:
-    from dait.evidence.heatmaps.networks import trained_network
+    from dait.evaluation.networks import trained_network
 
     return trained_network(path, keys)
 

@@ -11,9 +11,10 @@ from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
+from dait.evaluation.features.projection import write_tsne
+from dait.evaluation.results.outdated import outdated
 from dait.events import Emit, Note, ignore
 from dait.runs.data import open_data_of
-from dait.runs.folder import StudyFolder
 from dait.runs.sinks import StudySink, fan_out
 from dait.runs.trackers import TrackerName
 from dait.study.claim import claimed, one_task_at_a_time
@@ -93,12 +94,12 @@ def complete_study(plan: StudyPlan, emit: Emit) -> None:
     listen(Note("placing the test images on a plane"))
     try:
         # Even where there is a map: it may be of networks that were trained anew since.
-        _write_plane(folder, listen)
+        write_tsne(folder, listen)
     except UserError as error:
         # The runs are finished all the same, and whoever looks at it may compute it again.
         folder.log(f"no t-SNE map: {error}")
         emit(Note(f"no t-SNE map: {error}"))
-    for name in _outdated(folder):
+    for name in outdated(folder):
         (folder.path / name).unlink()
         folder.log(f"{name} is removed: it was measured of networks that were trained anew since")
     folder.write_status(
@@ -146,15 +147,3 @@ def _take_part(plan: StudyPlan, todo: Sequence[int], world: World) -> list[dict[
     context = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
     return [train_run(plan, run, lambda _: context, ignore, world=world) for run in runs]
-
-
-def _outdated(folder: StudyFolder) -> list[str]:
-    from dait.evidence.measured import outdated
-
-    return outdated(folder)
-
-
-def _write_plane(folder: StudyFolder, emit: Emit) -> None:
-    from dait.evidence.comparison import write_tsne
-
-    write_tsne(folder, emit)

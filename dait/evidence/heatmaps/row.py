@@ -305,7 +305,7 @@ class NetworkRow:
     ) -> Explanation:
         import torch
 
-        from dait.evidence.heatmaps.teacher_scores import TeacherScores
+        from dait.evaluation.networks import TeacherScores
 
         if not isinstance(network, TeacherScores):
             raise UserError(

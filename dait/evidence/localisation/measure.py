@@ -10,22 +10,22 @@ from pathlib import Path
 from dait.data.base import Dataset
 from dait.distributed import device
 from dait.errors import NewerFile, UserError
-from dait.events import Emit, Note, Progress, ignore
-from dait.evidence.heatmaps.cam import METHODS, default_method
-from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
-from dait.evidence.localisation.faithfulness import PERCENTILES
-from dait.evidence.localisation.networks import ExplainedNetwork, ExplainedNetworks
-from dait.evidence.localisation.objects import has_distinguishing
-from dait.evidence.localisation.per_image import KeptFigures
-from dait.evidence.localisation.results import (
+from dait.evaluation.networks import ExplainedNetwork, ExplainedNetworks
+from dait.evaluation.results.localisation import (
     FILE_NAME,
     VERSION,
+    ImageFigures,
     Measurement,
     NetworkLocalisation,
     Settings,
     read_localisation,
     written,
 )
+from dait.events import Emit, Note, Progress, ignore
+from dait.evidence.heatmaps.cam import METHODS, default_method
+from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
+from dait.evidence.localisation.faithfulness import PERCENTILES
+from dait.evidence.localisation.objects import has_distinguishing
 from dait.evidence.localisation.sample import Sample, sample_of
 from dait.evidence.localisation.summary import arms, differences, estimates
 from dait.storage.files import set_aside, write_atomically
@@ -92,7 +92,7 @@ class _Folder:
 
     def __init__(self, path: Path, emit: Emit) -> None:
         self.path, self.emit = path, emit
-        self.figures = KeptFigures(path)
+        self.figures = ImageFigures(path)
         self._writable = True
 
     def put(self, network: str, made_of: str, arrays: Arrays) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 
 from dait.config.arms import TEACHER_TITLES
 from dait.evaluation.records import INTERMEDIATE, VLM
-from dait.evidence.localisation.intervals import mean_interval, over_seeds
-from dait.evidence.localisation.results import (
+from dait.evaluation.results.localisation import (
     FIGURES,
     ArmDifference,
     ArmLocalisation,
     MeanInterval,
     NetworkLocalisation,
 )
+from dait.evidence.localisation.intervals import mean_interval, over_seeds
 
 Arrays = Mapping[str, np.ndarray]
 

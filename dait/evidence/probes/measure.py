@@ -25,11 +25,8 @@ from dait.evaluation.records import (
     read_study,
     read_teacher,
 )
-from dait.events import Emit, Note, Progress, ignore
-from dait.evidence.measured import files_read
-from dait.evidence.probes.new_birds import PAIRS, NewBirds, new_birds
-from dait.evidence.probes.probes import Features, read_new_birds, read_train, targets_of
-from dait.evidence.probes.results import (
+from dait.evaluation.results.outdated import files_read
+from dait.evaluation.results.probes import (
     FILE_NAME,
     VERSION,
     AttributeFigures,
@@ -39,6 +36,9 @@ from dait.evidence.probes.results import (
     parse_knowledge,
     read_probe_results,
 )
+from dait.events import Emit, Note, Progress, ignore
+from dait.evidence.probes.new_birds import PAIRS, NewBirds, new_birds
+from dait.evidence.probes.probes import Features, read_new_birds, read_train, targets_of
 from dait.evidence.probes.words import HABITAT, attribute_figures, retrieval, zero_shot
 from dait.models.checkpoint import load_network
 from dait.runs.folder import StudyFolder, to_json

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dait.data.base import Dataset, Split
-from dait.evidence.probes.results import NEW_BIRDS, TRAIN, Reading
+from dait.evaluation.results.probes import NEW_BIRDS, TRAIN, Reading
 from dait.evidence.probes.words import share
 
 COSTS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)

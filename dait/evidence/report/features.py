@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
+from dait.evaluation.features.similarity import sample_similarity, stratified_sample
 from dait.evaluation.records import read_seed, read_study
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.features.embeddings import sample_similarity, stratified_sample
 from dait.evidence.report.inputs import ReportInputs, groups_of
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import listed, plain, share

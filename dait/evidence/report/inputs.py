@@ -15,13 +15,13 @@ from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.arms import DIRECT, ArmRuns, arm_named, group_by_arm
 from dait.evaluation.evaluate import evaluate_run
+from dait.evaluation.networks import explained_networks
+from dait.evaluation.results.localisation import Measurement, Settings
+from dait.evaluation.results.outdated import localisation_of
 from dait.evaluation.runs import EvaluatedRun
 from dait.events import Emit, Note, ignore
 from dait.evidence.comparison import Comparison
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import explained_networks
-from dait.evidence.localisation.results import Measurement, Settings
-from dait.evidence.measured import localisation_of
 from dait.runs.data import open_data_of, recipe_of, runs_in
 from dait.runs.folder import StudyFolder
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from dait.config.arms import arm_title
+from dait.evaluation.results.localisation import FIGURES, MeanInterval, Measurement
 from dait.evidence import figures
-from dait.evidence.localisation.results import FIGURES, MeanInterval, Measurement
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.sheet import Cell, Sheet
 from dait.evidence.report.wording import interval, points, share

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from dait.evaluation.networks import explained_networks
 from dait.evidence.comparison import Comparison
-from dait.evidence.localisation.networks import explained_networks
 from dait.runs.folder import StudyFolder
 
 

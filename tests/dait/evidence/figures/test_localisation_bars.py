@@ -7,13 +7,13 @@ import json
 import pytest
 
 from dait.config.arms import arm_title
-from dait.evidence.figures.localisation import localisation_bars
-from dait.evidence.localisation.results import (
+from dait.evaluation.results.localisation import (
     ArmLocalisation,
     MeanInterval,
     Measurement,
     Settings,
 )
+from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.palette import arm_colour
 
 

@@ -9,6 +9,7 @@ from explainable_networks import SIZE, TinyNetwork, TinyTeacher, TinyVit
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.networks import TeacherScores
 from dait.evidence.heatmaps.cam import (
     METHODS,
     default_method,
@@ -18,7 +19,6 @@ from dait.evidence.heatmaps.cam import (
     upsample_and_scale,
     warm_up,
 )
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
 
 
 @pytest.fixture

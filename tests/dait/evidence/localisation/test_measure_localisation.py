@@ -15,14 +15,14 @@ from torch import nn
 
 from dait.data.base import Dataset
 from dait.errors import UserError
+from dait.evaluation.networks import ExplainedNetworks, explained_networks
+from dait.evaluation.results.localisation import FIGURES, Measurement, Settings, read_localisation
+from dait.evaluation.results.outdated import localisation_of, outdated
 from dait.events import Event, Note, ignore
 from dait.evidence.heatmaps.cam import explain
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import ExplainedNetworks, explained_networks
-from dait.evidence.localisation.results import FIGURES, Measurement, Settings, read_localisation
 from dait.evidence.localisation.sample import sample_of
 from dait.evidence.localisation.scores import localise
-from dait.evidence.measured import localisation_of, outdated
 from dait.models.checkpoint import load_network, save_network
 from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder

@@ -18,8 +18,8 @@ from dait.data.folders.folder import open_folder
 from dait.errors import UserError
 from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.records import read_study
+from dait.evaluation.results.probes import VERSION, ProbeResults, read_probe_results
 from dait.evidence.probes.measure import measure_study, measure_teacher
-from dait.evidence.probes.results import VERSION, ProbeResults, read_probe_results
 from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder
 from dait.study.export import export_study

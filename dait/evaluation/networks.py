@@ -1,14 +1,19 @@
-"""Whose heatmaps are judged: every network of a study, or of a run, whose weights are here."""
+"""The networks of a study or a run on disk, loaded to be evaluated or explained.
+
+Each is read from its file, frozen, in eval mode and fp32: a copy that no training changes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dait.config.arms import TEACHER_TITLES, arm_title
 from dait.config.recipe import Recipe, parse_recipe
@@ -22,12 +27,100 @@ from dait.evaluation.records import (
     read_teacher,
     zero_shot_logits,
 )
-from dait.evidence.heatmaps.networks import shared_teacher, teacher_scores, trained_network
 from dait.models.checkpoint import file_sha256, load_network, weights_digest
 from dait.runs.files import read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.prompt_checks import cut
+from dait.teachers.registry import load_teacher
 
 Logits = Callable[[], np.ndarray | None]
+
+
+class TeacherScores(nn.Module):
+    """A frozen teacher as a classifier to explain: logits = κ · embedding · prototype.
+
+    ``prototypes`` is ``(C, d)`` of unit length; ``logit_scale`` is κ, by default the teacher's
+    own (a vision-only teacher has none: it goes with the prototypes). The teacher keeps its own
+    weights: nothing is copied here.
+    """
+
+    prototypes: Tensor
+
+    def __init__(
+        self, teacher: FrozenTeacher, prototypes: Tensor, logit_scale: float | None = None
+    ) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.logit_scale = teacher.logit_scale if logit_scale is None else logit_scale
+        if not isinstance(teacher, nn.Module):
+            # Registered, so that .to(), .float() and deep copies reach the weights.
+            self.model = cast(Any, teacher).model
+        self.register_buffer("prototypes", prototypes.detach().clone(), persistent=False)
+
+    def asked(self, sentence: str) -> TeacherScores:
+        """The same teacher with a sentence as one more class, the last.
+
+        Its logit is κ times the cosine of image and sentence, so a heatmap of it shows where the
+        image resembles the sentence; FinerCAM contrasts it with the classes. Raises ``UserError``
+        where the teacher reads no text, and for a sentence that it does not read to its end.
+        """
+        beyond = cut(self.teacher, sentence)
+        if beyond is not None:
+            raise UserError(f"This sentence is too long: {beyond}. Shorten it.")
+        vector = self.teacher.embed_text([sentence]).to(self.prototypes)
+        return TeacherScores(self.teacher, torch.cat([self.prototypes, vector]), self.logit_scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` in [0, 1] → ``(B, C)`` zero-shot logits, with their graph."""
+        embedding = self.teacher.embed_with_gradient(images)
+        prototypes = self.prototypes.to(embedding.device, embedding.dtype)
+        return self.logit_scale * embedding @ prototypes.T
+
+    def heatmap_layer(self) -> nn.Module:
+        """The teacher's layer."""
+        return self.teacher.heatmap_layer()
+
+    def heatmap_grid(self) -> tuple[int, int, int] | None:
+        """The teacher's grid."""
+        return self.teacher.heatmap_grid()
+
+
+def trained_network(path: Path, keys: tuple[str, ...]) -> nn.Module:
+    """A student, or what taught one. Raises ``UserError`` unless it knows the classes ``keys``."""
+    loaded = load_network(path)
+    if tuple(loaded.classes) != keys:
+        raise UserError(
+            f"{path} knows other classes than its study, or in another order; train it again."
+        )
+    return loaded.network.requires_grad_(False)
+
+
+def teacher_scores(study: StudyRecord) -> TeacherScores:
+    """The study's frozen teacher with the class prototypes that the study was trained with.
+
+    Raises ``UserError`` where the study kept none, and where the teacher is not to be had or has
+    changed since.
+    """
+    arrays = read_teacher(study)
+    name = study.recipe.teacher.name
+    if arrays is None:
+        raise UserError(f"There is no teacher.npz in {study.folder.path}; train the study again.")
+    teacher = shared_teacher(name, study.recipe.teacher.image_size)
+    prototypes = torch.from_numpy(arrays["prototypes"])
+    recorded = study.teacher.get("weights_hash", teacher.weights_hash)
+    if prototypes.shape[1] != teacher.dim or recorded != teacher.weights_hash:
+        raise UserError(
+            f"The teacher {name} has changed since this study was trained, so it no longer fits "
+            "the study's class prototypes; train the study again."
+        )
+    return TeacherScores(teacher, prototypes, float(arrays["logit_scale"])).eval()
+
+
+@lru_cache(maxsize=2)
+def shared_teacher(name: str, image_size: int | None) -> FrozenTeacher:
+    """``load_teacher``, kept: a large teacher should not be in memory once for each comparison."""
+    return load_teacher(name, image_size)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from dait.errors import UserError
+from dait.evaluation.networks import ExplainedNetworks, explained_networks
 from dait.evaluation.records import StudyRecord, read_study
-from dait.evidence.localisation.networks import ExplainedNetworks, explained_networks
-from dait.evidence.localisation.results import FILE_NAME as LOCALISATION
-from dait.evidence.localisation.results import Measurement, read_localisation
-from dait.evidence.probes.results import FILE_NAME as KNOWLEDGE
-from dait.evidence.probes.results import ProbeResults, read_probe_results
+from dait.evaluation.results.localisation import FILE_NAME as LOCALISATION
+from dait.evaluation.results.localisation import Measurement, read_localisation
+from dait.evaluation.results.probes import FILE_NAME as KNOWLEDGE
+from dait.evaluation.results.probes import ProbeResults, read_probe_results
 from dait.models.checkpoint import weights_digest
 from dait.runs.folder import StudyFolder
 
