@@ -20,7 +20,7 @@ from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
 from dait.evaluation.networks import TeacherScores
 from dait.evaluation.records import ComparedNetwork
-from dait.evidence.heatmaps.cam import default_method, warm_up
+from dait.evidence.heatmaps.cam import default_method
 from dait.evidence.heatmaps.row import NetworkRow
 from dait.evidence.localisation.evaluate import BATCH, by_masks
 from dait.evidence.localisation.sample import Sample
@@ -44,7 +44,6 @@ def measure_explain(rounds: int = 9, images: int = 64) -> dict[str, Any]:
     ``batched`` and ``one_by_one`` are images a second of heatmaps with their localisation, by the
     demo's student on ``images`` noise images of its size.
     """
-    warm_up()
     row, networks = _row()
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255

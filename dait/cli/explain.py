@@ -19,7 +19,8 @@ from dait.storage.paths import absolute, study_folder
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dait.evidence.heatmaps.row import Explanation, NetworkRow
+    from dait.evidence.heatmaps.explanation import Explanation
+    from dait.evidence.heatmaps.row import NetworkRow
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 PREDICTED, TRUE = "predicted", "true"
@@ -117,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
-    from dait.evidence.comparison import open_row
+    from dait.evidence.open_row import open_row
 
     move_if_told(args, args.folders)
     cells = []

@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict, print and write; 2 if a photograph could not be read, ``UserError`` if none."""
     if args.top < 1:
         raise UserError(f"--top is a number of classes, at least 1, not {args.top}.")
-    from dait.evidence.comparison import open_row
-    from dait.evidence.photo_predictions import predictions_csv
+    from dait.evidence.open_row import open_row
+    from dait.evidence.prediction_tables import predictions_csv
 
     row = open_row(args.folder, args.seed)
     for key, sentence in row.load().items():
@@ -77,7 +77,7 @@ def _predict(
     from tqdm import tqdm
 
     from dait.data.images.decode import BadImage, decode_image
-    from dait.evidence.photo_predictions import predicted_networks
+    from dait.evidence.prediction_tables import predicted_networks
 
     seen: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []

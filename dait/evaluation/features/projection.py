@@ -47,7 +47,7 @@ def write_tsne(
     The study need not say yet that it is finished, but its runs must have their results. Maps of
     the same features, perplexity and seed are not computed twice: they are kept in the cache
     folder. Returns True where they were computed now. Raises ``UserError`` for a damaged study or a
-    full disk. Fewer than 5 test images cannot be placed: then nothing is written, and a note says so.
+    full disk. With fewer than 5 test images nothing is written, and a note says so.
     """
 
     def compute(features: Features) -> dict[str, np.ndarray]:

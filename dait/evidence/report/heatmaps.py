@@ -9,7 +9,8 @@ import numpy as np
 from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.evaluation.records import read_seed, read_study
-from dait.evidence.comparison import Comparison, Explanation
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.explanation import Explanation
 from dait.evidence.heatmaps.overlay import overlay
 from dait.evidence.report.inputs import FOCUS, ReportInputs, StudyPart
 from dait.evidence.report.sheet import Picture, Sheet

@@ -17,7 +17,6 @@ from dait.evidence.heatmaps.cam import (
     explain,
     explainable_copy,
     upsample_and_scale,
-    warm_up,
 )
 
 
@@ -266,10 +265,3 @@ def test_an_empty_map_is_reported(network: TinyNetwork, images: Tensor) -> None:
     with torch.no_grad():
         network.head.weight.zero_()
     assert explain(network, images).empty.all()
-
-
-def test_warm_up_imports_the_package() -> None:
-    import sys
-
-    warm_up()
-    assert "pytorch_grad_cam" in sys.modules
