@@ -29,8 +29,8 @@ from dait.evaluation.records import (
 )
 from dait.evidence.heatmaps.explanation import Loader
 from dait.evidence.heatmaps.row import NetworkRow
-from dait.evidence.slices import test_slices
-from dait.evidence.test_images import SingleImages
+from dait.evidence.selection import test_slices
+from dait.evidence.single_images import SingleImages
 from dait.runs.data import moved_hint
 from dait.runs.folder import StudyFolder
 

@@ -17,7 +17,7 @@ from dait.evidence.report.accuracy import gains_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
 from dait.evidence.report.section import Picture, Section
 from dait.evidence.report.wording import listed, points, seeds, share
-from dait.evidence.test_images import SingleImages
+from dait.evidence.single_images import SingleImages
 from dait.runs.data import recipe_of
 
 PAIRS, EXAMPLES = 5, 4

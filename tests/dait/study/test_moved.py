@@ -18,7 +18,7 @@ from dait.cli import main
 from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, StepDone, ignore
-from dait.evidence.test_images import SingleImages
+from dait.evidence.single_images import SingleImages
 from dait.runs.data import moved_hint, open_data
 from dait.runs.folder import StudyFolder, to_json
 from dait.study.moved import move_data
