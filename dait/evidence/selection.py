@@ -106,9 +106,9 @@ def surest_confusion(
 def largest_gain(
     ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray, label: int
 ) -> int | None:
-    """The image of class ``label`` where the network that is ahead on it is most so.
+    """The image of class ``label`` on which the network that is better at the class leads most.
 
-    ours, theirs: ``(N, C)`` logits of the same images; ahead is who has more of them right. None
+    ours, theirs: ``(N, C)`` logits of the same images; better is who has more of them right. None
     for a class without images.
     """
     images = np.flatnonzero(labels == label)

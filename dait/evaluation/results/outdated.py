@@ -1,7 +1,7 @@
-"""Whether what was measured of a study's networks is of the networks that it has now.
+"""Whether stored figures were measured on the networks that a study has now.
 
-Weights can change under it: a run is trained anew, or studies are merged. ProbeSection say of which
-weights they are; those of older versions do not, and are believed.
+Weights change when a run is trained anew, or when studies are merged. Stored figures name the
+weights that they were measured on; those of older versions do not, and are trusted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dait.runs.folder import StudyFolder
 
 
 def localisation_holds(measurement: Measurement, explained: ExplainedNetworks) -> bool:
-    """Whether all networks that are here were looked at, with the weights that they have."""
+    """Whether all networks that exist were measured, with their present weights."""
     measured = {row.key: row.weights for row in measurement.networks}
     return all(
         subject.member.key in measured and measured[subject.member.key] in (None, subject.weights)
@@ -29,9 +29,9 @@ def localisation_holds(measurement: Measurement, explained: ExplainedNetworks) -
 
 
 def localisation_of(path: Path) -> tuple[Measurement, ...]:
-    """What is kept in a study's or a run's folder and holds, the newest last.
+    """The measurements of a study's or a run's folder that still hold, the newest last.
 
-    Where the networks are not here, what is kept is all there is. Raises as ``read_localisation``.
+    All of them where the networks are missing. Raises as ``read_localisation``.
     """
     kept = read_localisation(path)
     try:
@@ -60,13 +60,13 @@ def files_read(study: StudyRecord) -> dict[str, str]:
 
 
 def outdated(study: StudyFolder) -> list[str]:
-    """The files of figures in ``study`` that are not of its networks; damaged ones are not."""
+    """The files of figures in ``study`` that were measured on other networks, less damaged ones."""
     found = []
     try:
         if len(localisation_of(study.path)) < len(read_localisation(study.path)):
             found.append(LOCALISATION)
     except UserError:
-        pass  # it is said where the figures are asked for
+        pass  # reported when the figures are read
     try:
         knowledge = read_probe_results(study.path / KNOWLEDGE)
         if knowledge is not None and not knowledge_holds(knowledge, read_study(study)):
