@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--images is a number from 2, not {args.images}.")
     if args.road < 0:
         raise UserError(f"--road is a number from 0, not {args.road}.")
-    from dait.evaluation.networks import explained_networks
+    from dait.evaluation.networks import stored_networks
     from dait.evaluation.results.localisation import Settings
     from dait.evidence.localisation.measure import measure
     from dait.runs.data import open_data_of
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     found = {}
     with closing(TerminalSink()) as terminal:
         for folder in args.folders:
-            explained = explained_networks(folder)
+            explained = stored_networks(folder)
             data = open_data_of(folder, explained.recipe, terminal)
             found[str(folder)] = measurement = measure(explained, data, settings, terminal)
             print("\n".join(_lines(folder, measurement)))

@@ -124,8 +124,8 @@ def shared_teacher(name: str, image_size: int | None) -> FrozenTeacher:
 
 
 @dataclass(frozen=True)
-class ExplainedNetwork:
-    """One network. weights: names them, and whatever else its answers depend on.
+class StoredNetwork:
+    """One network on disk. weights: a digest of all that its predictions depend on.
 
     seed: None for the frozen teacher. recorded: its ``(N, C)`` logits of the test split as they
     were when the study was trained, None where they were not kept.
@@ -139,26 +139,26 @@ class ExplainedNetwork:
 
 
 @dataclass(frozen=True)
-class ExplainedNetworks:
-    """The networks of one folder, and the recipe that says which data they know."""
+class StoredNetworks:
+    """The networks of one folder, and the recipe that they were trained with."""
 
     folder: Path
     recipe: Recipe
-    networks: tuple[ExplainedNetwork, ...]
+    networks: tuple[StoredNetwork, ...]
 
 
-def explained_networks(path: Path) -> ExplainedNetworks:
+def stored_networks(path: Path) -> StoredNetworks:
     """The networks of a study's folder, or of a run's. Raises ``UserError`` where there is none."""
     found = _of_study(StudyFolder(path)) if (path / "study.json").is_file() else _of_run(path)
     if not found.networks:
         raise UserError(
-            f"The weights of the networks of {path} are not here, so it cannot be seen where they "
-            "look. Train it again, or take the folder that it was exported from."
+            f"The weights of the networks of {path} are missing, so their heatmaps cannot be "
+            "computed. Train it again, or use the folder that it was exported from."
         )
     return found
 
 
-def _of_study(study: StudyFolder) -> ExplainedNetworks:
+def _of_study(study: StudyFolder) -> StoredNetworks:
     record = read_study(study)
     keys = tuple(info.key for info in record.classes)
     networks = [_frozen_teacher(record)] if (study.path / "teacher.npz").is_file() else []
@@ -174,10 +174,10 @@ def _of_study(study: StudyFolder) -> ExplainedNetworks:
             for run in runs
             if run.folder.student.is_file()
         ]
-    return ExplainedNetworks(study.path, record.recipe, tuple(networks))
+    return StoredNetworks(study.path, record.recipe, tuple(networks))
 
 
-def _of_run(path: Path) -> ExplainedNetworks:
+def _of_run(path: Path) -> StoredNetworks:
     run = RunFolder(path)
     if not run.student.is_file():
         raise UserError(
@@ -191,10 +191,10 @@ def _of_run(path: Path) -> ExplainedNetworks:
     networks = [_trained(run, arm, path.resolve().name, seed, keys)]
     if run.intermediate.is_file():
         networks.insert(0, _trained(run, INTERMEDIATE, f"{INTERMEDIATE}-s{seed}", seed, keys))
-    return ExplainedNetworks(path, recipe, (*_other_teachers(run, seed, keys), *networks))
+    return StoredNetworks(path, recipe, (*_other_teachers(run, seed, keys), *networks))
 
 
-def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[ExplainedNetwork]:
+def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[StoredNetwork]:
     """A classifier or an assistant that taught in this run alone."""
     there = [role for role in TEACHER_TITLES if run.weights(role).is_file()]
     return [_trained(run, role, f"{role}-s{seed}", seed, keys) for role in there]
@@ -202,11 +202,11 @@ def _other_teachers(run: RunFolder, seed: int, keys: tuple[str, ...]) -> list[Ex
 
 def _trained(
     run: RunFolder, role: str, key: str, seed: int, keys: tuple[str, ...]
-) -> ExplainedNetwork:
+) -> StoredNetwork:
     taught = role == INTERMEDIATE or role in TEACHER_TITLES
     file = run.weights(role) if taught else run.student
     name = f"{role}_logits" if taught else "logits"
-    return ExplainedNetwork(
+    return StoredNetwork(
         ComparedNetwork(key, role, arm_title(role)),
         seed,
         weights_digest(file),
@@ -219,7 +219,7 @@ def _recorded(path: Path, name: str) -> np.ndarray | None:
     return read_arrays(path).get(name) if path.is_file() else None
 
 
-def _frozen_teacher(record: StudyRecord) -> ExplainedNetwork:
+def _frozen_teacher(record: StudyRecord) -> StoredNetwork:
     teacher = record.recipe.teacher
     weights = record.teacher.get("weights_hash")
     if weights is None:  # of a study that did not write it down
@@ -230,7 +230,7 @@ def _frozen_teacher(record: StudyRecord) -> ExplainedNetwork:
         assert arrays is not None  # the file was there
         return zero_shot_logits(arrays)
 
-    return ExplainedNetwork(
+    return StoredNetwork(
         record.frozen_teacher,
         None,
         f"{weights} {file_sha256(record.folder.path / 'teacher.npz')}",

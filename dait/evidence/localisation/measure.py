@@ -10,7 +10,7 @@ from pathlib import Path
 from dait.data.base import Dataset
 from dait.distributed import device
 from dait.errors import NewerFile, UserError
-from dait.evaluation.networks import ExplainedNetwork, ExplainedNetworks
+from dait.evaluation.networks import StoredNetwork, StoredNetworks
 from dait.evaluation.results.localisation import (
     FILE_NAME,
     VERSION,
@@ -34,7 +34,7 @@ WHAT = "Looking where networks look"
 
 
 def measure(
-    explained: ExplainedNetworks,
+    explained: StoredNetworks,
     data: Dataset,
     settings: Settings | None = None,
     emit: Emit = ignore,
@@ -131,7 +131,7 @@ class _Folder:
 
 
 def _figures(
-    subject: ExplainedNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
+    subject: StoredNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
 ) -> Arrays:
     """The kept arrays of a network, or new ones."""
     key = subject.member.key
@@ -151,7 +151,7 @@ def _figures(
     return found | {"road": kept[road]} if settings.road_images else found
 
 
-def _row(subject: ExplainedNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
+def _row(subject: StoredNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
     member, empty, unmasked = subject.member, arrays["empty"], arrays["unmasked"]
     return NetworkLocalisation(
         key=member.key,
@@ -168,7 +168,7 @@ def _row(subject: ExplainedNetwork, arrays: Arrays, made_of: str) -> NetworkLoca
     )
 
 
-def _made_of(subject: ExplainedNetwork, data: Dataset, settings: Settings) -> str:
+def _made_of(subject: StoredNetwork, data: Dataset, settings: Settings) -> str:
     """Names everything that a network's figures depend on; ROAD's are told apart by their name."""
     described = [
         *(VERSION, data.fingerprint, subject.weights, PERCENTILES),

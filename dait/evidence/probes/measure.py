@@ -25,7 +25,7 @@ from dait.evaluation.records import (
     read_study,
     read_teacher,
 )
-from dait.evaluation.results.outdated import files_read
+from dait.evaluation.results.outdated import probed_files
 from dait.evaluation.results.probes import (
     FILE_NAME,
     VERSION,
@@ -125,7 +125,7 @@ def measure_study(
     if arrays is None:
         raise UserError(f"There is no teacher.npz in {study.path}; train the study again.")
     _require_teacher(record, teacher)
-    files = files_read(record)
+    files = probed_files(record)
     made_of = _digest(teacher, data, pairs, files)
     path = study.path / FILE_NAME
     kept = read_probe_results(path)

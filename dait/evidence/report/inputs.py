@@ -15,9 +15,9 @@ from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.arms import DIRECT, ArmRuns, arm_named, group_by_arm
 from dait.evaluation.evaluate import evaluate_run
-from dait.evaluation.networks import explained_networks
+from dait.evaluation.networks import stored_networks
 from dait.evaluation.results.localisation import Measurement, Settings
-from dait.evaluation.results.outdated import localisation_of
+from dait.evaluation.results.outdated import current_localisation
 from dait.evaluation.runs import EvaluatedRun
 from dait.events import Emit, Note, ignore
 from dait.evidence.comparison import Comparison
@@ -223,7 +223,7 @@ def _localised(
     found: dict[str, Measurement] = {}
     for title, folder in named.items():
         try:
-            kept = localisation_of(folder)
+            kept = current_localisation(folder)
             found[title] = kept[-1] if kept else _measured(folder, emit)
         except UserError as error:
             left_out.append(Omitted(f"{title}, where its networks look", str(error)))
@@ -231,7 +231,7 @@ def _localised(
 
 
 def _measured(folder: Path, emit: Emit) -> Measurement:
-    explained = explained_networks(folder)
+    explained = stored_networks(folder)
     emit(Note(f"{folder.name}: where its networks look is measured once and kept"))
     settings = Settings(method=None, target="true", images=LOCALISED_IMAGES, road_images=0)
     return measure(explained, open_data_of(folder, explained.recipe, emit), settings, emit)
