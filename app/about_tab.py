@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from app.ui.notice import framed
 from app.ui.wording import escape
-from dait.config.arms import SUMMARIES
-from dait.evidence.palette import arm_title
+from dait.config.arms import SUMMARIES, arm_title
 
 ABOUT_ID = "about"
 ABOUT = """

@@ -20,9 +20,10 @@ from benchmarks.stand_ins import Noise, teacher_for_bench
 from dait.config.recipe import load_recipe
 from dait.data.base import ClassInfo
 from dait.data.images.frame import Framing
-from dait.evidence.heatmaps.cam import default_method, warm_up
-from dait.evidence.heatmaps.row import NetworkRow, RowNetwork
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
+from dait.evaluation.networks import TeacherScores
+from dait.evaluation.records import ComparedNetwork
+from dait.evidence.heatmaps.cam import default_method
+from dait.evidence.heatmaps.row import NetworkRow
 from dait.evidence.localisation.evaluate import BATCH, by_masks
 from dait.evidence.localisation.sample import Sample
 from dait.models.network import build_network
@@ -45,7 +46,6 @@ def measure_explain(rounds: int = 9, images: int = 64) -> dict[str, Any]:
     ``batched`` and ``one_by_one`` are images a second of heatmaps with their localisation, by the
     demo's student on ``images`` noise images of its size.
     """
-    warm_up()
     row, networks = _row()
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
@@ -89,7 +89,7 @@ def _row() -> tuple[NetworkRow, list[nn.Module]]:
         prototypes = F.normalize(torch.randn(CLASSES, teacher.dim), dim=1)
         scores = TeacherScores(teacher, prototypes)
         networks: list[nn.Module] = [scores, *(_network(name, SIZE) for name in TRAINED)]
-    members = [RowNetwork(f"{number}", "network", "") for number in range(len(networks))]
+    members = [ComparedNetwork(f"{number}", "network", "") for number in range(len(networks))]
     loaders = {m.key: (lambda network=n: network) for m, n in zip(members, networks, strict=True)}
     classes = [ClassInfo(str(number), str(number)) for number in range(CLASSES)]
     return NetworkRow(members, classes, Framing(SIZE), loaders), networks

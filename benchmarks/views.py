@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dait.study.pipeline import run_arm
-
 from benchmarks.output import add_json_option
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS, Arm
@@ -25,6 +23,7 @@ from dait.events import Emit
 from dait.runs.folder import RunFolder
 from dait.runs.sinks import TerminalSink
 from dait.study.context import prepare
+from dait.study.run import run_arm
 from dait.teachers.cache.inventory import default_root, entries
 
 LIVE = "live"

@@ -12,11 +12,13 @@ from PIL import Image
 from dait.config.arms import DEFAULT_ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.data.images.decode import decode_image
-from dait.data.registry import list_datasets, open_dataset
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.events import Emit, ignore
-from dait.evidence.comparison import Comparison, open_row
+from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.row import Explanation, NetworkRow
-from dait.evidence.photo_predictions import predicted_networks
+from dait.evidence.open_row import open_row
+from dait.evidence.prediction_tables import predicted_networks
 from dait.models.checkpoint import load_network
 from dait.storage.paths import absolute, study_folder
 from dait.study.plan import Resume

@@ -14,7 +14,8 @@ from app.studies import StudyEntry, open_study
 from app.ui.pictures import picture_address
 from app.ui.wording import listed
 from dait.errors import UserError
-from dait.evidence.comparison import Comparison, Explanation
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.explanation import Explanation
 from dait.evidence.heatmaps.overlay import overlay
 
 _OPACITY = 0.6

@@ -14,8 +14,8 @@ from app.compare.batches import Batches
 from app.config import AppConfig
 from app.studies import open_study
 from dait.evaluation.records import VLM
-from dait.evidence.comparison import Comparison, Explanation
-from dait.evidence.heatmaps.row import NetworkAnswer, Question
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.explanation import Explanation, NetworkPrediction, Question
 
 KEPT_COMPARISONS = 3
 """A comparison holds five small networks and a teacher; more would be felt in memory."""
@@ -35,7 +35,7 @@ class OpenComparison:
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
         # What is kept is there at once, whoever draws images or explains one meanwhile.
         self._lock, self._drawing, self._explaining = (threading.Lock() for _ in range(3))
-        self._answers = Batches(comparison.answers_to, MOST_TOGETHER)
+        self._answers = Batches(comparison.predict_batch, MOST_TOGETHER)
 
     def samples(self, count: int) -> list[tuple[int, np.ndarray, int]]:
         """At most ``count`` test images over the classes: (index, (S, S, 3) uint8, label).
@@ -57,8 +57,8 @@ class OpenComparison:
                 self._images.popitem(last=False)
         return found
 
-    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, NetworkAnswer]]:
-        """``Comparison.answers_to``; whoever waits for this study's networks is served together."""
+    def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, NetworkPrediction]]:
+        """``Comparison.predict_batch``, for all who wait for this study's networks."""
         return self._answers.of(images)
 
     def row(self, image: np.ndarray, question: Question) -> list[Explanation]:

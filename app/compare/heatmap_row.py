@@ -16,7 +16,7 @@ from dait.evidence.heatmaps.overlay import heat_layer
 from dait.evidence.palette import arm_colour
 
 if TYPE_CHECKING:
-    from dait.evidence.comparison import Explanation
+    from dait.evidence.heatmaps.explanation import Explanation
 
 OTHER_ANSWERS = 2
 

@@ -18,14 +18,19 @@ from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, listed, percent
 from dait.errors import UserError
-from dait.evaluation.calibration import reliability
 from dait.evaluation.confusion import confusion_matrix, most_confused
-from dait.evaluation.per_class import class_gains
+from dait.evaluation.metrics import class_gains, reliability
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.examples import of_confusion, of_gain, of_similarity
 from dait.evidence.figures.confusion import MOST_CLASSES
-from dait.evidence.selection import ImageFilter, matching, spread
+from dait.evidence.selection import (
+    ImageFilter,
+    largest_gain,
+    matching,
+    nearest_to_class,
+    spread,
+    surest_confusion,
+)
 
 MOST_MATCHES = 32
 THUMBNAIL = 96
@@ -185,7 +190,7 @@ class LinkedViews:
             own = [at for at, group in enumerate(groups) if group == names[index]] if names else []
             sides.append(own or [index])
         key = comparison.members[_panel(mark, comparison)].key
-        return _found(of_confusion(comparison.logits[key], comparison.labels, *sides))
+        return _found(surest_confusion(comparison.logits[key], comparison.labels, *sides))
 
     def at_gain(
         self, study: object, seed: int | None, ours: object, theirs: object, mark: object
@@ -194,14 +199,14 @@ class LinkedViews:
         comparison = self.comparisons.get(study, seed).comparison
         label = _place(_data(mark, 0), len(comparison.classes))
         pair = [comparison.logits[_member(comparison, role)[0]] for role in (ours, theirs)]
-        return _found(of_gain(pair[0], pair[1], comparison.labels, label))
+        return _found(largest_gain(pair[0], pair[1], comparison.labels, label))
 
     def at_similarity(self, study: object, seed: int | None, mark: object) -> int:
         """The image of a cell's row class that is nearest to its column's."""
         comparison = self.comparisons.get(study, seed).comparison
         label, other = (_place(_data(mark, at), len(comparison.classes)) for at in (2, 3))
         key = comparison.members[_panel(mark, comparison)].key
-        return _found(of_similarity(comparison.features[key], comparison.labels, label, other))
+        return _found(nearest_to_class(comparison.features[key], comparison.labels, label, other))
 
     def thumbnail(self, study: object, seed: int | None, index: object) -> str:
         """A small picture of a test image with its class, as HTML."""

@@ -25,7 +25,7 @@ from app.ui.wording import listed, moment
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.heatmaps.row import Question
+from dait.evidence.heatmaps.explanation import Question
 
 GALLERY_IMAGES = 32
 QUICKLY_READ_BYTES = 16 * 2**20

@@ -165,7 +165,7 @@ class Readings:
 
     def _open(self, key: Key, recipe: Recipe, emit: Emit) -> OpenDataset:
         from dait.data.inspection.report import report
-        from dait.study.context import open_data
+        from dait.runs.data import open_data
 
         self._policy.require_data(recipe.data.source)
         dataset = open_data(recipe, emit)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.ui.tables import Cell, table_html
 from app.ui.wording import UNKNOWN, escape, percent
-from dait.evidence.palette import arm_colour
-from dait.evidence.probes.results import (
+from dait.evaluation.results.probes import (
     NEW_BIRDS,
     TRAIN,
     NetworkFigures,
@@ -18,6 +17,7 @@ from dait.evidence.probes.results import (
     Proportion,
     Reading,
 )
+from dait.evidence.palette import arm_colour
 
 if TYPE_CHECKING:
     from dait.evidence.search import Found

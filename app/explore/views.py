@@ -30,9 +30,9 @@ from app.train.teacher_figures import others_html
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from dait.errors import UserError
+from dait.evaluation.results.probes import FILE_NAME, read_probe_results
 from dait.events import Emit, Note
 from dait.evidence import figures
-from dait.evidence.probes.results import FILE_NAME, read_probe_results
 from dait.runs.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class ExploreViews:
 
 
 def _load(name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
-    from dait.evidence.heatmaps.networks import shared_teacher
+    from dait.evaluation.networks import shared_teacher
 
     emit(Note("Loading the frozen teacher"))
     teacher = shared_teacher(name, image_size)

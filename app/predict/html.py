@@ -12,10 +12,10 @@ from app.predict.views import Explained, PhotoPredictions
 from app.ui.pictures import picture_address
 from app.ui.tables import Cell, table_html
 from app.ui.wording import UNKNOWN, escape, milliseconds, percent
-from dait.evidence.comparison import Explanation
+from dait.evidence.heatmaps.explanation import Explanation
 from dait.evidence.heatmaps.overlay import heat_layer
 from dait.evidence.palette import arm_colour
-from dait.evidence.photo_predictions import predictions_csv
+from dait.evidence.prediction_tables import predictions_csv
 
 CSV_NAME = "predictions.csv"
 

@@ -20,8 +20,9 @@ from app.config import hide_paths
 from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage
 from dait.errors import UserError
-from dait.evidence.comparison import Comparison, Explanation, RowNetwork
-from dait.evidence.heatmaps.row import Question
+from dait.evaluation.records import ComparedNetwork
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.explanation import Explanation, Question
 
 MOST_PHOTOS = 200
 """At once: every network looks at every one of them, while the visitor waits."""
@@ -46,7 +47,7 @@ class PhotoPredictions:
     thumbnails: list[np.ndarray]
     problems: list[str]
     left_out: list[str]
-    members: tuple[RowNetwork, ...]
+    members: tuple[ComparedNetwork, ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class PredictViews:
         Raises ``UserError`` for a study that is not there, for no photograph or too many, and with
         every photograph's sentence where none of them can be read.
         """
-        from dait.evidence.photo_predictions import named_networks
+        from dait.evidence.prediction_tables import named_networks
 
         paths = _paths(files)
         opened = self.comparisons.get(study_id)
@@ -110,7 +111,7 @@ class PredictViews:
         Raises ``UserError`` for a study, a method or a class that is not there, and for a
         photograph that cannot be read.
         """
-        from dait.evidence.photo_predictions import predicted_networks
+        from dait.evidence.prediction_tables import predicted_networks
 
         (path,) = _paths(file, most=1)
         opened = self.comparisons.get(study_id)

@@ -8,7 +8,7 @@ from app.queue.watch import state_words
 from app.studies import StudyEntry
 from app.ui.tables import table_html
 from app.ui.wording import UNKNOWN, escape, moment, percent
-from dait.evidence.palette import arm_title
+from dait.config.arms import arm_title
 
 NO_STUDIES = '<div class="ds-empty">Studies that you train appear here.</div>'
 COLUMNS = ("State", "Test top-1", "Seeds", "When")

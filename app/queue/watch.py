@@ -13,8 +13,8 @@ from app.queue.trainer import output_tail
 from app.studies import StudyEntry
 from app.ui.plot import figure_json
 from app.ui.wording import duration, escape, megabytes, ordinal, percent, state_word
+from dait.config.arms import arm_title
 from dait.evidence import figures
-from dait.evidence.palette import arm_title
 from dait.runs.folder import StudyFolder
 
 LOG_BYTES = 12_000

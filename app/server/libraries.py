@@ -38,7 +38,7 @@ HEAVY = (
     "pytorch_grad_cam",
     "pytorch_grad_cam.metrics.road",
     "dait.evidence.comparison",
-    "dait.evidence.heatmaps.cam",
+    "dait.evidence.heatmaps.engine",
     "dait.evidence.search",
     "dait.data.archives.archive",
     "dait.data.inspection.report",

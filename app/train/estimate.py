@@ -24,8 +24,8 @@ from app.queue.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
 from app.ui.notice import HIDDEN_NOTICE, notice, notice_box
 from app.ui.wording import count, duration, escape, listed, megabytes
+from dait.config.arms import arm_title
 from dait.errors import UserError
-from dait.evidence.palette import arm_title
 
 LONGEST_SECONDS = 180.0
 POLL_SECONDS = 0.7

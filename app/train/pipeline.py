@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from app.train.pipeline_stages import LABELS, STUDENT, VLM, StageView, stages_of
 from app.ui.wording import count, escape
-from dait.config.arms import SUMMARIES, Arm
+from dait.config.arms import SUMMARIES, Arm, arm_title
 from dait.config.recipe import Recipe
-from dait.evidence.palette import arm_colour, arm_title
+from dait.evidence.palette import arm_colour
 
 VIEWS = {
     "original": "as they are",

@@ -13,8 +13,8 @@ from app.train.network_box import USUAL_CLASSES
 from app.train.pipeline import Pipeline, Shape, roles_of
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe
-from dait.evaluation.records import read_arrays
 from dait.models.spec import NetworkSpec
+from dait.runs.files import read_arrays
 from dait.runs.folder import StudyFolder
 from dait.teachers.prompts import reads_prompts
 

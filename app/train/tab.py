@@ -35,10 +35,9 @@ from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
 from app.train.teacher_box import teacher_box
 from app.ui.notice import HIDDEN_NOTICE, notice, notice_box, section
 from app.ui.wording import escape
-from dait.config.arms import DEFAULT_ARMS, SUMMARIES
+from dait.config.arms import DEFAULT_ARMS, SUMMARIES, arm_title
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
-from dait.evidence.palette import arm_title
 from dait.runs.folder import StudyFolder
 
 # Private handlers can still be called directly: ids and values are checked inside.

@@ -16,9 +16,10 @@ from dait.config.recipe import Recipe, recipe_names
 from dait.distributed import device, this_world
 from dait.errors import UserError
 from dait.events import ignore
+from dait.runs.data import open_data
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import format_bytes
-from dait.study.context import open_data, teacher_views
+from dait.study.context import teacher_views
 from dait.teachers.cache.inventory import default_root, entries
 from dait.teachers.registry import load_teacher
 

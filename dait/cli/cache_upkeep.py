@@ -13,14 +13,15 @@ from dait.config.recipe import parse_recipe
 from dait.distributed import device
 from dait.errors import UserError
 from dait.events import Emit
+from dait.runs.data import open_data
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import format_bytes, sweep
-from dait.study.context import open_data, teacher_views
+from dait.study.context import teacher_views
 from dait.teachers.cache import inventory
 from dait.teachers.cache.check import check, description_of, differences
 from dait.teachers.cache.inventory import CacheEntry, chosen, default_root, entries
+from dait.teachers.cache.views import TeacherViews
 from dait.teachers.registry import load_teacher
-from dait.teachers.views import TeacherViews
 
 BAD = 1
 """Exit code of ``verify`` where something kept is not what the teacher says."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from dait.cli.table import print_lines, table
 from dait.errors import UserError
+from dait.evaluation.features.projection import write_tsne, write_umap
 from dait.evidence.comparison import Comparison
-from dait.evidence.features.study_tsne import write_tsne, write_umap
 from dait.runs.folder import StudyFolder, to_json
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder

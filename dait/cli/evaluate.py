@@ -13,14 +13,10 @@ from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
 from dait.data.base import SPLITS
 from dait.errors import UserError
-from dait.evaluation.arm_figures import DIRECT, arm_named, arms_as_json, by_arm
-from dait.evaluation.run_figures import (
-    Evaluated,
-    details_as_json,
-    evaluate_run,
-    run_as_json,
-    runs_in,
-)
+from dait.evaluation.arms import DIRECT, arm_named, arms_as_json, group_by_arm
+from dait.evaluation.evaluate import evaluate_run
+from dait.evaluation.runs import EvaluatedRun, details_as_json, run_as_json
+from dait.runs.data import runs_in
 from dait.runs.folder import to_json
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import write_atomically
@@ -79,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str, str]], bool]:
+def _evaluated(args: argparse.Namespace) -> tuple[list[EvaluatedRun], list[dict[str, str]], bool]:
     """The runs, those that are left out and why, and whether one run alone was asked for."""
-    found: list[Evaluated] = []
+    found: list[EvaluatedRun] = []
     left_out: list[dict[str, str]] = []
     seen: set[Path] = set()
     with closing(TerminalSink()) as terminal:
@@ -103,9 +99,9 @@ def _evaluated(args: argparse.Namespace) -> tuple[list[Evaluated], list[dict[str
 
 
 def _together(
-    found: list[Evaluated], left_out: list[dict[str, str]], args: argparse.Namespace
+    found: list[EvaluatedRun], left_out: list[dict[str, str]], args: argparse.Namespace
 ) -> dict[str, Any]:
-    groups = by_arm(found)
+    groups = group_by_arm(found)
     name = args.against
     if name is None and len(groups) > 1 and DIRECT in [group.name for group in groups]:
         name = DIRECT

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
+from dait.config.arms import arm_title
 from dait.errors import UserError
-from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import explained_networks
-from dait.evidence.localisation.results import (
+from dait.evaluation.networks import stored_networks
+from dait.evaluation.results.localisation import (
     FIGURES,
     ArmDifference,
     ArmLocalisation,
     Measurement,
     Settings,
 )
-from dait.evidence.palette import arm_title
+from dait.evidence.localisation.measure import measure
+from dait.runs.data import open_data_of
 from dait.runs.folder import to_json
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder
-from dait.study.moved import open_data_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     found = {}
     with closing(TerminalSink()) as terminal:
         for folder in args.folders:
-            explained = explained_networks(folder)
+            explained = stored_networks(folder)
             data = open_data_of(folder, explained.recipe, terminal)
             found[str(folder)] = measurement = measure(explained, data, settings, terminal)
             print_lines(_lines(folder, measurement))

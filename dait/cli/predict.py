@@ -15,7 +15,7 @@ from dait.cli.table import print_lines, table
 from dait.data.images.decode import BadImage
 from dait.errors import UserError
 from dait.evidence.heatmaps.row import NetworkRow
-from dait.evidence.photo_predictions import predictions_csv
+from dait.evidence.prediction_tables import predictions_csv
 from dait.runs.folder import to_json
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder

@@ -7,11 +7,12 @@ import json
 import sys
 from contextlib import closing
 
-from dait.data.registry import open_dataset
-from dait.evaluation.measure import evaluate
+from dait.data.sources.registry import open_dataset
+from dait.evaluation.metrics import evaluate_logits
 from dait.runs.sinks import TerminalSink
+from dait.teachers.embedding import embed_split
 from dait.teachers.prompts import Prompts
-from dait.teachers.registry import embed_split, load_teacher, prototypes_of
+from dait.teachers.registry import load_teacher, prototypes_of
 from dait.teachers.zero_shot_figures import remember_zero_shot
 
 
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         prototypes = prototypes_of(teacher, data, prompts)
         split = data.split(args.split)
         logits = embed_split(teacher, split.images) @ prototypes.vectors.T
-        figures = evaluate(prototypes.logit_scale * logits, split.labels, split.slices)
+        logits = (prototypes.logit_scale * logits).float().cpu()
+        figures = evaluate_logits(logits.numpy(), split.labels, split.slices)
     remember_zero_shot(
         teacher,
         data,

@@ -9,17 +9,17 @@ from typing import Any
 from torch import nn
 
 from dait.cli.table import print_lines, table
-from dait.data.registry import open_dataset
+from dait.data.sources.registry import open_dataset
 from dait.distributed import device
 from dait.errors import UserError
 from dait.evaluation.records import read_study
+from dait.evaluation.results.probes import ProbeResults, Proportion, Reading
 from dait.events import Emit
 from dait.evidence.probes.measure import measure_study, measure_teacher
-from dait.evidence.probes.results import ProbeResults, Proportion, Reading
+from dait.runs.data import open_data_of
 from dait.runs.folder import StudyFolder
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import study_folder
-from dait.study.moved import open_data_of
 from dait.teachers.registry import load_teacher
 
 

@@ -25,7 +25,30 @@ SUMMARIES: Mapping[Arm, str] = {
     "takd": "learns from a larger assistant that learned from the frozen teacher's answers",
     "dait": "learns from an intermediate teacher that first learned from the frozen one",
 }
-"""How the student learns, in half a sentence for people. Titles are in ``evidence.palette``."""
+"""How the student learns, in half a sentence."""
+
+ARM_TITLES: Mapping[str, str] = {
+    "independent": "Independent student",
+    "direct": "Direct distillation",
+    "dait": "DAIT",
+    "vl2lite": "VL2Lite",
+    "kd": "Logit distillation",
+    "takd": "Teacher assistant",
+    "intermediate": "Intermediate teacher",
+    "vlm": "Vision-language model",
+}
+"""Titles of the arms, and of the teachers that a study compares with them."""
+
+TEACHER_TITLES: Mapping[str, str] = {
+    "classifier": "Teaching classifier",
+    "assistant": "Teaching assistant",
+}
+"""Titles of networks that teach in one arm alone: they stand in tables only."""
+
+
+def arm_title(arm: str) -> str:
+    """The title of an arm or of a teacher's role; any other name as it is."""
+    return {**ARM_TITLES, **TEACHER_TITLES}.get(arm, arm)
 
 
 class DirectConfig(Section):

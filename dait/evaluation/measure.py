@@ -1,8 +1,7 @@
-"""What a finished run is measured by: figures on the test split, costs, stored predictions."""
+"""Figures and costs of a run that has just been trained, and the predictions that it stores."""
 
 from __future__ import annotations
 
-import io
 import json
 import platform
 from collections.abc import Mapping
@@ -17,22 +16,17 @@ from torch import Tensor
 from dait.arms.plan import ROLE_TITLES
 from dait.data.base import Split
 from dait.distributed import device, this_world
-from dait.evaluation.inference import Predictions, predict_split
+from dait.evaluation.metrics import evaluate_logits
+from dait.evaluation.predictions import DATA, SLICE, WEIGHTS
 from dait.models.checkpoint import weights_digest
 from dait.models.cost import measure_cost
 from dait.models.network import Network
 from dait.runs.folder import RunFolder
-from dait.storage.files import write_atomically
+from dait.storage.files import write_arrays
 from dait.tasks.base import Role
+from dait.training.inference import Predictions, predict_split
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
-
-
-def evaluate(logits: Tensor, labels: np.ndarray, slices: Any) -> dict[str, Any]:
-    """The figures of ``dait.evaluation.metrics`` for logits on any device."""
-    from dait.evaluation.metrics import evaluate_logits
-
-    return evaluate_logits(logits.float().cpu().numpy(), labels, slices)
 
 
 def versions() -> dict[str, str]:
@@ -63,17 +57,17 @@ def measure_networks(
     all are written to ``predictions.npz``. fingerprint: of the data. Raises UserError if that
     cannot be written.
     """
-    answers = {role: predict_split(network, test) for role, network in networks.items()}
+    outputs = {role: predict_split(network, test) for role, network in networks.items()}
     figures: dict[Role, dict[str, Any]] = {}
     for role, network in networks.items():
         figures[role] = {
-            **evaluate(answers[role].logits, test.labels, test.slices),
+            **evaluate_logits(outputs[role].logits.numpy(), test.labels, test.slices),
             "network": network.spec.name,
             **_cost_figures(network, folder, role),
             "map": [network.map_channels, *network.map_size],
         }
-    arrays = prediction_arrays(answers, test) | made_of(folder, fingerprint)
-    write_predictions(folder.predictions, arrays)
+    arrays = prediction_arrays(outputs, test) | weights_and_data(folder, fingerprint)
+    write_arrays(folder.predictions, arrays)
     between = {
         role: {**found, "title": ROLE_TITLES[role]}
         for role, found in figures.items()
@@ -92,47 +86,41 @@ def _cost_figures(network: Network, folder: RunFolder, role: Role) -> dict[str, 
     }
 
 
-def prediction_arrays(answers: Mapping[Role, Predictions], split: Split) -> dict[str, np.ndarray]:
-    """What ``predictions.npz`` holds, by name: ARCHITECTURE.md lists it."""
+def prediction_arrays(outputs: Mapping[Role, Predictions], split: Split) -> dict[str, np.ndarray]:
+    """The arrays of ``predictions.npz`` by name; ARCHITECTURE.md lists them."""
     arrays = {"labels": np.asarray(split.labels), "ids": np.asarray(split.ids)}
     for name, values in split.slices.items():
-        arrays[f"slice_{name}"] = np.asarray(values, dtype=str)
-    for role, found in answers.items():
+        arrays[f"{SLICE}{name}"] = np.asarray(values, dtype=str)
+    for role, found in outputs.items():
         prefix = "" if role == "student" else f"{role}_"
         arrays |= {f"{prefix}logits": _half(found.logits), f"{prefix}pooled": _half(found.pooled)}
     return arrays
 
 
-WEIGHTS, DATA = "weights", "data"
-"""Arrays that say what kept predictions are of: digests of the networks' files, of the images."""
-
-
 def networks_of(run: RunFolder) -> dict[Role, Path]:
-    """The files of a run's networks that are here, by role."""
+    """The files of a run's networks that exist, by role."""
     return {role: run.weights(role) for role in ROLE_TITLES if run.weights(role).exists()}
 
 
-def made_of(run: RunFolder, fingerprint: str) -> dict[str, np.ndarray]:
-    """The arrays of these names: ``weights`` is JSON, the digest of each network by its role."""
+def weights_and_data(run: RunFolder, fingerprint: str) -> dict[str, np.ndarray]:
+    """Arrays that say what predictions were made by and for (``RunPredictions``).
+
+    fingerprint: of the data.
+    """
     digests = {role: weights_digest(file) for role, file in networks_of(run).items()}
     return {WEIGHTS: np.array(json.dumps(digests)), DATA: np.array(fingerprint)}
 
 
-def other_networks(run: RunFolder, arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether a network that is here is not the one that ``arrays`` are of; those of versions that
-    did not say so of every network are not of any."""
+def other_networks(run: RunFolder, weights: str | None) -> bool:
+    """Whether a network of the run is not among ``RunPredictions.weights``.
+
+    Predictions of versions that did not store digests of every network count as others.
+    """
     try:
-        kept = json.loads(str(arrays[WEIGHTS]))
-        return any(kept.get(role) != weights_digest(f) for role, f in networks_of(run).items())
-    except (KeyError, ValueError, AttributeError):
+        stored = json.loads(weights or "")
+        return any(stored.get(role) != weights_digest(f) for role, f in networks_of(run).items())
+    except (ValueError, AttributeError):
         return True
-
-
-def write_predictions(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write ``path``, atomically. Raises UserError if that is not possible."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())
 
 
 def _half(values: Tensor) -> np.ndarray:

@@ -1,17 +1,20 @@
-"""Figures of merit from logits and labels. Every share is a fraction in [0, 1]."""
+"""Figures of merit from logits and labels: accuracy, calibration, paired comparisons.
+
+Every share is a fraction in [0, 1]. Functions of arrays alone, which import NumPy alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dait.errors import UserError
-from dait.evaluation.agreement import agreement
-from dait.evaluation.calibration import BINS, reliability
 
 RESAMPLES = 1000
+BINS = 15
 
 
 class McNemar(NamedTuple):
@@ -24,6 +27,42 @@ class McNemar(NamedTuple):
     only_a: int
     only_b: int
     p: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Predictions sorted into bins of equal width by their top-1 probability, ``(B,)`` each.
+
+    count: answers in a bin; confidence: their mean top-1 probability; accuracy: the fraction of
+    them that is right. The last two are NaN where a bin is empty.
+    """
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean over the answers of their bin's gap."""
+        gaps = np.abs(np.nan_to_num(self.accuracy - self.confidence))
+        return float((gaps * self.count).sum() / self.count.sum())
+
+
+@dataclass(frozen=True)
+class ClassGains:
+    """How much more of each class one arm gets right than another, over ``seeds`` seeds.
+
+    All are ``(C,)`` and NaN for a class without images. ours, theirs: mean accuracies; gain: the
+    mean of their differences seed by seed; sd: its standard deviation, NaN for one seed; count: the
+    class's images.
+    """
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    gain: np.ndarray
+    sd: np.ndarray
+    count: np.ndarray
+    seeds: int
 
 
 def evaluate_logits(
@@ -82,6 +121,21 @@ def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int
     return reliability(logits, labels, bins).error
 
 
+def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """The bins of a reliability diagram (Guo et al. 2017) of ``(N, C)`` logits."""
+    logits = np.asarray(logits, dtype=np.float64)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    confidence = shifted.max(axis=1) / shifted.sum(axis=1)
+    correct = logits.argmax(axis=1) == labels
+    # Right-closed bins, so that a confidence of exactly 1 falls into the last one.
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
+    sums = (np.bincount(bin_of, weights=values, minlength=bins) for values in (confidence, correct))
+    none = np.full(bins, np.nan)
+    means = (np.divide(total, count, out=none.copy(), where=count > 0) for total in sums)
+    return Reliability(count, *means)
+
+
 def bootstrap_interval(
     correct: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
@@ -102,9 +156,50 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
 
     Raises ``ValueError`` where the arrays differ in length.
     """
-    found = agreement(correct_a, correct_b)
-    only_a, only_b = len(found.only_a), len(found.only_b)
+    if correct_a.shape != correct_b.shape:
+        raise ValueError(f"different images: {correct_a.shape} and {correct_b.shape}")
+    a, b = correct_a.astype(bool), correct_b.astype(bool)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return McNemar(only_a, only_b, _fair_coin_p(min(only_a, only_b), only_a + only_b))
+
+
+def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    """``(C,)``: how many images each class has."""
+    return np.bincount(labels, minlength=classes)
+
+
+def class_accuracy(correct: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """``(C,)``: the fraction of each class's images that are right, NaN for one without images.
+
+    correct: ``(N,)`` bool; labels: ``(N,)`` class indices.
+    """
+    count = class_counts(labels, classes)
+    right = np.bincount(labels, weights=correct, minlength=classes)
+    return np.divide(right, count, out=np.full(classes, np.nan), where=count > 0)
+
+
+def class_gains(
+    ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], labels: np.ndarray, classes: int
+) -> ClassGains:
+    """The gains of one arm over another.
+
+    ours, theirs: for each seed, which of the N images an arm has right, ``(N,)`` bool, the same
+    seeds in the same order. Raises ``ValueError`` where there is no seed or they do not pair up.
+    """
+    if not ours or len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} and {len(theirs)} seeds do not pair up")
+    a = np.stack([class_accuracy(correct, labels, classes) for correct in ours])
+    b = np.stack([class_accuracy(correct, labels, classes) for correct in theirs])
+    several = len(a) > 1
+    sd = (a - b).std(axis=0, ddof=1) if several else np.full(classes, np.nan)
+    return ClassGains(
+        ours=a.mean(axis=0),
+        theirs=b.mean(axis=0),
+        gain=(a - b).mean(axis=0),
+        sd=sd,
+        count=class_counts(labels, classes),
+        seeds=len(a),
+    )
 
 
 def accuracy_by_slice(

@@ -1,4 +1,7 @@
-"""What a study left on disk for comparing: results, predictions, the teacher's embeddings."""
+"""A study on disk: results of its runs, predictions of a seed, the teacher's embeddings.
+
+Imports nothing heavy: the app reads studies before PyTorch is loaded.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,32 @@ from typing import Any
 
 import numpy as np
 
+from dait.config.arms import arm_title
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
-from dait.evidence.heatmaps.row import RowNetwork
-from dait.evidence.palette import arm_title
-from dait.runs.files import damaged, load_arrays
+from dait.evaluation.predictions import INTERMEDIATE, RunPredictions, read_predictions
+from dait.runs.files import damaged, read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
-VLM, INTERMEDIATE = "vlm", "intermediate"
+VLM = "vlm"
 ARM_ORDER = ("direct", "independent", "vl2lite", "kd", "takd", "dait")
-"""The order of the arms in a row; others follow in the study's own."""
-
-SLICE = "slice_"
-"""What the name of an array begins with that cuts the split: the slice's own name follows."""
-_ENDS = ("logits", "pooled")
+"""The order of the arms in tables and rows; others follow in the study's own."""
 
 Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ComparedNetwork:
+    """One of the networks that a study or a run is compared by.
+
+    key: ``vlm``, ``intermediate``, or the run folder's name (``dait-s0``).
+    role: ``vlm``, ``intermediate``, or the arm: it selects the colour (``dait.evidence.palette``).
+    """
+
+    key: str
+    role: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """``study.json``, read; ``runs`` maps every seed to its finished runs, in the row's order."""
+    """``study.json``, read; ``runs`` maps every seed to its finished runs, in ``ARM_ORDER``."""
 
     folder: StudyFolder
     description: Mapping[str, Any]
@@ -49,12 +61,12 @@ class StudyRecord:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds with a finished run: those that means go over."""
+        """The seeds with a finished run, over which means are taken."""
         return tuple(self.runs)
 
     @property
     def open_seeds(self) -> tuple[int, ...]:
-        """The seeds whose networks and predictions are here: an exported study keeps one's."""
+        """The seeds with networks and predictions: an exported study keeps those of one."""
         return tuple(
             seed
             for seed, runs in self.runs.items()
@@ -66,17 +78,23 @@ class StudyRecord:
         """What ``study.json`` says of the frozen teacher."""
         return self.description.get("teacher") or {}
 
+    @property
+    def frozen_teacher(self) -> ComparedNetwork:
+        """The frozen teacher; one that reads no text is no vision-language model."""
+        title = arm_title(VLM) if self.teacher.get("reads_text", True) else "Frozen teacher"
+        return ComparedNetwork(VLM, VLM, title)
+
 
 @dataclass(frozen=True)
 class SeedRecord:
-    """The test split as the networks of one seed saw it; dictionaries go by member key.
+    """The test split as predicted by the networks of one seed; dictionaries go by member key.
 
     labels: ``(N,)`` int64; ids: N image names; logits: ``(N, C)``, features: ``(N, d)``, float32;
     slices: names to ``(N,)`` strings, none where an older version kept none.
     """
 
     seed: int
-    members: tuple[RowNetwork, ...]
+    members: tuple[ComparedNetwork, ...]
     labels: np.ndarray
     ids: tuple[str, ...]
     logits: Mapping[str, np.ndarray]
@@ -84,20 +102,15 @@ class SeedRecord:
     slices: Mapping[str, np.ndarray]
 
 
-def recipe_of(run: RunFolder) -> Recipe:
-    """The recipe that a run was trained by. Raises ``UserError`` where it is damaged."""
-    raw = {key: value for key, value in run.config().items() if key not in ("arm", "seed")}
-    return parse_recipe(raw, str(run.path / "config.yaml"))
-
-
 def read_study(folder: StudyFolder) -> StudyRecord:
-    """Whatever the study's state. Raises ``UserError`` if damaged or without a finished run."""
+    """A study in any state. Raises ``UserError`` if damaged or without a finished run."""
     problem = folder.problem()
     if problem is not None:
         raise UserError(problem)
     description = folder.description()
     classes = _classes(description)
-    _require(bool(classes), folder.path / "study.json", "it names no classes")
+    if not classes:
+        raise damaged(folder.path / "study.json", "it names no classes")
     listed = [(row["arm"], row["seed"]) for row in description["runs"]]
     recipe = parse_recipe(description.get("recipe"), str(folder.path / "study.json"))
     runs: dict[int, list[RunRecord]] = {}
@@ -107,7 +120,9 @@ def read_study(folder: StudyFolder) -> StudyRecord:
             runs.setdefault(seed, []).append(RunRecord(arm, run, result))
     if not runs:
         raise UserError(f"No run of the study {folder.path} has finished: nothing to compare.")
-    ordered = {seed: tuple(sorted(runs[seed], key=_place)) for seed in sorted(runs)}
+    ordered = {
+        seed: tuple(sorted(runs[seed], key=lambda run: arm_place(run.arm))) for seed in sorted(runs)
+    }
     return StudyRecord(folder, description, recipe, classes, ordered)
 
 
@@ -119,45 +134,33 @@ def read_seed(study: StudyRecord, seed: int) -> SeedRecord:
     runs = study.runs[seed]
     found = {run.folder.path.name: _predictions(run, len(study.classes)) for run in runs}
     (first_name, first), *others = found.items()
-    for name, arrays in others:
-        if not np.array_equal(arrays["ids"], first["ids"]) or not np.array_equal(
-            arrays["labels"], first["labels"]
-        ):
+    for name, other in others:
+        if other.ids != first.ids or not np.array_equal(other.labels, first.labels):
             raise UserError(
                 f"The runs {first_name} and {name} in {study.folder.path} were tested on "
                 "different images, so they cannot be compared; train the study again."
             )
-    members: list[RowNetwork] = []
+    members: list[ComparedNetwork] = []
     logits: dict[str, np.ndarray] = {}
     features: dict[str, np.ndarray] = {}
     teacher = read_teacher(study)
     if teacher is not None:
-        _require(
-            len(teacher["embeddings"]) == len(first["labels"]),
-            study.folder.path / "teacher.npz",
-            f"it has {len(teacher['embeddings'])} embeddings for {len(first['labels'])} images",
-        )
-        title = arm_title(VLM) if study.teacher.get("reads_text", True) else "Frozen teacher"
-        members.append(RowNetwork(VLM, VLM, title))
-        features[VLM] = teacher["embeddings"]
-        scale = float(teacher["logit_scale"])
-        logits[VLM] = scale * teacher["embeddings"] @ teacher["prototypes"].T
-    for arrays in found.values():
-        if "intermediate_logits" in arrays and INTERMEDIATE not in logits:
-            members.append(RowNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
-            logits[INTERMEDIATE] = arrays["intermediate_logits"]
-            features[INTERMEDIATE] = arrays["intermediate_pooled"]
+        embeddings = teacher["embeddings"]
+        if len(embeddings) != len(first.labels):
+            reason = f"it has {len(embeddings)} embeddings for {len(first.labels)} images"
+            raise damaged(study.folder.path / "teacher.npz", reason)
+        members.append(study.frozen_teacher)
+        features[VLM], logits[VLM] = embeddings, zero_shot_logits(teacher)
+    for own in found.values():
+        if INTERMEDIATE in own.logits and INTERMEDIATE not in logits:
+            members.append(ComparedNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
+            logits[INTERMEDIATE] = own.logits[INTERMEDIATE]
+            features[INTERMEDIATE] = own.pooled[INTERMEDIATE]
     for run in runs:
         key = run.folder.path.name
-        members.append(RowNetwork(key, run.arm, arm_title(run.arm)))
-        logits[key], features[key] = found[key]["logits"], found[key]["pooled"]
-    labels, ids = first["labels"].astype(np.int64), tuple(first["ids"].tolist())
-    slices = {
-        name.removeprefix(SLICE): values.astype(str)
-        for name, values in first.items()
-        if name.startswith(SLICE)
-    }
-    return SeedRecord(seed, tuple(members), labels, ids, logits, features, slices)
+        members.append(ComparedNetwork(key, run.arm, arm_title(run.arm)))
+        logits[key], features[key] = found[key].logits["student"], found[key].pooled["student"]
+    return SeedRecord(seed, tuple(members), first.labels, first.ids, logits, features, first.slices)
 
 
 def intermediate_run(study: StudyRecord, seed: int) -> RunRecord | None:
@@ -173,67 +176,28 @@ def read_teacher(study: StudyRecord) -> Arrays | None:
         return None
     arrays = read_arrays(path, ("prototypes", "logit_scale", "embeddings"))
     rows, width = arrays["prototypes"].shape, arrays["embeddings"].shape[-1:]
-    _require(
-        rows == (len(study.classes), *width) and arrays["embeddings"].ndim == 2,
-        path,
-        f"prototypes {rows} for {len(study.classes)} classes",
+    if rows != (len(study.classes), *width) or arrays["embeddings"].ndim != 2:
+        raise damaged(path, f"prototypes {rows} for {len(study.classes)} classes")
+    return arrays
+
+
+def zero_shot_logits(teacher: Arrays) -> np.ndarray:
+    """``(N, C)`` of the test split: logit scale · embeddings · prototypes of ``teacher.npz``."""
+    logits: np.ndarray = (
+        float(teacher["logit_scale"]) * teacher["embeddings"] @ teacher["prototypes"].T
     )
-    return arrays
+    return logits
 
 
-def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Every array of an ``.npz`` file, fp16 widened to fp32.
-
-    Raises ``UserError`` where the file, or an array of ``names``, is missing, damaged or not
-    finite.
-    """
-    arrays = load_arrays(path)
-    if arrays is None:
-        raise UserError(f"There is no {path.name} in {path.parent}; train it again.")
-    missing = [name for name in names if name not in arrays]
-    _require(not missing, path, f"it has no {', '.join(missing)}")
-    for name, array in arrays.items():
-        if array.dtype.kind == "f":
-            arrays[name] = array.astype(np.float32)
-            _require(bool(np.isfinite(array).all()), path, f"{name} holds values not finite")
-    return arrays
-
-
-def read_predictions(path: Path, classes: int | None = None) -> dict[str, np.ndarray]:
-    """``predictions.npz``, or its like of another split, by the names in ARCHITECTURE.md.
-
-    classes: how many there are; None takes the logits' word for it. Raises ``UserError`` where the
-    file is missing or damaged, or its arrays do not fit together.
-    """
-    arrays = read_arrays(path, ("logits", "labels", "ids", "pooled"))
-    labels, count = arrays["labels"], len(arrays["labels"])
-    classes = arrays["logits"].shape[-1] if classes is None else classes
-    inside = labels.dtype.kind == "i" and count and 0 <= labels.min() <= labels.max() < classes
-    _require(bool(inside), path, f"its labels are not those of {classes} classes")
-    for name, array in arrays.items():
-        shape = array.shape
-        if name.endswith("logits"):
-            _require(shape == (count, classes), path, f"{name} {shape} for {classes} classes")
-        elif name == "ids" or name.endswith("pooled") or name.startswith(SLICE):
-            _require(shape[:1] == (count,), path, f"{name} {shape} for {count} images")
-    roles = [{name.removesuffix(end) for name in arrays if name.endswith(end)} for end in _ENDS]
-    _require(roles[0] == roles[1], path, "it has half of the arrays of a network that taught")
-    return arrays
-
-
-def _predictions(run: RunRecord, classes: int) -> dict[str, np.ndarray]:
-    arrays = read_predictions(run.folder.predictions, classes)
-    recorded = run.result.get(INTERMEDIATE) is not None
-    _require(
-        recorded or "intermediate_logits" not in arrays,
-        run.folder.path / "result.json",
-        "it says nothing of the intermediate teacher",
-    )
-    return arrays
+def teachers_of(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """{role: figures} of the networks that taught a run's student, as ``result.json`` has them."""
+    # Results of earlier versions name the intermediate teacher alone.
+    found: Mapping[str, Any] = result.get("between") or {INTERMEDIATE: result.get(INTERMEDIATE)}
+    return {role: figures for role, figures in found.items() if figures}
 
 
 def classes_around(run: Path) -> tuple[ClassInfo, ...]:
-    """The classes as the study around a run names them; empty where none does.
+    """The classes as named by the study that holds a run; empty where there is no study.
 
     Raises ``UserError`` where that study is damaged.
     """
@@ -241,15 +205,19 @@ def classes_around(run: Path) -> tuple[ClassInfo, ...]:
     return _classes(study.description()) if (study.path / "study.json").is_file() else ()
 
 
+def arm_place(arm: str) -> int:
+    """Where an arm stands in ``ARM_ORDER``; other arms come last."""
+    return ARM_ORDER.index(arm) if arm in ARM_ORDER else len(ARM_ORDER)
+
+
+def _predictions(run: RunRecord, classes: int) -> RunPredictions:
+    found = read_predictions(run.folder.predictions, classes)
+    if INTERMEDIATE in found.logits and run.result.get(INTERMEDIATE) is None:
+        reason = "it says nothing of the intermediate teacher"
+        raise damaged(run.folder.path / "result.json", reason)
+    return found
+
+
 def _classes(described: Mapping[str, Any]) -> tuple[ClassInfo, ...]:
     rows = described.get("classes") or ()
     return tuple(ClassInfo(row["key"], row["name"], row.get("group")) for row in rows)
-
-
-def _require(fine: bool, path: Path, reason: str) -> None:
-    if not fine:
-        raise damaged(path, reason)
-
-
-def _place(run: RunRecord) -> int:
-    return ARM_ORDER.index(run.arm) if run.arm in ARM_ORDER else len(ARM_ORDER)

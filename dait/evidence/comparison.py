@@ -10,47 +10,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from dait.data.base import ClassInfo
-from dait.data.images.frame import Framing
 from dait.errors import UserError
-from dait.evaluation.records import (
-    INTERMEDIATE,
-    VLM,
-    StudyRecord,
-    classes_around,
-    intermediate_run,
-    read_seed,
-    read_study,
-    recipe_of,
-)
-from dait.evaluation.table import comparison_table
-from dait.evidence.features.embeddings import (
+from dait.evaluation.arms import comparison_table
+from dait.evaluation.features.maps import Tsne, is_placed
+from dait.evaluation.features.similarity import (
     class_similarity,
     intra_inter,
     knn_accuracy,
     linear_cka,
-    silhouette,
 )
-from dait.evidence.features.study_tsne import Tsne, is_placed, place, write_tsne
-from dait.evidence.heatmaps.row import Explanation, Loader, NetworkRow, RowNetwork
-from dait.evidence.palette import arm_title
-from dait.evidence.slices import test_slices
-from dait.evidence.test_images import SingleImages
-from dait.runs.folder import RunFolder, StudyFolder
-from dait.study.plan import moved_hint
+from dait.evaluation.records import (
+    INTERMEDIATE,
+    VLM,
+    StudyRecord,
+    intermediate_run,
+    read_seed,
+    read_study,
+)
+from dait.evidence.heatmaps.explanation import Loader
+from dait.evidence.heatmaps.row import NetworkRow
+from dait.evidence.selection import test_slices
+from dait.evidence.single_images import SingleImages
+from dait.runs.data import moved_hint
+from dait.runs.folder import StudyFolder
 
 if TYPE_CHECKING:
     from torch import nn
-
-__all__ = [
-    "Comparison",
-    "Explanation",
-    "NetworkRow",
-    "RowNetwork",
-    "Tsne",
-    "open_row",
-    "write_tsne",
-]
 
 FIGURES = ("table", "tsne", "similarity", "representation", "slices")
 
@@ -130,7 +115,7 @@ class Comparison(NetworkRow):
         return [dict(run.result) for runs in self._record.runs.values() for run in runs]
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a network; see ``dait.evaluation.table.comparison_table`` for its keys."""
+        """A row a network; see ``dait.evaluation.arms.comparison_table`` for its keys."""
         return self._once("table", lambda: comparison_table(self._record, self._here))
 
     def test_image(self, index: int) -> tuple[np.ndarray, int]:
@@ -160,7 +145,7 @@ class Comparison(NetworkRow):
 
         Else it takes seconds a network. Raises ``UserError`` with fewer than 5 test images.
         """
-        return self._once("tsne", lambda: place(self._record, self._here))
+        return self._once("tsne", self._tsne)
 
     def is_placed(self) -> bool:
         """Whether ``tsne`` has nothing to compute."""
@@ -179,6 +164,11 @@ class Comparison(NetworkRow):
         """
         return self._once("representation", self._representation)
 
+    def _tsne(self) -> Tsne:
+        from dait.evaluation.features.projection import place  # brings scikit-learn
+
+        return place(self._record, self._here)
+
     def _similarity(self) -> dict[str, np.ndarray]:
         count = len(self.classes)
         return {
@@ -187,6 +177,8 @@ class Comparison(NetworkRow):
         }
 
     def _representation(self) -> list[dict[str, Any]]:
+        from dait.evaluation.features.projection import silhouette  # brings scikit-learn
+
         features = self._here.features
         rows: list[dict[str, Any]] = []
         for member in self.members:
@@ -216,61 +208,19 @@ class Comparison(NetworkRow):
             return found
 
     def _loaders_of_members(self) -> dict[str, Loader]:
-        keys = tuple(info.key for info in self._record.classes)
-        loaders: dict[str, Loader] = {VLM: partial(_teacher, self._record)}
-        for run in self._record.runs[self.seed]:
-            loaders[run.folder.path.name] = partial(_trained, run.folder.student, keys)
-        with_intermediate = intermediate_run(self._record, self.seed)
-        # Without the file its cell says so: what was measured of it is still worth showing.
-        own = with_intermediate or self._record.runs[self.seed][0]
-        loaders[INTERMEDIATE] = partial(_trained, own.folder.intermediate, keys)
-        return loaders
+        runs = self._record.runs[self.seed]
+        # Where no run has the file the intermediate teacher's cell says so: what was measured of it
+        # is still worth showing.
+        taught = intermediate_run(self._record, self.seed) or runs[0]
+        files: dict[str, Path | None] = {VLM: None, INTERMEDIATE: taught.folder.intermediate}
+        files |= {run.folder.path.name: run.folder.student for run in runs}
+        return {key: partial(_network, self._record, path) for key, path in files.items()}
 
 
-def _teacher(study: StudyRecord) -> nn.Module:
-    from dait.evidence.heatmaps.networks import teacher_scores
+def _network(study: StudyRecord, path: Path | None) -> nn.Module:
+    """The network in a file, or the frozen teacher."""
+    from dait.evaluation.networks import teacher_scores, trained_network  # brings PyTorch
 
-    return teacher_scores(study)
-
-
-def _trained(path: Path, keys: tuple[str, ...]) -> nn.Module:
-    from dait.evidence.heatmaps.networks import trained_network
-
-    return trained_network(path, keys)
-
-
-def open_row(path: Path, seed: int | None = None) -> NetworkRow:
-    """A study's folder as a ``Comparison``; a run's as the row of its networks.
-
-    A run names its classes from the study it lies in, or else by their keys.
-    Raises ``UserError`` for anything else, and for a damaged or unfinished one.
-    """
-    if (path / "study.json").is_file():
-        return Comparison(StudyFolder(path), seed)
-    run = RunFolder(path)
-    if not run.student.is_file():
-        found = "a run that has no student yet" if (path / "config.yaml").is_file() else "neither"
-        raise UserError(
-            f"{path} should be the folder of a study (with study.json) or of a run (with "
-            f"student.safetensors); it is {found}."
-        )
-    from dait.models.checkpoint import load_network
-
-    student = load_network(run.student)
-    networks: dict[str, Loader] = {}
-    members: list[RowNetwork] = []
-    keys = tuple(student.classes)
-    if run.intermediate.is_file():
-        members.append(RowNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
-        networks[INTERMEDIATE] = partial(_trained, run.intermediate, keys)
-    arm, key = student.description.arm, path.resolve().name
-    members.append(RowNetwork(key, arm, arm_title(arm)))
-    networks[key] = lambda: student.network
-    classes = classes_around(path)
-    if tuple(info.key for info in classes) != keys:
-        classes = tuple(ClassInfo(key, key) for key in keys)
-    # Weights alone say no more than the size.
-    framing = Framing(student.description.image_size)
-    if (path / "config.yaml").is_file():
-        framing = recipe_of(run).data.framing
-    return NetworkRow(members, classes, framing, networks)
+    if path is None:
+        return teacher_scores(study)
+    return trained_network(path, tuple(info.key for info in study.classes))

@@ -1,4 +1,4 @@
-"""One colour and one title for every arm, the same in every figure, table and heatmap row.
+"""One colour for every arm, the same in every figure, table and heatmap row.
 
 The colours start from Okabe and Ito's set ("Color Universal Design", 2008). Their black and yellow
 vanish on a dark or a light page, so grey and brown stand in, and the others are moved a little:
@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dait.config.arms import arm_title
+
 ARM_COLOURS: dict[str, str] = {
     "independent": "#6E6E6E",
     "direct": "#1279B8",
@@ -23,21 +25,6 @@ ARM_COLOURS: dict[str, str] = {
     "vlm": "#56B4E9",
 }
 
-ARM_TITLES: dict[str, str] = {
-    "independent": "Independent student",
-    "direct": "Direct distillation",
-    "dait": "DAIT",
-    "vl2lite": "VL2Lite",
-    "kd": "Logit distillation",
-    "takd": "Teacher assistant",
-    "intermediate": "Intermediate teacher",
-    "vlm": "Vision-language model",
-}
-
-TEACHER_TITLES: dict[str, str] = {
-    "classifier": "Teaching classifier",
-    "assistant": "Teaching assistant",
-}
 TEACHER_COLOURS: dict[str, str] = {
     "classifier": ARM_COLOURS["kd"],
     "assistant": ARM_COLOURS["takd"],
@@ -77,7 +64,7 @@ _RUN_NAME = re.compile(r"(?P<arm>.+)-s(?P<seed>\d+)")
 
 
 class RunLook(NamedTuple):
-    """How a run appears: its arm, human title, colour and seed (None where the name has none)."""
+    """How a run appears: its arm, title, colour and seed (None where the name has none)."""
 
     arm: str
     title: str
@@ -90,11 +77,6 @@ class ClassLook(NamedTuple):
 
     colour: str
     symbol: str
-
-
-def arm_title(arm: str) -> str:
-    """The human title of an arm or a role, or the name itself where it is none of ours."""
-    return {**ARM_TITLES, **TEACHER_TITLES}.get(arm, arm)
 
 
 def arm_colour(arm: str) -> str:

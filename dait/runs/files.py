@@ -229,6 +229,26 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
         raise damaged(path, error) from error
 
 
+def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Every array of an ``.npz`` file, fp16 widened to fp32.
+
+    Raises ``UserError`` where the file, or an array of ``names``, is missing, damaged or not
+    finite.
+    """
+    arrays = load_arrays(path)
+    if arrays is None:
+        raise UserError(f"There is no {path.name} in {path.parent}; train it again.")
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise damaged(path, f"it has no {', '.join(missing)}")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            arrays[name] = array.astype(np.float32)
+            if not np.isfinite(array).all():
+                raise damaged(path, f"{name} holds values not finite")
+    return arrays
+
+
 def read_as(path: Path, parse: Callable[[bytes], Any], advice: str = ADVICE) -> Any:
     """What ``parse`` makes of a file, raising ``ValueError``; as ``read_json`` else."""
     try:

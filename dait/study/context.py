@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
-from dait.data.sources.registry import open_dataset
 from dait.distributed import device
-from dait.evaluation.measure import evaluate
+from dait.evaluation.metrics import evaluate_logits
 from dait.events import Emit, Note
 from dait.models.network import build_network
+from dait.runs.data import open_data
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.cache.views import TeacherViews
 from dait.teachers.embedding import embed_split
@@ -26,12 +26,6 @@ from dait.teachers.registry import (
     prototypes_of,
 )
 from dait.teachers.zero_shot_figures import remember_zero_shot
-
-FIELD_GUIDE_ONLY = (
-    *("train_per_class", "val_per_class", "test_per_class", "species"),
-    *("differing", "label_noise", "long_tail"),
-)
-"""Settings of ``DataConfig`` that a folder of photographs refuses."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +48,6 @@ class StudyContext:
     @property
     def class_keys(self) -> list[str]:
         return [info.key for info in self.data.classes]
-
-
-def open_data(recipe: Recipe, emit: Emit) -> Dataset:
-    """The recipe's data set. Raises UserError where it cannot be opened."""
-    options = recipe.data.model_dump()
-    if recipe.data.source != "fieldguide":
-        for name in FIELD_GUIDE_ONLY:
-            del options[name]
-    return open_dataset(emit=emit, **options)
 
 
 def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyContext:
@@ -96,7 +81,7 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
     split = data.split(measured)
     embeddings = embed_split(teacher, split.images).cpu()
     logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
-    zero_shot = evaluate(logits, split.labels, {})
+    zero_shot = evaluate_logits(logits.float().numpy(), split.labels)
     source, prompts = recipe.data.source, recipe.teacher.prompts
     remember_zero_shot(
         teacher,

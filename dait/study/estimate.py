@@ -21,7 +21,7 @@ from torch import nn
 
 from dait.arms.catalogue import plan_of
 from dait.arms.plan import TaskContext, TrainingStage
-from dait.config.arms import Arm
+from dait.config.arms import Arm, arm_title
 from dait.config.recipe import OWN_FOLDER, Recipe
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
@@ -31,10 +31,9 @@ from dait.data.images.frame import Framing
 from dait.distributed import ALONE, device, synchronize
 from dait.errors import UserError
 from dait.events import Emit, Progress, ignore
-from dait.evidence.palette import arm_title
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
-from dait.study.context import open_data
+from dait.runs.data import open_data
 from dait.study.memory import peak_memory_bytes
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher

@@ -11,8 +11,8 @@ import torch
 
 from dait.config.recipe import parse_recipe
 from dait.errors import UserError
+from dait.evaluation.results.outdated import outdated
 from dait.events import Emit, Note, ignore
-from dait.evidence.measured import outdated
 from dait.models.checkpoint import EXPORTED_FROM, load_network, save_network, weights_digest
 from dait.models.spec import BACKBONE
 from dait.runs.folder import RunFolder, StudyFolder

@@ -11,11 +11,11 @@ import numpy as np
 
 from dait.config.recipe import parse_recipe
 from dait.errors import UserError
-from dait.evaluation.records import read_predictions, read_study, read_teacher
+from dait.evaluation.features.projection import write_tsne
+from dait.evaluation.predictions import read_predictions
+from dait.evaluation.records import read_study, read_teacher
+from dait.evaluation.results.localisation import IMAGES_FILE_NAME, ImageFigures
 from dait.events import Emit, Note, ignore
-from dait.evidence.features.study_tsne import write_tsne
-from dait.evidence.localisation.per_image import FILE_NAME as FIGURES_OF_IMAGES
-from dait.evidence.localisation.per_image import KeptFigures
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import new_folder
 
@@ -83,8 +83,8 @@ def _merge_measurements(
     named = ", ".join(study.path.name for study in studies)
     merged.log(f"merged from {named}")
     # The figures of single images are named by network, weights and images: those hold as they are.
-    if any((study.path / FIGURES_OF_IMAGES).exists() for study in studies):
-        KeptFigures(merged.path).add(KeptFigures(study.path) for study in studies)
+    if any((study.path / IMAGES_FILE_NAME).exists() for study in studies):
+        ImageFigures(merged.path).add(ImageFigures(study.path) for study in studies)
     for file, command in MEASURED_AGAIN.items():
         if any((study.path / file).exists() for study in studies):
             note = f"{file} is left out: it knows the networks of one study. Again: {command} {out}"
@@ -138,8 +138,8 @@ def _tested_on(study: StudyFolder) -> tuple[list[str], list[int]] | None:
     kept: list[RunFolder] = [run for run in study.runs() if run.predictions.exists()]
     if not kept:
         return None
-    arrays = read_predictions(kept[0].predictions)
-    return arrays["ids"].tolist(), arrays["labels"].tolist()
+    found = read_predictions(kept[0].predictions)
+    return list(found.ids), found.labels.tolist()
 
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dait.config.recipe import Recipe, parse_recipe
+from dait.config.recipe import parse_recipe
 from dait.data.base import Dataset
 from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.evaluation.measure import versions
 from dait.events import Emit, Note
+from dait.runs.data import open_data, study_around
 from dait.runs.folder import StudyFolder
-from dait.study.context import open_data
 from dait.study.lock import locked_folder
-from dait.study.plan import moved_hint, study_around
 
 FLAG = "--accept-versions"
 """The option to resume where other library versions read the images."""
@@ -110,17 +109,6 @@ def accept_data(
     emit(Note(note))
     before = [*known.get("before", ()), {"fingerprint": fingerprint, "reader": dict(then)}]
     return {**known, "fingerprint": data.fingerprint, "reader": reader, "before": before}
-
-
-def open_data_of(folder: Path, recipe: Recipe, emit: Emit) -> Dataset:
-    """``open_data`` for a study or a run that is there already.
-
-    Raises ``UserError`` with how to say where images are that have moved.
-    """
-    try:
-        return open_data(recipe, emit)
-    except UserError as error:
-        raise UserError(f"{error}{moved_hint(folder, recipe)}") from error
 
 
 def versions_changed(study: StudyFolder) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
+from dait.runs.data import runs_in
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.storage.paths import runs_folder
 
 Resume = bool | Literal["auto"] | Path
 """True: resume the study that is there; ``auto``: resume it if there is one, else begin it; a path:
@@ -118,42 +118,6 @@ def read_plan(folder: StudyFolder) -> StudyPlan:
         raise UserError(f"{folder.path / 'study.json'} lists no runs: start the study again.")
     earlier = tuple(Path(path) for path in study.get("reuse", ()))
     return StudyPlan(folder, recipe, runs, resumed=True, reuse=earlier)
-
-
-def runs_in(path: Path) -> list[RunFolder]:
-    """The runs of a study's folder, or the run whose folder this is. Raises ``UserError``."""
-    if (path / "study.json").exists():
-        return StudyFolder(path).runs()
-    if (path / "config.yaml").exists():
-        return [RunFolder(path)]
-    raise UserError(
-        f"{path} holds neither a study (study.json) nor a run (config.yaml). Name the folder of "
-        "one."
-    )
-
-
-def moved_hint(folder: Path, recipe: Recipe) -> str:
-    """How to say where the images of a study are now; empty where they are at their old place."""
-    source = Path(recipe.data.source)
-    if not source.is_absolute() or source.exists():
-        return ""
-    try:
-        study = study_around(folder).path.absolute()
-    except UserError:
-        return ""
-    named = study.name if study.parent == runs_folder() else study
-    return (
-        " If they have moved, say where they are now: "
-        f"`python -m dait study --resume {named} --data FOLDER`."
-    )
-
-
-def study_around(path: Path) -> StudyFolder:
-    """The study of this folder, or of the run whose folder it is. Raises ``UserError``."""
-    for folder in (path, path.absolute().parent):
-        if (folder / "study.json").is_file():
-            return StudyFolder(folder)
-    raise UserError(f"{path} is no study and no run of one, so nothing says which images it knows.")
 
 
 def find_run(path: Path) -> tuple[StudyPlan, int]:

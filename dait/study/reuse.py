@@ -17,10 +17,11 @@ from dait.config.arms import ARMS
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.events import Emit, Note
+from dait.runs.data import runs_in
 from dait.runs.folder import RunFolder, to_json
 from dait.storage.files import write_atomically
 from dait.study.context import StudyContext
-from dait.study.plan import differences, runs_in
+from dait.study.plan import differences
 from dait.study.provenance import ROUNDED, differing, kept_provenance, runtime_differs
 
 SHOWN = 5

@@ -17,14 +17,16 @@ from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
+from dait.evaluation.features.projection import write_tsne
+from dait.evaluation.results.outdated import outdated
 from dait.events import Emit, Note, ignore
-from dait.runs.folder import WORKING_STATES, StudyFolder
+from dait.runs.data import open_data_of
+from dait.runs.folder import WORKING_STATES
 from dait.runs.sinks import StudySink, fan_out
 from dait.runs.trackers import TrackerName
 from dait.study.context import StudyContext, prepare
 from dait.study.description import describe_or_check
 from dait.study.lock import locked_folder, one_task_at_a_time, write_failure
-from dait.study.moved import open_data_of
 from dait.study.plan import Resume, StudyPlan, begin_study
 from dait.study.run import finished, train_run
 from dait.study.stage import stage_plan
@@ -179,12 +181,12 @@ def complete_study(plan: StudyPlan, emit: Emit) -> None:
     listen(Note("computing the t-SNE map of the test images"))
     try:
         # Even where there is a map: its networks may have been trained again since.
-        _write_plane(folder, listen)
+        write_tsne(folder, listen)
     except UserError as error:
         # The runs are finished all the same, and the map can be computed later.
         folder.log(f"no t-SNE map: {error}")
         emit(Note(f"no t-SNE map: {error}"))
-    for name in _outdated(folder):
+    for name in outdated(folder):
         (folder.path / name).unlink()
         folder.log(f"{name} is removed: its networks were trained again since")
     folder.write_status(
@@ -232,15 +234,3 @@ def _train_beside(plan: StudyPlan, todo: Sequence[int], world: World) -> list[di
     context = prepare(plan.recipe, ignore)
     runs = [plan.runs[index] for index in todo]
     return [train_run(plan, run, lambda _: context, ignore, world=world) for run in runs]
-
-
-def _outdated(folder: StudyFolder) -> list[str]:
-    from dait.evidence.measured import outdated
-
-    return outdated(folder)
-
-
-def _write_plane(folder: StudyFolder, emit: Emit) -> None:
-    from dait.evidence.comparison import write_tsne
-
-    write_tsne(folder, emit)

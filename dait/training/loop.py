@@ -18,13 +18,13 @@ from dait.distributed import (
     this_world,
 )
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
 from dait.teachers.cache.views import TeacherViews
 from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
+from dait.training.inference import predict_split
 from dait.training.optimizer import learning_rate
 from dait.training.resume import Resume
 from dait.training.selection import Average, BestEpoch

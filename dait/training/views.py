@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dait.data.augmentation.views import ViewPolicy, pinned, view_batch
 from dait.data.base import Split, ViewKind
-from dait.data.images.stored import Packed
+from dait.data.stored import Packed
 
 MOST_BYTES = 2**30
 """Memory for replayed views on one machine; never more than a quarter of what is free, either."""

@@ -31,8 +31,8 @@ from app.train.pipeline_facts import pipeline_of_study
 from app.train.teacher_figures import others_html
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.evidence.localisation.results import read_localisation
-from dait.evidence.probes.results import read_probe_results
+from dait.evaluation.results.localisation import read_localisation
+from dait.evaluation.results.probes import read_probe_results
 from dait.runs.folder import RunsRoot, StudyFolder
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"

@@ -16,11 +16,11 @@ from dait import distributed
 from dait.config.train import TrainConfig
 from dait.distributed import World
 from dait.errors import Stopped, UserError
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, StepDone
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.independent import IndependentTask
 from dait.training.checkpoint import StepCheckpoints
+from dait.training.inference import predict_split
 from dait.training.loop import train_stage
 from dait.training.views import StagePosition
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from dait.evaluation.results.probes import AttributeFigures, AttributeScore
 from dait.evidence.figures.layout import (
     empty_figure,
     finish,
@@ -16,7 +17,6 @@ from dait.evidence.figures.layout import (
     text,
 )
 from dait.evidence.palette import ARM_COLOURS, with_opacity
-from dait.evidence.probes.results import AttributeFigures, AttributeScore
 
 _ROW_PIXELS = 34
 _SPECIES, _BIRDS = "the species at test", "new birds"

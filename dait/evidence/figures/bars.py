@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from dait.config.arms import arm_title
 from dait.evidence.figures.layout import (
     empty_figure,
     finish,
@@ -19,7 +20,7 @@ from dait.evidence.figures.layout import (
     percent_axis,
     text,
 )
-from dait.evidence.palette import arm_colour, arm_title
+from dait.evidence.palette import arm_colour
 
 Row = Mapping[str, Any]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dait.config.arms import arm_title
 from dait.evidence.figures.bars import teacher_rows
 from dait.evidence.figures.layout import (
     empty_figure,
@@ -17,7 +18,7 @@ from dait.evidence.figures.layout import (
     percent_axis,
     text,
 )
-from dait.evidence.palette import arm_colour, arm_title, with_opacity
+from dait.evidence.palette import arm_colour, with_opacity
 
 NAME = "bubble"
 SMALLEST, LARGEST = 14.0, 54.0

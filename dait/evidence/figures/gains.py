@@ -24,7 +24,7 @@ def gain_bars(
 ) -> go.Figure:
     """The gain in accuracy on each class, in the colour of the arm that is ahead on it.
 
-    rows: of ``dait.evaluation.arm_figures.gain_rows``: ``index``, ``name``, ``n``, ``ours``,
+    rows: of ``dait.evaluation.arms.gains_as_json``: ``index``, ``name``, ``n``, ``ours``,
     ``theirs``, ``gain`` (fractions), and ``sd`` over the seeds, drawn as a whisker, or None. arm,
     against: an arm or a run folder's name. columns: 1 on a narrow screen, where fewer names fit. A
     dashed line marks the mean over the classes. A bar's ``customdata`` is [class index, images,

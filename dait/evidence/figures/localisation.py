@@ -7,6 +7,7 @@ from textwrap import wrap
 
 import plotly.graph_objects as go
 
+from dait.evaluation.results.localisation import ArmLocalisation, MeanInterval, Measurement
 from dait.evidence.figures.layout import (
     Panels,
     empty_figure,
@@ -17,7 +18,6 @@ from dait.evidence.figures.layout import (
     percent_axis,
     text,
 )
-from dait.evidence.localisation.results import ArmLocalisation, MeanInterval, Measurement
 from dait.evidence.palette import arm_colour
 
 NAME = "localisation"

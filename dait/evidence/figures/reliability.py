@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from dait.evaluation.calibration import Reliability
+from dait.evaluation.metrics import Reliability
 from dait.evidence.figures.layout import empty_figure, finish, ink, legend_below, panels, percent
 from dait.evidence.palette import run_look, with_opacity
 

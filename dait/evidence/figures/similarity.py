@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from dait.config.arms import arm_title
 from dait.evidence.figures.layout import empty_figure, finish, ink, panels, text
 from dait.evidence.figures.squares import COLOUR_SCALE, bar_below, order_by_group, square_axes
-from dait.evidence.palette import arm_title
 
 NAME = "similarity"
 PANEL_HEIGHT = 340

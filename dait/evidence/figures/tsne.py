@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from dait.config.arms import arm_title
 from dait.evidence.figures.layout import (
     axis_name,
     empty_figure,
@@ -16,7 +17,7 @@ from dait.evidence.figures.layout import (
     panels,
     text,
 )
-from dait.evidence.palette import arm_title, class_looks
+from dait.evidence.palette import class_looks
 
 NAME = "tsne"
 PANEL_HEIGHT = 340

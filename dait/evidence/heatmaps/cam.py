@@ -14,13 +14,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import pytorch_grad_cam
 import torch
 import torch.nn.functional as F
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FinerWeightedTarget
 from torch import Tensor, nn
 
 from dait.errors import UserError
@@ -69,11 +70,6 @@ class Heatmaps:
     def empty(self) -> Tensor:
         """``(B,)`` bool: the map is zero everywhere, so the method found nothing."""
         return empty_maps(self.raw)
-
-
-def warm_up() -> None:
-    """Import the ``grad-cam`` package, which takes many seconds the first time."""
-    _method_class("gradcam")
 
 
 def default_method(network: nn.Module) -> str:
@@ -236,8 +232,6 @@ def _watched(network: Explainable, layer: nn.Module, inputs: Tensor) -> tuple[li
 
 def _gradient(logits: Tensor, leaf: Tensor, chosen: Tensor, method: str) -> Tensor:
     """The gradient of the explained scores at the layer's output, of the leaf's shape."""
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FinerWeightedTarget
-
     if method == "finercam" and logits.shape[1] < 2:
         raise UserError("FinerCAM contrasts classes, and this network has only one.")
     scores = []
@@ -293,10 +287,7 @@ def _principal(activations: np.ndarray) -> np.ndarray:
     return signed.reshape(len(activations), *activations.shape[2:])
 
 
-@lru_cache
 def _method_class(method: str) -> Any:
-    import pytorch_grad_cam
-
     # FinerCAM is Grad-CAM of another score; see _gradient.
     return getattr(pytorch_grad_cam, METHODS["gradcam" if method == "finercam" else method])
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.results.localisation import Target
 from dait.evidence.heatmaps.cam import Heatmaps, explain
 from dait.evidence.localisation.faithfulness import road
 from dait.evidence.localisation.objects import PART_NAMES
-from dait.evidence.localisation.results import Target
 from dait.evidence.localisation.sample import Sample
 from dait.evidence.localisation.scores import localise
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from pytorch_grad_cam.metrics.road import ROADCombined
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import Tensor, nn
 
 from dait.evidence.heatmaps.cam import empty_maps, upsample_and_scale
@@ -28,9 +30,6 @@ def road(network: nn.Module, images: Tensor, raw: Tensor, target: Tensor) -> np.
     A percentile cannot divide pixels of equal relevance, and a map that is zero almost everywhere
     has many: they are put into a fixed random order, the same for every network (our choice).
     """
-    from pytorch_grad_cam.metrics.road import ROADCombined
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
-
     found = np.full(len(images), np.nan)
     scored = torch.nonzero(~empty_maps(raw)).flatten()
     if not len(scored):

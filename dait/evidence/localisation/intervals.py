@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dait.evidence.localisation.results import MeanInterval
+from dait.evaluation.results.localisation import MeanInterval
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -10,22 +10,22 @@ from pathlib import Path
 from dait.data.base import Dataset
 from dait.distributed import device
 from dait.errors import NewerFile, UserError
-from dait.events import Emit, Note, Progress, ignore
-from dait.evidence.heatmaps.cam import METHODS, default_method
-from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
-from dait.evidence.localisation.faithfulness import PERCENTILES
-from dait.evidence.localisation.networks import ExplainedNetwork, ExplainedNetworks
-from dait.evidence.localisation.objects import has_distinguishing
-from dait.evidence.localisation.per_image import KeptFigures
-from dait.evidence.localisation.results import (
+from dait.evaluation.networks import StoredNetwork, StoredNetworks
+from dait.evaluation.results.localisation import (
     FILE_NAME,
     VERSION,
+    ImageFigures,
     Measurement,
     NetworkLocalisation,
     Settings,
     read_localisation,
     written,
 )
+from dait.events import Emit, Note, Progress, ignore
+from dait.evidence.heatmaps.cam import METHODS, default_method
+from dait.evidence.localisation.evaluate import Arrays, by_masks, by_road
+from dait.evidence.localisation.faithfulness import PERCENTILES
+from dait.evidence.localisation.objects import has_distinguishing
 from dait.evidence.localisation.sample import Sample, sample_of
 from dait.evidence.localisation.summary import arms, differences, estimates
 from dait.storage.files import set_aside, write_atomically
@@ -34,7 +34,7 @@ WHAT = "Looking where networks look"
 
 
 def measure(
-    explained: ExplainedNetworks,
+    explained: StoredNetworks,
     data: Dataset,
     settings: Settings | None = None,
     emit: Emit = ignore,
@@ -92,7 +92,7 @@ class _Folder:
 
     def __init__(self, path: Path, emit: Emit) -> None:
         self.path, self.emit = path, emit
-        self.figures = KeptFigures(path)
+        self.figures = ImageFigures(path)
         self._writable = True
 
     def put(self, network: str, made_of: str, arrays: Arrays) -> None:
@@ -131,7 +131,7 @@ class _Folder:
 
 
 def _figures(
-    subject: ExplainedNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
+    subject: StoredNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
 ) -> Arrays:
     """The kept arrays of a network, or new ones."""
     key = subject.member.key
@@ -151,7 +151,7 @@ def _figures(
     return found | {"road": kept[road]} if settings.road_images else found
 
 
-def _row(subject: ExplainedNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
+def _row(subject: StoredNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
     member, empty, unmasked = subject.member, arrays["empty"], arrays["unmasked"]
     return NetworkLocalisation(
         key=member.key,
@@ -168,7 +168,7 @@ def _row(subject: ExplainedNetwork, arrays: Arrays, made_of: str) -> NetworkLoca
     )
 
 
-def _made_of(subject: ExplainedNetwork, data: Dataset, settings: Settings) -> str:
+def _made_of(subject: StoredNetwork, data: Dataset, settings: Settings) -> str:
     """Names everything that a network's figures depend on; ROAD's are told apart by their name."""
     described = [
         *(VERSION, data.fingerprint, subject.weights, PERCENTILES),

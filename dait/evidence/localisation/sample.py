@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import Dataset, Split
-from dait.evidence.features.embeddings import stratified_sample
+from dait.evaluation.features.similarity import stratified_sample
+from dait.evaluation.results.localisation import MeanInterval
 from dait.evidence.localisation.intervals import mean_interval
 from dait.evidence.localisation.objects import object_labels
-from dait.evidence.localisation.results import MeanInterval
 
 
 @dataclass(frozen=True)

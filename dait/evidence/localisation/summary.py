@@ -7,16 +7,16 @@ from itertools import combinations
 
 import numpy as np
 
+from dait.config.arms import TEACHER_TITLES
 from dait.evaluation.records import INTERMEDIATE, VLM
-from dait.evidence.localisation.intervals import mean_interval, over_seeds
-from dait.evidence.localisation.results import (
+from dait.evaluation.results.localisation import (
     FIGURES,
     ArmDifference,
     ArmLocalisation,
     MeanInterval,
     NetworkLocalisation,
 )
-from dait.evidence.palette import TEACHER_TITLES
+from dait.evidence.localisation.intervals import mean_interval, over_seeds
 
 Arrays = Mapping[str, np.ndarray]
 

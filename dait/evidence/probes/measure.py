@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dait.config.arms import arm_title
 from dait.data.base import Dataset, Split
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.evaluation.records import (
     INTERMEDIATE,
     VLM,
@@ -25,12 +25,8 @@ from dait.evaluation.records import (
     read_study,
     read_teacher,
 )
-from dait.events import Emit, Note, Progress, ignore
-from dait.evidence.measured import files_read
-from dait.evidence.palette import arm_title
-from dait.evidence.probes.new_birds import PAIRS, NewBirds, new_birds
-from dait.evidence.probes.probes import Features, read_new_birds, read_train, targets_of
-from dait.evidence.probes.results import (
+from dait.evaluation.results.outdated import probed_files
+from dait.evaluation.results.probes import (
     FILE_NAME,
     VERSION,
     AttributeFigures,
@@ -40,6 +36,9 @@ from dait.evidence.probes.results import (
     parse_knowledge,
     read_probe_results,
 )
+from dait.events import Emit, Note, Progress, ignore
+from dait.evidence.probes.new_birds import PAIRS, NewBirds, new_birds
+from dait.evidence.probes.probes import Features, read_new_birds, read_train, targets_of
 from dait.evidence.probes.words import HABITAT, attribute_figures, retrieval, zero_shot
 from dait.models.checkpoint import load_network
 from dait.runs.folder import StudyFolder, to_json
@@ -48,6 +47,7 @@ from dait.storage.files import write_atomically
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import device_of, embed_split
 from dait.teachers.registry import prototypes_of
+from dait.training.inference import predict_split
 
 TEST = "test"
 _SAME_IMAGES = 12
@@ -126,7 +126,7 @@ def measure_study(
     if arrays is None:
         raise UserError(f"There is no teacher.npz in {study.path}; train the study again.")
     _require_teacher(record, teacher)
-    files = files_read(record)
+    files = probed_files(record)
     made_of = _digest(teacher, data, pairs, files)
     path = study.path / FILE_NAME
     kept = read_probe_results(path)

@@ -15,6 +15,7 @@ from dait.data.fieldguide.parallel import in_parallel
 from dait.data.fieldguide.scene import RENDERER_VERSION, light_of, render_scene
 from dait.data.fieldguide.world import Attributes, load_world, random_attributes
 from dait.events import Emit, Progress, ignore
+from dait.storage.cache import cache_dir, load_or_build
 
 NEW_BIRDS_STREAM = 21
 """Part of the random seed of every new bird. The data set's splits and labels use 0 to 3 there and
@@ -71,8 +72,6 @@ class NewBirds:
 
 def new_birds(size: int, count: int = PAIRS, seed: int = 0, emit: Emit = ignore) -> NewBirds:
     """``count`` new birds at ``size`` pixels, drawn the first time and kept in the cache."""
-    from dait.storage.cache import cache_dir, load_or_build
-
     facts = [size, count, seed, NAMED, RENDERER_VERSION, version("pillow"), version("numpy")]
     described = repr([*facts, load_world()])
     key = f"new-birds-{hashlib.sha256(described.encode()).hexdigest()[:20]}"

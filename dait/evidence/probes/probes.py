@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from dait.data.base import Dataset, Split
-from dait.evidence.probes.results import NEW_BIRDS, TRAIN, Reading
+from dait.evaluation.results.probes import NEW_BIRDS, TRAIN, Reading
 from dait.evidence.probes.words import share
 
 COSTS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -72,9 +74,6 @@ def linear_probe(
     Returns ``(n,)`` bool, which test values are read right, and the C of ``COSTS`` that reads most
     of ``choose`` right (the smallest of equals). Features are standardised by those of ``fit``.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
     scaler = StandardScaler().fit(fit[0])
     fitting, choosing, testing = (scaler.transform(part[0]) for part in (fit, choose, test))
     best, kept, cost = -1.0, np.zeros(len(test[1]), bool), COSTS[0]

@@ -14,14 +14,14 @@ from torch import Tensor
 from dait.data.fieldguide.captions import with_article
 from dait.data.fieldguide.world import Attribute, load_world
 from dait.evaluation.metrics import bootstrap_interval, top_k_correct
-from dait.evidence.probes.new_birds import NewBirds
-from dait.evidence.probes.results import (
+from dait.evaluation.results.probes import (
     AttributeFigures,
     AttributeScore,
     Proportion,
     Retrieval,
     ZeroShotShares,
 )
+from dait.evidence.probes.new_birds import NewBirds
 from dait.teachers.base import Reader
 
 HABITAT = "habitat"

@@ -1,5 +1,5 @@
-"""A report on studies and runs: one page that needs nothing else, and its figures for machines.
+"""A report on studies and runs: one self-contained page, and its figures as JSON.
 
-``inputs.py`` gathers what is known, a module a section writes it down, ``page.py`` makes the page
-of it and ``record.py`` the JSON; ``whole.py`` is all of it in one call.
+``inputs.py`` evaluates the runs and opens the studies, one module writes each section,
+``page.py`` renders them with ``page.html``, and ``build.py`` calls all of it.
 """

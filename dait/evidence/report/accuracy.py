@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from dait.evaluation.arm_figures import ArmRuns, arms_as_json, over_seeds, paired_tests
+from dait.config.arms import arm_title
+from dait.evaluation.arms import ArmRuns, gains_as_json, mean_and_sd, over_seeds, paired_tests
 from dait.evidence import figures
-from dait.evidence.palette import arm_title
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
-from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.section import Cell, Section
 from dait.evidence.report.wording import (
     count,
     gain,
@@ -31,34 +31,31 @@ _FIGURES = {
 }
 
 
-def write(inputs: ReportInputs) -> Sheet:
+def write(inputs: ReportInputs) -> Section:
     """Tables of every test set; over several of them students × arms; a sweep of teachers."""
-    sheet = Sheet("accuracy", "Accuracy")
+    section = Section("accuracy", "Accuracy")
     students = {student_of(group) for test in inputs.tests for group in test.groups}
     if len(inputs.tests) > 1 or len(students) > 1:
-        _across(sheet, inputs)
+        _across(section, inputs)
     for test in inputs.tests:
         if len(inputs.tests) > 1:
-            sheet.heading(test.title)
-        _accuracies(sheet, test, inputs)
-        _bars(sheet, test, inputs)
-        _tests(sheet, test)
-        _sweep(sheet, test)
-    return sheet
+            section.heading(test.title)
+        _accuracies(section, test, inputs)
+        _bars(section, test, inputs)
+        _tests(section, test)
+        _sweep(section, test)
+    return section
 
 
 def gains_of(test: TestSet, group: ArmRuns) -> Mapping[str, Any] | None:
-    """``seeds``, ``top1``, ``per_class`` of a group over its base, as ``evaluate`` gives them."""
+    """``gains_as_json`` of a group over its base, None where it has none."""
     base = test.bases.get(group.name)
-    if base is None:
-        return None
-    found: Mapping[str, Any] = arms_as_json([group, base], base)["gains"]["arms"][group.name]
-    return found
+    return None if base is None else gains_as_json(group, base)
 
 
 def student_of(group: ArmRuns) -> str:
     """The student's name and size, ``resnet10t, 0.32 M``."""
-    run = any_run(group).run
+    run = any_run(group).folder
     name = str(run.config()["student"]["name"])
     parameters = (run.result() or {}).get("parameters")
     return name if parameters is None else f"{name}, {count(parameters)}"
@@ -93,7 +90,7 @@ def in_short(test: TestSet) -> list[str]:
 def teacher_rows(test: TestSet, inputs: ReportInputs) -> list[dict[str, Any]]:
     """The networks that taught, of the studies whose runs are in a test set: rows of
     ``Comparison.table()``, with the study's title where there are several."""
-    folders = {run.run.path.resolve().parent for g in test.groups for run in g.runs.values()}
+    folders = {run.folder.path.resolve().parent for g in test.groups for run in g.runs.values()}
     parts = [part for part in inputs.studies if part.folder.resolve() in folders]
     arms = {group.arm for group in test.groups}
     return [
@@ -104,13 +101,13 @@ def teacher_rows(test: TestSet, inputs: ReportInputs) -> list[dict[str, Any]]:
     ]
 
 
-def _accuracies(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
+def _accuracies(section: Section, test: TestSet, inputs: ReportInputs) -> None:
     teachers = teacher_rows(test, inputs)
     rows: list[list[Cell]] = [_teacher_cells(test, row) for row in teachers]
     rows += [_group_cells(test, group) for group in test.groups]
     n = any_run(test.groups[0]).figures["n"]
     names = ["Network", "Top-1", "Gain, points", *list(_FIGURES.values())[1:]]
-    sheet.table(
+    section.table(
         f"{test.title}: {n:,} test images. Mean ± standard deviation over the seeds, below it the "
         "95 % bootstrap interval over images of one seed. Gain: top-1 less that of the arm named "
         "below it, seed by seed. ECE: expected calibration error, 15 bins; lower is better. A "
@@ -121,7 +118,7 @@ def _accuracies(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
     )
     unpaired = [test.title_of(g) for g in test.groups if g.name not in test.bases]
     if len(unpaired) > 1:
-        sheet.miss(
+        section.missing(
             f"No gain is given for {listed(unpaired)}: a gain is counted from an arm of the same "
             "student on the same data, and there is none, or several that cannot be told apart, "
             "or this is that arm itself."
@@ -138,9 +135,7 @@ def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
     rest: list[Cell] = []
     for name in list(_FIGURES)[1:]:
         values = [own[name] for own in taught if own.get(name) is not None] or [row.get(name)]
-        known = [value for value in values if value is not None]
-        sd = stdev(known) if len(known) > 1 else None
-        rest.append(spread({"mean": mean(known), "sd": sd}) if known else "–")
+        rest.append(spread(mean_and_sd(values)))
     top1 = {"mean": row["top1"], "sd": row["sd"]}
     bounds = interval(row["interval"])
     described = f"{bounds}, one seed" if bounds and row["sd"] is not None else bounds
@@ -160,7 +155,7 @@ def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:
     return [title, (spread(found["top1"]), described), gained, *rest]
 
 
-def _bars(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
+def _bars(section: Section, test: TestSet, inputs: ReportInputs) -> None:
     teachers = teacher_rows(test, inputs)
     rows = [
         {"arm": row["role"], "title": row["title"], "top1": row["top1"]}
@@ -176,7 +171,7 @@ def _bars(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
     described = ", ".join(
         f"{test.title_of(group)} {spread(over_seeds(group)['top1'])}" for group in test.groups
     )
-    sheet.figure(
+    section.figure(
         figures.accuracy_bars(rows, references, dark=False),
         f"Bars of test top-1: {described}.",
         "Test top-1. A whisker is the standard deviation over the seeds, a dash one seed; with one "
@@ -185,7 +180,7 @@ def _bars(sheet: Sheet, test: TestSet, inputs: ReportInputs) -> None:
     )
 
 
-def _tests(sheet: Sheet, test: TestSet) -> None:
+def _tests(section: Section, test: TestSet) -> None:
     by_name = {group.name: test.title_of(group) for group in test.groups}
     rows: list[list[Cell]] = [
         [
@@ -200,24 +195,26 @@ def _tests(sheet: Sheet, test: TestSet) -> None:
     ]
     if not rows:
         if len(test.groups) > 1:
-            sheet.miss("No two arms have answers to single images of one seed, so none is tested.")
+            section.missing(
+                "No two arms have answers to single images of one seed, so none is tested."
+            )
         return
-    sheet.table(
+    section.table(
         "McNemar's exact test of every pair on the same test images, seed by seed. It says whether "
         "these two networks differ, not whether two trainings would again; p is not corrected for "
         "the number of pairs.",
         ["Pair", "Seed", "Difference, points", "Only the first right", "Only the second", "p"],
         rows,
     )
-    silent = sorted({s for group in test.groups for s in group.runs if s not in group.answering})
+    silent = sorted({s for group in test.groups for s in group.runs if s not in group.predictions})
     if silent:
-        sheet.miss(
+        section.missing(
             f"Of {seeds(silent)} only figures are kept, no answers to single images: they count in "
             "the means and not in the tests, confusions and gains class by class."
         )
 
 
-def _across(sheet: Sheet, inputs: ReportInputs) -> None:
+def _across(section: Section, inputs: ReportInputs) -> None:
     arms = list(dict.fromkeys(g.arm for test in inputs.tests for g in test.groups))
     rows: list[list[Cell]] = []
     for test in inputs.tests:
@@ -225,7 +222,7 @@ def _across(sheet: Sheet, inputs: ReportInputs) -> None:
             own = [group for group in test.groups if student_of(group) == student]
             cells: list[Cell] = [_across_cell(test, [g for g in own if g.arm == a]) for a in arms]
             rows.append([(test.title, student), *cells])
-    sheet.table(
+    section.table(
         "Students, arms and data sets: test top-1, mean ± standard deviation over the seeds, and "
         "under it the gain in points. Rows are not to be compared with one another: they differ "
         "in data, student or both.",
@@ -238,7 +235,7 @@ def _across(sheet: Sheet, inputs: ReportInputs) -> None:
         if (missing := [a for a in arms if a not in {g.arm for g in test.groups}])
     ]
     if lacking:
-        sheet.miss(f"Not trained, and so left empty: {'; '.join(lacking)}.")
+        section.missing(f"Not trained, and so left empty: {'; '.join(lacking)}.")
 
 
 def _across_cell(test: TestSet, groups: Sequence[ArmRuns]) -> Cell:
@@ -249,7 +246,7 @@ def _across_cell(test: TestSet, groups: Sequence[ArmRuns]) -> Cell:
     return top, "; ".join(gain(found["top1"]) for found in gained if found is not None)
 
 
-def _sweep(sheet: Sheet, test: TestSet) -> None:
+def _sweep(section: Section, test: TestSet) -> None:
     """The paper's Fig. 5: intermediate teachers beside a dashed line of the direct baseline."""
     for student in dict.fromkeys(student_of(group) for group in test.groups):
         own = [g for g in test.groups if g.arm == "dait" and student_of(g) == student]
@@ -266,7 +263,7 @@ def _sweep(sheet: Sheet, test: TestSet) -> None:
         value = mean(over_seeds(base)["top1"]["mean"] for base in bases)
         references = {arm_title(bases[0].arm): value}
         described = ", ".join(f"{t} {spread(over_seeds(g)['top1'])}" for t, g in titles.items())
-        sheet.figure(
+        section.figure(
             figures.accuracy_bars(rows, references, dark=False),
             f"Bars of DAIT's test top-1 by intermediate teacher: {described}.",
             f"DAIT with different intermediate teachers, student {student}. The dashed line is "
@@ -279,7 +276,7 @@ def _by_teacher(groups: Sequence[ArmRuns]) -> dict[str, ArmRuns]:
     """The groups by their intermediate teacher's name and size; of two alike the first."""
     found: dict[str, ArmRuns] = {}
     for group in groups:
-        run = any_run(group).run
+        run = any_run(group).folder
         size = ((run.result() or {}).get("intermediate") or {}).get("parameters")
         name = str(run.config()["intermediate"]["name"])
         found.setdefault(name if size is None else f"{name}, {count(size)}", group)

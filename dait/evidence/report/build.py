@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dait.evaluation.arms import over_seeds, paired_tests
 from dait.events import Emit, Progress, ignore
 from dait.evidence.report import (
     accuracy,
@@ -18,10 +19,10 @@ from dait.evidence.report import (
     mistakes,
     reproduce,
 )
-from dait.evidence.report.inputs import ReportInputs, gather
+from dait.evidence.report.accuracy import gains_of, student_of
+from dait.evidence.report.inputs import ReportInputs, TestSet, gather
 from dait.evidence.report.page import page
-from dait.evidence.report.record import record
-from dait.evidence.report.sheet import Sheet
+from dait.evidence.report.section import Section
 from dait.evidence.report.wording import listed
 
 IMAGES = 8
@@ -56,38 +57,77 @@ def make_report(
 ) -> Report:
     """The report on studies and runs. Raises ``UserError`` as ``gather`` does."""
     inputs = gather(folders, against, images, emit)
-    sheets = [_in_short(inputs)]
+    sections = [_in_short(inputs)]
     for number, write in enumerate(_SECTIONS):
         emit(Progress("Writing the report", number, len(_SECTIONS), "sections"))
-        sheets.append(write(inputs))
+        sections.append(write(inputs))
     emit(Progress("Writing the report", len(_SECTIONS), len(_SECTIONS), "sections"))
     names = listed(list(inputs.folders))
     made = f"Made by DAIT Studio (python -m dait compare) on {time.strftime('%d %B %Y, %H:%M')}."
     lead = "Direct distillation, DAIT and their like on the same test images."
-    return Report(page(f"Comparison: {names}", lead, sheets, made), record(inputs))
+    return Report(page(f"Comparison: {names}", lead, sections, made), _report_json(inputs))
 
 
-def _in_short(inputs: ReportInputs) -> Sheet:
-    sheet = Sheet("in-short", "In short")
+def _in_short(inputs: ReportInputs) -> Section:
+    section = Section("in-short", "In short")
     several = len(inputs.tests) > 1
     if several:
-        sheet.say(
+        section.paragraph(
             f"These runs learned from {len(inputs.tests)} different data sets, or from different "
             "parts of one. Arms are compared and tested within each; over all of them there is the "
             "first table only."
         )
     for test in inputs.tests:
         if several:
-            sheet.heading(test.title)
+            section.heading(test.title)
         sentences = accuracy.in_short(test)
         if sentences:
-            sheet.items(sentences)
+            section.items(sentences)
         else:
-            sheet.say(
+            section.paragraph(
                 "No arm here has another of the same student on the same data to be counted from: "
                 "the figures of each are below."
             )
     if inputs.left_out:
         things = "One thing is" if len(inputs.left_out) == 1 else "Some things are"
-        sheet.miss(f"{things} left out; the last section says which and why.")
-    return sheet
+        section.missing(f"{things} left out; the last section says which and why.")
+    return section
+
+
+def _report_json(inputs: ReportInputs) -> dict[str, Any]:
+    """What ``python -m dait compare --json`` prints; ARCHITECTURE.md has its keys."""
+    return {
+        "table": [row for test in inputs.tests for row in _rows(test)],
+        "mcnemar": [
+            {"data": test.title, **row}
+            for test in inputs.tests
+            for row in paired_tests(test.groups)
+        ],
+        "networks": {part.title: part.comparison.table() for part in inputs.studies},
+        "localisation": {
+            title: found.model_dump(mode="json", include=_LOCALISATION)
+            for title, found in inputs.localised.items()
+        },
+        "representation": {part.title: part.comparison.representation() for part in inputs.studies},
+        "left_out": [{"what": row.what, "reason": row.reason} for row in inputs.left_out],
+    }
+
+
+_LOCALISATION = {"settings", "sample", "area", "part_area", "arms", "differences"}
+
+
+def _rows(test: TestSet) -> list[dict[str, Any]]:
+    rows = []
+    for group in test.groups:
+        gains, base = gains_of(test, group), test.bases.get(group.name)
+        rows.append(
+            {
+                "data": test.title,
+                "name": group.name,
+                "student": student_of(group),
+                **over_seeds(group),
+                "gain": None if gains is None else gains["top1"],
+                "against": None if base is None else base.name,
+            }
+        )
+    return rows

@@ -6,45 +6,45 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dait.evaluation.arm_figures import ArmRuns
+from dait.evaluation.arms import ArmRuns
 from dait.evidence import figures
 from dait.evidence.report.accuracy import student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
-from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.section import Cell, Section
 from dait.evidence.report.wording import UNKNOWN, count, share, three_digits
 
 
-def write_costs(inputs: ReportInputs) -> Sheet:
+def write_costs(inputs: ReportInputs) -> Section:
     """The bubble chart and a table of costs, test set by test set."""
-    sheet = Sheet("costs", "Cost")
+    section = Section("costs", "Cost")
     for test in inputs.tests:
         if len(inputs.tests) > 1:
-            sheet.heading(test.title)
-        _costs(sheet, test)
-    return sheet
+            section.heading(test.title)
+        _costs(section, test)
+    return section
 
 
-def write_curves(inputs: ReportInputs) -> Sheet:
+def write_curves(inputs: ReportInputs) -> Section:
     """Learning curves, test set by test set and student by student."""
-    sheet = Sheet("curves", "Learning curves")
+    section = Section("curves", "Learning curves")
     for test in inputs.tests:
         if len(inputs.tests) > 1:
-            sheet.heading(test.title)
+            section.heading(test.title)
         for student in dict.fromkeys(student_of(group) for group in test.groups):
-            _curves(sheet, test, student)
-    return sheet
+            _curves(section, test, student)
+    return section
 
 
-def _costs(sheet: Sheet, test: TestSet) -> None:
+def _costs(section: Section, test: TestSet) -> None:
     results = [
         result
         for group in test.groups
         for run in group.runs.values()
-        if (result := run.run.result()) is not None
+        if (result := run.folder.result()) is not None
     ]
     rows = figures.bubble_rows(results)
     described = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
-    sheet.figure(
+    section.figure(
         figures.bubble(rows, dark=False),
         f"Bubbles of parameters against test top-1, area by latency. {described}.",
         "Parameters against test top-1, a bubble for every run; its area is the median latency of "
@@ -65,7 +65,7 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
         for group in test.groups
         for result in (_result(group),)
     ]
-    sheet.table(
+    section.table(
         "Costs of the student of one seed, and how long its training took with all that taught it.",
         [
             *("Arm", "Parameters", "Multiply-adds", "Latency, batch 1", "File"),
@@ -76,20 +76,20 @@ def _costs(sheet: Sheet, test: TestSet) -> None:
     )
 
 
-def _curves(sheet: Sheet, test: TestSet, student: str) -> None:
+def _curves(section: Section, test: TestSet, student: str) -> None:
     runs = {
-        _curve_name(test, group, seed): run.run.metrics()
+        _curve_name(test, group, seed): run.folder.metrics()
         for group in test.groups
         if student_of(group) == student
         for seed, run in group.runs.items()
     }
     if not any(runs.values()):
-        sheet.miss(f"No learning curves are kept of the runs of {student}.")
+        section.missing(f"No learning curves are kept of the runs of {student}.")
         return
     last = ", ".join(
         f"{name} {share(rows[-1].get('val_top1'))}" for name, rows in runs.items() if rows
     )
-    sheet.panels(
+    section.panels(
         partial(figures.learning_curves, runs),
         f"Learning curves of {student}; validation top-1 after the last epoch: {last}.",
         f"Student {student}: top-1 on the validation split and training loss by epoch; a dashed "
@@ -103,7 +103,7 @@ def _curve_name(test: TestSet, group: ArmRuns, seed: int) -> str:
 
 
 def _result(group: ArmRuns) -> Mapping[str, Any]:
-    return any_run(group).run.result() or {}
+    return any_run(group).folder.result() or {}
 
 
 def _cost_words(result: Mapping[str, Any]) -> str:

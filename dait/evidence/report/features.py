@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
+from dait.evaluation.features.similarity import sample_similarity, stratified_sample
 from dait.evaluation.records import read_seed, read_study
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
-from dait.evidence.features.embeddings import sample_similarity, stratified_sample
 from dait.evidence.report.inputs import ReportInputs, groups_of
-from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.section import Cell, Section
 from dait.evidence.report.wording import listed, plain, share
 
 SAMPLES = 60
@@ -29,22 +29,22 @@ _COLUMNS = {
 }
 
 
-def write(inputs: ReportInputs) -> Sheet:
+def write(inputs: ReportInputs) -> Section:
     """The features of every study's networks."""
-    sheet = Sheet("features", "What the networks make of the images")
+    section = Section("features", "What the networks make of the images")
     if not inputs.studies:
-        sheet.miss("Maps of features are shown of whole studies, and none was given.")
+        section.missing("Maps of features are shown of whole studies, and none was given.")
     for part in inputs.studies:
         if len(inputs.studies) > 1:
-            sheet.heading(part.title)
-        _table(sheet, part.comparison)
-        _plane(sheet, part.comparison)
-        _classes(sheet, part.comparison)
-        _samples(sheet, part.comparison)
-    return sheet
+            section.heading(part.title)
+        _table(section, part.comparison)
+        _plane(section, part.comparison)
+        _classes(section, part.comparison)
+        _samples(section, part.comparison)
+    return section
 
 
-def _table(sheet: Sheet, comparison: Comparison) -> None:
+def _table(section: Section, comparison: Comparison) -> None:
     rows = comparison.representation()
     body: list[list[Cell]] = [
         [
@@ -53,7 +53,7 @@ def _table(sheet: Sheet, comparison: Comparison) -> None:
         ]
         for row in rows
     ]
-    sheet.table(
+    section.table(
         f"Features on all {len(comparison.labels):,} test images, seed {comparison.seed}: mean "
         "cosine of pairs within and across classes and the gap between them; k-NN accuracy (k = 5, "
         "leave one out); silhouette by cosine distance; linear CKA with the teachers' features, "
@@ -64,14 +64,14 @@ def _table(sheet: Sheet, comparison: Comparison) -> None:
     )
 
 
-def _plane(sheet: Sheet, comparison: Comparison) -> None:
+def _plane(section: Section, comparison: Comparison) -> None:
     try:
         placed = comparison.tsne()
     except UserError as error:
-        sheet.miss(f"No t-SNE maps: {error}")
+        section.missing(f"No t-SNE maps: {error}")
         return
     roles = _roles(comparison)
-    sheet.panels(
+    section.panels(
         partial(
             figures.tsne_panels,
             {roles[key]: xy for key, xy in placed.coordinates.items()},
@@ -87,9 +87,9 @@ def _plane(sheet: Sheet, comparison: Comparison) -> None:
     )
 
 
-def _classes(sheet: Sheet, comparison: Comparison) -> None:
+def _classes(section: Section, comparison: Comparison) -> None:
     roles = _roles(comparison)
-    sheet.panels(
+    section.panels(
         partial(
             figures.similarity_panels,
             {roles[key]: matrix for key, matrix in comparison.similarity().items()},
@@ -103,7 +103,7 @@ def _classes(sheet: Sheet, comparison: Comparison) -> None:
     )
 
 
-def _samples(sheet: Sheet, comparison: Comparison) -> None:
+def _samples(section: Section, comparison: Comparison) -> None:
     seed = read_seed(read_study(comparison.study), comparison.seed)
     groups = groups_of(comparison.classes)
     indices = stratified_sample(seed.labels, SAMPLES)
@@ -116,7 +116,7 @@ def _samples(sheet: Sheet, comparison: Comparison) -> None:
     ]
     roles = _roles(comparison)
     own = None if groups is None else [groups[label] for label in seed.labels[indices]]
-    sheet.panels(
+    section.panels(
         partial(
             figures.similarity_panels,
             {roles[key]: sample_similarity(seed.features[key][indices]) for key in roles},

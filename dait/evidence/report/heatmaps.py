@@ -6,25 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.evaluation.records import read_seed, read_study
-from dait.evidence.comparison import Comparison, Explanation
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.explanation import Explanation
 from dait.evidence.heatmaps.overlay import overlay
-from dait.evidence.palette import arm_title
 from dait.evidence.report.inputs import FOCUS, ReportInputs, StudyPart
-from dait.evidence.report.sheet import Picture, Sheet
+from dait.evidence.report.section import Picture, Section
 from dait.evidence.report.wording import share
 
 DIRECT = "direct"
 
 
-def write(inputs: ReportInputs) -> Sheet:
+def write(inputs: ReportInputs) -> Section:
     """Rows of heatmaps of every study."""
-    sheet = Sheet("heatmaps", "Where the networks look: examples")
+    section = Section("heatmaps", "Where the networks look: examples")
     if not inputs.studies:
-        sheet.miss("Heatmaps of test images are shown of whole studies, and none was given.")
-        return sheet
-    sheet.say(
+        section.missing("Heatmaps of test images are shown of whole studies, and none was given.")
+        return section
+    section.paragraph(
         "The same images through every network. Colours go from none over purple to yellow for "
         "what counts for the image's true class, scaled to each map's own maximum: maps tell "
         "where, not how much. Examples prove nothing; the figures of the next section, over many "
@@ -32,9 +33,9 @@ def write(inputs: ReportInputs) -> Sheet:
     )
     for part in inputs.studies:
         if len(inputs.studies) > 1:
-            sheet.heading(part.title)
-        _of_study(sheet, part, inputs.images)
-    return sheet
+            section.heading(part.title)
+        _of_study(section, part, inputs.images)
+    return section
 
 
 def chosen(comparison: Comparison, right: dict[str, np.ndarray], count: int) -> dict[str, list]:
@@ -70,15 +71,15 @@ def _first_of_classes(indices: np.ndarray, labels: np.ndarray, count: int) -> li
     return picked + rest[: count - len(picked)]
 
 
-def _of_study(sheet: Sheet, part: StudyPart, count: int) -> None:
+def _of_study(section: Section, part: StudyPart, count: int) -> None:
     comparison = part.comparison
     failures = comparison.load()
     titles = {member.key: member.title for member in comparison.members}
     for key, reason in failures.items():
-        sheet.miss(f"Without {titles[key]}: {reason}")
+        section.missing(f"Without {titles[key]}: {reason}")
     if len(failures) == len(comparison.members):
         return
-    sheet.say(
+    section.paragraph(
         f"Seed {comparison.seed}. Chosen by a fixed rule, not by hand: half of the images are "
         "spread over the classes, a quarter each are images that only one of DAIT and direct "
         "distillation has right, where both were trained."
@@ -93,7 +94,7 @@ def _of_study(sheet: Sheet, part: StudyPart, count: int) -> None:
             try:
                 image, label = comparison.test_image(index)
             except UserError as error:
-                sheet.miss(f"No heatmaps: {error}")
+                section.missing(f"No heatmaps: {error}")
                 return
             name = comparison.classes[label].name
             row = [
@@ -103,7 +104,7 @@ def _of_study(sheet: Sheet, part: StudyPart, count: int) -> None:
             ]
             cells = [_cell(image, found, comparison, label) for found in row]
             original = Picture(image, f"Test image {index}: {name}", "The image", (name,))
-            sheet.pictures(f"{name}, test image {index}: {kind}", [original, *cells])
+            section.pictures(f"{name}, test image {index}: {kind}", [original, *cells])
 
 
 def _cell(image: np.ndarray, found: Explanation, comparison: Comparison, label: int) -> Picture:

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dait.config.arms import arm_title
 from dait.data.base import ClassInfo
 from dait.errors import UserError
-from dait.evaluation.arm_figures import DIRECT, ArmRuns, arm_named, by_arm
-from dait.evaluation.records import recipe_of
-from dait.evaluation.run_figures import Evaluated, evaluate_run, runs_in
+from dait.evaluation.arms import DIRECT, ArmRuns, arm_named, group_by_arm
+from dait.evaluation.evaluate import evaluate_run
+from dait.evaluation.networks import stored_networks
+from dait.evaluation.results.localisation import Measurement, Settings
+from dait.evaluation.results.outdated import current_localisation
+from dait.evaluation.runs import EvaluatedRun
 from dait.events import Emit, Note, ignore
 from dait.evidence.comparison import Comparison
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import explained_networks
-from dait.evidence.localisation.results import Measurement, Settings
-from dait.evidence.measured import localisation_of
-from dait.evidence.palette import arm_title
+from dait.runs.data import open_data_of, recipe_of, runs_in
 from dait.runs.folder import StudyFolder
-from dait.study.moved import open_data_of
 
 FOCUS = "dait"
 """The arm that examples are chosen by, where it is there."""
@@ -55,7 +55,7 @@ class TestSet:
     @property
     def focus(self) -> ArmRuns | None:
         """The group whose mistakes and gains are shown, of those whose answers are known."""
-        known = [group for group in self.groups if group.answering]
+        known = [group for group in self.groups if group.predictions]
         ranked = sorted(known, key=lambda group: (group.arm != FOCUS, group.name not in self.bases))
         return ranked[0] if ranked else None
 
@@ -134,7 +134,7 @@ def groups_of(classes: Sequence[ClassInfo]) -> list[str] | None:
     return [group or "other" for group in groups] if any(groups) else None
 
 
-def any_run(group: ArmRuns) -> Evaluated:
+def any_run(group: ArmRuns) -> EvaluatedRun:
     """One of the runs of a group; they differ in the seed only."""
     return next(iter(group.runs.values()))
 
@@ -151,8 +151,8 @@ def _titled(folders: Sequence[Path]) -> dict[str, Path]:
 
 def _evaluated(
     folders: Sequence[Path], left_out: list[Omitted], emit: Emit
-) -> dict[Path, Evaluated]:
-    found: dict[Path, Evaluated] = {}
+) -> dict[Path, EvaluatedRun]:
+    found: dict[Path, EvaluatedRun] = {}
     for folder in folders:
         for run in runs_in(folder):
             path = run.path.resolve()
@@ -170,17 +170,17 @@ def _evaluated(
     return found
 
 
-def _test_sets(runs: Mapping[Path, Evaluated], against: str | None) -> tuple[TestSet, ...]:
-    by_data: dict[str, list[Evaluated]] = {}
+def _test_sets(runs: Mapping[Path, EvaluatedRun], against: str | None) -> tuple[TestSet, ...]:
+    by_data: dict[str, list[EvaluatedRun]] = {}
     configs: dict[str, dict[str, Any]] = {}
     for run in runs.values():
-        config = recipe_of(run.run).data.model_dump()
+        config = recipe_of(run.folder).data.model_dump()
         configs.setdefault(repr(config), config)
         by_data.setdefault(repr(config), []).append(run)
     titles = _data_titles(list(configs.values()))
     found = []
     for title, own in zip(titles, by_data.values(), strict=True):
-        groups = tuple(by_arm(own))
+        groups = tuple(group_by_arm(own))
         bases = {group.name: base for group in groups if (base := _base(group, groups, against))}
         found.append(TestSet(title, groups, bases))
     if against is not None and not any(test.bases for test in found):
@@ -190,16 +190,17 @@ def _test_sets(runs: Mapping[Path, Evaluated], against: str | None) -> tuple[Tes
 
 def _base(group: ArmRuns, groups: Sequence[ArmRuns], against: str | None) -> ArmRuns | None:
     wanted = against or DIRECT
-    student = any_run(group).run.config()["student"]
+    student = any_run(group).folder.config()["student"]
     fitting = [
         other
         for other in groups
-        if wanted in (other.name, other.arm) and any_run(other).run.config()["student"] == student
+        if wanted in (other.name, other.arm)
+        and any_run(other).folder.config()["student"] == student
     ]
     if group in fitting:
         return None
-    home = any_run(group).run.path.resolve().parent
-    beside = [other for other in fitting if any_run(other).run.path.resolve().parent == home]
+    home = any_run(group).folder.path.resolve().parent
+    beside = [other for other in fitting if any_run(other).folder.path.resolve().parent == home]
     # Two that fit equally well are no baseline: which of them is meant cannot be known.
     return next((only[0] for only in (beside, fitting) if len(only) == 1), None)
 
@@ -222,7 +223,7 @@ def _localised(
     found: dict[str, Measurement] = {}
     for title, folder in named.items():
         try:
-            kept = localisation_of(folder)
+            kept = current_localisation(folder)
             found[title] = kept[-1] if kept else _measured(folder, emit)
         except UserError as error:
             left_out.append(Omitted(f"{title}, where its networks look", str(error)))
@@ -230,7 +231,7 @@ def _localised(
 
 
 def _measured(folder: Path, emit: Emit) -> Measurement:
-    explained = explained_networks(folder)
+    explained = stored_networks(folder)
     emit(Note(f"{folder.name}: where its networks look is measured once and kept"))
     settings = Settings(method=None, target="true", images=LOCALISED_IMAGES, road_images=0)
     return measure(explained, open_data_of(folder, explained.recipe, emit), settings, emit)

@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from dait.config.arms import arm_title
+from dait.evaluation.results.localisation import FIGURES, MeanInterval, Measurement
 from dait.evidence import figures
-from dait.evidence.localisation.results import FIGURES, MeanInterval, Measurement
-from dait.evidence.palette import arm_title
 from dait.evidence.report.inputs import ReportInputs
-from dait.evidence.report.sheet import Cell, Sheet
+from dait.evidence.report.section import Cell, Section
 from dait.evidence.report.wording import interval, points, share
 
 _TARGETS = {"true": "the true class", "predicted": "the class that each network predicts"}
 
 
-def write(inputs: ReportInputs) -> Sheet:
+def write(inputs: ReportInputs) -> Section:
     """Shares of relevance on the object and its parts, by study or run."""
-    sheet = Sheet("localisation", "Where the networks look: figures")
+    section = Section("localisation", "Where the networks look: figures")
     for title, found in inputs.localised.items():
         if len(inputs.folders) > 1:
-            sheet.heading(title)
-        _of_one(sheet, found)
+            section.heading(title)
+        _of_one(section, found)
     for title in inputs.folders:
         if title not in inputs.localised:
             reasons = [row.reason for row in inputs.left_out if row.what.startswith(f"{title},")]
-            sheet.miss(f"{title}: not measured. {' '.join(reasons)}")
-    return sheet
+            section.missing(f"{title}: not measured. {' '.join(reasons)}")
+    return section
 
 
-def _of_one(sheet: Sheet, found: Measurement) -> None:
+def _of_one(section: Section, found: Measurement) -> None:
     described = ", ".join(
         f"{arm.title} {share(arm.estimates['mass'].value)}"
         for arm in found.arms
         if "mass" in arm.estimates
     )
     area = "" if found.area is None else f"; the object covers {share(found.area.value)}"
-    sheet.panels(
+    section.panels(
         partial(figures.localisation_bars, found),
         f"Bars of the share of a heatmap's relevance that lies on the object: {described}{area}.",
         f"Share of the raw heatmap's relevance on the object, and on the parts that tell it from "
@@ -51,19 +51,21 @@ def _of_one(sheet: Sheet, found: Measurement) -> None:
         for arm in found.arms
     ]
     heads = [_head(name, found) for name in names]
-    sheet.table(
+    section.table(
         "Means over images (of the seeds' means), with 95 % bootstrap intervals over images.",
         ["Network", *heads],
         rows,
         [arm.role for arm in found.arms],
     )
-    _differences(sheet, found, names)
+    _differences(section, found, names)
     empty = [f"{arm.title} {arm.empty}" for arm in found.arms if arm.empty]
     if empty:
-        sheet.miss(f"Maps that are zero everywhere, counted and not scored: {', '.join(empty)}.")
+        section.missing(
+            f"Maps that are zero everywhere, counted and not scored: {', '.join(empty)}."
+        )
 
 
-def _differences(sheet: Sheet, found: Measurement, names: Sequence[str]) -> None:
+def _differences(section: Section, found: Measurement, names: Sequence[str]) -> None:
     rows: list[list[Cell]] = [
         [
             f"{arm_title(row.first)} less {arm_title(row.second)}",
@@ -72,7 +74,7 @@ def _differences(sheet: Sheet, found: Measurement, names: Sequence[str]) -> None
         for row in found.differences
     ]
     if rows:
-        sheet.table(
+        section.table(
             "Differences of two arms on the same images, in percentage points, with 95 % "
             "intervals: one that does not hold 0 is more than the choice of images. How much "
             "another training would change is not in it.",

@@ -7,67 +7,69 @@ from functools import partial
 import numpy as np
 
 from dait.errors import UserError
-from dait.evaluation.arm_figures import ArmRuns, over_seeds
-from dait.evaluation.calibration import reliability
+from dait.evaluation.arms import ArmRuns, over_seeds
 from dait.evaluation.confusion import ConfusedPair, confusion_matrix, most_confused
+from dait.evaluation.metrics import reliability
 from dait.evaluation.predictions import RunPredictions
-from dait.evaluation.records import recipe_of
-from dait.evaluation.run_figures import Evaluated
+from dait.evaluation.runs import EvaluatedRun
 from dait.evidence import figures
 from dait.evidence.report.accuracy import gains_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
-from dait.evidence.report.sheet import Picture, Sheet
+from dait.evidence.report.section import Picture, Section
 from dait.evidence.report.wording import listed, points, seeds, share
-from dait.evidence.test_images import SingleImages
+from dait.evidence.single_images import SingleImages
+from dait.runs.data import recipe_of
 
 PAIRS, EXAMPLES = 5, 4
 
 
-def write_classes(inputs: ReportInputs) -> Sheet:
+def write_classes(inputs: ReportInputs) -> Section:
     """What every arm gains class by class, and accuracy on parts of the split."""
-    sheet = Sheet("classes", "Class by class, and by kind of image")
+    section = Section("classes", "Class by class, and by kind of image")
     for test in inputs.tests:
         if len(inputs.tests) > 1:
-            sheet.heading(test.title)
+            section.heading(test.title)
         for group in test.groups:
-            _gains(sheet, test, group)
-        _slices(sheet, test)
-    return sheet
+            _gains(section, test, group)
+        _slices(section, test)
+    return section
 
 
-def write_confusions(inputs: ReportInputs) -> Sheet:
+def write_confusions(inputs: ReportInputs) -> Section:
     """Confusion matrices, the most confused pairs with their images, reliability diagrams."""
-    sheet = Sheet("confusions", "Confusions and confidence")
+    section = Section("confusions", "Confusions and confidence")
     for test in inputs.tests:
         if len(inputs.tests) > 1:
-            sheet.heading(test.title)
+            section.heading(test.title)
         seed, answers = _of_one_seed(test)
         if not answers:
-            sheet.miss(
+            section.missing(
                 "Of these runs only figures are kept, no answers to single images, so confusions "
                 "and reliability are not known."
             )
             continue
-        _confusion(sheet, test, seed, answers)
-        _pairs(sheet, test, seed, answers)
-        _reliability(sheet, test, seed, answers)
-    return sheet
+        _confusion(section, test, seed, answers)
+        _pairs(section, test, seed, answers)
+        _reliability(section, test, seed, answers)
+    return section
 
 
-def _gains(sheet: Sheet, test: TestSet, group: ArmRuns) -> None:
+def _gains(section: Section, test: TestSet, group: ArmRuns) -> None:
     found, base = gains_of(test, group), test.bases.get(group.name)
     if found is None or base is None:
         return
     rows = found["per_class"]
     ours, theirs = test.title_of(group), test.title_of(base)
     if not rows:
-        sheet.miss(f"{ours} and {theirs} have no seed with answers to single images in common.")
+        section.missing(
+            f"{ours} and {theirs} have no seed with answers to single images in common."
+        )
         return
     ordered = sorted(rows, key=lambda row: -row["gain"])
     ahead = sum(row["gain"] > 0 for row in rows)
     behind = sum(row["gain"] < 0 for row in rows)
     images = sum(row["n"] for row in rows) / len(rows)
-    sheet.panels(
+    section.panels(
         partial(figures.gain_bars, rows, group.arm, base.arm),
         f"Bars of {ours}'s gain over {theirs} in each of {len(rows)} classes, from "
         f"{points(ordered[0]['gain'])} points on {ordered[0]['name']} to "
@@ -80,18 +82,18 @@ def _gains(sheet: Sheet, test: TestSet, group: ArmRuns) -> None:
     )
 
 
-def _slices(sheet: Sheet, test: TestSet) -> None:
+def _slices(section: Section, test: TestSet) -> None:
     tables = {test.key_of(group): over_seeds(group)["slices"] for group in test.groups}
     names = list(dict.fromkeys(name for own in tables.values() for name in own))
     if not names:
-        sheet.miss(f"The test split of {test.title} is not cut into kinds of images.")
+        section.missing(f"The test split of {test.title} is not cut into kinds of images.")
     for name in names:
         own = {arm: table.get(name, {}) for arm, table in tables.items()}
         described = "; ".join(
             f"{arm}: " + ", ".join(f"{value} {share(top1)}" for value, top1 in table.items())
             for arm, table in own.items()
         )
-        sheet.figure(
+        section.figure(
             figures.slices_bars(own, name, dark=False),
             f"Bars of test top-1 by {name}. {described}.",
             f"Test top-1 by {name}, means over the seeds. The parts differ in size and in the "
@@ -99,33 +101,33 @@ def _slices(sheet: Sheet, test: TestSet) -> None:
         )
 
 
-def _of_one_seed(test: TestSet) -> tuple[int, dict[str, Evaluated]]:
+def _of_one_seed(test: TestSet) -> tuple[int, dict[str, EvaluatedRun]]:
     """The seed that most groups have answers of, the lowest of these, and their runs by name."""
-    known = sorted({seed for group in test.groups for seed in group.answering})
+    known = sorted({seed for group in test.groups for seed in group.predictions})
     if not known:
         return 0, {}
-    seed = max(known, key=lambda s: (sum(s in group.answering for group in test.groups), -s))
-    return seed, {g.name: g.answering[seed] for g in test.groups if seed in g.answering}
+    seed = max(known, key=lambda s: (sum(s in group.predictions for group in test.groups), -s))
+    return seed, {g.name: g.runs[seed] for g in test.groups if seed in g.predictions}
 
 
-def _answers(run: Evaluated) -> RunPredictions:
-    assert run.answers is not None  # of the runs that answer
-    return run.answers
+def _predictions(run: EvaluatedRun) -> RunPredictions:
+    assert run.predictions is not None  # of the runs that have them
+    return run.predictions
 
 
-def _keys(test: TestSet, runs: dict[str, Evaluated]) -> dict[str, Evaluated]:
+def _keys(test: TestSet, runs: dict[str, EvaluatedRun]) -> dict[str, EvaluatedRun]:
     """The runs by what figures call their group."""
     return {test.key_of(group): runs[group.name] for group in test.groups if group.name in runs}
 
 
-def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _confusion(section: Section, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     one = next(iter(runs.values()))
     names, families = [info.name for info in one.classes], groups_of(one.classes)
     matrices = {
-        key: confusion_matrix(_answers(run).predicted, _answers(run).labels, len(names))
+        key: confusion_matrix(_predictions(run).predicted, _predictions(run).labels, len(names))
         for key, run in _keys(test, runs).items()
     }
-    sheet.panels(
+    section.panels(
         partial(figures.confusion_panels, matrices, names, families),
         f"Confusion matrices of {listed([test.title_of(g) for g in test.groups])}, "
         f"{len(names)} classes.",
@@ -135,14 +137,16 @@ def _confusion(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated
     )
 
 
-def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _pairs(section: Section, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     focus = test.focus
     if focus is None or focus.name not in runs:
         return
     run = runs[focus.name]
-    pairs = most_confused(_answers(run).logits["student"], _answers(run).labels, PAIRS, EXAMPLES)
+    pairs = most_confused(
+        _predictions(run).logits["student"], _predictions(run).labels, PAIRS, EXAMPLES
+    )
     if not pairs:
-        sheet.say(f"{test.title_of(focus)} confuses no two classes.")
+        section.paragraph(f"{test.title_of(focus)} confuses no two classes.")
         return
     rows = []
     for pair in pairs:
@@ -151,7 +155,7 @@ def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -
             str(_count(runs[group.name], pair)) for group in test.groups if group.name in runs
         ]
         rows.append([f"{label} taken for {taken}", share(pair.share, 0), *counts])
-    sheet.table(
+    section.table(
         f"What {test.title_of(focus)} (seed {seed}) confuses most, and how many images of that "
         "class every arm takes for the same other one.",
         [
@@ -160,49 +164,49 @@ def _pairs(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -
         ],
         rows,
     )
-    source = SingleImages(recipe_of(run.run).data)
+    source = SingleImages(recipe_of(run.folder).data)
     for pair in pairs:
         cells, problem = _examples(source, run, pair)
         if problem:
-            sheet.miss(f"No pictures of these confusions: {problem}")
+            section.missing(f"No pictures of these confusions: {problem}")
             return
         label, taken = run.classes[pair.label].name, run.classes[pair.predicted].name
-        sheet.pictures(
+        section.pictures(
             f"{label}, taken for {taken} by {test.title_of(focus)}; last, a true {taken}", cells
         )
 
 
-def _count(run: Evaluated, pair: ConfusedPair) -> int:
-    found = _answers(run)
+def _count(run: EvaluatedRun, pair: ConfusedPair) -> int:
+    found = _predictions(run)
     return int(((found.labels == pair.label) & (found.predicted == pair.predicted)).sum())
 
 
 def _examples(
-    source: SingleImages, run: Evaluated, pair: ConfusedPair
+    source: SingleImages, run: EvaluatedRun, pair: ConfusedPair
 ) -> tuple[list[Picture], str]:
     """The images of a pair and one of the class they are taken for, or why there are none."""
     label = run.classes[pair.label].name
     cells = []
     try:
         for index in pair.examples:
-            image = source.image(index, _answers(run).ids[index])
+            image = source.image(index, _predictions(run).ids[index])
             cells.append(Picture(image, f"Test image {index}: {label}", label, (f"image {index}",)))
-        index = int(np.argmax(_answers(run).labels == pair.predicted))
+        index = int(np.argmax(_predictions(run).labels == pair.predicted))
         taken = run.classes[pair.predicted].name
-        image = source.image(index, _answers(run).ids[index])
+        image = source.image(index, _predictions(run).ids[index])
         cells.append(Picture(image, f"Test image {index}: {taken}", taken, (f"image {index}",)))
     except UserError as error:
         return [], str(error)
     return cells, ""
 
 
-def _reliability(sheet: Sheet, test: TestSet, seed: int, runs: dict[str, Evaluated]) -> None:
+def _reliability(section: Section, test: TestSet, seed: int, runs: dict[str, EvaluatedRun]) -> None:
     found = {
-        key: reliability(_answers(run).logits["student"], _answers(run).labels)
+        key: reliability(_predictions(run).logits["student"], _predictions(run).labels)
         for key, run in _keys(test, runs).items()
     }
     described = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())
-    sheet.panels(
+    section.panels(
         partial(figures.reliability_panels, found),
         f"Reliability diagrams; expected calibration error {described}.",
         f"Seed {seed}. A bar's top is how often answers of that confidence are right, the hatched "

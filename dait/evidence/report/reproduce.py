@@ -7,38 +7,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dait.evaluation.records import recipe_of
 from dait.evidence.report.inputs import ReportInputs
-from dait.evidence.report.sheet import Sheet
+from dait.evidence.report.section import Section
 from dait.evidence.report.wording import listed, seeds
+from dait.runs.data import recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
 
 
-def write(inputs: ReportInputs) -> Sheet:
+def write(inputs: ReportInputs) -> Section:
     """A part for every folder that was given, and what was left out."""
-    sheet = Sheet("origins", "How to get this again")
+    section = Section("origins", "How to get this again")
     for title, folder in inputs.folders.items():
         if len(inputs.folders) > 1:
-            sheet.heading(title)
+            section.heading(title)
         if (folder / "study.json").is_file():
-            _study(sheet, StudyFolder(folder))
+            _study(section, StudyFolder(folder))
         else:
-            _run(sheet, RunFolder(folder))
-    sheet.heading("This report")
+            _run(section, RunFolder(folder))
+    section.heading("This report")
     against = "" if inputs.against is None else f" --against {shlex.quote(inputs.against)}"
-    sheet.code(
+    section.code(
         f"python -m dait compare {_words(inputs.folders)} --images {inputs.images}{against} "
         "--out report.html"
     )
-    sheet.heading("Left out")
+    section.heading("Left out")
     if inputs.left_out:
-        sheet.items([f"{row.what}: {row.reason}" for row in inputs.left_out])
+        section.items([f"{row.what}: {row.reason}" for row in inputs.left_out])
     else:
-        sheet.say("Nothing that was asked for.")
-    return sheet
+        section.paragraph("Nothing that was asked for.")
+    return section
 
 
-def _study(sheet: Sheet, study: StudyFolder) -> None:
+def _study(section: Section, study: StudyFolder) -> None:
     described = study.description()
     first = study.runs()[0]
     recipe = recipe_of(first)
@@ -53,31 +53,31 @@ def _study(sheet: Sheet, study: StudyFolder) -> None:
         _data_sentence(recipe.data.source, data),
         *_versions([run.result() or {} for run in study.runs()]),
     ]
-    sheet.items(facts)
+    section.items(facts)
     out = f"runs/{recipe.name}"
     given = ",".join(map(str, numbers))
-    sheet.say("Save the recipe below as recipe.yaml, then:")
-    sheet.code(
+    section.paragraph("Save the recipe below as recipe.yaml, then:")
+    section.code(
         f"python -m dait study recipe.yaml --arms {','.join(arms)} --seeds {given} --out {out}\n"
         f"python -m dait localise {out}\n"
         f"python -m dait compare {out} --out report.html"
     )
-    sheet.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
+    section.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
 
 
-def _run(sheet: Sheet, run: RunFolder) -> None:
+def _run(section: Section, run: RunFolder) -> None:
     recipe, config = recipe_of(run), run.config()
     out = f"runs/{run.path.resolve().name}"
     arm, seed = config["arm"], config["seed"]
-    sheet.items(
+    section.items(
         [
             f"Recipe {recipe.name}, arm {arm}, seed {seed}.",
             _data_sentence(recipe.data.source, {}),
             *_versions([run.result() or {}]),
         ]
     )
-    sheet.code(f"python -m dait train recipe.yaml --arm {arm} --seed {seed} --out {out}")
-    sheet.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
+    section.code(f"python -m dait train recipe.yaml --arm {arm} --seed {seed} --out {out}")
+    section.code(recipe.to_yaml(), "The whole recipe, with every default filled in")
 
 
 def _data_sentence(source: str, data: Mapping[str, Any]) -> str:

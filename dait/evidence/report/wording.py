@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 UNKNOWN = "–"
@@ -10,11 +9,6 @@ _LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Spread = Mapping[str, float | None]
 """``mean``, and ``sd`` over the seeds (None for one seed)."""
-
-
-def escape(value: object) -> str:
-    """Text from a file, safe inside HTML and inside an attribute."""
-    return html.escape(str(value), quote=True)
 
 
 def share(fraction: float | None, digits: int = 1) -> str:

@@ -18,7 +18,7 @@ from app.config import AppConfig
 from app.studies import finished_studies
 from dait.errors import UserError
 from dait.evidence.heatmaps import cam as heatmaps
-from dait.evidence.heatmaps.row import Question
+from dait.evidence.heatmaps.explanation import Question
 from dait.runs.folder import RunsRoot, StudyFolder
 
 ROW_MEMBERS = 5

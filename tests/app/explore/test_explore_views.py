@@ -16,7 +16,7 @@ from app.explore.tab import EMPTY, arrived
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
 from app.studies import finished_studies
 from dait.errors import UserError
-from dait.evidence.probes.results import (
+from dait.evaluation.results.probes import (
     NEW_BIRDS,
     TRAIN,
     VERSION,

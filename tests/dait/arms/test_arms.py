@@ -8,9 +8,9 @@ import torch
 from dait.arms.catalogue import PLANS, plan_of
 from dait.arms.plan import ROLE_SEEDS, ROLE_TITLES, TaskContext
 from dait.arms.takd import default_assistant
-from dait.config.arms import ARMS, SUMMARIES, Arm
+from dait.config.arms import ARM_TITLES, ARMS, SUMMARIES, Arm, arm_title
 from dait.config.recipe import Recipe
-from dait.evidence.palette import ARM_COLOURS, ARM_TITLES, OTHER_COLOUR, arm_colour, arm_title
+from dait.evidence.palette import ARM_COLOURS, OTHER_COLOUR, arm_colour
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Role, Task, TaughtTask

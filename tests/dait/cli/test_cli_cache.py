@@ -91,7 +91,8 @@ def test_training_finds_what_was_built(
     command: Command, recipe_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dait.events import Event, Note, Progress
-    from dait.study.context import open_data, teacher_views
+    from dait.runs.data import open_data
+    from dait.study.context import teacher_views
     from dait.teachers.registry import load_teacher
 
     assert command("cache", "build", recipe_path) == 0

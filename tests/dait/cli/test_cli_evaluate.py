@@ -50,7 +50,7 @@ def test_a_run_on_validation_in_a_process_of_its_own(
         [sys.executable, "-m", "dait", *words], capture_output=True, text=True, timeout=240
     )
     assert first.returncode == 0, first.stderr
-    assert "its networks look at 32 val images" in first.stderr
+    assert "its networks predict 32 val images" in first.stderr
     line = last_line(first.stdout)
     arrays = arrays_of(run / "predictions-val.npz")
     labels, predicted = arrays["labels"], arrays["logits"].argmax(1)
@@ -243,7 +243,7 @@ def test_what_a_user_can_mend_is_a_sentence(
         assert captured.out == "" and "Traceback" not in captured.err
         return captured.err
 
-    assert "should be the folder of a run" in refused(tmp_path)
+    assert "holds neither a study" in refused(tmp_path)
     assert "--against compares arms" in refused(study / "dait-s0", "--against", "direct")
     assert "no arm 'kd' among these runs; they are of direct, independent, dait" in refused(
         study, "--against", "kd"
@@ -261,6 +261,6 @@ def test_what_a_user_can_mend_is_a_sentence(
     own = arrays_of(study / "direct-s1" / "predictions.npz")
     np.savez(study / "direct-s1" / "predictions.npz", **own | {"ids": own["ids"][::-1]})
     told = refused(study / "direct-s1", study / "dait-s1")
-    assert "were measured on different images or know different classes" in told
+    assert "were evaluated on different images or know different classes" in told
     (study / "study.json").write_text("{}")
     assert "study.json is damaged" in refused(study)

@@ -1,4 +1,4 @@
-"""Figures of merit against values worked out by hand."""
+"""Figures of merit against scikit-learn and values worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import f1_score, recall_score
 
 from dait.errors import UserError
 from dait.evaluation.metrics import (
     accuracy_by_slice,
     bootstrap_interval,
+    class_accuracy,
+    class_counts,
+    class_gains,
     evaluate_logits,
     expected_calibration_error,
     macro_f1,
     mcnemar,
     mean_per_class,
+    reliability,
     top_k_correct,
 )
+
+CLASSES = 5
+RNG = np.random.default_rng(3)
+LABELS = RNG.integers(0, CLASSES - 1, 60)  # no image of the last class
+PREDICTED = np.where(RNG.random(60) < 0.5, LABELS, RNG.integers(0, CLASSES, 60))
 
 
 def logits_of(predicted: list[int], classes: int) -> np.ndarray:
@@ -101,8 +112,6 @@ def test_mcnemar_is_the_binomial_test_of_scipy(only_a: int, only_b: int) -> None
 
 
 def test_recall_and_f1_are_those_of_scikit_learn() -> None:
-    from sklearn.metrics import f1_score, recall_score
-
     rng = np.random.default_rng(0)
     labels, predicted = rng.choice([0, 2, 3], 40), rng.integers(0, 6, 40)
     present = np.unique(labels)
@@ -159,3 +168,54 @@ def test_a_diverged_network_is_said() -> None:
 def test_labels_must_fit(labels: list[int]) -> None:
     with pytest.raises(ValueError):
         evaluate_logits(np.zeros((2, 3)), np.array(labels))
+
+
+def test_bins_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(500, 4)) * 2, rng.integers(0, 4, 500)
+    found = reliability(logits, labels)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    right, sure = calibration_curve(
+        logits.argmax(axis=1) == labels, shares.max(axis=1), n_bins=15, strategy="uniform"
+    )
+    filled = found.count > 0
+    np.testing.assert_allclose(found.accuracy[filled], right)
+    np.testing.assert_allclose(found.confidence[filled], sure)
+    assert np.isnan(found.accuracy[~filled]).all() and not filled[:3].any()
+    assert found.count.sum() == 500
+    gaps = np.abs(right - sure) * found.count[filled]
+    assert found.error == pytest.approx(gaps.sum() / 500)
+    assert found.error == expected_calibration_error(logits, labels)
+
+
+def test_certainty_falls_into_the_last_bin() -> None:
+    found = reliability(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0]))
+    assert found.count.tolist() == [0] * 14 + [2]
+    assert (found.confidence[-1], found.accuracy[-1], found.error) == (1.0, 0.5, 0.5)
+
+
+def test_class_accuracy_is_scikit_learns_recall() -> None:
+    found = class_accuracy(PREDICTED == LABELS, LABELS, CLASSES)
+    expected = recall_score(LABELS, PREDICTED, labels=range(4), average=None)
+    np.testing.assert_allclose(found[:4], expected)
+    assert np.isnan(found[4])
+    assert class_counts(LABELS, CLASSES).tolist() == [*np.bincount(LABELS).tolist(), 0]
+
+
+def test_gains_pair_seeds() -> None:
+    labels = np.array([0, 0, 1, 1])
+    ours = [np.array([1, 1, 0, 1], bool), np.array([1, 1, 1, 1], bool)]
+    theirs = [np.array([1, 0, 1, 1], bool), np.array([0, 0, 0, 0], bool)]
+    found = class_gains(ours, theirs, labels, 3)
+    # Class 0: 1 − 1/2 and 1 − 0; class 1: 1/2 − 1 and 1 − 0; class 2 has no image.
+    np.testing.assert_allclose(found.gain, [0.75, 0.25, np.nan])
+    np.testing.assert_allclose(
+        found.sd, [np.std([0.5, 1], ddof=1), np.std([-0.5, 1], ddof=1), np.nan]
+    )
+    np.testing.assert_allclose(found.ours, [1.0, 0.75, np.nan])
+    np.testing.assert_allclose(found.theirs, [0.25, 0.5, np.nan])
+    assert found.count.tolist() == [2, 2, 0] and found.seeds == 2
+    one = class_gains(ours[:1], theirs[:1], labels, 2)
+    assert one.gain.tolist() == [0.5, -0.5] and np.isnan(one.sd).all()
+    with pytest.raises(ValueError, match="2 and 1 seeds"):
+        class_gains(ours, theirs[:1], labels, 3)

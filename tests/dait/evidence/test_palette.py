@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from dait.config.arms import ARM_TITLES
 from dait.evidence.palette import (
     ARM_COLOURS,
-    ARM_TITLES,
     OTHER_COLOUR,
     class_looks,
     run_look,

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dait.evidence.selection import ImageFilter, matching, spread
+from dait.evidence.selection import (
+    ImageFilter,
+    largest_gain,
+    matching,
+    nearest_to_class,
+    spread,
+    surest_confusion,
+)
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 ANSWERS = {"ours": [0, 0, 1, 0, 1, 2], "theirs": [0, 1, 1, 1, 1, 0]}
@@ -37,3 +44,28 @@ def test_few_of_many_come_from_every_class() -> None:
     assert spread(np.arange(6), labels, 4) == [0, 1, 4, 5]
     assert spread(np.array([3, 1]), labels, 4) == [1, 3]
     assert spread(np.array([], dtype=np.int64), labels, 4) == []
+
+
+MARKED = np.array([0, 0, 0, 1, 1])
+OURS = np.array([[2.0, 1, 0], [0, 1, 0], [0, 9, 0], [0, 3, 1], [0, 1, 5]])
+
+
+def test_the_surest_of_a_cell() -> None:
+    assert surest_confusion(OURS, MARKED, [0], [1]) == 2
+    assert surest_confusion(OURS, MARKED, [0], [0]) == 0
+    assert surest_confusion(OURS, MARKED, [0, 1], [2]) == 4
+    assert surest_confusion(OURS, MARKED, [0], [2]) is None
+
+
+def test_where_the_one_ahead_is_most_ahead() -> None:
+    theirs = np.array([[0.0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 9, 0], [0, 9, 0]])
+    assert largest_gain(OURS, theirs, MARKED, 0) == 0  # ours has one right of three, theirs none
+    assert largest_gain(OURS, theirs, MARKED, 1) == 4  # theirs has both, ours one
+    assert largest_gain(OURS, theirs, MARKED, 2) is None
+
+
+def test_the_image_of_a_class_that_is_nearest_to_another_one() -> None:
+    features = np.array([[1.0, 0], [1, 0.2], [3, 2], [0, 1], [0.1, 4]])
+    assert nearest_to_class(features, MARKED, 0, 1) == 2
+    assert nearest_to_class(features, MARKED, 1, 0) == 4
+    assert nearest_to_class(features, MARKED, 0, 2) is None

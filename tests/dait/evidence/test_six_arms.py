@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from dait.evaluation.networks import stored_networks
 from dait.evidence.comparison import Comparison
-from dait.evidence.localisation.networks import explained_networks
 from dait.runs.folder import StudyFolder
 
 
@@ -70,11 +70,11 @@ def test_what_taught_in_one_arm_alone_is_asked_where_it_looks_too(six: Path) -> 
         for arm, role in (("takd", "assistant"), ("kd", "classifier")):
             run = six / f"{arm}-s{seed}"
             shutil.copy(run / "student.safetensors", run / f"{role}.safetensors")
-    subjects = {subject.member.key: subject for subject in explained_networks(six).networks}
+    subjects = {subject.member.key: subject for subject in stored_networks(six).networks}
     for seed in (0, 1):
         for role in ("assistant", "classifier"):
             found = subjects[f"{role}-s{seed}"]
             assert (found.member.role, found.seed) == (role, seed)
     assert len(subjects) == 1 + 2 * (6 + 3)  # the frozen teacher; students, and who taught them
-    alone = explained_networks(six / "takd-s0").networks
+    alone = stored_networks(six / "takd-s0").networks
     assert [subject.member.key for subject in alone] == ["assistant-s0", "takd-s0"]

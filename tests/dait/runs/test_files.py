@@ -13,9 +13,9 @@ import yaml
 
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
-from dait.evaluation.records import read_arrays
-from dait.evidence.localisation.results import read_localisation
-from dait.evidence.probes.results import read_probe_results
+from dait.evaluation.results.localisation import read_localisation
+from dait.evaluation.results.probes import read_probe_results
+from dait.runs.files import read_arrays
 from dait.runs.folder import RunFolder, RunsRoot, StudyFolder
 from dait.storage.files import DEEPEST
 

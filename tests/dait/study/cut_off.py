@@ -16,7 +16,7 @@ from dait.study.lock import LOCK
 
 PROJECT = Path(dait.__file__).parents[1]
 TIMES = ("seconds", "images_per_second")
-PRELOADED = ["cut_off", "dait.study.train", "dait.study.task", "timm", "open_clip", "sklearn"]
+PRELOADED = ["cut_off", "dait.study.train", "timm", "open_clip", "sklearn"]
 """What a process that is to be killed has imported already when it starts."""
 
 

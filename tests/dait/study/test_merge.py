@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dait.errors import UserError
+from dait.evaluation.features.projection import write_tsne
 from dait.events import Event, Note
 from dait.evidence.comparison import Comparison
-from dait.evidence.features.study_tsne import write_tsne
 from dait.runs.folder import StudyFolder
 from dait.study.merge import merge_studies
 

@@ -18,11 +18,11 @@ from dait.cli import main
 from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, StepDone, ignore
-from dait.evidence.test_images import SingleImages
+from dait.evidence.single_images import SingleImages
+from dait.runs.data import moved_hint, open_data
 from dait.runs.folder import StudyFolder, to_json
-from dait.study.context import open_data
 from dait.study.moved import move_data
-from dait.study.plan import moved_hint, read_plan
+from dait.study.plan import read_plan
 from dait.study.train import run_study, train_study
 
 

@@ -18,8 +18,9 @@ from dait.data.folders.dataset import ImageFileDataset
 from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
+from dait.runs.data import open_data
 from dait.runs.folder import RunFolder
-from dait.study.context import StudyContext, open_data, prepare
+from dait.study.context import StudyContext, prepare
 from dait.study.run import run_arm
 from dait.study.stage import new_network, stage_plan
 from dait.teachers.base import text_prototypes

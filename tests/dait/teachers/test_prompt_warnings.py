@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from dait.data.base import ClassInfo
 from dait.data.fieldguide.dataset import FieldGuide
 from dait.errors import UserError
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
+from dait.evaluation.networks import TeacherScores
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.prompt_warnings import similar_class_warnings, truncate, truncated_texts
 from dait.teachers.prompts import LONGEST, Prompts, class_prompts

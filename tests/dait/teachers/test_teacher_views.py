@@ -15,11 +15,11 @@ from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, Progress, StepDone, ignore
 from dait.models.network import NetworkSpec, build_network
 from dait.tasks.adapt import AdaptTask
 from dait.teachers.cache.views import TeacherViews
+from dait.training.inference import predict_split
 from dait.training.loop import StagePosition, train_stage
 
 

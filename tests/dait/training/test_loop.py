@@ -13,13 +13,13 @@ from dait.config.train import TrainConfig
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import SplitName
 from dait.errors import UserError
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone, StageStarted, StepDone, ignore
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.teachers.cache.views import TeacherViews
 from dait.training import loop
+from dait.training.inference import predict_split
 from dait.training.loop import train_stage
 from dait.training.optimizer import learning_rate
 from dait.training.views import StagePosition

@@ -10,10 +10,10 @@ from colours import Colours, network
 from torch import Tensor
 
 from dait.config.train import TrainConfig
-from dait.evaluation.inference import predict_split
 from dait.events import EpochDone, Event, Note, StageDone, ignore
 from dait.tasks.base import Batch, TaskOutput
 from dait.tasks.independent import IndependentTask
+from dait.training.inference import predict_split
 from dait.training.loop import train_stage
 from dait.training.selection import Average, BestEpoch
 from dait.training.views import StagePosition

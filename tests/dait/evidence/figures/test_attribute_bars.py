@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from dait.evaluation.results.probes import AttributeFigures, AttributeScore, Proportion
 from dait.evidence.figures import attribute_bars
-from dait.evidence.probes.results import AttributeFigures, AttributeScore, Proportion
 
 
 def row(name: str, values: int, species: float, birds: float) -> AttributeFigures:

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dait.evaluation.calibration import Reliability
+from dait.evaluation.metrics import Reliability
 from dait.evidence.figures import confusion_panels, gain_bars, reliability_panels
 from dait.evidence.palette import ARM_COLOURS
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from dait.errors import UserError
-from dait.evaluation.calibration import Reliability
+from dait.evaluation.metrics import Reliability
 from dait.evidence.figures import (
     accuracy_bars,
     confusion_panels,

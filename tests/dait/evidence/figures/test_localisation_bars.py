@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from dait.evidence.figures.localisation import localisation_bars
-from dait.evidence.localisation.results import (
+from dait.config.arms import arm_title
+from dait.evaluation.results.localisation import (
     ArmLocalisation,
     MeanInterval,
     Measurement,
     Settings,
 )
-from dait.evidence.palette import arm_colour, arm_title
+from dait.evidence.figures.localisation import localisation_bars
+from dait.evidence.palette import arm_colour
 
 
 def estimate(value: float) -> MeanInterval:

@@ -9,6 +9,7 @@ from explainable_networks import SIZE, TinyNetwork, TinyTeacher, TinyVit
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.networks import TeacherScores
 from dait.evidence.heatmaps.cam import (
     METHODS,
     default_method,
@@ -16,9 +17,7 @@ from dait.evidence.heatmaps.cam import (
     explain,
     explainable_copy,
     upsample_and_scale,
-    warm_up,
 )
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
 
 
 @pytest.fixture
@@ -266,10 +265,3 @@ def test_an_empty_map_is_reported(network: TinyNetwork, images: Tensor) -> None:
     with torch.no_grad():
         network.head.weight.zero_()
     assert explain(network, images).empty.all()
-
-
-def test_warm_up_imports_the_package() -> None:
-    import sys
-
-    warm_up()
-    assert "pytorch_grad_cam" in sys.modules

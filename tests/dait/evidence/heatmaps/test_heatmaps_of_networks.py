@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from dait.evaluation.networks import TeacherScores
 from dait.evidence.heatmaps.cam import (
     METHODS,
     default_method,
     explain,
     explainable_copy,
 )
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
 from dait.models.network import NetworkSpec, build_network
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.openclip.teacher import OpenClipTeacher

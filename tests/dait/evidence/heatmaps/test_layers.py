@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.networks import TeacherScores
 from dait.evidence.heatmaps.cam import explain
 from dait.evidence.heatmaps.layers import OutputLayout, layer_names, layout_of
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import load_teacher

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from dait.errors import UserError
+from dait.evaluation.networks import TeacherScores, shared_teacher
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.cam import METHODS, explain
-from dait.evidence.heatmaps.networks import shared_teacher
-from dait.evidence.heatmaps.row import Explanation
-from dait.evidence.heatmaps.teacher_scores import TeacherScores
+from dait.evidence.heatmaps.explanation import Explanation
 from dait.runs.folder import StudyFolder
 
 SENTENCE = "a bird with a red crown"

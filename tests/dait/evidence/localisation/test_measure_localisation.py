@@ -15,17 +15,17 @@ from torch import nn
 
 from dait.data.base import Dataset
 from dait.errors import UserError
+from dait.evaluation.networks import StoredNetworks, stored_networks
+from dait.evaluation.results.localisation import FIGURES, Measurement, Settings, read_localisation
+from dait.evaluation.results.outdated import current_localisation, outdated
 from dait.events import Event, Note, ignore
 from dait.evidence.heatmaps.cam import explain
 from dait.evidence.localisation.measure import measure
-from dait.evidence.localisation.networks import ExplainedNetworks, explained_networks
-from dait.evidence.localisation.results import FIGURES, Measurement, Settings, read_localisation
 from dait.evidence.localisation.sample import sample_of
 from dait.evidence.localisation.scores import localise
-from dait.evidence.measured import localisation_of, outdated
 from dait.models.checkpoint import load_network, save_network
+from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder
-from dait.study.context import open_data
 from dait.study.export import export_study
 from dait.study.plan import read_plan
 from dait.study.train import complete_study
@@ -42,7 +42,7 @@ def measured(
     tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Dataset, Measurement]:
     study = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("measured") / "study"))
-    subjects = explained_networks(study)
+    subjects = stored_networks(study)
     data = open_data(subjects.recipe, ignore)
     return study, data, measure(subjects, data, SETTINGS)
 
@@ -53,7 +53,7 @@ def again(measured: tuple[Path, Dataset, Measurement], tmp_path: Path) -> Path:
     return Path(shutil.copytree(measured[0], tmp_path / "study"))
 
 
-def refusing(subjects: ExplainedNetworks) -> ExplainedNetworks:
+def refusing(subjects: StoredNetworks) -> StoredNetworks:
     """The same networks, none of which may be loaded."""
 
     def load() -> nn.Module:
@@ -132,12 +132,12 @@ def test_nothing_is_measured_twice(
 ) -> None:
     _, data, found = measured
     assert read_localisation(again) == (found,)
-    assert measure(refusing(explained_networks(again)), data, SETTINGS) == found
-    without = measure(refusing(explained_networks(again)), data, Settings(images=8, road_images=0))
+    assert measure(refusing(stored_networks(again)), data, SETTINGS) == found
+    without = measure(refusing(stored_networks(again)), data, Settings(images=8, road_images=0))
     assert "road" not in without.arms[0].estimates
     assert len(read_localisation(again)) == 2
     other = measure(
-        explained_networks(again), data, Settings(images=8, road_images=0, target="predicted")
+        stored_networks(again), data, Settings(images=8, road_images=0, target="predicted")
     )
     assert other.networks[0].made_of != found.networks[0].made_of
     assert [m.settings.target for m in read_localisation(again)] == ["true", "true", "predicted"]
@@ -152,7 +152,7 @@ def test_other_weights_are_measured_anew_and_the_old_figures_go(
     with torch.no_grad():
         loaded.network.model.get_classifier().weight.mul_(1.01)
     save_network(file, loaded.network, loaded.classes, arm="direct")
-    changed = measure(explained_networks(again), data, SETTINGS)
+    changed = measure(stored_networks(again), data, SETTINGS)
     made_of = {network.key: network.made_of for network in changed.networks}
     before = {network.key: network.made_of for network in found.networks}
     assert {key for key in KEYS if made_of[key] != before[key]} == {"direct-s0"}
@@ -170,7 +170,7 @@ def test_what_is_damaged_is_measured_anew(
     with pytest.raises(UserError, match=r"localisation\.json is damaged .* dait localise"):
         read_localisation(again)
     notes: list[str] = []
-    assert measure(explained_networks(again), data, SETTINGS, noting(notes)) == found
+    assert measure(stored_networks(again), data, SETTINGS, noting(notes)) == found
     assert [note for note in notes if "written anew" in note]
     assert read_localisation(again) == (found,)
 
@@ -188,7 +188,7 @@ def test_a_network_that_is_not_its_own_any_more_is_left_out(
     (again / "dait-s1" / "student.safetensors").unlink()
     notes: list[str] = []
     settings = Settings(images=8, road_images=0)
-    found = measure(explained_networks(again), data, settings, noting(notes))
+    found = measure(stored_networks(again), data, settings, noting(notes))
     assert {network.key for network in found.networks} == set(KEYS) - {"direct-s0", "dait-s1"}
     assert [note for note in notes if note.startswith("without direct-s0: the test images are not")]
     dait = next(arm for arm in found.arms if arm.role == "dait")
@@ -200,7 +200,7 @@ def test_a_run_is_measured_alone(
 ) -> None:
     study, data, whole = measured
     run = Path(shutil.copytree(study / "dait-s1", tmp_path / "mine"))
-    found = measure(explained_networks(run), data, Settings(images=8, road_images=0))
+    found = measure(stored_networks(run), data, Settings(images=8, road_images=0))
     assert [network.key for network in found.networks] == ["intermediate-s1", "mine"]
     same = next(network for network in whole.networks if network.key == "dait-s1")
     assert found.networks[1].estimates["mass"] == same.estimates["mass"]
@@ -209,11 +209,11 @@ def test_a_run_is_measured_alone(
 
 def test_what_cannot_be_measured_is_said(again: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="should be the folder of a study"):
-        explained_networks(tmp_path)
+        stored_networks(tmp_path)
     for file in (*again.glob("*/*.safetensors"), again / "teacher.npz"):
         file.unlink()
-    with pytest.raises(UserError, match=r"weights of the networks of .* are not here"):
-        explained_networks(again)
+    with pytest.raises(UserError, match=r"weights of the networks of .* are missing"):
+        stored_networks(again)
 
 
 def test_an_unknown_method_and_a_folder_that_cannot_be_written(
@@ -221,8 +221,8 @@ def test_an_unknown_method_and_a_folder_that_cannot_be_written(
 ) -> None:
     _, data, found = measured
     with pytest.raises(UserError, match="no heatmap method 'saliency'; choose one of gradcam"):
-        measure(explained_networks(again), data, Settings(method="saliency"))
-    subjects = explained_networks(again)
+        measure(stored_networks(again), data, Settings(method="saliency"))
+    subjects = stored_networks(again)
     (again / "file").write_text("in the way")
     notes: list[str] = []
     elsewhere = replace(subjects, folder=again / "file")
@@ -237,7 +237,7 @@ def test_figures_of_a_newer_version_are_kept(
     file, newer = again / "localisation.json", '{"version": 2, "heatmaps": []}'
     file.write_text(newer)
     notes: list[str] = []
-    assert measure(explained_networks(again), data, SETTINGS, noting(notes)) == found
+    assert measure(stored_networks(again), data, SETTINGS, noting(notes)) == found
     assert file.read_text() == newer
     assert any("version 2 of its format; this program reads version 1" in note for note in notes)
 
@@ -247,13 +247,13 @@ def test_figures_hold_for_the_networks_that_they_are_of(
 ) -> None:
     _, _, found = measured
     study = StudyFolder(again)
-    assert localisation_of(again) == (found,) and outdated(study) == []
+    assert current_localisation(again) == (found,) and outdated(study) == []
     exported = export_study(study, tmp_path / "exported")  # its networks are rounded
-    assert localisation_of(exported.path) == (found,) and outdated(exported) == []
+    assert current_localisation(exported.path) == (found,) and outdated(exported) == []
     (again / "direct-s0" / "student.safetensors").write_bytes(
         (again / "direct-s1" / "student.safetensors").read_bytes()
     )
-    assert localisation_of(again) == () and outdated(study) == ["localisation.json"]
+    assert current_localisation(again) == () and outdated(study) == ["localisation.json"]
     notes: list[str] = []
     without = export_study(study, tmp_path / "without", emit=noting(notes))
     assert not (without.path / "localisation.json").exists()

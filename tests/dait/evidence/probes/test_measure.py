@@ -18,10 +18,10 @@ from dait.data.folders.folder import open_folder
 from dait.errors import UserError
 from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.records import read_study
+from dait.evaluation.results.probes import VERSION, ProbeResults, read_probe_results
 from dait.evidence.probes.measure import measure_study, measure_teacher
-from dait.evidence.probes.results import VERSION, ProbeResults, read_probe_results
+from dait.runs.data import open_data
 from dait.runs.folder import StudyFolder
-from dait.study.context import open_data
 from dait.study.export import export_study
 from dait.teachers.embedding import embed_split
 from dait.teachers.registry import load_teacher, prototypes_of

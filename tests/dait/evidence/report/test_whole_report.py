@@ -102,7 +102,7 @@ def test_studies_are_compared_as_far_as_they_can_be(study: Path, tmp_path: Path)
         for arm in ("independent", "dait")
     }
     html = make_report([study, larger], images=1).html
-    assert "Bars of DAIT&#x27;s test top-1 by intermediate teacher: resnet10t" in html
+    assert "Bars of DAIT&#39;s test top-1 by intermediate teacher: resnet10t" in html
     assert "resnet14t" in html
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dait.errors import UserError
+from dait.evaluation.features.projection import write_tsne
 from dait.events import Event, Note, Progress
-from dait.evidence.comparison import Comparison, write_tsne
+from dait.evidence.comparison import Comparison
 from dait.runs.folder import StudyFolder
 
 

@@ -1,21 +1,15 @@
-"""How a network's features lie: t-SNE, similarities, and figures about both.
+"""How a network's features lie: similarities, and figures about them.
 
-Features are ``(N, d)`` float arrays, one row an image; similarities are cosines.
+Features are ``(N, d)`` float arrays, one row an image; similarities are cosines. Imports NumPy
+alone, so that the app can compare networks before heavier libraries are loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
-from dait.errors import UserError
-from dait.events import Emit, Progress, ignore
-
-PCA_DIMENSIONS = 50
-MIN_TSNE_IMAGES = 5
 NEIGHBOURS = 5
 
 _CHUNK = 2048
@@ -30,51 +24,12 @@ class IntraInter(NamedTuple):
     gap: float
 
 
-def tsne(
-    features: Mapping[str, np.ndarray],
-    perplexity: float = 30.0,
-    seed: int = 0,
-    emit: Emit = ignore,
-) -> dict[str, np.ndarray]:
-    """A t-SNE map ``(N, 2)`` of each arm's ``(N, d)`` features, float32, in the arms' order.
-
-    Rows are the same images in every arm. Features are scaled to unit length and reduced to 50
-    principal components first. The perplexity is bounded by (N − 1) / 3. A t-SNE map has no
-    orientation, so every map after the first is turned (and mirrored) onto the first, which
-    changes no distance. An arm whose features are all alike lies on one point. ``emit`` hears of
-    every map that is done.
-    Raises ``UserError`` with fewer than 5 images, ``ValueError`` where the arms' counts differ.
-    """
-    n = _images_of(features)
-    bounded = min(perplexity, (n - 1) / 3)
-    return _maps(features, lambda rows: _tsne_of(rows, bounded, seed), "t-SNE", emit)
-
-
-def umap(
-    features: Mapping[str, np.ndarray],
-    neighbours: int = 15,
-    seed: int = 0,
-    emit: Emit = ignore,
-) -> dict[str, np.ndarray]:
-    """As ``tsne``, by UMAP (McInnes et al. 2018) with cosine distances.
-
-    neighbours: bounded by N − 1. Raises ``UserError`` where the package ``umap-learn`` is missing.
-    """
-    if find_spec("umap") is None:
-        raise UserError(
-            "UMAP needs the package umap-learn, which is not installed: pip install umap-learn "
-            "(or leave out --umap; the t-SNE maps need nothing more)."
-        )
-    bounded = min(neighbours, _images_of(features) - 1)
-    return _maps(features, lambda rows: _umap_of(rows, bounded, seed), "UMAP", emit)
-
-
 def class_similarity(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """``(C, C)`` cosines between the classes' mean (unit length) features, float32.
 
     The row and column of a class without images are NaN.
     """
-    rows = _unit(features)
+    rows = unit_length(features)
     means = np.full((classes, rows.shape[1]), np.nan)
     for label in np.unique(labels):
         means[label] = rows[labels == label].mean(axis=0)
@@ -84,7 +39,7 @@ def class_similarity(features: np.ndarray, labels: np.ndarray, classes: int) -> 
 
 def sample_similarity(features: np.ndarray) -> np.ndarray:
     """``(N, N)`` cosines between images, float32."""
-    rows = _unit(features)
+    rows = unit_length(features)
     return np.clip(rows @ rows.T, -1, 1).astype(np.float32)
 
 
@@ -93,7 +48,7 @@ def intra_inter(features: np.ndarray, labels: np.ndarray) -> IntraInter:
 
     NaN where there is no such pair.
     """
-    rows, labels = _unit(features), np.asarray(labels)
+    rows, labels = unit_length(features), np.asarray(labels)
     # The similarities of a set sum to the squared length of its sum: no N × N table is needed.
     all_sum = float(np.square(rows.sum(axis=0)).sum())
     own = np.square(np.linalg.norm(rows, axis=1))
@@ -106,18 +61,6 @@ def intra_inter(features: np.ndarray, labels: np.ndarray) -> IntraInter:
     intra = (within_sum - float(own.sum())) / within_pairs if within_pairs else float("nan")
     inter = (all_sum - within_sum) / across_pairs if across_pairs else float("nan")
     return IntraInter(intra, inter, intra - inter)
-
-
-def silhouette(features: np.ndarray, labels: np.ndarray) -> float:
-    """The mean silhouette by cosine distance, −1 to 1; NaN where it is not defined.
-
-    It needs between 2 and N − 1 classes among the N images.
-    """
-    from sklearn.metrics import silhouette_score
-
-    if not 2 <= len(np.unique(labels)) <= len(labels) - 1:
-        return float("nan")
-    return float(silhouette_score(_unit(features), labels, metric="cosine"))
 
 
 def knn_accuracy(
@@ -135,9 +78,9 @@ def knn_accuracy(
     """
     if (train_features is None) != (train_labels is None):
         raise ValueError("training features and training labels come together")
-    queries, labels = _unit(features), np.asarray(labels)
+    queries, labels = unit_length(features), np.asarray(labels)
     leave_one_out = train_features is None
-    bank = queries if train_features is None else _unit(train_features)
+    bank = queries if train_features is None else unit_length(train_features)
     bank_labels = labels if train_labels is None else np.asarray(train_labels)
     k = min(k, len(bank) - leave_one_out)
     if k < 1:
@@ -201,81 +144,7 @@ def stratified_sample(labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def unit_length(features: np.ndarray) -> np.ndarray:
+    """Rows divided by their lengths, as float64."""
     rows = np.asarray(features, dtype=np.float64)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
-
-
-def _images_of(features: Mapping[str, np.ndarray]) -> int:
-    counts = {arm: len(rows) for arm, rows in features.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"the arms must show the same images, found {counts}")
-    n = min(counts.values(), default=MIN_TSNE_IMAGES)
-    if n < MIN_TSNE_IMAGES:
-        raise UserError(
-            f"A t-SNE map needs at least {MIN_TSNE_IMAGES} images and there are {n}; "
-            "show more images."
-        )
-    return n
-
-
-def _maps(
-    features: Mapping[str, np.ndarray],
-    place: Callable[[np.ndarray], np.ndarray],
-    by: str,
-    emit: Emit,
-) -> dict[str, np.ndarray]:
-    maps: dict[str, np.ndarray] = {}
-    for arm, rows in features.items():
-        placed = place(_unit(rows))
-        first = next(iter(maps.values()), None)
-        maps[arm] = placed if first is None else _turned_onto(first, placed)
-        emit(Progress(f"Placing test images by {by}", len(maps), len(features), "networks"))
-    return maps
-
-
-def _tsne_of(rows: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
-    from sklearn.manifold import TSNE
-
-    reduced = _reduced(rows, seed)
-    if reduced is None:
-        return np.zeros((len(rows), 2), dtype=np.float32)
-    placed = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
-    return (placed - placed.mean(axis=0)).astype(np.float32)
-
-
-def _umap_of(rows: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
-    import torch
-    from umap import UMAP
-
-    reduced = _reduced(rows, seed)
-    if reduced is None:
-        return np.zeros((len(rows), 2), dtype=np.float32)
-    # With a seed it works in one thread, and says so unless it is told. What compiles it sets the
-    # number of threads of everybody in the process, torch's too.
-    threads = torch.get_num_threads()
-    try:
-        mapper = UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
-        placed = mapper.fit_transform(reduced)
-    finally:
-        torch.set_num_threads(threads)
-    return (placed - placed.mean(axis=0)).astype(np.float32)
-
-
-def _reduced(rows: np.ndarray, seed: int) -> np.ndarray | None:
-    """Principal components of ``(N, d)``, two at least; None where nothing is to be spread out."""
-    from sklearn.decomposition import PCA
-
-    if np.ptp(rows, axis=0).max() < 1e-9:
-        return None  # scikit-learn would divide by a zero deviation
-    dimensions = min(PCA_DIMENSIONS, *rows.shape)
-    reduced = PCA(dimensions, random_state=seed).fit_transform(rows)
-    # The starting position needs two.
-    return np.pad(reduced, ((0, 0), (0, max(0, 2 - dimensions))))
-
-
-def _turned_onto(first: np.ndarray, placed: np.ndarray) -> np.ndarray:
-    from scipy.linalg import orthogonal_procrustes
-
-    turn, _ = orthogonal_procrustes(placed, first)
-    return (placed @ turn).astype(np.float32)

@@ -1,6 +1,6 @@
-"""What was found out about a teacher and a study's networks, as it is kept in ``knowledge.json``.
+"""Figures of a frozen teacher and linear probes of a study's networks: ``knowledge.json``.
 
-Imports nothing heavy: the app reads these files before torch is there.
+Imports nothing heavy: the app reads these files before PyTorch is loaded.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dait.config.inputs import DataConfig
 from dait.data.base import Fit
 from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
-from dait.evidence.test_images import SingleImages
+from dait.evidence.single_images import SingleImages
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from dait.data.fieldguide import FieldGuide
-from dait.evaluation.inference import predict_split
 from dait.models.network import NetworkSpec, build_network
+from dait.training.inference import predict_split
 
 
 def test_predictions_are_those_of_the_plain_images_in_order(birds: FieldGuide) -> None:

@@ -1,4 +1,4 @@
-"""What several networks say of photographs: as mappings, and as a table for a spreadsheet."""
+"""Predictions of several networks for photographs: as mappings, and as CSV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dait.evidence.heatmaps.row import TOP, NetworkAnswer, NetworkRow
+from dait.evidence.heatmaps.explanation import TOP, NetworkPrediction
+from dait.evidence.heatmaps.row import NetworkRow
 
 COLUMNS = ("image", "network", "rank", "class", "name", "probability")
 
@@ -21,15 +22,17 @@ def predicted_networks(
 ) -> list[dict[str, Any]]:
     """A mapping for each network of ``row`` that can be loaded, of ``(S, S, 3)`` uint8.
 
-    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (``NetworkAnswer.seconds``)
-    and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a class each, best first.
-    Raises ``UserError`` as ``NetworkRow.predict`` does.
+    ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (of the
+    forward pass) and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a class each,
+    best first. Raises ``UserError`` as ``NetworkRow.predict`` does.
     """
-    return named_networks(row, row.answers(image, top, passes))
+    return named_networks(row, row.predict_timed(image, top, passes))
 
 
-def named_networks(row: NetworkRow, answers: Mapping[str, NetworkAnswer]) -> list[dict[str, Any]]:
-    """What ``predicted_networks`` gives, of answers that ``row`` has given."""
+def named_networks(
+    row: NetworkRow, predictions: Mapping[str, NetworkPrediction]
+) -> list[dict[str, Any]]:
+    """What ``predicted_networks`` gives, from predictions that ``row`` has made."""
     members = {member.key: member for member in row.members}
     return [
         {
@@ -39,7 +42,7 @@ def named_networks(row: NetworkRow, answers: Mapping[str, NetworkAnswer]) -> lis
             "latency_ms": 1000 * found.seconds,
             "top": row.named(found.top),
         }
-        for key, found in answers.items()
+        for key, found in predictions.items()
     ]
 
 

@@ -1,23 +1,25 @@
-"""Where a study's networks look, as it is kept in ``localisation.json``.
+"""Localisation of heatmaps as stored with a study or a run: ``localisation.json`` and ``.npz``.
 
-Imports nothing heavy: the app reads these files before torch is there.
+Imports nothing heavy: the app reads these files before PyTorch is loaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dait.errors import NewerFile
-from dait.runs.files import read_as
-from dait.storage.files import parse_json
+from dait.errors import NewerFile, UserError
+from dait.runs.files import load_arrays, read_as
+from dait.storage.files import parse_json, set_aside, write_arrays
 
 VERSION = 1
 """Raised when what is measured changes: kept figures are then measured anew."""
 
-FILE_NAME = "localisation.json"
+FILE_NAME, IMAGES_FILE_NAME = "localisation.json", "localisation.npz"
 FIGURES: dict[str, str] = {
     "mass": "relevance on the object",
     "part_mass": "relevance on its distinguishing parts",
@@ -27,6 +29,7 @@ FIGURES: dict[str, str] = {
 }
 """What is averaged, and its name for people; see ``scores.Localisation`` and ``faithfulness``."""
 
+Arrays = Mapping[str, np.ndarray]
 Target = Literal["true", "predicted"]
 
 
@@ -162,3 +165,64 @@ def read_localisation(folder: Path) -> tuple[Measurement, ...]:
 def written(measurements: tuple[Measurement, ...]) -> str:
     """The text of ``localisation.json``."""
     return _File(version=VERSION, measurements=measurements).model_dump_json(indent=1) + "\n"
+
+
+class ImageFigures:
+    """The figures of every image in ``localisation.npz``, so that no image is explained twice.
+
+    Arrays by network and by what they were made of, called ``<network>/<made of>/<figure>``.
+
+    A damaged file counts as none, because everything in it can be measured again; it is set aside
+    before another is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / IMAGES_FILE_NAME
+        found = _read_arrays(self.path)
+        self._damaged = found is None
+        self._arrays = found or {}
+
+    def get(self, network: str, made_of: str) -> dict[str, np.ndarray] | None:
+        """The arrays by figure, or None."""
+        prefix = f"{network}/{made_of}/"
+        found = {
+            name.removeprefix(prefix): array
+            for name, array in self._arrays.items()
+            if name.startswith(prefix)
+        }
+        return found or None
+
+    def put(self, network: str, made_of: str, arrays: Arrays) -> None:
+        """Keep arrays and write the file. Raises ``UserError`` where it cannot be written."""
+        for figure, array in arrays.items():
+            self._arrays[f"{network}/{made_of}/{figure}"] = array
+        self._write()
+
+    def add(self, others: Iterable[ImageFigures]) -> None:
+        """Keep what ``others`` know too, and write the file. Raises as ``put`` does."""
+        for other in others:
+            self._arrays |= other._arrays
+        self._write()
+
+    def forget_all_but(self, made_of: Iterable[str]) -> None:
+        """Drop what belongs to none of these, such as the figures of weights that are gone."""
+        wanted = set(made_of)
+        kept = {n: array for n, array in self._arrays.items() if n.split("/")[1] in wanted}
+        if len(kept) < len(self._arrays):
+            self._arrays = kept
+            self._write()
+
+    def _write(self) -> None:
+        if self._damaged and self.path.exists():
+            set_aside(self.path)
+        self._damaged = False
+        write_arrays(self.path, self._arrays)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """None where the file is damaged."""
+    try:
+        arrays = load_arrays(path) or {}
+    except UserError:
+        return None
+    return {name: array for name, array in arrays.items() if name.count("/") == 2}

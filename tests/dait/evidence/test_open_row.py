@@ -13,7 +13,9 @@ from PIL import Image
 from dait.data.images.decode import decode_picture
 from dait.data.images.frame import Framing
 from dait.errors import UserError
-from dait.evidence.comparison import Comparison, NetworkRow, open_row
+from dait.evidence.comparison import Comparison
+from dait.evidence.heatmaps.row import NetworkRow
+from dait.evidence.open_row import open_row
 from dait.models.checkpoint import load_network
 from dait.runs.folder import StudyFolder
 

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dait.config.inputs import DataConfig
+from dait.data.fieldguide.dataset import FieldGuideOptions, record
+from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import ImageEntry
 from dait.data.images.decode import decode_image
+from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
 
 
@@ -61,10 +65,6 @@ class SingleImages:
 
 
 def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
-    from dait.data.folders.dataset import ImageFileDataset
-    from dait.data.sources.catalogue import list_datasets
-    from dait.data.sources.registry import open_dataset
-
     # Looking at a picture must not start a download of gigabytes.
     name = data.source.partition(":")[0]
     if any(card.name == name and not card.available for card in list_datasets()):
@@ -80,8 +80,6 @@ def _test_entries(data: DataConfig) -> dict[str, ImageEntry]:
 
 
 def _drawn(data: DataConfig, index: int) -> np.ndarray:
-    from dait.data.fieldguide.dataset import FieldGuideOptions, record
-
     names = {field.name for field in fields(FieldGuideOptions)}
     options = FieldGuideOptions(**data.model_dump(include=names))
     return record(options, "test", index).scene.image

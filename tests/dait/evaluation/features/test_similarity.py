@@ -9,15 +9,14 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from dait.errors import UserError
-from dait.evidence.features.embeddings import (
+from dait.evaluation.features.projection import silhouette, tsne
+from dait.evaluation.features.similarity import (
     class_similarity,
     intra_inter,
     knn_accuracy,
     linear_cka,
     sample_similarity,
-    silhouette,
     stratified_sample,
-    tsne,
 )
 
 

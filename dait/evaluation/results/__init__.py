@@ -1,0 +1,1 @@
+"""Figures that were measured once and are stored with a study: their files, and what they hold."""
