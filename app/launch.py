@@ -68,7 +68,7 @@ def _serve(config: AppConfig, block: bool) -> str:
     from app.predict.tab import PHOTOS_ID
     from app.queue.jobs import Jobs
     from app.server.failures import GuardedServer
-    from app.server.libraries import hold_back, import_behind_the_page, let_the_first_view_pass
+    from app.server.loader import hold_back, import_behind_the_page, let_the_first_view_pass
     from app.server.open_stream import WORKERS
     from app.ui.photo_uploads import MAX_BYTES, limits_head
     from app.ui.plot import plot_head, plotly_script

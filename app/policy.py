@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.config import AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
 from dait.models.spec import BACKBONE, NetworkSpec
@@ -53,7 +53,7 @@ class Policy:
         """Opening this data, by what ``open_dataset`` takes."""
         if self.config.paths or source == FIELD_GUIDE:
             return
-        from app.data.uploads import Uploads
+        from app.catalogue.uploads import Uploads
         from dait.data.registry import list_datasets
 
         known = {card.name: card.available for card in list_datasets()}

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from app.api.responses import explained_json, method_of, study_json, target_of
-from app.compare.comparisons import MOST_TOGETHER
 from app.compare.views import CompareViews
+from app.comparisons.cache import MOST_TOGETHER
 from app.config import AppConfig, hide_paths
 from app.predict.views import PredictViews
 from app.queue.actions import require
 from app.queue.jobs import Jobs
-from app.studies import entry_of, finished_studies, open_study, own_studies
+from app.studies.entries import entry_of, finished_studies, open_study, own_studies
 from app.train.form import FormValues, read_form
 from dait.config.arms import DEFAULT_ARMS
 from dait.errors import UserError

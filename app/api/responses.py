@@ -10,7 +10,7 @@ from PIL import Image
 from app.compare.views import AUTOMATIC, METHODS
 from app.config import AppConfig, hide_paths
 from app.predict.views import Explained
-from app.studies import StudyEntry, open_study
+from app.studies.entries import StudyEntry, open_study
 from app.ui.pictures import picture_address
 from app.ui.wording import listed
 from dait.errors import UserError

@@ -13,7 +13,7 @@ from app.compare.picked import Picked
 from app.compare.view_link import LinkState
 from app.compare.views import CompareViews
 from app.explore.html import chips_html
-from app.server.libraries import first_view_is_out, light
+from app.server.loader import first_view_is_out, light
 from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, shows_errors
 
 PRESSED = """

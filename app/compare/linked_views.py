@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from app.compare.comparisons import Comparisons
-from app.compare.heatmap_row import gallery_html
 from app.compare.picked import Picks
+from app.comparisons.cache import Comparisons
+from app.comparisons.heatmap_row import gallery_html
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.wording import escape, listed, percent

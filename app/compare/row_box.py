@@ -13,7 +13,7 @@ from app.compare.linked_views import LinkedViews
 from app.compare.picked import Pick, Picked
 from app.compare.view_link import OPACITY, LinkState
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
-from app.server.libraries import light
+from app.server.loader import light
 from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, notice_box, section, shows_errors
 from dait.errors import UserError
 

@@ -32,7 +32,7 @@ from app.compare.row_box import (
 from app.compare.save_figure import build_save_figure
 from app.compare.view_link import Arrival, Facts, LinkState, complaint, fitting, read_view
 from app.compare.views import CompareViews
-from app.server.libraries import light
+from app.server.loader import light
 from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
 

@@ -11,13 +11,13 @@ from statistics import mean
 from typing import Any
 
 from app.background import FAULTS
-from app.compare.comparisons import Comparisons, OpenComparison
-from app.compare.heatmap_row import Picture, gallery_html, row_html
+from app.catalogue.sources import FIELD_GUIDE
 from app.compare.picked import Pick, Picks
+from app.comparisons.cache import Comparisons, OpenComparison
+from app.comparisons.heatmap_row import Picture, gallery_html, row_html
 from app.config import AppConfig
-from app.data.sources import FIELD_GUIDE
-from app.server.libraries import import_libraries
-from app.studies import StudyEntry, finished_studies, open_study
+from app.server.loader import import_libraries
+from app.studies.entries import StudyEntry, finished_studies, open_study
 from app.ui.photo_uploads import read_photo
 from app.ui.plot import figure_json
 from app.ui.tables import comparison_table, representation_table

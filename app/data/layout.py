@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
+from app.catalogue.uploads import SUFFIXES
 from app.config import AppConfig
 from app.data.reading import AS_IN_RECIPE, SIZES
-from app.data.sources import FIELD_GUIDE, Sources
-from app.data.uploads import SUFFIXES
 from app.data.views import ALL_CLASSES, about_html
 from app.ui.notice import framed, notice_box, section
 from app.ui.plot import plot_box

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.background import Work, Workers
-from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
+from app.catalogue.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.policy import Policy
 from dait.config.recipe import Recipe, load_recipe
 from dait.data.base import SPLITS, SplitName

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.config import AppConfig
 from app.data.birds import build_birds
 from app.data.layout import (
@@ -22,7 +23,6 @@ from app.data.layout import (
 )
 from app.data.prompt_box import PromptBox, build_prompt_box
 from app.data.reading import SOON_SECONDS, OpenDataset, Readings
-from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.data.views import (
     ALL_CLASSES,
     about_html,

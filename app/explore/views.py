@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.background import Work, Workers
-from app.compare.comparisons import Comparisons
+from app.catalogue.teacher_figures import others_html
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
 from app.explore.html import (
     Hit,
@@ -23,10 +24,9 @@ from app.explore.html import (
     readings_table,
     tiles_html,
 )
-from app.studies import open_study, recipe_of
-from app.train.pipeline import pipeline_html
-from app.train.pipeline_facts import pipeline_of_study
-from app.train.teacher_figures import others_html
+from app.pipeline.diagram import pipeline_html
+from app.pipeline.facts import pipeline_of_study
+from app.studies.entries import open_study, recipe_of
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from dait.errors import UserError

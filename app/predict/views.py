@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.compare.comparisons import MOST_TOGETHER, Comparisons, OpenComparison
-from app.compare.heatmap_row import Picture
+from app.comparisons.cache import MOST_TOGETHER, Comparisons, OpenComparison
+from app.comparisons.heatmap_row import Picture
 from app.config import hide_paths
 from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage

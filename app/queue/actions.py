@@ -6,7 +6,7 @@ from typing import Literal
 
 from app.config import AppConfig
 from app.queue.jobs import RESUMABLE
-from app.studies import StudyEntry, entry_of
+from app.studies.entries import StudyEntry, entry_of
 from app.ui.wording import state_word
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, StudyFolder

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.config import AppConfig
 from app.queue.watch import curves, curves_mark
-from app.studies import StudyEntry, entry_of, open_study
+from app.studies.entries import StudyEntry, entry_of, open_study
 from app.ui.plot import panel_columns, plot_box
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.background import FAULTS, keep_doing
-from app.queue.order import RECIPE_FILE, Command, Order, order_of, study_command
 from app.queue.processes import ask_to_end, end_group, marked
-from app.queue.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
 from app.queue.trainer import CANCELLED, settle, settle_after, spawn
 from app.queue.trash import Trash
+from app.studies.order import RECIPE_FILE, Command, Order, order_of, study_command
+from app.studies.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, RunsRoot, StudyFolder
 from dait.storage.files import cannot_write, write_atomically

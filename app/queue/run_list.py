@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.queue.watch import state_words
-from app.studies import StudyEntry
+from app.studies.entries import StudyEntry
 from app.ui.tables import table_html
 from app.ui.wording import UNKNOWN, escape, moment, percent
 from dait.evidence.palette import arm_title

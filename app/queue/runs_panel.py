@@ -16,7 +16,7 @@ from app.queue.curves_box import Chosen, CurvesBox, Part
 from app.queue.jobs import LONGEST_NAME, Jobs
 from app.queue.run_list import NO_STUDIES, PICK, runs_html
 from app.queue.watch import NOTHING_YET, card, log_html, log_mark
-from app.studies import StudyEntry, entry_of, own_studies
+from app.studies.entries import StudyEntry, entry_of, own_studies
 from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
 from app.ui.plot import WIDE
 from dait.errors import UserError

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.config import PROJECT
 from app.queue.processes import MARK
-from app.queue.ticket import read_ticket
+from app.studies.ticket import read_ticket
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, StatusFolder, StudyFolder
 from dait.storage import paths

@@ -8,9 +8,9 @@ from typing import Any
 
 from app.config import hide_paths
 from app.queue.processes import machine_busy, memory_bytes
-from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
-from app.studies import StudyEntry
+from app.studies.entries import StudyEntry
+from app.studies.ticket import process_of
 from app.ui.plot import figure_json
 from app.ui.wording import duration, escape, megabytes, ordinal, percent, state_word
 from dait.evidence import figures

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from app.catalogue.sources import PATH, Sources
 from app.config import AppConfig
-from app.data.sources import PATH, Sources
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.command import NAMES
 from app.train.form import (
     AS_IN_RECIPE,

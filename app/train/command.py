@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from app.config import AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 LONGEST = 4000

@@ -20,7 +20,7 @@ import gradio as gr
 from app.background import FAULTS
 from app.config import PROJECT, AppConfig, hide_paths
 from app.policy import Policy
-from app.queue.order import RECIPE_FILE, Order
+from app.studies.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
 from app.ui.notice import HIDDEN_NOTICE, notice, notice_box
 from app.ui.wording import count, duration, escape, listed, megabytes

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
 from app.config import AppConfig
 from app.data.prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
-from app.data.sources import FIELD_GUIDE, Sources
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.network_facts import at_a_stride_it_takes, offered_network
 from app.ui.wording import listed
 from dait.config.arms import ARMS, Arm

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE
 from app.config import AppConfig
-from app.data.sources import FIELD_GUIDE
 from app.train.form import AS_IN_RECIPE, Handed, network_choices
 from app.train.network_facts import Looks, NetworkQuery, look_html, offered_network
 from app.ui.notice import notice

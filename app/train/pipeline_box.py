@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app.config import AppConfig
+from app.pipeline.diagram import pipeline_html
+from app.pipeline.facts import pipeline_of_order
 from app.train.form import FormValues, read_form
-from app.train.pipeline import pipeline_html
-from app.train.pipeline_facts import pipeline_of_order
 from app.ui.notice import notice
 from dait.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.config import AppConfig, hide_paths
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.again import form_with
 from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form

@@ -8,13 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import Sources
 from app.compare.tab import CompareTab
 from app.config import AppConfig
-from app.data.sources import Sources
 from app.queue.actions import require
 from app.queue.jobs import Jobs
-from app.queue.order import order_of
 from app.queue.runs_panel import RunsPanel, Visitor, wire_runs_panel
+from app.studies.order import order_of
 from app.train.again import form_with
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
 from app.train.form import (

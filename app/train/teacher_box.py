@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
-from app.train.teacher_figures import form_html
 
 QUIET: dict[str, Any] = {
     "api_visibility": "private",

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from trainers import DONE, ORDER, jobs_of, wait_for
 
 from app.background import FAULTS
-from app.compare.comparisons import Comparisons
+from app.catalogue.teacher_figures import others_html
+from app.comparisons.cache import Comparisons
 from app.config import PROJECT, AppConfig
+from app.pipeline.facts import pipeline_of_study
 from app.queue.jobs import Jobs
-from app.queue.order import Order, order_of
 from app.queue.runs_panel import RunsPanel, Visitor
-from app.queue.ticket import write_ticket
 from app.queue.trainer import settle_after
-from app.studies import finished_studies, own_studies
+from app.studies.entries import finished_studies, own_studies
+from app.studies.order import Order, order_of
+from app.studies.ticket import write_ticket
 from app.train.again import form_with
-from app.train.pipeline_facts import pipeline_of_study
-from app.train.teacher_figures import others_html
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.evidence.localisation.results import read_localisation

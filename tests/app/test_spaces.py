@@ -24,8 +24,8 @@ from visitor import Visitor, file_named
 from app.config import PROJECT, SPACE_LIMITS, AppConfig
 from app.policy import RULES, Policy, rules_table
 from app.queue.jobs import Jobs
-from app.queue.order import Order
-from app.queue.ticket import write_ticket
+from app.studies.order import Order
+from app.studies.ticket import write_ticket
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.runs.folder import RunsRoot, StudyFolder

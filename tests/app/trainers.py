@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.queue.jobs import Jobs
-from app.queue.order import Order
+from app.studies.order import Order
 from dait.config.recipe import Recipe
 from dait.runs.folder import RunsRoot
 

@@ -15,7 +15,7 @@ from PIL import Image
 from app.compare import views as compare_views
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.heatmaps import cam as heatmaps
 from dait.evidence.heatmaps.row import Question

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.compare.comparisons import Comparisons
 from app.compare.linked_views import ANY, LinkedViews
 from app.compare.save_figure import figures_to_save, saved_figure
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 

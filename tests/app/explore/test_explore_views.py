@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.compare.comparisons import Comparisons
 from app.compare.views import CompareViews
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
 from app.explore.tab import EMPTY, arrived
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.probes.results import (
     NEW_BIRDS,

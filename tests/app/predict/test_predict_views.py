@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.compare.comparisons import Comparisons
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MOST_PHOTOS, PredictViews
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from app.ui.photo_uploads import read_photo
 from dait.errors import UserError
 

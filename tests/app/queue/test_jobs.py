@@ -24,8 +24,8 @@ from trainers import (
 
 from app.queue import processes
 from app.queue.jobs import Jobs
-from app.queue.ticket import read_ticket, state_of
 from app.queue.trainer import output_tail
+from app.studies.ticket import read_ticket, state_of
 from dait.errors import UserError
 from dait.runs.folder import RunsRoot, StudyFolder
 

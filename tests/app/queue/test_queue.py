@@ -17,8 +17,8 @@ from trainers import DEAF, DONE, OBEDIENT, ORDER, SLOW_START, jobs_of, wait_for
 from app.config import PROJECT
 from app.queue import processes
 from app.queue.jobs import Jobs
-from app.queue.order import order_of
-from app.queue.ticket import FILE, process_of, read_ticket, state_of, write_ticket
+from app.studies.order import order_of
+from app.studies.ticket import FILE, process_of, read_ticket, state_of, write_ticket
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
 

@@ -10,8 +10,8 @@ import pytest
 from browsing import served, watched_tabs
 
 from app.queue.jobs import Jobs
-from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
+from app.studies.ticket import process_of
 from dait.runs.folder import RunsRoot, StudyFolder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -10,9 +10,9 @@ import pytest
 from trainers import wait_for
 
 from app.queue.jobs import Jobs
-from app.queue.order import Order
-from app.queue.ticket import process_of, state_of
 from app.queue.trainer import output_tail
+from app.studies.order import Order
+from app.studies.ticket import process_of, state_of
 from dait.config.recipe import Recipe, load_recipe
 from dait.runs.folder import RunsRoot, StudyFolder
 

@@ -12,8 +12,8 @@ from app.config import SPACE_LIMITS, AppConfig
 from app.policy import Policy
 from app.queue.actions import allowed, require
 from app.queue.jobs import Jobs
-from app.queue.ticket import write_ticket
-from app.studies import StudyEntry, entry_of
+from app.studies.entries import StudyEntry, entry_of
+from app.studies.ticket import write_ticket
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder

@@ -12,9 +12,9 @@ import pytest
 
 from app.config import AppConfig
 from app.queue.run_list import runs_html
-from app.queue.ticket import write_ticket
 from app.queue.watch import card, curves, curves_mark, log_html, log_mark
-from app.studies import entry_of, own_studies
+from app.studies.entries import entry_of, own_studies
+from app.studies.ticket import write_ticket
 from app.ui.notice import notice
 from app.ui.wording import percent
 from dait.runs.folder import StudyFolder

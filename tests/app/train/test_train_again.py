@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import SPACE_LIMITS, AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.again import form_for
 from app.train.form import FormValues, Handed, read_form
 from dait.config.recipe import load_recipe

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app.config import PROJECT, AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.command import NAMES, command_line, recipe_file
 from app.train.form import FormValues, Handed, read_form
 from dait.cli import build_parser

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from trainers import wait_for
 
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.estimate import Asked, Probe, estimate_html
 from dait.config.recipe import load_recipe
 from dait.errors import UserError

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.config import AppConfig
-from app.queue.ticket import process_of, read_ticket, state_of
+from app.studies.ticket import process_of, read_ticket, state_of
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.runs.folder import RunFolder, StudyFolder

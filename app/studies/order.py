@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.studies import recipe_of
+from app.studies.entries import recipe_of
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from app.compare.batches import Batches
+from app.comparisons.batches import Batches
 from app.config import AppConfig
-from app.studies import open_study
+from app.studies.entries import open_study
 from dait.evaluation.records import VLM
 from dait.evidence.comparison import Comparison, Explanation
 from dait.evidence.heatmaps.row import NetworkAnswer, Question

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from app.catalogue.teacher_figures import form_html, others_html, recipe_html
 from app.config import PROJECT, AppConfig
-from app.studies import finished_studies
-from app.train.teacher_figures import form_html, others_html, recipe_html
+from app.studies.entries import finished_studies
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.registry import open_dataset
 from dait.teachers.prompts import Prompts
@@ -159,7 +159,7 @@ def test_it_costs_no_import_of_torch(config: AppConfig) -> None:
     code = (
         "import sys\n"
         "from app.config import Place\n"
-        "from app.train.teacher_figures import form_html\n"
+        "from app.catalogue.teacher_figures import form_html\n"
         "from dait.runs.folder import RunsRoot\n"
         f"place = Place(RunsRoot({str(config.runs.path)!r}))\n"
         "assert form_html(place, 'demo', '', 'fieldguide-clip')\n"

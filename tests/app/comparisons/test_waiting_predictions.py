@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from trainers import wait_for
 
-from app.compare.batches import Batches
+from app.comparisons.batches import Batches
 
 
 class Doubled:

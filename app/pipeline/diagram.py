@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.train.pipeline_stages import LABELS, STUDENT, VLM, StageView, stages_of
+from app.pipeline.stages import LABELS, STUDENT, VLM, StageView, stages_of
 from app.ui.wording import count, escape
 from dait.config.arms import SUMMARIES, Arm
 from dait.config.recipe import Recipe

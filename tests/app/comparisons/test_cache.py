@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.compare import comparisons
-from app.compare.comparisons import Comparisons
+from app.comparisons import cache as comparisons
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 from dait.runs.folder import StudyFolder

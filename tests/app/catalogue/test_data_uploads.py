@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.catalogue.uploads import Uploads
 from app.config import AppConfig, Limits
-from app.data.uploads import Uploads
 from dait.data.archives.archive import list_archive
 from dait.errors import UserError
 

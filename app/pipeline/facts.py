@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.data.sources import FIELD_GUIDE
-from app.queue.order import Order
-from app.studies import recipe_of
+from app.catalogue.sources import FIELD_GUIDE
+from app.pipeline.diagram import Pipeline, Shape, roles_of
+from app.studies.entries import recipe_of
+from app.studies.order import Order
 from app.train.network_box import USUAL_CLASSES
-from app.train.pipeline import Pipeline, Shape, roles_of
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe
 from dait.evaluation.records import read_arrays

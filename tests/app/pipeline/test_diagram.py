@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from app.config import AppConfig
-from app.queue.order import Order
+from app.pipeline.diagram import Pipeline, Shape, pipeline_html, roles_of
+from app.pipeline.facts import pipeline_of_order, pipeline_of_study
+from app.pipeline.stages import stages_of
+from app.studies.order import Order
 from app.train.form import FormValues
-from app.train.pipeline import Pipeline, Shape, pipeline_html, roles_of
 from app.train.pipeline_box import drawn
-from app.train.pipeline_facts import pipeline_of_order, pipeline_of_study
-from app.train.pipeline_stages import stages_of
 from app.ui.wording import count
 from dait.arms.catalogue import plan_of
 from dait.config.arms import ARMS

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
 from app.config import AppConfig
 from app.data.prompts import read_teacher
-from app.data.sources import FIELD_GUIDE, Sources
-from app.studies import finished_studies, open_study, recipe_of
+from app.studies.entries import finished_studies, open_study, recipe_of
 from app.ui.notice import notice
 from app.ui.wording import escape, percent
 from dait.config.inputs import DataConfig

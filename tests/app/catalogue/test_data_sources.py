@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
 from app.config import AppConfig, read_config
-from app.data.sources import FIELD_GUIDE, Sources
 from dait.errors import UserError
 
 

@@ -14,12 +14,12 @@ import pytest
 from app.config import AppConfig
 from app.page import build_page
 from app.queue.jobs import Jobs
-from app.server import libraries
-from app.server.libraries import hold_back, light
+from app.server import loader as libraries
+from app.server.loader import hold_back, light
 
 MANY_AT_ONCE = """
 import sys, threading
-from app.server.libraries import import_libraries
+from app.server.loader import import_libraries
 
 assert "torch" not in sys.modules and "scipy" not in sys.modules
 failed = []

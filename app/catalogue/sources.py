@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from app.catalogue.uploads import Uploads
 from app.config import AppConfig
-from app.data.uploads import Uploads
 from dait.data.folders.names import on_disk
 from dait.data.registry import DatasetCard, list_datasets
 from dait.errors import UserError
