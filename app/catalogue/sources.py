@@ -1,4 +1,4 @@
-"""What can be looked at and trained on: data by name, offered folders, uploads, one's own paths."""
+"""The data that can be opened and trained on: by name, offered folders, uploads, own paths."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _LONGEST_PATH = 4000
 class Sources:
     """The data of one app.
 
-    A value names one choice: a data set's name, or one of the prefixes above and what it is of. It
-    comes back from a browser and is checked by ``resolve``.
+    A value identifies a choice: a data set's name, or one of the prefixes above and a name. Values
+    come back from a browser and are checked by ``resolve``.
     """
 
     def __init__(self, config: AppConfig) -> None:
@@ -29,7 +29,7 @@ class Sources:
         self.uploads = Uploads(config)
 
     def choices(self, also: object = None) -> list[tuple[str, str]]:
-        """(title, value) of all data; ``also``: a value that is kept among them if it is one."""
+        """(title, value) of all data; also: a path or hub value to include."""
         cards = [
             (title if card.available else f"{title} (to download)", value)
             for card in self.cards()
@@ -43,29 +43,29 @@ class Sources:
         return found
 
     def cards(self) -> list[DatasetCard]:
-        """The data sets by name; those to be downloaded only where the visitor is the user."""
+        """The named data sets; those to be downloaded only for the user of this machine."""
         return [card for card in list_datasets() if card.available or self.config.paths]
 
     def card(self, value: object) -> DatasetCard | None:
-        """What is known of a value before anything is opened."""
+        """The card of a value; None if it has none."""
         for card in self.cards():
-            for config, (title, way) in enumerate(_ways(card)):
+            for position, (title, way) in enumerate(_ways(card)):
                 if way == value:
                     # The classes that a card counts are those of its first way.
-                    return replace(card, title=title, classes=None if config else card.classes)
+                    return replace(card, title=title, classes=None if position else card.classes)
         return None
 
     def title(self, value: object) -> str | None:
-        """What a value is called; None where it is not among the choices."""
+        """The title of a value; None if it is not among the choices."""
         card = self.card(value)
         if card is not None:
             return card.title
         return next((title for title, known in self.choices(value) if known == value), None)
 
     def named(self, text: object) -> str:
-        """The value for what a user typed: a path of this machine, or ``hf:owner/name``.
+        """The value for a typed path of this machine, or for ``hf:owner/name``.
 
-        Raises ``UserError`` where that is not offered or nothing is there.
+        Raises ``UserError`` if it is not allowed or does not exist.
         """
         typed = text.strip() if isinstance(text, str) else ""
         if not typed:
@@ -75,7 +75,7 @@ class Sources:
         return value
 
     def resolve(self, value: object) -> str:
-        """What ``open_dataset`` takes for a value. Raises ``UserError`` for any other."""
+        """The source for ``open_dataset``. Raises ``UserError`` for an unknown value."""
         if not isinstance(value, str) or len(value) > _LONGEST_PATH:
             raise UserError("Choose the data from the list.")
         if self.card(value) is not None:
@@ -84,7 +84,7 @@ class Sources:
             return str(self.config.data[value.removeprefix(FOLDER)])
         if value.startswith(UPLOAD):
             return str(self.uploads.path(value.removeprefix(UPLOAD)))
-        # A stranger names only what is in our own list: what they type leads nowhere.
+        # Other visitors may only choose from the list; typed values are ignored.
         if self.config.paths and value.startswith(HUB):
             return value
         if self.config.paths and value.startswith(PATH):

@@ -1,40 +1,42 @@
-"""How well a frozen teacher names images without training: said wherever one is chosen or named.
+"""The known zero-shot accuracy of a frozen teacher, shown wherever one is chosen.
 
 The figures are those that were measured on this machine (``dait.teachers.zero_shot_figures``) and
-those that finished studies, the shipped ones among them, hold of their own teachers. Nothing is
-measured, loaded or read here but small files.
+those in finished studies, bundled ones included. Nothing is measured or loaded here; only small
+files are read.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.catalogue.sources import FIELD_GUIDE, Sources
+from app.catalogue.teachers import read_teacher
 from app.config import AppConfig
-from app.data.prompts import read_teacher
 from app.studies.entries import finished_studies, open_study, recipe_of
 from app.ui.notice import notice
-from app.ui.wording import escape, percent
+from app.ui.templates import render
 from dait.config.inputs import DataConfig
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
+from dait.data.registry import open_dataset
 from dait.errors import UserError
 from dait.teachers.prompts import reads_prompts
+from dait.teachers.zero_shot_figures import known_zero_shot
 
 Section = Mapping[str, Any]
 
 MOST_OTHERS = 3
-"""Other data sets that are named beside the chosen one."""
+"""Other data sets that are listed after the chosen one."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """One measurement of a teacher. ``here``: whether it is of the data that is asked for.
+class TeacherFigures:
+    """One measurement of a teacher; here: whether it is on the chosen data.
 
-    data: what the data set is called; top1, top5: fractions; images: None where not noted.
+    data: the data set's title; top1, top5: fractions; images: None if not recorded.
     """
 
     data: str
@@ -48,10 +50,10 @@ class Known:
 
 
 def form_html(config: AppConfig, recipe: object, data: object, teacher: object) -> str:
-    """Of the teacher and the data that the Train tab's form has chosen.
+    """The figures for the form's teacher and data.
 
-    The values come from a browser: where one will not do there is nothing to say, and the form
-    itself says why when it is sent.
+    The values come from a browser. Invalid ones give an empty text; the form reports them when it
+    is sent.
     """
     if recipe not in recipe_names():
         return ""
@@ -70,49 +72,51 @@ def form_html(config: AppConfig, recipe: object, data: object, teacher: object) 
 
 
 def recipe_html(config: AppConfig, recipe: Recipe) -> str:
-    """Of the teacher and the data of a recipe: the figures, or how to get them; then others."""
-    name = recipe.teacher.name
+    """Of a recipe's teacher on its data: the figures, or how to get them; then on other data."""
     described = recipe.model_dump(mode="json")
     found = list(known(config, described["teacher"], described["data"]))
-    own = next((row for row in found if row.here), None)
-    elsewhere = _elsewhere(row for row in found if not row.here)
-    first = ""
-    if own is not None:
-        first = _figures(name, own)
-    elif recipe.data.source != OWN_FOLDER:
-        first = _unmeasured(config, recipe)
-    elif not elsewhere:
-        first = f"Zero-shot accuracy of <b>{escape(name)}</b>: not measured yet on any data."
+    others = [row for row in found if not row.here][:MOST_OTHERS]
+    unmeasured = None
+    if recipe.data.source != OWN_FOLDER:
+        unmeasured = {"data": "this data", **_how_to_measure(config, recipe)}
+    elif not others:
+        unmeasured = {"data": "any data", "command": "", "later": False}
+    name = recipe.teacher.name
     measured = _measured(described["teacher"], described["data"])
     warned = dict.fromkeys(line for row in measured if row.here for line in row.warnings)
-    lines = [f'<p class="ds-hint">{line}</p>' for line in (first, elsewhere) if line]
-    return "".join([*lines, *map(notice, warned)])
+    return render(
+        "teacher_figures",
+        teacher=name,
+        how="Without training" if reads_prompts(name) else "By the classes' mean embeddings",
+        own=next((row for row in found if row.here), None),
+        unmeasured=unmeasured,
+        others=others,
+        warnings=[notice(line) for line in warned],
+    )
 
 
 def others_html(config: AppConfig, recipe: Mapping[str, Any]) -> str:
     """What is known of the teacher of a study's recipe on other data than the study's."""
     found = known(config, recipe["teacher"], recipe["data"])
-    line = _elsewhere(row for row in found if not row.here)
-    return f'<p class="ds-hint">{line}</p>' if line else ""
+    others = [row for row in found if not row.here][:MOST_OTHERS]
+    return render("teacher_figures", own=None, unmeasured=None, others=others, warnings=[])
 
 
-def known(config: AppConfig, teacher: Section, data: Section) -> Iterator[Known]:
-    """What is known of a teacher with the data sets' own prompts, each data set and split once.
+def known(config: AppConfig, teacher: Section, data: Section) -> Iterator[TeacherFigures]:
+    """The measurements of a teacher with the data sets' own prompts, once per data set and split.
 
-    teacher, data: the sections of a recipe; what was measured of just these is marked as ``here``.
+    teacher, data: the sections of a recipe; measurements of exactly these are ``here``.
     """
     seen = set()
     for row in (*_of_studies(config, teacher, data), *_measured(teacher, data)):
-        # A study's training leaves its figures in both places.
+        # A study's training stores its figures in both places.
         key = (row.here, row.data, row.split, row.classes)
         if key not in seen:
             seen.add(key)
             yield row
 
 
-def _measured(teacher: Section, data: Section) -> Iterator[Known]:
-    from dait.teachers.zero_shot_figures import known_zero_shot
-
+def _measured(teacher: Section, data: Section) -> Iterator[TeacherFigures]:
     fingerprint = _guide_fingerprint(data)
     for row in known_zero_shot(teacher["name"]):
         if not row.own_prompts:
@@ -121,10 +125,10 @@ def _measured(teacher: Section, data: Section) -> Iterator[Known]:
         here = same_data and teacher.get("image_size") in (None, row.image_size)
         title = _title(row.data)
         shown = (row.top1, row.top5, row.classes, row.n)
-        yield Known(title, row.split, *shown, here, row.warnings)
+        yield TeacherFigures(title, row.split, *shown, here, row.warnings)
 
 
-def _of_studies(config: AppConfig, teacher: Section, data: Section) -> Iterator[Known]:
+def _of_studies(config: AppConfig, teacher: Section, data: Section) -> Iterator[TeacherFigures]:
     for entry in finished_studies(config):
         try:
             study = open_study(config, entry.id)
@@ -134,11 +138,11 @@ def _of_studies(config: AppConfig, teacher: Section, data: Section) -> Iterator[
         facts = described.get("teacher") or {}
         if facts.get("name") != teacher["name"] or facts.get("zero_shot_top1") is None:
             continue
-        asked = recipe["teacher"]
-        if asked.get("templates") or asked.get("descriptions"):
+        requested = recipe["teacher"]
+        if requested.get("templates") or requested.get("descriptions"):
             continue
-        same_size = asked.get("image_size") == teacher.get("image_size")
-        yield Known(
+        same_size = requested.get("image_size") == teacher.get("image_size")
+        yield TeacherFigures(
             data=_title(recipe["data"]["source"]),
             split="test",
             top1=facts["zero_shot_top1"],
@@ -150,7 +154,7 @@ def _of_studies(config: AppConfig, teacher: Section, data: Section) -> Iterator[
 
 
 def _same(one: Section, other: Section) -> bool:
-    """Whether two data sections mean the same, though one may be older and know fewer settings."""
+    """Whether two data sections are equal, where one may be older and have fewer settings."""
     try:
         return DataConfig.model_validate(one) == DataConfig.model_validate(other)
     except ValueError:
@@ -158,54 +162,32 @@ def _same(one: Section, other: Section) -> bool:
 
 
 def _guide_fingerprint(data: Section) -> str | None:
-    """Which Field Guide it is, of the many there are under one name; None for other data."""
+    """The fingerprint of this version of the Field Guide; None for other data."""
     if data["source"] != FIELD_GUIDE:
         return None
-    from dait.data.registry import open_dataset
-
     return open_dataset(**data).fingerprint
 
 
-def _figures(name: str, row: Known) -> str:
-    how = "Without training" if reads_prompts(name) else "By the classes' mean images"
-    images = f"{row.images:,} " if row.images else ""
-    return (
-        f"{how}, <b>{escape(name)}</b> names {percent(row.top1)} of this data's {images}"
-        f"{row.split} images right (zero-shot top-1; top-5 {percent(row.top5)}, "
-        f"{row.classes} classes)."
-    )
-
-
-def _unmeasured(config: AppConfig, recipe: Recipe) -> str:
-    name = escape(recipe.teacher.name)
-    said = f"Zero-shot accuracy of <b>{name}</b>: not measured yet on this data."
+def _how_to_measure(config: AppConfig, recipe: Recipe) -> dict[str, Any]:
+    """The command that measures it; empty where only a training can open the data."""
     if not _is_plain(recipe.data):
-        return f"{said} The training measures it first."
+        return {"command": "", "later": True}
     words = ["python", "-m", "dait", "teacher", "eval", recipe.teacher.name]
     words += ["--data", _called(config, recipe.data.source), "--size", str(recipe.data.size)]
     if recipe.teacher.image_size:
         words += ["--teacher-size", str(recipe.teacher.image_size)]
-    return f"{said} This does it: <code>{escape(shlex.join(words))}</code>"
-
-
-def _elsewhere(rows: Iterable[Known]) -> str:
-    named = [
-        f"{percent(row.top1)} (top-5 {percent(row.top5)}) of the {row.split} images of "
-        f"{escape(row.data)}, {row.classes} classes"
-        for row in rows
-    ]
-    return f"On other data: {'; '.join(named[:MOST_OTHERS])}." if named else ""
+    return {"command": shlex.join(words), "later": False}
 
 
 def _is_plain(data: DataConfig) -> bool:
-    """Whether source and size say everything: the command line can open no other data."""
+    """Whether source and size define the data: the command line can open no other."""
     return data == DataConfig(source=data.source, size=data.size)
 
 
 def _title(source: str) -> str:
     if source == FIELD_GUIDE:
         return "the Field Guide"
-    # Strangers are not told where things lie on this machine.
+    # Other visitors do not learn where files are on this machine.
     return Path(source).name if Path(source).is_absolute() else source
 
 

@@ -1,4 +1,4 @@
-"""Archives of photographs from visitors: named by us, bounded, and kept beside the studies."""
+"""Visitors' archives of photographs: renamed, bounded, and kept beside the studies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.config import AppConfig
 from app.ui.wording import listed
+from dait.data.archives.archive import forget_archive
 from dait.errors import UserError
 from dait.storage.files import cannot_write
 
@@ -30,11 +31,11 @@ class Uploads:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """What is kept, newest first."""
+        """The names of the uploads, newest first."""
         return sorted((kept := self._kept()), key=lambda name: (-kept[name].st_mtime, name))
 
     def _kept(self) -> dict[str, os.stat_result]:
-        """Files by their names; without those that somebody deletes in this moment."""
+        """Files by name, without those that are deleted at this moment."""
         found: dict[str, os.stat_result] = {}
         with suppress(OSError):  # nothing was ever uploaded
             for file in self.folder.iterdir():
@@ -47,51 +48,50 @@ class Uploads:
     def path(self, name: object) -> Path:
         """The file with this name. Raises ``UserError`` unless it is one of ``names()``."""
         if name not in self.names():
-            raise UserError(
-                "This upload is not there any more: somebody has deleted it. Choose another one."
-            )
+            raise UserError("This upload was deleted. Choose another one.")
         return self.folder / str(name)
 
     def keep(self, sent: str | Path, called: str) -> str:
-        """Keep a file that the server has received, and give its name here.
+        """Keep a received file; returns its name here.
 
-        called: what the visitor's machine called it; only its letters, digits and ending are used.
-        Raises ``UserError`` for another kind of file, one that is too large, and one too many.
+        called: its name on the visitor's machine, of which only letters, digits and the suffix are
+        used. Raises ``UserError`` for another file type, a file that is too large, and if there
+        are too many uploads.
         """
         suffix = _suffix(called)
         if not suffix:
             raise UserError(
-                f"‘{Path(called).name[:80]}’ is no archive. Upload {listed(list(SUFFIXES))}: a "
+                f"‘{Path(called).name[:80]}’ is not an archive. Upload {listed(list(SUFFIXES))}: a "
                 "folder of class/*.jpg, or split/class/*.jpg, packed into one file."
             )
         try:
             size, allowed = Path(sent).stat().st_size, self.limits.archive_bytes
         except OSError as error:
-            raise UserError("The uploaded file is not there any more. Upload it again.") from error
+            raise UserError(
+                "The uploaded file does not exist any more. Upload it again."
+            ) from error
         if size > allowed:
             raise UserError(
-                f"The archive has {_mib(size)}; at most {_mib(allowed)} are taken here. Scale the "
-                "photographs down first: networks see them at a few hundred pixels."
+                f"The archive has {_mib(size)}; at most {_mib(allowed)} are accepted here. Scale "
+                "the photographs down first: networks see them at a few hundred pixels."
             )
         # Before the lock, for a copy of gigabytes takes minutes.
         with _copied(Path(sent), self.folder) as copy, self._lock:
             kept = self.names()
             if len(kept) >= self.limits.archives:
                 raise UserError(
-                    f"There are {len(kept)} uploads already, and no more are kept. Delete one."
+                    f"There are {len(kept)} uploads already, which is the maximum. Delete one."
                 )
             name = _free_name(_stem(called, suffix), suffix, kept)
             copy.replace(self.folder / name)
         return name
 
     def delete(self, name: object) -> None:
-        """Delete an upload and what was unpacked of it. Raises ``UserError`` if it is not there."""
-        from dait.data.archives.archive import forget_archive
-
+        """Delete an upload and its unpacked files. Raises ``UserError`` if it does not exist."""
         file = self.path(name)
         kept = self._kept()
         own = kept.pop(file.name, None)
-        # Archives with the same bytes share what is unpacked.
+        # Archives with the same bytes share their unpacked files.
         if own is not None and all(other.st_size != own.st_size for other in kept.values()):
             forget_archive(file)
         file.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def _free_name(stem: str, suffix: str, kept: list[str]) -> str:
 
 @contextmanager
 def _copied(sent: Path, folder: Path) -> Iterator[Path]:
-    """A copy in ``folder`` under a name of its own, which is gone in the end if it still has it."""
+    """A temporary copy in ``folder``, which is removed at the end unless it was renamed."""
     temporary = folder / f".{secrets.token_hex(8)}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)

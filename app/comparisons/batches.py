@@ -1,4 +1,4 @@
-"""Calls that wait for the same thing, answered together."""
+"""Combine concurrent calls into batches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Answer = TypeVar("Answer")
 
 
 class Batches(Generic[Item, Answer]):
-    """Asks ``compute`` for the items of everybody who waits, at most ``most`` of them at a time.
+    """Calls ``compute`` with the items of all waiting threads, at most ``most`` at a time.
 
-    One batch is computed at a time, by one of the threads whose items are in the queue; while it
-    is, the next one gathers. Nobody waits for a batch to become full.
+    One of the waiting threads computes one batch at a time; meanwhile the next one collects.
+    Nothing waits for a batch to fill.
     """
 
     def __init__(self, compute: Callable[[list[Item]], list[Answer]], most: int) -> None:
@@ -25,12 +25,12 @@ class Batches(Generic[Item, Answer]):
 
     @property
     def waiting(self) -> int:
-        """Items that no batch has yet."""
+        """Items that are in no batch yet."""
         with self._lock:
             return len(self._waiting)
 
     def of(self, items: Sequence[Item]) -> list[Answer]:
-        """The answers to these items; what ``compute`` raises for a batch, all of it raise."""
+        """The results for these items. If ``compute`` raises, its whole batch does."""
         mine = [(item, Future[Answer]()) for item in items]
         with self._lock:
             self._waiting += mine

@@ -1,4 +1,4 @@
-"""Opened comparisons, kept while they are looked at: networks are loaded once, views made once."""
+"""Open comparisons: networks are loaded once, and images and heatmaps are cached."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from dait.evidence.comparison import Comparison, Explanation
 from dait.evidence.heatmaps.row import NetworkAnswer, Question
 
 KEPT_COMPARISONS = 3
-"""A comparison holds five small networks and a teacher; more would be felt in memory."""
-MOST_TOGETHER = 8
-"""Images in one forward pass: an image of eight costs half of one alone, and more gain nothing."""
+"""Comparisons kept open; each holds five small networks and a teacher in memory."""
+BATCH_SIZE = 8
+"""Images in one forward pass: in a batch of 8 an image costs half; larger ones gain nothing."""
 KEPT_ROWS = 64
 KEPT_IMAGES = 600
 
 
 class OpenComparison:
-    """One comparison with the rows of heatmaps that were asked of it."""
+    """One comparison with its cached images and rows of heatmaps. Thread-safe."""
 
     def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self._rows: OrderedDict[tuple[str, Question], list[Explanation]] = OrderedDict()
         self._images: OrderedDict[int, np.ndarray] = OrderedDict()
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
-        # What is kept is there at once, whoever draws images or explains one meanwhile.
+        # Separate locks, so that cached values are available while others draw or explain.
         self._lock, self._drawing, self._explaining = (threading.Lock() for _ in range(3))
-        self._answers = Batches(comparison.answers_to, MOST_TOGETHER)
+        self._answers = Batches(comparison.answers_to, BATCH_SIZE)
 
     def samples(self, count: int) -> list[tuple[int, np.ndarray, int]]:
         """At most ``count`` test images over the classes: (index, (S, S, 3) uint8, label).
 
-        Drawn or decoded the first time and kept.
+        Drawn or decoded once and cached.
         """
         with self._drawing:
             if self._samples is None:
@@ -49,7 +49,7 @@ class OpenComparison:
             return self._samples
 
     def image(self, index: int) -> np.ndarray:
-        """A test image, ``(S, S, 3)`` uint8; the last ones that were drawn or decoded are kept."""
+        """A test image, ``(S, S, 3)`` uint8; the last ``KEPT_IMAGES`` are cached."""
         found = self._images.get(index)
         if found is None:
             found = self._images[index] = self.comparison.test_image(index)[0]
@@ -58,20 +58,20 @@ class OpenComparison:
         return found
 
     def answers(self, images: Sequence[np.ndarray]) -> list[dict[str, NetworkAnswer]]:
-        """``Comparison.answers_to``; whoever waits for this study's networks is served together."""
+        """``Comparison.answers_to``, in batches with other requests for this study."""
         return self._answers.of(images)
 
     def row(self, image: np.ndarray, question: Question) -> list[Explanation]:
-        """``Comparison.explain``, remembered. One at a time: Grad-CAM shares the networks.
+        """``Comparison.explain``, cached. One at a time: Grad-CAM hooks the shared networks.
 
-        A sentence is for the networks that read; the others explain the class all the same.
+        A sentence is for networks that read text; the others explain the class.
         """
         key = (hashlib.sha256(image.tobytes()).hexdigest(), question)
         found = self._kept_row(key)
         if found is not None:
             return found
         with self._explaining:
-            found = self._kept_row(key)  # another visitor may have asked for the same
+            found = self._kept_row(key)  # another request may have made it
             if found is None:
                 found = self._explain(image, question)
                 with self._lock:
@@ -86,11 +86,15 @@ class OpenComparison:
                 self._rows.move_to_end(key)
             return self._rows.get(key)
 
-    def _explain(self, image: np.ndarray, asked: Question) -> list[Explanation]:
-        of_class = self.comparison.explain(image, asked.method, asked.target, asked.layer)
-        if not asked.sentence:
+    def _explain(self, image: np.ndarray, requested: Question) -> list[Explanation]:
+        of_class = self.comparison.explain(
+            image, requested.method, requested.target, requested.layer
+        )
+        if not requested.sentence:
             return of_class
-        of_words = self.comparison.explain(image, asked.method, asked.sentence, asked.layer)
+        of_words = self.comparison.explain(
+            image, requested.method, requested.sentence, requested.layer
+        )
         return [
             words if words.member.role == VLM else own
             for own, words in zip(of_class, of_words, strict=True)
@@ -98,7 +102,7 @@ class OpenComparison:
 
 
 class _Opening:
-    """A comparison that is opened by the first who asks, while others who ask for it wait."""
+    """A comparison that the first request opens while others for the same wait."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -106,7 +110,7 @@ class _Opening:
 
 
 class Comparisons:
-    """The comparisons of one app, the last few kept open."""
+    """The comparisons of one app; the last few are kept open."""
 
     def __init__(self, config: AppConfig) -> None:
         self.config = config
@@ -116,17 +120,17 @@ class Comparisons:
     def get(self, study_id: object, seed: int | None = None) -> OpenComparison:
         """The comparison of a study, by an id that may come from a browser.
 
-        Raises ``UserError`` where there is none, or where it is unfinished or damaged.
+        Raises ``UserError`` if it is unknown, unfinished or damaged.
         """
         folder = open_study(self.config, study_id)
-        # A study that was trained anew under the same name is another one.
+        # A study that was trained again under the same name is a different one.
         key = (str(folder.path), folder.status().get("updated"), seed)
         with self._lock:
             opening = self._open.setdefault(key, _Opening())
             self._open.move_to_end(key)
             while len(self._open) > KEPT_COMPARISONS:
                 self._open.popitem(last=False)
-        # Not under the lock of all: a slow disk, or a damaged study, keeps nobody from the others.
+        # Not under the common lock: a slow disk or a damaged study must not block other studies.
         with opening.lock:
             if opening.opened is None:
                 try:
@@ -137,3 +141,9 @@ class Comparisons:
                             del self._open[key]
                     raise
             return opening.opened
+
+
+def class_groups(comparison: Comparison) -> list[str] | None:
+    """The group of every class, None where no class has one."""
+    groups = [info.group for info in comparison.classes]
+    return [group or "other" for group in groups] if any(groups) else None

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from app.config import hide_paths
 from app.ui.pictures import picture_address
-from app.ui.wording import escape, percent
+from app.ui.templates import render
 from dait.data.base import ClassInfo
+from dait.evidence.comparison import Explanation
 from dait.evidence.heatmaps.overlay import heat_layer
-from dait.evidence.palette import arm_colour
 
-if TYPE_CHECKING:
-    from dait.evidence.comparison import Explanation
-
-OTHER_ANSWERS = 2
+OTHER_CLASSES = 2
+"""Classes after the most probable one."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is explained.
+    """An image to explain.
 
-    seen: ``(S, S, 3)`` uint8, what the networks get; shown: ``(D, D, 3)`` uint8 for people, the
-    same square; truth: its class where that is known; index: of a test image.
+    seen: ``(S, S, 3)`` uint8, the networks' input; shown: ``(D, D, 3)`` uint8, the same crop for
+    people; truth: its class where that is known; index: of a test image.
     """
 
     seen: np.ndarray
@@ -42,98 +39,42 @@ def row_html(
     classes: Sequence[ClassInfo],
     removable: int | None = None,
 ) -> str:
-    """One card a network: the picture under its heatmap, what it answers, whether that is right.
+    """One card per network: the picture under its heatmap, its prediction, and whether it is right.
 
-    removable: the row's place among several, where it has a button to remove it.
+    removable: the row's position among several, where it has a button to remove it.
     """
-    photograph = picture_address(picture.shown)
-    cells = [_cell(picture, photograph, found, classes) for found in explanations]
-    truth = "" if picture.truth is None else f" It is a <b>{_name(classes, picture.truth)}</b>."
-    kind = "upload" if picture.truth is None else "test"
-    number = "" if picture.index is None else f' data-image="{picture.index}"'
-    hint = f'<p class="ds-hint" data-kind="{kind}"{number}>{escape(picture.name)}.{truth}</p>'
-    remove = (
-        ""
-        if removable is None
-        else f'<button type="button" data-remove="{removable}" '
-        f'aria-label="Remove {escape(picture.name)}">Remove</button>'
-    )
-    head = f'<div class="ds-row-head">{hint}{remove}</div>'
-    return head + f'<div class="ds-row">{"".join(cells)}</div>'
-
-
-def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], picked: Collection[int]) -> str:
-    """Buttons with ``(index, (S, S, 3) uint8, class name)``; those ``picked`` are pressed."""
-    buttons = [
-        f'<button type="button" data-index="{index}" '
-        f'aria-pressed="{"true" if index in picked else "false"}" '
-        f'aria-label="Test image {index}: {escape(name)}">'
-        f'<img src="{picture_address(image)}" alt="">'
-        f"<span>{escape(name)}</span></button>"
-        for index, image, name in images
-    ]
-    return f'<div class="ds-gallery">{"".join(buttons)}</div>'
-
-
-def _cell(
-    picture: Picture, photograph: str, found: Explanation, classes: Sequence[ClassInfo]
-) -> str:
-    member = found.member
-    heat = "" if found.empty else _heat_image(found)
-    alt = f"{picture.name} as seen by {member.title}"
-    return (
-        f'<figure class="ds-cell" style="--arm: {arm_colour(member.role)}">'
-        f'<div class="ds-name">{escape(member.title)}</div>'
-        f'<div class="ds-picture"><img src="{photograph}" alt="{escape(alt)}">{heat}</div>'
-        f"<figcaption>{_answer(picture, found, classes)}{_why(found, classes)}</figcaption>"
-        "</figure>"
+    return render(
+        "heatmap_row",
+        picture=picture,
+        photograph=picture_address(picture.shown),
+        cells=[{"explanation": found, "heatmap": _heatmap(found)} for found in explanations],
+        classes=classes,
+        removable=removable,
+        other_answers=OTHER_CLASSES,
     )
 
 
-def _heat_image(found: Explanation) -> str:
-    peak = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
-    down, across = (100 * (place + 0.5) / found.heat.shape[0] for place in peak)
-    alt = f"Heatmap, strongest {across:.0f} % from the left and {down:.0f} % from the top"
-    address = picture_address(heat_layer(found.heat), kind="PNG")
-    return f'<img class="heat" src="{address}" alt="{alt}">'
-
-
-def _answer(picture: Picture, found: Explanation, classes: Sequence[ClassInfo]) -> str:
-    if not found.top:
-        return '<div class="ds-answer">No answer</div>'
-    best, probability = found.top[0]
-    mark = ""
-    if picture.truth is not None:
-        right = best == picture.truth
-        kind, word = ("right", "✓ right") if right else ("wrong", "✗ wrong")
-        mark = f' <span class="ds-{kind}">{word}</span>'
-    others = "".join(
-        f"<li><span>{_name(classes, index)}</span><span>{percent(share, 0)}</span></li>"
-        for index, share in found.top[1 : 1 + OTHER_ANSWERS]
-    )
-    return (
-        f'<div class="ds-answer">{_name(classes, best)} {percent(probability, 0)}{mark}</div>'
-        f'<ul class="ds-others">{others}</ul>'
+def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], selected: Collection[int]) -> str:
+    """Buttons with ``(index, (S, S, 3) uint8, class name)``; those ``selected`` are pressed."""
+    return render(
+        "gallery",
+        images=[
+            {
+                "index": index,
+                "address": picture_address(image),
+                "name": name,
+                "selected": index in selected,
+            }
+            for index, image, name in images
+        ],
     )
 
 
-def _why(found: Explanation, classes: Sequence[ClassInfo]) -> str:
-    if found.note:
-        return f'<p class="ds-why">{escape(hide_paths(found.note))}</p>'
-    if found.sentence and not found.empty:
-        cosine = "" if found.similarity is None else f" Cosine {found.similarity:.3f}."
-        cosine = cosine.replace("-", "−")
-        return f'<p class="ds-why">Heatmap for “{escape(found.sentence)}”.{cosine}</p>'
+def _heatmap(found: Explanation) -> dict[str, Any] | None:
+    """The overlay as an address, and its maximum in percent of the sides; None if it is empty."""
     if found.empty:
-        target = f"“{escape(found.sentence)}”" if found.sentence else _name(classes, found.target)
-        return (
-            f'<p class="ds-why">The map was empty: nothing here speaks for {target}. Try another '
-            "method or class.</p>"
-        )
-    if found.top and found.target != found.top[0][0]:
-        return f'<p class="ds-why">Heatmap for {_name(classes, found.target)}.</p>'
-    return ""
-
-
-def _name(classes: Sequence[ClassInfo], index: int) -> str:
-    return escape(classes[index].name)
+        return None
+    peak = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
+    top, left = (100 * (at + 0.5) / found.heat.shape[0] for at in peak)
+    address = picture_address(heat_layer(found.heat), kind="PNG")
+    return {"address": address, "top": top, "left": left}

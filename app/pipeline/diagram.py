@@ -1,12 +1,14 @@
-"""The pipeline (the paper's Figure 2) as HTML: a pure function of what a study is made of."""
+"""The pipeline (the paper's Figure 2) as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.pipeline.stages import LABELS, STUDENT, VLM, StageView, stages_of
-from app.ui.wording import count, escape
+from app.ui.templates import render
+from app.ui.wording import count
 from dait.config.arms import SUMMARIES, Arm
 from dait.config.recipe import Recipe
 from dait.evidence.palette import arm_colour, arm_title
@@ -14,7 +16,7 @@ from dait.evidence.palette import arm_colour, arm_title
 VIEWS = {
     "original": "as they are",
     "light": "cropped and flipped",
-    "full": "cropped, flipped, in other light and colours",
+    "full": "cropped, flipped, with changed light and colours",
 }
 
 
@@ -30,10 +32,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a study is made of.
+    """The parts of a study.
 
-    networks: by role; ``classes`` and ``embedding`` (the frozen teacher's width) None where they
-    are not known. note: what of it is assumed. data: what to call the images, if not by source.
+    networks: by role; ``classes`` and ``embedding`` (the frozen teacher's width) are None if
+    unknown. note: assumptions. data: the title of the images, if not the source.
     """
 
     recipe: Recipe
@@ -48,10 +50,16 @@ class Pipeline:
 
 
 def pipeline_html(pipeline: Pipeline) -> str:
-    """Every arm from the images to the student: who teaches whom, by which losses, how large."""
-    arms = "".join(_arm(pipeline, arm) for arm in pipeline.arms)
-    note = f'<p class="ds-hint">{escape(pipeline.note)}</p>' if pipeline.note else ""
-    return f'<div class="ds-pipes">{_images(pipeline)}{arms}{note}</div>'
+    """Every arm from the images to the student: who teaches whom, and by which losses."""
+    return render(
+        "pipeline",
+        images=_images(pipeline),
+        arms=[
+            {"name": arm, "summary": SUMMARIES[arm], "stages": _stages(pipeline, arm)}
+            for arm in pipeline.arms
+        ],
+        note=pipeline.note,
+    )
 
 
 def _images(pipeline: Pipeline) -> str:
@@ -59,62 +67,54 @@ def _images(pipeline: Pipeline) -> str:
     name = pipeline.data or pipeline.recipe.data.source
     classes = "" if pipeline.classes is None else f", {pipeline.classes} classes"
     return (
-        f'<p class="ds-pipe-images"><b>Images</b> {escape(name)}: 3 × {size} × {size}{classes}, '
-        f"in batches of {pipeline.recipe.train.batch_size}. A teacher and its learner see the same "
-        "views.</p>"
+        f"{name}: 3 × {size} × {size}{classes}, in batches of {pipeline.recipe.train.batch_size}. "
+        "A teacher and its student see the same views."
     )
 
 
-def _arm(pipeline: Pipeline, arm: Arm) -> str:
+def _stages(pipeline: Pipeline, arm: Arm) -> list[dict[str, Any]]:
     stages = stages_of(pipeline.recipe, arm)
-    rows = "".join(
-        _stage(pipeline, arm, stage, number, len(stages))
-        for number, stage in enumerate(stages, start=1)
-    )
-    title, colour = escape(arm_title(arm)), arm_colour(arm)
-    return (
-        f'<section class="ds-pipe" style="--arm: {colour}">'
-        f"<h4>{title}<small>{escape(SUMMARIES[arm])}</small></h4><ol>{rows}</ol></section>"
-    )
+    found = []
+    for number, stage in enumerate(stages, start=1):
+        head = f"Stage {number} of {len(stages)}: " if len(stages) > 1 else ""
+        epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
+        views = VIEWS.get(stage.views, stage.views)
+        note = f" {stage.note}" if stage.note else ""
+        found.append(
+            {
+                "text": f"{head}{epochs}, images {views}.{note}",
+                "losses": stage.losses,
+                "teacher": _teacher_box(pipeline, stage),
+                "learner": _network_box(pipeline, arm, stage.learner, "learns"),
+            }
+        )
+    return found
 
 
-def _stage(pipeline: Pipeline, arm: Arm, stage: StageView, number: int, total: int) -> str:
-    head = f"Stage {number} of {total}: " if total > 1 else ""
-    epochs = f"{stage.epochs} epoch{'s' if stage.epochs > 1 else ''}"
-    views = VIEWS.get(stage.views, stage.views)
-    note = f" {escape(stage.note)}" if stage.note else ""
-    losses = "".join(
-        f"<li>{escape(name)} <b>× {escape(weight)}</b></li>" for name, weight in stage.losses
-    )
-    return (
-        f"<li><p>{head}{epochs}, images {escape(views)}.{note}</p>"
-        f'<div class="ds-pipe-flow">{_teacher_box(pipeline, stage)}'
-        f'<div class="ds-pipe-arrow"><ul aria-label="Losses">{losses}</ul></div>'
-        f"{_network_box(pipeline, arm, stage.learner, 'learns')}</div></li>"
-    )
+Box = tuple[str, str, Sequence[str]]
+"""A box's colour, its title, and the lines below."""
 
 
-def _teacher_box(pipeline: Pipeline, stage: StageView) -> str:
+def _teacher_box(pipeline: Pipeline, stage: StageView) -> Box:
     if stage.teacher is None:
         known = "" if pipeline.classes is None else f"{pipeline.classes} classes"
-        return _box("#8A8A8A", "Labels", [known])
+        return "#8A8A8A", "Labels", [known]
     if stage.teacher == VLM:
         lines = [pipeline.teacher]
         if pipeline.embedding is not None:
-            lines.append(f"embeds into {pipeline.embedding} numbers")
+            lines.append(f"{pipeline.embedding}-dimensional embeddings")
             texts = "class texts" if pipeline.reads_text else "class means"
             if pipeline.classes is not None:
                 lines.append(f"{texts} {pipeline.classes} × {pipeline.embedding}")
-        return _box(arm_colour(VLM), "Frozen teacher", [*lines, "never trained"])
+        return arm_colour(VLM), "Frozen teacher", [*lines, "never trained"]
     return _network_box(pipeline, "", stage.teacher, "teaches")
 
 
-def _network_box(pipeline: Pipeline, arm: str, role: str, does: str) -> str:
+def _network_box(pipeline: Pipeline, arm: str, role: str, does: str) -> Box:
     shape = pipeline.networks.get(role)
     colour = arm_colour(arm if role == STUDENT else role)
     title = "Student" if role == STUDENT else arm_title(role)
-    lines = [] if shape is None else _lines(shape)
-    return _box(colour, f"{title} {does}", lines)
+    return colour, f"{title} {does}", [] if shape is None else _lines(shape)
 
 
 def _lines(shape: Shape) -> list[str]:
@@ -126,11 +126,6 @@ def _lines(shape: Shape) -> list[str]:
     if shape.pooled is not None:
         lines.append(f"vector {shape.pooled}")
     return lines
-
-
-def _box(colour: str, title: str, lines: Sequence[str]) -> str:
-    body = "".join(f"<span>{escape(line)}</span>" for line in lines if line)
-    return f'<div class="ds-pipe-box" style="--arm: {colour}"><b>{escape(title)}</b>{body}</div>'
 
 
 def roles_of(recipe: Recipe, arms: Sequence[Arm]) -> list[str]:

@@ -8,21 +8,24 @@ from typing import Any
 
 from app.catalogue.sources import FIELD_GUIDE
 from app.pipeline.diagram import Pipeline, Shape, roles_of
+from app.server.loader import engine
 from app.studies.entries import recipe_of
 from app.studies.order import Order
-from app.train.network_box import USUAL_CLASSES
-from dait.config.arms import ARMS, Arm
+from dait.config.arms import ARMS
 from dait.config.recipe import Recipe
 from dait.evaluation.records import read_arrays
 from dait.models.spec import NetworkSpec
 from dait.runs.folder import StudyFolder
 from dait.teachers.prompts import reads_prompts
 
+USUAL_CLASSES = 20
+"""The number of classes assumed for a data set that has not been read yet."""
+
 
 def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
     """As its recipe says, with the sizes that its finished runs measured.
 
-    paths: whether to say where photographs lie on this machine, or only their folder's name.
+    paths: whether to show the path of photographs, or only their folder's name.
     Raises ``UserError`` for a damaged study.
     """
     description, recipe = study.description(), recipe_of(study)
@@ -50,15 +53,14 @@ def pipeline_of_study(study: StudyFolder, paths: bool = True) -> Pipeline:
         classes=classes,
         embedding=_embedding(study),
         reads_text=bool(teacher.get("reads_text", True)),
-        data=_called(recipe, paths),
+        data=_data_title(recipe, paths),
     )
 
 
 def pipeline_of_order(order: Order, paths: bool = True) -> Pipeline:
-    """Of what is not trained yet: every network is built once without its weights; ``paths`` as
-    for ``pipeline_of_study``.
+    """Of an order: every network is built once without its weights, to measure it.
 
-    Raises ``UserError`` for a network that cannot be built.
+    paths: as for ``pipeline_of_study``. Raises ``UserError`` for a network that cannot be built.
     """
     recipe = order.recipe
     drawn = recipe.data.source == FIELD_GUIDE
@@ -81,36 +83,27 @@ def pipeline_of_order(order: Order, paths: bool = True) -> Pipeline:
         classes=classes if drawn else None,
         note=note,
         reads_text=reads_prompts(recipe.teacher.name),
-        data=_called(recipe, paths),
+        data=_data_title(recipe, paths),
     )
 
 
-def _called(recipe: Recipe, paths: bool) -> str:
+def _data_title(recipe: Recipe, paths: bool) -> str:
     source = recipe.data.source
     return source if paths else Path(source).name
 
 
 def _spec(recipe: Recipe, role: str) -> NetworkSpec | None:
     """The network of a role in any arm."""
-    from dait.arms.catalogue import plan_of
-
     if role in ("student", "intermediate"):
         spec: NetworkSpec = getattr(recipe, role)
         return spec
-    arm: Arm
-    for arm in ("kd", "takd"):
-        for stage in plan_of(arm).stages(recipe):
-            if stage.role == role:
-                return stage.network
-    return None
+    return engine().stage_network(recipe, role)
 
 
-# The form is drawn again with every change of it.
+# The form is drawn at every change.
 @lru_cache(maxsize=100)
 def _shape(spec: str, classes: int, size: int) -> Shape:
-    from dait.models.facts import network_facts
-
-    facts = network_facts(NetworkSpec.model_validate_json(spec), classes, size)
+    facts = engine().network_facts(NetworkSpec.model_validate_json(spec), classes, size)
     return Shape(facts.name, facts.parameters, facts.map, facts.pooled_width)
 
 
@@ -124,7 +117,7 @@ def _measured(found: dict[str, Any]) -> Shape:
 
 
 def _embedding(study: StudyFolder) -> int | None:
-    """The width of the frozen teacher's embeddings; None where the study kept none."""
+    """The width of the frozen teacher's embeddings; None if the study has none."""
     path = study.path / "teacher.npz"
     if not path.exists():
         return None

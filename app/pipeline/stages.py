@@ -1,4 +1,4 @@
-"""Who teaches whom by which losses, as a recipe says it: what the pipeline's diagram shows."""
+"""Who teaches whom by which losses, as the recipe defines it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Loss = tuple[str, str]
 class StageView:
     """One stage: ``teacher`` (a role, or None where labels alone teach) and ``learner`` (a role).
 
-    views: the augmentation of the images that all of them see; note: what else to know.
+    views: the augmentation of the images that all of them see; note: anything else.
     """
 
     teacher: str | None
@@ -45,7 +45,7 @@ def _direct(recipe: Recipe) -> tuple[StageView, ...]:
     matched = {
         "image embeddings, cosine": config.feature_weight,
         _soft("zero-shot logits", config.temperature): config.logit_weight,
-        _soft("answers by the class texts", config.temperature): config.text_weight,
+        _soft("class-text logits", config.temperature): config.text_weight,
     }
     weight = config.classification_weight
     return (_stage(recipe, VLM, STUDENT, recipe.train.epochs, weight, matched),)
@@ -59,7 +59,7 @@ def _vl2lite(recipe: Recipe) -> tuple[StageView, ...]:
     }
     losses = [(name, f"{weight:g}") for name, weight in matched.items() if weight]
     growing = (LABELS, f"0 to {share:.3g}")
-    note = "The labels' share grows with every epoch; the rest has what they leave."
+    note = "The labels' share grows with every epoch; the other losses have the rest."
     epochs, views = recipe.train.epochs, recipe.views.kind
     return (StageView(VLM, STUDENT, epochs, views, (growing, *losses), note),)
 
@@ -90,32 +90,32 @@ def _dait(recipe: Recipe) -> tuple[StageView, ...]:
     config, epochs = recipe.dait, recipe.train.epochs
     adapting = {
         "image embeddings, cosine": config.representation_weight,
-        _soft("answers by the class texts", config.temperature): config.semantic_weight,
+        _soft("class-text logits", config.temperature): config.semantic_weight,
     }
     weight = config.classification_weight
     own = config.stage1_epochs or epochs
     if config.teacher == "first":
         first = _stage(recipe, VLM, INTERMEDIATE, own, weight, adapting)
-        handed = _handed(config)
-        second = _stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, handed, config.views)
+        terms = _distillation(config)
+        second = _stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, terms, config.views)
         return (first, second)
     if config.teacher == "random":
         note = "The intermediate teacher never learns: a control."
-        handed, views = _handed(config), config.views
-        return (_stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, handed, views, note),)
+        terms, views = _distillation(config), config.views
+        return (_stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, terms, views, note),)
     note = "Both learn at once, on the same views."
     return (
         _stage(recipe, VLM, INTERMEDIATE, epochs, weight, adapting, note=note),
-        _stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, _handed(config), note=note),
+        _stage(recipe, INTERMEDIATE, STUDENT, epochs, 1.0, _distillation(config), note=note),
     )
 
 
-def _handed(config: DaitConfig) -> dict[str, float]:
+def _distillation(config: DaitConfig) -> dict[str, float]:
     return {
-        "feature maps, cosine place by place": config.spatial_weight,
+        "feature maps, cosine per position": config.spatial_weight,
         "pooled vectors, cosine": config.pooled_weight,
         _soft("its logits", config.temperature): config.logit_weight,
-        _soft("its answers through the class texts", config.temperature): config.text_weight,
+        _soft("its class-text logits", config.temperature): config.text_weight,
     }
 
 

@@ -1,4 +1,4 @@
-"""The studies that the page shows: those that come along and those trained here."""
+"""The studies that the page lists: bundled ones and those trained here."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dait.runs.folder import RunFolder, StudyFolder
 class StudyEntry:
     """One study in a list.
 
-    started: Unix seconds at which its training began or went on; waiting_since: at which it was put
-    into the queue, if it waits there; place: in the queue, from 1; 0 if it does not wait.
-    at_work: whether a process of this machine trains it; asked: what was asked of that process.
+    started: Unix seconds at which its training started or was resumed; waiting_since: at which it
+    was put into the queue, if it is there; position: in the queue, from 1; 0 if it is not there.
+    running: whether a local process trains it; requested: the last request to that process.
     progress: 0 to 1; top1: mean test top-1 by arm, over the seeds that have finished.
     """
 
@@ -34,20 +34,20 @@ class StudyEntry:
     message: str = ""
     waiting_since: float | None = None
     position: int = 0
-    at_work: bool = False
-    asked: str = ""
+    running: bool = False
+    requested: str = ""
     progress: float = 0.0
     top1: dict[str, float] = field(default_factory=dict)
 
 
-def open_study(position: AppConfig, study_id: object) -> StudyFolder:
+def open_study(config: AppConfig, study_id: object) -> StudyFolder:
     """The study with this id, which may come from a browser.
 
-    Raises ``UserError`` unless it names a folder of the shipped or the own studies.
+    Raises ``UserError`` unless it is a bundled study or one trained here.
     """
     if not isinstance(study_id, str):
         raise UserError("Choose a study first.")
-    for root in (position.shipped, position.runs):
+    for root in (config.shipped, config.runs):
         folder = root.resolve(study_id)
         if (folder / "status.json").is_file() or (folder / "study.json").is_file():
             return StudyFolder(folder)
@@ -59,31 +59,31 @@ def recipe_of(study: StudyFolder) -> Recipe:
     return parse_recipe(study.description().get("recipe"), str(study.path / "study.json"))
 
 
-def own_studies(position: AppConfig) -> list[StudyEntry]:
-    """The studies trained here: what trains, what waits in its order, then the newest first."""
-    entries = [entry_of(study, shipped=False) for study in position.runs.studies()]
+def own_studies(config: AppConfig) -> list[StudyEntry]:
+    """The studies trained here: running ones, the queue in order, then the newest first."""
+    entries = [entry_of(study, shipped=False) for study in config.runs.studies()]
     line = [entry for entry in entries if entry.waiting_since is not None]
     line.sort(key=lambda entry: (entry.waiting_since, entry.id))
     return [
-        *(entry for entry in entries if entry.at_work),
+        *(entry for entry in entries if entry.running),
         *(replace(entry, position=number) for number, entry in enumerate(line, start=1)),
-        *(entry for entry in entries if not entry.at_work and entry.waiting_since is None),
+        *(entry for entry in entries if not entry.running and entry.waiting_since is None),
     ]
 
 
-def finished_studies(position: AppConfig) -> list[StudyEntry]:
-    """What can be compared: own finished studies, newest first, then the shipped ones.
+def finished_studies(config: AppConfig) -> list[StudyEntry]:
+    """The studies that can be compared: own ones, newest first, then the bundled ones.
 
-    The shipped study called ``demo`` goes before the other shipped ones.
+    ``demo`` is the first bundled one.
     """
-    own = [entry for entry in own_studies(position) if entry.state == "finished"]
-    shipped = [entry_of(study, shipped=True) for study in position.shipped.studies()]
+    own = [entry for entry in own_studies(config) if entry.state == "finished"]
+    shipped = [entry_of(study, shipped=True) for study in config.shipped.studies()]
     shipped.sort(key=lambda entry: (entry.id != "demo", entry.id))
     return own + [entry for entry in shipped if entry.state == "finished"]
 
 
 def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
-    """What a list shows of a study; a damaged one is listed with its state ``damaged``."""
+    """A study as a list entry; a damaged one has the state ``damaged``."""
     name, state = study.path.name, state_of(study)
     try:
         status, ticket, process = study.status(), read_ticket(study), process_of(study)
@@ -91,7 +91,7 @@ def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
         results = [_result(run) for run in described.runs]
     except UserError as error:
         return StudyEntry(name, name, "damaged", shipped, message=str(error))
-    # Until the trainer has described the study, only the page that started it knows its title.
+    # Until the trainer has written study.json, the title is only in status.json.
     titles = (ticket.name, described.title, status.get("title"), described.name, name)
     return StudyEntry(
         id=name,
@@ -103,8 +103,8 @@ def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
         seeds=described.seeds or tuple(status.get("seeds") or ()),
         message=status.get("message") or "",
         waiting_since=ticket.waiting_since if state == "queued" else None,
-        at_work=process is not None,
-        asked=ticket.asked if process is not None and process[0] == ticket.pid else "",
+        running=process is not None,
+        requested=ticket.requested if process is not None and process[0] == ticket.pid else "",
         progress=status.get("progress") or 0.0,
         top1=_means([result for result in results if result is not None]),
     )
@@ -131,7 +131,7 @@ def _result(run: Path) -> tuple[str, float] | None:
     return None if changed is None else _read_result(run, changed)
 
 
-# Lists are made anew at every poll: what has not changed since is not read again.
+# Lists are made at every poll, so unchanged files are not read again.
 @lru_cache(maxsize=1000)
 def _read_description(folder: Path, changed: int) -> _Described:
     study = StudyFolder(folder)
@@ -153,7 +153,7 @@ def _read_result(run: Path, changed: int) -> tuple[str, float] | None:
 
 
 def _changed(file: Path) -> int | None:
-    """When a file was written last, in nanoseconds; None where there is none."""
+    """A file's modification time in nanoseconds; None if there is no file."""
     try:
         return file.stat().st_mtime_ns
     except OSError:

@@ -1,4 +1,4 @@
-"""What is to be trained: checked values, and the command line that trains them."""
+"""What is to be trained, as checked values, and the command line that trains it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECIPE_FILE = "recipe.yaml"
 
 @dataclass(frozen=True)
 class Order:
-    """A study to train: nothing in it that came from the page as it was."""
+    """A study to train, from checked values."""
 
     recipe: Recipe
     arms: tuple[Arm, ...]
@@ -29,7 +29,7 @@ Command = Callable[[Path, Order], list[str]]
 
 
 def study_command(folder: Path, order: Order) -> list[str]:
-    """The command line that trains ``order`` into ``folder``, or goes on with what is there."""
+    """The command line that trains ``order`` into ``folder``, or resumes what is there."""
     words = [sys.executable, "-m", "dait", "study"]
     if (folder / "study.json").exists():
         return [*words, "--resume", str(folder)]
@@ -41,7 +41,7 @@ def study_command(folder: Path, order: Order) -> list[str]:
 
 
 def order_of(study: StudyFolder) -> Order:
-    """What a study trains, as it was ordered. Raises ``UserError`` where that cannot be read."""
+    """The order of an existing study. Raises ``UserError`` if it cannot be read."""
     if (study.path / "study.json").exists():
         description, recipe = study.description(), recipe_of(study)
     else:

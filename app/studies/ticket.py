@@ -1,7 +1,7 @@
-"""What the app keeps of a study beside what its trainer writes: its name, and its place in line.
+"""What the app stores about a study beside its trainer's files: name, queue position, process.
 
-Only the app writes ``ticket.json``, and only while it holds the queue (``app.queue.jobs``). The
-trainer's own files stay the trainer's as long as it lives.
+Only the app writes ``ticket.json``, and only under the queue's lock
+(``app.queue.training_queue``). While a trainer runs, only it writes its own files.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from dait.errors import UserError
 from dait.runs.files import ProcessId, Seconds, read_json
@@ -17,23 +17,24 @@ from dait.runs.folder import WORKING_STATES, StudyFolder, is_alive
 from dait.storage.files import write_atomically
 
 FILE = "ticket.json"
-ADVICE = "Delete that file: the study keeps all but its name and its place in the queue."
+ADVICE = "Delete that file: the study loses only its name and its position in the queue."
 
-Asked = Literal["", "pause", "cancel"]
+Request = Literal["", "pause", "cancel"]
 
 
 class Ticket(BaseModel):
-    """name: what a visitor calls the study; empty: what its recipe is called.
+    """The contents of ``ticket.json``.
 
-    waiting_since: when it was put into the queue, in Unix seconds; None if it does not wait.
-    asked: what was asked of its process last; pid, started: that process, if the app started it.
+    name: chosen by a visitor; empty: the recipe's. waiting_since: when it was put into the queue,
+    in Unix seconds; None if it is not in the queue. requested: the last request to its process
+    (``asked`` in the file). pid, started: that process, if the app started it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     name: str = ""
     waiting_since: Seconds = None
-    asked: Asked = ""
+    requested: Request = Field("", alias="asked")
     pid: ProcessId = None
     started: Seconds = None
 
@@ -42,20 +43,20 @@ _TICKET = TypeAdapter(Ticket)
 
 
 def read_ticket(study: StudyFolder) -> Ticket:
-    """The study's ticket; an empty one where it has none. Raises ``UserError`` if damaged."""
+    """The study's ticket; an empty one if it has none. Raises ``UserError`` if damaged."""
     return read_json(study.path / FILE, _TICKET, ADVICE) or Ticket()
 
 
 def write_ticket(study: StudyFolder, **changes: Any) -> None:
-    """Change the study's ticket. For whoever holds the queue."""
+    """Change the study's ticket. Call it under the queue's lock."""
     ticket = read_ticket(study).model_copy(update=changes)
-    write_atomically(study.path / FILE, ticket.model_dump_json(indent=1) + "\n")
+    write_atomically(study.path / FILE, ticket.model_dump_json(indent=1, by_alias=True) + "\n")
 
 
 def state_of(study: StudyFolder) -> str:
-    """The state to show: that of the folder, or ``paused``.
+    """The state to show: the folder's, or ``paused``.
 
-    Of a study that waits or whose trainer has not said a word yet, it is ``queued``.
+    A study is ``queued`` while it waits, and until its trainer has written its first status.
     """
     state = study.state()
     try:
@@ -68,11 +69,11 @@ def state_of(study: StudyFolder) -> str:
         return "queued"
     if state == "queued" and ticket.pid is not None:
         return "queued" if is_alive(ticket.pid, ticket.started or 0.0) else "lost"
-    return "paused" if state == "stopped" and ticket.asked == "pause" else state
+    return "paused" if state == "stopped" and ticket.requested == "pause" else state
 
 
 def is_waiting(study: StudyFolder) -> bool:
-    """Whether the study waits for its turn; one that somebody trains by hand does not."""
+    """Whether the study is in the queue, which one trained from a terminal is not."""
     try:
         waits = read_ticket(study).waiting_since is not None
     except UserError:
@@ -81,7 +82,7 @@ def is_waiting(study: StudyFolder) -> bool:
 
 
 def process_of(study: StudyFolder) -> tuple[int, float] | None:
-    """(pid, Unix seconds by which it was there) of the process of this machine that trains it."""
+    """(pid, Unix seconds at which it existed) of the local process that trains it, if any."""
     state = study.state()
     try:
         status, ticket = study.status(), read_ticket(study)
@@ -89,7 +90,7 @@ def process_of(study: StudyFolder) -> tuple[int, float] | None:
         return None
     pid, started = status.get("pid"), status.get("started")
     if state in WORKING_STATES and status.get("host") in (None, platform.node()):
-        # It may have ended, and said so, between the two looks at the file.
+        # It may have ended and written that between the two reads of the file.
         return None if pid is None or started is None else (pid, started)
     starting = state == "queued" and ticket.waiting_since is None
     if starting and ticket.pid is not None and is_alive(ticket.pid, ticket.started or 0.0):

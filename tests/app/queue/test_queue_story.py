@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from browsing import served, watched_tabs
 
-from app.queue.jobs import Jobs
 from app.queue.trainer import output_tail
+from app.queue.training_queue import TrainingQueue
 from app.studies.ticket import process_of
 from dait.runs.folder import RunsRoot, StudyFolder
 
@@ -27,9 +27,9 @@ def runs(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder
-    jobs = Jobs(RunsRoot(folder))
-    for study in [*jobs.waiting(), *jobs.working()]:
-        jobs.cancel(study.path.name)
+    queue = TrainingQueue(RunsRoot(folder))
+    for study in [*queue.waiting(), *queue.working()]:
+        queue.cancel(study.path.name)
 
 
 def go_to_train(page: Any) -> None:
@@ -145,7 +145,7 @@ def found_again_paused_and_resumed(
     choose(page, second)
     press(page, "resume")
     wait_for_state(page, "training", timeout=TO_TRAIN)
-    assert "goes on after step" in output_tail(second)
+    assert "after step" in output_tail(second)
     press(page, "cancel")
     wait_for_state(page, "stopped")
 

@@ -23,22 +23,22 @@ from trainers import (
 )
 
 from app.queue import processes
-from app.queue.jobs import Jobs
 from app.queue.trainer import output_tail
+from app.queue.training_queue import TrainingQueue
 from app.studies.ticket import read_ticket, state_of
 from dait.errors import UserError
 from dait.runs.folder import RunsRoot, StudyFolder
 
-Start = Callable[[str], tuple[Jobs, StudyFolder]]
+Start = Callable[[str], tuple[TrainingQueue, StudyFolder]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a stand-in trainer; whatever still runs at the end is ended."""
 
-    def begin(code: str) -> tuple[Jobs, StudyFolder]:
-        jobs = jobs_of(tmp_path, code)
-        return jobs, StudyFolder(jobs.runs.resolve(jobs.start(ORDER)))
+    def begin(code: str) -> tuple[TrainingQueue, StudyFolder]:
+        queue = jobs_of(tmp_path, code)
+        return queue, StudyFolder(queue.runs.resolve(queue.start(ORDER)))
 
     yield begin
     last = jobs_of(tmp_path, DONE)
@@ -47,47 +47,47 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_a_start_leaves_everything_that_a_page_needs(start: Start) -> None:
-    jobs, study = start(DONE)
+    queue, study = start(DONE)
     wait_for(lambda: study.state() == "finished")
     assert study.path.name.startswith("tiny-")
     assert (study.path / "recipe.yaml").read_text() == ORDER.recipe.to_yaml()
     assert study.status()["arms"] == ["direct", "dait"]
     wait_for(lambda: output_tail(study) == "all went well")
-    assert not jobs.working()
+    assert not queue.working()
 
 
 def test_before_the_trainer_begins_the_study_is_queued(start: Start) -> None:
-    jobs, study = start(SLOW_START)
+    queue, study = start(SLOW_START)
     assert state_of(study) == "queued"
-    assert [running.path for running in jobs.working()] == [study.path] and not jobs.waiting()
+    assert [running.path for running in queue.working()] == [study.path] and not queue.waiting()
 
 
 def test_cancelled_before_the_trainer_has_said_a_word(start: Start) -> None:
-    jobs, study = start(SLOW_START)
+    queue, study = start(SLOW_START)
     pid = read_ticket(study).pid
     assert pid is not None
-    jobs.cancel(study.path.name)
+    queue.cancel(study.path.name)
     assert state_of(study) == "stopped"
     wait_for(lambda: not psutil.pid_exists(pid))
 
 
 def test_an_obedient_training_ends_in_its_own_words(start: Start) -> None:
-    jobs, study = start(OBEDIENT)
+    queue, study = start(OBEDIENT)
     wait_for(lambda: study.state() == "training")
-    jobs.cancel(study.path.name)
+    queue.cancel(study.path.name)
     assert study.status()["state"] == "stopped"
     assert study.status()["message"] == "as it was told"
-    assert not jobs.working()
+    assert not queue.working()
 
 
 def test_a_deaf_training_is_killed_with_its_children(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
-    jobs, study = start(DEAF)
+    queue, study = start(DEAF)
     wait_for(lambda: study.state() == "preparing")
     pid, child = study.status()["pid"], int(study.status()["message"])
-    jobs.cancel(study.path.name)
+    queue.cancel(study.path.name)
     assert study.status()["state"] == "stopped"
     wait_for(lambda: not psutil.pid_exists(pid))
     wait_for(lambda: not psutil.pid_exists(child) or is_zombie(child))
@@ -99,11 +99,11 @@ def is_zombie(pid: int) -> bool:
 
 
 def test_a_run_that_was_at_work_is_stopped_with_its_study(start: Start) -> None:
-    jobs, study = start(OBEDIENT)
+    queue, study = start(OBEDIENT)
     wait_for(lambda: study.state() == "training")
     run = study.run("dait", 0)
     run.write_status(state="training", pid=study.status()["pid"], started=time.time())
-    jobs.cancel(study.path.name)
+    queue.cancel(study.path.name)
     assert run.status()["state"] == "stopped"
 
 
@@ -136,12 +136,12 @@ def test_a_new_server_finds_the_training_and_stops_it(start: Start, tmp_path: Pa
 
 
 def test_what_does_not_run_cannot_be_stopped(start: Start) -> None:
-    jobs, study = start(DONE)
+    queue, study = start(DONE)
     wait_for(lambda: study.state() == "finished")
     with pytest.raises(UserError, match="nothing to cancel"):
-        jobs.cancel(study.path.name)
+        queue.cancel(study.path.name)
     with pytest.raises(UserError, match="no study called"):
-        jobs.cancel("tiny-20260101-000000-00000000")
+        queue.cancel("tiny-20260101-000000-00000000")
 
 
 def test_a_study_that_nobody_will_start_does_not_block_the_others(
@@ -154,23 +154,23 @@ def test_a_study_that_nobody_will_start_does_not_block_the_others(
 
 @pytest.mark.parametrize("name", ["../outside", "/etc", "a/../../b", "", "a b", "a/b/c"])
 def test_ids_lead_nowhere_else(start: Start, name: str) -> None:
-    jobs, _ = start(DONE)
+    queue, _ = start(DONE)
     with pytest.raises(UserError):
-        jobs.cancel(name)
+        queue.cancel(name)
 
 
 def test_a_trainer_that_cannot_be_started_says_so(tmp_path: Path) -> None:
-    jobs = Jobs(RunsRoot(tmp_path), command=lambda folder, order: ["/nonexistent/python"])
-    study = StudyFolder(tmp_path / jobs.start(ORDER))
+    queue = TrainingQueue(RunsRoot(tmp_path), command=lambda folder, order: ["/nonexistent/python"])
+    study = StudyFolder(tmp_path / queue.start(ORDER))
     assert study.state() == "failed"
     assert "could not be started" in study.status()["message"]
-    assert not jobs.working() and not jobs.waiting()
+    assert not queue.working() and not queue.waiting()
 
 
 def test_trainers_that_share_the_machine_share_its_processors(tmp_path: Path) -> None:
-    jobs = jobs_of(tmp_path, "import os; print(os.environ.get('OMP_NUM_THREADS'))", at_once=2)
+    queue = jobs_of(tmp_path, "import os; print(os.environ.get('OMP_NUM_THREADS'))", at_once=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OMP_NUM_THREADS", raising=False)
-        study = StudyFolder(tmp_path / jobs.start(ORDER))
+        study = StudyFolder(tmp_path / queue.start(ORDER))
     wait_for(lambda: study.state() == "failed")
     assert output_tail(study) == str(max(1, (os.cpu_count() or 1) // 2))
