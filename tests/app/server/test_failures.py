@@ -88,7 +88,7 @@ def small() -> Iterator[httpx.Client]:
         ("/run/stumble", {"data": ["x"]}, "KeyError"),
         ("/run/both", {"data": [1]}, "enough input"),
         ("/run/both", {"data": [1, "three"]}, "three"),
-        ("/run/echo", {"data": ["\ud800"]}, "no text or number that can be kept"),
+        ("/run/echo", {"data": ["\ud800"]}, "a value that cannot be stored"),
         ("/run/nothing", {"data": []}, "nothing"),
         ("/run/echo", {"data": [], "fn_index": 999}, "999"),
         ("/call/nothing", {"data": []}, "nothing"),
