@@ -186,7 +186,7 @@ def test_a_damaged_study_costs_itself_alone(
             assert STUDY in look.get(panel.list, STUDY)
         assert STUDY in {entry.id for entry in own_studies(config)}
         assert STUDY in {entry.id for entry in finished_studies(config)}
-        panel.queue.turn()
+        panel.queue.start_next()
         assert [study.path.name for study in panel.queue.working()] in ([], [BAD])
         assert isinstance(others_html(config, load_recipe("demo").model_dump()), str)
         opened(config, panel, BAD)

@@ -262,7 +262,7 @@ def again(space: Space) -> None:
 def waiting(space: Space) -> None:
     for _ in range(SPACE_LIMITS.waiting):
         assert space.starts()["state"] == "queued"
-    space.refuses("3 studies wait already", space.starts)
+    space.refuses("3 studies are waiting already", space.starts)
 
 
 def estimate(space: Space) -> None:

@@ -80,7 +80,7 @@ def test_as_many_at_once_as_it_is_told(root: Path) -> None:
 def test_a_queue_has_an_end(root: Path) -> None:
     queue = jobs_of(root, SLOW_START, most_waiting=1)
     begun(queue, 2)
-    with pytest.raises(UserError, match="1 studies wait already"):
+    with pytest.raises(UserError, match="1 studies are waiting already"):
         queue.start(ORDER)
     assert len(queue.runs.studies()) == 2
 

@@ -63,7 +63,7 @@ def test_values_make_an_order(empty_config: AppConfig) -> None:
         ({"student": "/models/evil"}, "network from the list"),
         ({"intermediate": "hf-hub:someone/something"}, "network from the list"),
         ({"teacher": "openclip-local:/etc"}, "teacher from the list"),
-        ({"data": "upload:../../x.zip"}, "not there any more"),
+        ({"data": "upload:../../x.zip"}, "was deleted"),
         ({"data": "path:/etc"}, "from the list"),
     ],
 )

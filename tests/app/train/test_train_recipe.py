@@ -113,7 +113,7 @@ def test_only_text_called_yaml_is_read(own: AppConfig, tmp_path: Path) -> None:
         load_recipe_file(own, str(tmp_path / "mine.yaml"), FORM)
     with pytest.raises(UserError, match="its name must end in"):
         load_recipe_file(own, sent(tmp_path, "extends: tiny", "mine.txt"), FORM)
-    with pytest.raises(UserError, match="Choose a recipe's file"):
+    with pytest.raises(UserError, match="Choose a recipe file"):
         load_recipe_file(own, None, FORM)
 
 
