@@ -220,5 +220,5 @@ def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -
         panel.lay_out_list()
     assert "nobody thought of" in panel.poll(PageState(), 1280)[panel.errors]
     shutil.rmtree(first.path)
-    with ERRORS.noted("Beginning first"):
+    with ERRORS.noted("Starting first"):
         pass

@@ -272,14 +272,14 @@ def test_a_trainer_that_died_before_its_first_word_is_lost(root: Path) -> None:
 def test_a_process_is_found_whose_server_died_before_it_noted_its_number(root: Path) -> None:
     (study,) = begun(jobs_of(root, SLOW_START, at_once=0))
     waiting = read_ticket(study)
-    jobs_of(root, SLOW_START).turn()
+    jobs_of(root, SLOW_START).start_next()
     started = read_ticket(study).pid
     write_ticket(study, **waiting.model_dump())
-    jobs_of(root, SLOW_START).turn()
+    jobs_of(root, SLOW_START).start_next()
     assert started is not None and read_ticket(study).pid == started
     # What is resumed has another turn: a process of the one before is not taken for it.
     write_ticket(study, waiting_since=time.time(), pid=None)
-    jobs_of(root, SLOW_START).turn()
+    jobs_of(root, SLOW_START).start_next()
     assert read_ticket(study).pid != started
     os.kill(started, signal.SIGKILL)
 

@@ -21,7 +21,6 @@ from app.server.loader import hold_back, light
 
 MANY_AT_ONCE = """
 import sys, threading
-from app.server.loader import hold_back, light
 
 assert "torch" not in sys.modules and "scipy" not in sys.modules
 failed = []
