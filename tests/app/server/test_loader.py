@@ -21,6 +21,7 @@ from app.server.loader import hold_back, light
 
 MANY_AT_ONCE = """
 import sys, threading
+from app.server.loader import engine
 
 assert "torch" not in sys.modules and "scipy" not in sys.modules
 failed = []
