@@ -1,9 +1,9 @@
-"""Work that takes longer than a visitor waits: in threads, looked at by polls, shared by visitors.
+"""Jobs in threads that take longer than a request: polled by the page, shared by visitors.
 
-No thread ends in silence: what goes wrong in one is logged once, and said on the page.
+Every error in a thread is logged once and shown on the page.
 
-Nothing of it belongs to a request: a tab that closes ends no work, and whoever asks for the same
-thing later finds it going on or done.
+A job does not belong to a request: closing a tab does not end it, and a later request for the same
+thing finds it running or done.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from dait.errors import UserError
 from dait.events import Emit, Event, Note, Progress
 
 LONGEST = 160
-"""Characters of an unexpected error's own words."""
+"""Characters of an unexpected error's message."""
 
 AT_ONCE = 2
-"""Pieces of work that go on at the same time; the others wait for their turn."""
+"""Jobs that run at the same time; others wait."""
 
 KEPT_SECONDS = 600.0
-"""How long the page says what went wrong, and how long the log does not repeat it."""
+"""How long the page shows an error, and how long the log does not repeat it."""
 
 Result = TypeVar("Result")
 
 
-class Faults:
-    """What went wrong in the background lately. Several threads may use it."""
+class ErrorLog:
+    """Recent errors of background threads. Thread-safe."""
 
     def __init__(self, kept_seconds: float = KEPT_SECONDS) -> None:
         self._kept_seconds = kept_seconds
@@ -44,9 +44,9 @@ class Faults:
 
     @contextmanager
     def noted(self, work: str) -> Iterator[None]:
-        """Let the thread go on after whatever the block raises, and note that.
+        """Record what the block raises, and continue.
 
-        work: what is being done, as the page calls it. Once it goes well, it is no longer said.
+        work: what is being done, as the page names it. Its error is shown until it succeeds.
         """
         try:
             yield
@@ -59,7 +59,7 @@ class Faults:
                 self._said.pop(work, None)
 
     def log(self, error: Exception, work: str) -> str:
-        """One line in the log, not repeated for a while; gives the sentence for people."""
+        """Log one line, not repeated for a while; returns the sentence for the page."""
         if isinstance(error, (UserError, OSError)):
             place, sentence = "", str(error)
         else:
@@ -80,38 +80,38 @@ class Faults:
         return sentence
 
     def sentences(self) -> list[str]:
-        """What went wrong lately, and was not done since."""
+        """Recent errors of work that has not succeeded since."""
         since = time.monotonic() - self._kept_seconds
         with self._lock:
             return [sentence for sentence, at in self._said.values() if at >= since]
 
 
-FAULTS = Faults()
-"""Those of this server."""
+ERRORS = ErrorLog()
+"""The errors of this server."""
 
 
 def keep_doing(work: str, task: Callable[[], object], seconds: float) -> None:
-    """Do something now and every so many ``seconds``, in a thread that nothing ends."""
+    """Run a task now and every ``seconds``, in a thread that survives its errors."""
 
     def repeat() -> None:
         while True:
-            with FAULTS.noted(work):
+            with ERRORS.noted(work):
                 task()
             time.sleep(seconds)
 
     threading.Thread(target=repeat, name=work, daemon=True).start()
 
 
-class Work(Generic[Result]):
-    """One piece of work: how far it is, then its ``result``, or ``error`` as a sentence."""
+class Job(Generic[Result]):
+    """A task in a thread: its ``progress``, then its ``result``, or ``error`` as a sentence."""
 
     def __init__(self, turns: threading.Semaphore, task: Callable[[Emit], Result]) -> None:
-        self.progress: Progress | Note = Note("Waiting for its turn")
+        self.progress: Progress | Note = Note("Waiting for other jobs")
         self.result: Result | None = None
         self.error: str | None = None
         self._turns, self._task = turns, task
         self._done = threading.Event()
-        # A daemon: what is being read must not keep a server from ending.
+        # A daemon, so that it does not keep a server from exiting.
         threading.Thread(target=self._run, daemon=True).start()
 
     @property
@@ -119,51 +119,51 @@ class Work(Generic[Result]):
         return not self._done.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it is done, after at most so many seconds."""
+        """Wait for at most so many seconds; whether it is done."""
         return self._done.wait(seconds)
 
     def _run(self) -> None:
         try:
             with self._turns:
                 self.progress = Note("Getting ready")
-                self.result = self._task(self._hear)
+                self.result = self._task(self._receive)
         except UserError as error:
             self.error = str(error)
         except Exception as error:
-            self.error = f"It did not work: {FAULTS.log(error, 'Work in the background')}"
+            self.error = f"It failed: {ERRORS.log(error, 'Work in the background')}"
         finally:
             self._done.set()
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         if isinstance(event, (Progress, Note)):
             self.progress = event
 
 
-class Workers(Generic[Result]):
-    """Pieces of work by what they are about; the last few that are done are kept."""
+class JobPool(Generic[Result]):
+    """Jobs by key; the last few that are done are kept."""
 
     def __init__(self, kept: int = 4) -> None:
         self._kept = kept
         self._turns = threading.Semaphore(AT_ONCE)
-        self._works: OrderedDict[Hashable, Work[Result]] = OrderedDict()
+        self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start(self, key: Hashable, task: Callable[[Emit], Result]) -> Work[Result]:
-        """Work on ``key`` now; where that is going on already, it is the same work."""
+    def start(self, key: Hashable, task: Callable[[Emit], Result]) -> Job[Result]:
+        """Start a job for ``key``, or return the one that is running."""
         with self._lock:
-            work = self._works.get(key)
-            if work is None or not work.running:
-                work = self._works[key] = Work(self._turns, task)
-            self._works.move_to_end(key)
-            done = [old for old, other in self._works.items() if not other.running and old != key]
+            job = self._jobs.get(key)
+            if job is None or not job.running:
+                job = self._jobs[key] = Job(self._turns, task)
+            self._jobs.move_to_end(key)
+            done = [old for old, other in self._jobs.items() if not other.running and old != key]
             for old in done[: max(0, len(done) - self._kept)]:
-                del self._works[old]
-            return work
+                del self._jobs[old]
+            return job
 
-    def get(self, key: Hashable) -> Work[Result] | None:
-        """The work on ``key``, going on or done; None where there is none."""
+    def get(self, key: Hashable) -> Job[Result] | None:
+        """The job for ``key``, running or done; None if there is none."""
         with self._lock:
-            work = self._works.get(key)
-            if work is not None:
-                self._works.move_to_end(key)
-            return work
+            job = self._jobs.get(key)
+            if job is not None:
+                self._jobs.move_to_end(key)
+            return job

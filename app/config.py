@@ -1,4 +1,4 @@
-"""Where the app runs: its folders, its address, what a visitor may start, and what none reads."""
+"""The app's configuration: folders, address, limits, and which paths are hidden."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ ANY_HOST = "*"
 _NAME = re.compile(r"\[[0-9a-f:.]+\]|[\w.-]+")
 
 _ROOTS: dict[str, str] = {str(PROJECT): PROJECT.name, tempfile.gettempdir(): "tmp"}
-"""Folders whose files are called by what comes below, and what they are called themselves."""
+"""Folders by path, and the name that replaces the path in sentences."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may start and send.
+    """What one visitor may start and upload.
 
     waiting: studies in the queue; archive_bytes: of one uploaded data set; archives: uploaded data
     sets that are kept at once; tidy: whether every visitor may rename and delete studies, and take
     those of others out of the queue; any_network: whether networks and frozen teachers that are on
-    this machine may be trained though the page does not offer them.
+    this machine may be used even if the page does not offer them.
     """
 
     epochs: int = 2000
@@ -66,9 +66,9 @@ SPACE_LIMITS = Limits(
 class AppConfig:
     """Folders and limits, read once from the environment.
 
-    runs: studies that are started here; shipped: studies that come along, only read;
+    runs: studies that are started here; shipped: bundled studies, read-only;
     data: the folders of photographs that the form offers, by their names;
-    paths: whether a visitor may name any path of this machine, being its user;
+    paths: whether the visitor is the user of this machine and may name any of its paths;
     at_once: trainings that run at the same time; hosts: the names by which the server is reached,
     or ``ANY_HOST``; any_origin: whether pages of other websites may call it.
     """
@@ -90,14 +90,14 @@ class AppConfig:
 
     @property
     def uploads(self) -> Path:
-        """The folder of uploaded data sets; beside the studies, where a training finds them."""
+        """The folder of uploaded data sets, beside the studies."""
         return self.runs.path / "data"
 
 
 def hide_paths(sentence: str) -> str:
-    """The sentence with the last part of every path alone: where things lie is nobody's business.
+    """The sentence with every path cut to its last part, so that visitors do not learn locations.
 
-    Of files in the runs, the shipped studies and the offered data, their place in there stays.
+    Paths in the runs, the shipped studies and the offered data are cut to the part in there.
     """
     return without_paths(sentence, _ROOTS)
 
@@ -108,8 +108,8 @@ def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
     subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time), ``DAIT_HOSTS`` and
     ``GRADIO_ROOT_PATH`` (the names by which a proxy makes it known) and ``SPACE_ID`` (set on a
-    Hugging Face Space). ``DAIT_CACHE`` and ``DAIT_DOWNLOADS``, which others read, are looked at
-    too: at the start a fault is mended sooner than in the middle of a training. Raises
+    Hugging Face Space). ``DAIT_CACHE`` and ``DAIT_DOWNLOADS``, which others read, are
+    checked too: better at the start than in the middle of a training. Raises
     ``UserError`` for a folder, a port or a number that cannot be used.
     """
     values = os.environ if environment is None else environment
@@ -118,7 +118,7 @@ def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
     on_space = bool(values.get("SPACE_ID"))
     host = values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else LOOPBACK[0])
     named = _hosts(values.get("DAIT_HOSTS"), values.get("GRADIO_ROOT_PATH"))
-    # Whoever comes by a name that is not the machine's own comes from elsewhere.
+    # A visitor who uses another name than the machine's own comes from elsewhere.
     own = not on_space and host in LOOPBACK and not named
     known = own or (named and not on_space)
     return AppConfig(
@@ -139,7 +139,7 @@ def check_address(config: AppConfig) -> None:
     for family, kind, protocol, _, address in _addresses(config.host, config.port or 0):
         try:
             with socket.socket(family, kind, protocol) as probe:
-                # As servers do: what the last one left in TIME_WAIT is free.
+                # As servers do: ports in TIME_WAIT are free.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
         except PermissionError as error:
@@ -165,9 +165,9 @@ def _addresses(host: str, port: int) -> list[Any]:
 
 def _no_address(host: str, error: Exception) -> str:
     return (
-        f"GRADIO_SERVER_NAME is {host!r}, which is no address of this machine ({error}). Set it "
-        f"to {LOOPBACK[0]} for this machine alone, to 0.0.0.0 for everybody who can reach it, or "
-        "unset it."
+        f"GRADIO_SERVER_NAME is {host!r}, which is not an address of this machine ({error}). "
+        f"Set it to {LOOPBACK[0]} for this machine alone, to 0.0.0.0 for everybody who can reach "
+        "it, or unset it."
     )
 
 
@@ -201,13 +201,13 @@ def _number(name: str, text: str, most: int) -> int:
 
 
 def _check_writable(name: str, text: str | None) -> None:
-    """Raises ``UserError`` where a folder is not writable, or cannot be made; makes nothing."""
+    """Raise ``UserError`` if a folder is not writable or cannot be created. Creates nothing."""
     if not text:
         return
     folder = folder_of(name, text)
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        why = "cannot be written" if there.is_dir() else "is no folder"
+        why = "cannot be written" if there.is_dir() else "is not a folder"
         raise UserError(
             f"{name} is {folder}, but {there} {why}. Set it to a folder that can be written, or "
             "unset it."

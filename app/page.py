@@ -1,4 +1,4 @@
-"""The page: a header, six tabs, and the endpoints for programs."""
+"""The page: a header, six tabs, the links between them, and the endpoints for programs."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from gradio_client.utils import is_file_obj_with_meta, traverse
 
 from app.about_tab import build_about_tab
 from app.api.endpoints import build_api
-from app.compare.tab import build_compare_tab
+from app.catalogue.teachers import read_teacher
+from app.compare.selection import Selection
+from app.compare.tab import CompareTab, build_compare_tab
 from app.compare.views import CompareViews
+from app.comparisons.study_list import study_list
 from app.config import AppConfig
 from app.data.prompt_box import prompts_of
-from app.data.prompts import read_teacher
 from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
-from app.explore.tab import build_explore_tab
+from app.explore.tab import ExploreTab, build_explore_tab
 from app.policy import Policy
 from app.predict.tab import build_predict_tab
-from app.queue.jobs import Jobs
+from app.queue.actions import require
+from app.queue.training_queue import TrainingQueue
 from app.server.failures import guard
 from app.server.open_stream import hold_streams
-from app.train.form import Handed, data_choices, require_fit
-from app.train.tab import TrainTab, build_train_tab
-from app.train.teacher_box import wire_teacher_box
-from app.ui.notice import notice
+from app.train.form import DataSelection, data_choices, require_fit
+from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
+from app.ui.notice import Update, shows_errors
+from app.ui.templates import render
 from dait.errors import UserError
 from dait.teachers.prompts import Prompts, reads_prompts
 
 TITLE = "DAIT Studio"
-HEAD = (
-    '<header class="ds-head"><h1>DAIT Studio</h1>'
-    "<p>Distil a vision-language model into a small classifier, and see where each network "
-    "looks.</p></header>"
-)
+TO_THE_ROW = """
+() => setTimeout(() => document.querySelector('#row')?.scrollIntoView({ block: 'center' }), 100)
+"""
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 CACHE_SECONDS = 3600
-"""Uploads older than this are deleted, looked for as often."""
+"""Uploads older than this are deleted; the check runs as often."""
 NEVER = 100 * 365 * 24 * 3600
-"""Gradio's own look for them ends for good at the first error, which an upload meanwhile is."""
+"""Gradio's own check stops for good at the first error, such as an upload at the same time."""
 
 
 class Page(gr.Blocks):
-    """The page of one app. Its handlers get no file but an uploaded one."""
+    """The page of one app. Its handlers receive no files but uploaded ones."""
 
     def __init__(self, config: AppConfig) -> None:
         self._policy = Policy(config)
@@ -57,75 +59,114 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, *rest)
 
 
-def build_page(config: AppConfig, jobs: Jobs) -> gr.Blocks:
-    """The whole page; it trains nothing, draws nothing and loads no network."""
+def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
+    """The whole page. Building it trains nothing, draws nothing and loads no network."""
     views = CompareViews(config)
     with Page(config) as page:
-        build_api(config, jobs, views)  # first: the names are given out in turn
-        gr.HTML(HEAD, apply_default_css=False)
+        build_api(config, queue, views)  # first: names are assigned in this order
+        gr.HTML(render("header"), apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views)
             with gr.Tab("Predict", id="predict") as predict_panel:
-                build_predict_tab(predict_panel, compare)
+                build_predict_tab(predict_panel, views.comparisons)
             with gr.Tab("Explore", id="explore") as explore_panel:
-                build_explore_tab(explore_panel, tabs, compare)
+                explore = build_explore_tab(explore_panel, config, views.comparisons)
             with gr.Tab("Data", id="data") as data_panel:
-                data = build_data_tab(data_panel, config, jobs)
+                data = build_data_tab(data_panel, config, queue)
             with gr.Tab("Train", id="train") as train_panel:
-                train = build_train_tab(page, config, jobs, tabs, compare)
+                train = build_train_tab(page, config, queue)
             with gr.Tab("About", id="about"):
                 build_about_tab()
+        _wire_list_of_studies(page, compare_panel, compare)
+        _wire_show_match(tabs, explore, compare)
+        _wire_see_in_compare(config, tabs, train, compare)
         _wire_use_in_training(config, tabs, data, train)
-        form = train.form
-        wire_teacher_box(form.known, config, train_panel, form.recipe, form.data, form.teacher)
+        wire_teacher_facts(train.form, config, train_panel)
         train_panel.select(
             lambda chosen: gr.update(choices=data_choices(config, chosen)),
             train.form.data,
             train.form.data,
-            api_visibility="private",
-            show_progress="hidden",
+            **QUIET,
         )
         hold_streams(page)
-        page.load(
-            compare.opened,
-            compare.arrival,
-            compare.study,
-            api_visibility="private",
-            show_progress="hidden",
-        )
-        compare_panel.select(
-            compare.kept,
-            [compare.study, compare.arrival],
-            compare.study,
-            api_visibility="private",
-            show_progress="hidden",
-        )
     guard(page)
     return page
+
+
+def _wire_list_of_studies(page: gr.Blocks, panel: gr.Tab, compare: CompareTab) -> None:
+    """Fill the Compare tab's list when the page is opened, and refresh it with the tab."""
+    page.load(compare.list_for_link, compare.requested, compare.study, **QUIET)
+    panel.select(compare.refresh_list, [compare.study, compare.requested], compare.study, **QUIET)
+
+
+def _wire_show_match(tabs: gr.Tabs, explore: ExploreTab, compare: CompareTab) -> None:
+    """A pressed match of the Explore tab is shown in the Compare tab."""
+
+    @shows_errors(explore.message)
+    def show(
+        study: str | None,
+        current: str | None,
+        selection: Selection,
+        reloads: int,
+        event: gr.EventData,
+    ) -> Update:
+        index = getattr(event, "index", None)
+        changes = compare.show(study, index, current, selection, reloads)
+        return {tabs: gr.update(selected="compare")} | changes
+
+    explore.matches.click(
+        show,
+        [explore.study, *compare.show_inputs],
+        [explore.message, tabs, *compare.show_outputs],
+        api_visibility="private",
+        concurrency_limit=4,
+    ).success(None, js=TO_THE_ROW, api_visibility="private")
+
+
+def _wire_see_in_compare(
+    config: AppConfig, tabs: gr.Tabs, train: TrainTab, compare: CompareTab
+) -> None:
+    """The button that shows a finished training in the Compare tab."""
+    panel = train.panel
+
+    @shows_errors(panel.notice)
+    def see(shown: object) -> Update:
+        study = require(config, shown, "compare")
+        return {
+            tabs: gr.update(selected="compare"),
+            compare.study: study_list(config, study.path.name),
+        }
+
+    panel.buttons["compare"].click(
+        see,
+        panel.shown,
+        [tabs, compare.study, panel.notice],
+        api_visibility="private",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
 
 
 def _wire_use_in_training(config: AppConfig, tabs: gr.Tabs, data: DataTab, train: TrainTab) -> None:
     """The button that takes a data set and its prompts to the form of the Train tab."""
     choice, form = data.choice, train.form
 
-    def use(current: object, value: str, size: int, teacher: object, *texts: object) -> list[Any]:
-        try:
-            name = read_teacher(config, teacher)
-            require_fit(value, name)
-            data.readings.opened(value, size)
-            prompts = Prompts()
-            if reads_prompts(name):
-                prompts = prompts_of(data.readings, value, size, *texts)
-        except UserError as error:
-            return [notice(str(error)), gr.skip(), *[gr.skip() for _ in train.handed_outputs]]
-        handed = Handed(value, size if size in SIZES else None, name, prompts)
-        return ["", gr.update(selected="train"), *train.take(handed, current)]
+    @shows_errors(choice.notice)
+    def use(current: object, value: str, size: int, teacher: object, *texts: object) -> Update:
+        name = read_teacher(config, teacher)
+        require_fit(value, name)
+        data.readings.opened(value, size)
+        prompts = Prompts()
+        if reads_prompts(name):
+            prompts = prompts_of(data.readings, value, size, *texts)
+        selection = DataSelection(value, size if size in SIZES else None, name, prompts)
+        return {tabs: gr.update(selected="train")} | train.use_data(selection, current)
 
     choice.use.click(
         use,
         [form.recipe, choice.source, choice.size, *data.prompts.values],
-        [choice.notice, tabs, *train.handed_outputs],
+        [choice.notice, tabs, *form.outputs],
         api_visibility="private",
         concurrency_limit=4,
     )

@@ -1,8 +1,8 @@
-"""What a visitor may cause: asked by the code that causes it, whatever the page offered before.
+"""What a visitor is allowed to do, checked where it is done and not only where it is offered.
 
 The user of this machine (``AppConfig.paths``) may do everything. Any other visitor may use only
 what is on the machine and offered by the page: nothing is downloaded for them and no path is
-followed. On a public Space ``SPACE_LIMITS`` hold besides. ``RULES`` says it as a table
+followed. On a public Space ``SPACE_LIMITS`` apply as well. ``RULES`` has it as a table
 (docs/spaces.md).
 """
 
@@ -11,26 +11,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.catalogue.sources import FIELD_GUIDE
+from app.catalogue.teachers import teacher_choices
+from app.catalogue.uploads import Uploads
 from app.config import AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
+from dait.data.sources.catalogue import list_datasets
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
 from dait.models.spec import BACKBONE, NetworkSpec
+from dait.teachers.weights import is_here
 
-FIELD_GUIDE = "fieldguide"
 LARGEST_SIZE = 224
-"""Pixels a side of the images that strangers train on."""
+"""Largest image side in pixels that other visitors may train with."""
 
 
 class Policy:
-    """What a visitor of one app may cause. Every method raises ``UserError`` for what they may
-    not, before anything is written, started or downloaded."""
+    """What a visitor of one app is allowed to do.
+
+    Every method raises ``UserError`` for what is not allowed, before anything is written, started
+    or downloaded.
+    """
 
     def __init__(self, config: AppConfig) -> None:
         self.config = config
 
     def require_order(self, order: Order) -> None:
-        """A training or an estimate of this order."""
+        """Require that this order may be trained or estimated."""
         limits, recipe = self.config.limits, order.recipe
         epochs = max(recipe.train.epochs, recipe.dait.stage1_epochs or 0)
         if epochs > limits.epochs or len(order.seeds) > limits.seeds:
@@ -50,12 +57,9 @@ class Policy:
                 self.require_network(spec)
 
     def require_data(self, source: str) -> None:
-        """Opening this data, by what ``open_dataset`` takes."""
+        """Require that this data may be opened; ``source`` as for ``open_dataset``."""
         if self.config.paths or source == FIELD_GUIDE:
             return
-        from app.data.uploads import Uploads
-        from dait.data.sources.catalogue import list_datasets
-
         known = {card.name: card.available for card in list_datasets()}
         name = source.partition(":")[0]
         if name in known:
@@ -65,23 +69,19 @@ class Policy:
         uploads = Uploads(self.config)
         files = [str(uploads.folder / name) for name in uploads.names()]
         if source not in [*files, *map(str, self.config.data.values())]:
-            raise self._refusal("This data is none of those that are offered here")
+            raise self._refusal("This data is not offered here")
 
     def require_teacher(self, name: str) -> None:
-        """Training with this frozen teacher, or scoring prompts with it."""
-        from app.data.prompts import teacher_choices
-
+        """Require that this frozen teacher may be used for training or for scoring prompts."""
         if self.config.paths or name in [known for _, known in teacher_choices(self.config)]:
             return
         if not self.config.limits.any_network:
             raise self._refusal(f"The frozen teacher {_short(name)} is too large for this app")
-        from dait.teachers.weights import is_here
-
         if not is_here(name):
             raise self._refusal(f"The frozen teacher {_short(name)} is not on this machine")
 
     def require_network(self, spec: NetworkSpec) -> None:
-        """Building and training this network from where it starts."""
+        """Require that this network may be built and trained from its initial weights."""
         if self.config.paths:
             return
         if spec.weights is not None and not spec.weights.startswith(BACKBONE):
@@ -89,25 +89,23 @@ class Policy:
         if spec.pretrained and not self._has_weights(spec.name):
             raise self._refusal(f"The pretrained weights of {spec.name} are not on this machine")
         if not self.config.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
-            raise self._refusal(f"The network {_short(spec.name)} is none of those offered here")
+            raise self._refusal(f"The network {_short(spec.name)} is not offered here")
 
     def require_uploaded(self, file: dict[str, Any]) -> None:
-        """Reading a file, as a request names it; Gradio refuses what is outside of the uploads."""
+        """Require that a request's file is no web address; Gradio refuses other paths."""
         if not self.config.paths and "://" in str(file.get("path")):
             raise UserError(
                 "Files are not fetched from web addresses here. Download it yourself and upload it."
             )
 
     def require_tidy(self) -> None:
-        """Deleting, renaming and bringing back studies, and emptying the queue of others'."""
+        """Require that studies may be deleted, renamed and restored, and taken out of the queue."""
         if not self.config.limits.tidy:
             raise UserError(
                 f"Nothing is deleted or renamed here. {self.config.limits.note}".strip()
             )
 
     def _has_weights(self, name: str) -> bool:
-        from dait.teachers.weights import is_here
-
         return not name.startswith(TORCHVISION) and is_here(f"timm:{name}")
 
     def _refusal(self, found: str) -> UserError:
@@ -126,7 +124,7 @@ def _short(name: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """A row of the table: what somebody wants, for whom it is done, and what decides it."""
+    """A row of the table: what is wanted, where it is allowed, and what checks it."""
 
     name: str
     wants: str
@@ -141,35 +139,35 @@ RULES = (
         "Train or look at a data set that must be downloaded, by its name or by a recipe's",
         "yes",
         "no",
-        "`Policy.require_data`, asked by `Jobs`, `Probe` and `Readings`",
+        "`Policy.require_data`, asked by `TrainingQueue`, `Probe` and `Readings`",
     ),
     Rule(
         "path-of-the-machine",
         "Train or look at a folder, archive or table by its path, or `hf:owner/name`",
         "yes",
         "no",
-        "`Policy.require_data`, asked by `Jobs`, `Probe` and `Readings`",
+        "`Policy.require_data`, asked by `TrainingQueue`, `Probe` and `Readings`",
     ),
     Rule(
         "teacher",
         "Train with, or score prompts with, a frozen teacher that is not offered",
         "yes",
         "no",
-        "`Policy.require_teacher`, asked by `Jobs`, `Probe` and `Readings`",
+        "`Policy.require_teacher`, asked by `TrainingQueue`, `Probe` and `Readings`",
     ),
     Rule(
         "pretrained",
         "Train networks that start from weights to be downloaded, or from a file of the machine",
         "yes",
         "no",
-        "`Policy.require_network`, asked by `Jobs` and `Probe`",
+        "`Policy.require_network`, asked by `TrainingQueue` and `Probe`",
     ),
     Rule(
         "network",
         "Train any network of timm's or torchvision's",
         "yes",
         "the offered ones",
-        "`Policy.require_network`, asked by `Jobs` and `Probe`",
+        "`Policy.require_network`, asked by `TrainingQueue` and `Probe`",
     ),
     Rule(
         "recipe-file",
@@ -183,19 +181,23 @@ RULES = (
         "Epochs of a training",
         "2,000",
         "5",
-        "`Policy.require_order`, asked by `Jobs` and `Probe`",
+        "`Policy.require_order`, asked by `TrainingQueue` and `Probe`",
     ),
     Rule(
-        "seeds", "Seeds of a study", "5", "1", "`Policy.require_order`, asked by `Jobs` and `Probe`"
+        "seeds",
+        "Seeds of a study",
+        "5",
+        "1",
+        "`Policy.require_order`, asked by `TrainingQueue` and `Probe`",
     ),
     Rule(
         "again",
         "Resume or retry a study that was started elsewhere",
         "yes",
         "as far as it could be started here",
-        "`Policy.require_order`, asked by `Jobs`",
+        "`Policy.require_order`, asked by `TrainingQueue`",
     ),
-    Rule("waiting", "Studies that wait in the queue", "50", "3", "`Jobs`"),
+    Rule("waiting", "Studies that wait in the queue", "50", "3", "`TrainingQueue`"),
     Rule(
         "estimate",
         "Estimates that are measured at the same time",

@@ -1,4 +1,4 @@
-"""What the endpoints answer, as plain JSON."""
+"""The endpoints' answers as plain JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from app.compare.views import AUTOMATIC, METHODS
 from app.config import AppConfig, hide_paths
 from app.predict.views import Explained
-from app.studies import StudyEntry, open_study
+from app.studies.entries import StudyEntry, open_study
 from app.ui.pictures import picture_address
 from app.ui.wording import listed
 from dait.errors import UserError
@@ -22,11 +22,11 @@ _OPACITY = 0.6
 
 
 def study_json(config: AppConfig, entry: StudyEntry) -> dict[str, Any]:
-    """What ``/status`` says of one study."""
+    """One study's entry of ``/status``."""
     try:
         eta = open_study(config, entry.id).status().get("eta_seconds")
     except UserError:
-        eta = None  # a damaged one, or one that was deleted since it was listed
+        eta = None  # damaged, or deleted since it was listed
     return {
         "study": entry.id,
         "title": entry.title,
@@ -43,21 +43,21 @@ def study_json(config: AppConfig, entry: StudyEntry) -> dict[str, Any]:
 
 
 def method_of(name: object) -> str | None:
-    """A heatmap method by its name, None for what suits each network. Raises ``UserError``."""
+    """A heatmap method by its name; None for each network's default. Raises ``UserError``."""
     if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"There is no such heatmap method; choose {listed(list(METHODS))}.")
     return None if name == AUTOMATIC else name
 
 
 def target_of(comparison: Comparison, text: object) -> int | None:
-    """A class by its key or name, None for an empty text. Raises ``UserError`` with near ones."""
+    """A class by key or name; None for an empty text. Raises ``UserError`` with similar names."""
     if not isinstance(text, str):
         raise UserError("target: give the key or the name of a class, or an empty text.")
     return comparison.class_index(text) if text else None
 
 
 def explained_json(found: Explained) -> dict[str, Any]:
-    """What ``/explain`` answers."""
+    """The answer of ``/explain``."""
     answers = {network["network"]: network for network in found.image["networks"]}
     return {
         "image": found.image["image"],

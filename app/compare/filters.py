@@ -1,4 +1,4 @@
-"""Which test images stand in the gallery: samples of every class, or those that match."""
+"""Which test images are in the gallery: samples of every class, or those that match."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from typing import Any
 import gradio as gr
 
 from app.compare.linked_views import ANY, LinkedViews
-from app.compare.picked import Picked
+from app.compare.selection import Selection
 from app.compare.view_link import LinkState
 from app.compare.views import CompareViews
-from app.explore.html import chips_html
-from app.server.libraries import first_view_is_out, light
-from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, shows_errors
+from app.server.loader import first_view_is_out, light
+from app.ui.buttons import SEND_INDEX, chips_html
+from app.ui.notice import Update, framed, hint, shows_errors
+from app.ui.templates import render
 
-PRESSED = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-index]');
-  if (button) trigger('click', { index: Number(button.dataset.index) });
-});
-"""
 ANY_CLASS = ("Any class", ANY)
 ANY_PART = ("The whole split", "")
-NOTHING = '<p class="ds-hint">No test image matches. Ask for less.</p>'
+NO_MATCH = hint("No test image matches. Remove a condition.")
 
 Preset = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A name, and the roles of the networks that must be right, and wrong."""
@@ -40,37 +35,40 @@ class Filters:
     wrong: gr.Dropdown
     label: gr.Dropdown
     part: gr.Dropdown
-    shows_errors: gr.HTML
+    found: gr.HTML
 
     @property
-    def chosen(self) -> list[Any]:
-        """What is looked for."""
+    def conditions(self) -> list[Any]:
+        """What an image must match."""
         return [self.right, self.wrong, self.label, self.part]
 
     @property
-    def settled(self) -> list[Any]:
-        """What ``settle`` changes."""
-        return [self.presets, self.fold, *self.chosen]
+    def reset_outputs(self) -> list[Any]:
+        """What ``reset`` changes."""
+        return [self.presets, self.fold, *self.conditions]
 
-    def settle(
-        self, view: LinkState, networks: list[tuple[str, str]], parts: list[tuple[str, str]],
-        names: list[str],
-    ) -> list[Any]:  # fmt: skip
-        """Where another study, or a link, is opened. names: of the classes."""
-        classes = [ANY_CLASS, *((name, index) for index, name in enumerate(names))]
-        asks = bool(view.right or view.wrong or view.part) or view.label is not None
-        return [
-            chips_html([title for title, _, _ in presets(networks)]),
-            gr.update(open=asks),
-            gr.update(choices=networks, value=list(view.right)),
-            gr.update(choices=networks, value=list(view.wrong)),
-            gr.update(choices=classes, value=ANY if view.label is None else view.label),
-            gr.update(choices=[ANY_PART, *parts], value=view.part),
-        ]
+    def reset(
+        self,
+        view: LinkState,
+        networks: list[tuple[str, str]],
+        parts: list[tuple[str, str]],
+        class_names: list[str],
+    ) -> Update:
+        """The filters for another study, or for a link."""
+        classes = [ANY_CLASS, *((name, index) for index, name in enumerate(class_names))]
+        filtered = bool(view.right or view.wrong or view.part) or view.label is not None
+        return {
+            self.presets: chips_html([title for title, _, _ in presets(networks)]),
+            self.fold: gr.update(open=filtered),
+            self.right: gr.update(choices=networks, value=list(view.right)),
+            self.wrong: gr.update(choices=networks, value=list(view.wrong)),
+            self.label: gr.update(choices=classes, value=ANY if view.label is None else view.label),
+            self.part: gr.update(choices=[ANY_PART, *parts], value=view.part),
+        }
 
 
 def presets(networks: list[tuple[str, str]]) -> list[Preset]:
-    """What people ask most, of (title, role) pairs: the last student against every other one."""
+    """The usual filters, of (title, role) pairs: the last student against every other one."""
     roles = tuple(role for _, role in networks)
     students = [(title, role) for title, role in networks if role not in ("vlm", "intermediate")]
     found: list[Preset] = [("Every class", (), ())]
@@ -83,17 +81,25 @@ def presets(networks: list[tuple[str, str]]) -> list[Preset]:
 
 def layout_filters() -> Filters:
     """Lay the filters out."""
-    chips = gr.HTML("", elem_id="presets", js_on_load=PRESSED, apply_default_css=False)
+    chips = gr.HTML("", elem_id="presets", js_on_load=SEND_INDEX, apply_default_css=False)
     with gr.Accordion("Find images", open=False, elem_id="find") as fold:
         with gr.Row():
             right = gr.Dropdown(
-                [], value=[], multiselect=True, label="All of these right", min_width=220,
+                [],
+                value=[],
+                multiselect=True,
+                label="All of these right",
+                min_width=220,
                 elem_id="find-right",
-            )  # fmt: skip
+            )
             wrong = gr.Dropdown(
-                [], value=[], multiselect=True, label="All of these wrong", min_width=220,
+                [],
+                value=[],
+                multiselect=True,
+                label="All of these wrong",
+                min_width=220,
                 elem_id="find-wrong",
-            )  # fmt: skip
+            )
         with gr.Row():
             label = gr.Dropdown(
                 [ANY_CLASS], value=ANY, label="True class", min_width=220, elem_id="find-class"
@@ -101,56 +107,65 @@ def layout_filters() -> Filters:
             part = gr.Dropdown(
                 [ANY_PART], value="", label="Part of the split", min_width=220, elem_id="find-part"
             )
-    said = framed("", "found", visible=False)
-    return Filters(chips, fold, right, wrong, label, part, said)
+    found = framed("", "found", visible=False)
+    return Filters(
+        presets=chips, fold=fold, right=right, wrong=wrong, label=label, part=part, found=found
+    )
 
 
-def gallery_handler(views: CompareViews, linked: LinkedViews) -> Callable[..., list[Any]]:
-    """The handler that fills the gallery: of study, seed, ``Picked`` and ``Filters.chosen``.
+def gallery_handler(
+    views: CompareViews, linked: LinkedViews, filters: Filters, gallery: gr.HTML, box: gr.HTML
+) -> Callable[..., Update]:
+    """The handler that fills the gallery, of study, seed, ``Selection`` and the conditions.
 
-    It gives the notice, what was found, and the gallery. Where nothing is picked yet, the first
-    image is from then on.
+    box: for notices. Where no image is selected yet, it selects the first one.
     """
 
     @light
-    @shows_errors(KEPT, "")
-    def fill(
-        study: str | None, seed: int | None, picked: Picked, right: Any, wrong: Any, label: Any,
+    @shows_errors(box, {gallery: ""})
+    def fill_gallery(
+        study: str | None,
+        seed: int | None,
+        selection: Selection,
+        right: Any,
+        wrong: Any,
+        label: Any,
         part: Any,
-    ) -> list[Any]:  # fmt: skip
+    ) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, gr.skip(), ""]
-        wanted = linked.wanted(study, seed, right, wrong, label, part)
-        if wanted.anything:
-            gallery, first = picked.made(study, lambda picks: views.gallery(study, seed, picks))
-            said: Any = gr.update(value="", visible=False)
+            return {gallery: ""}
+        query = linked.image_filter(study, seed, right, wrong, label, part)
+        if query.anything:
+            images, first = selection.compute(study, lambda refs: views.gallery(study, seed, refs))
+            found: Any = gr.update(value="", visible=False)
         else:
-            found, gallery, match = picked.made(
-                study, lambda picks: linked.matches(study, seed, wanted, picks)
+            sentence, images, match = selection.compute(
+                study, lambda refs: linked.matches(study, seed, query, refs)
             )
             first = 0 if match is None else match
-            gallery = gallery or NOTHING
-            said = gr.update(value=f'<p role="status">{found}</p>', visible=True)
-        if not picked.of(study):
-            picked.put(study, ("test", first))
-        # Asked for once the table is there; what comes next needs the libraries.
+            images = images or NO_MATCH
+            found = gr.update(value=render("status", sentence=sentence), visible=True)
+        if not selection.of(study):
+            selection.set(study, ("test", first))
+        # The table is out already; what follows needs the engine.
         first_view_is_out()
-        return [HIDDEN_NOTICE, said, gallery]
+        return {filters.found: found, gallery: images}
 
-    return fill
+    return fill_gallery
 
 
-def preset_handler(linked: LinkedViews) -> Callable[..., list[Any]]:
-    """The handler of a preset that is pressed: of study and seed; it gives ``Filters.chosen``."""
+def preset_handler(linked: LinkedViews, filters: Filters) -> Callable[..., Update]:
+    """The handler of a pressed preset, of study and seed; it sets the conditions."""
 
-    def press(study: str | None, seed: int | None, event: gr.EventData) -> list[Any]:
+    def apply_preset(study: str | None, seed: int | None, event: gr.EventData) -> Update:
         index = getattr(event, "index", None)
         known = presets(linked.networks(study, seed)) if study else []
         if not isinstance(index, int) or not 0 <= index < len(known):
-            return [gr.skip()] * 4
+            return {filters.right: gr.skip()}  # Gradio takes no empty dict
         _, right, wrong = known[index]
+        conditions: Update = {filters.right: list(right), filters.wrong: list(wrong)}
         if not right and not wrong:
-            return [[], [], ANY, ""]
-        return [list(right), list(wrong), gr.skip(), gr.skip()]
+            conditions |= {filters.label: ANY, filters.part: ""}
+        return conditions
 
-    return press
+    return apply_preset

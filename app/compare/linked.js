@@ -1,5 +1,5 @@
-// What ties the Compare tab together in the page itself: one image marked in every map, its picture
-// beside the point, the rows that are open marked in the gallery and the maps, the address.
+// Links the parts of the Compare tab in the browser: an image is marked in every map, its picture is
+// shown beside the point, open rows are marked in the gallery and the maps, the address is updated.
 window.daitLinks = (() => {
   const KEYS = new Set(LINK_KEYS);
   const SETTLED = 60; // ms that a pointer stays before a picture is asked for

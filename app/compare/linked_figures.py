@@ -1,4 +1,4 @@
-"""The figures that tell networks apart class by class, folded until somebody wants them."""
+"""The figures that compare networks class by class, folded until a visitor opens them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.compare.filters import PRESSED
 from app.compare.linked_views import LinkedViews
-from app.compare.row_box import HIDDEN, QUIET, TO_THE_ROW, RowBox, remember
+from app.compare.row_box import HIDDEN, QUIET, TO_THE_ROW, RowBox, update_link
 from app.compare.views import CompareViews
-from app.ui.notice import HIDDEN_NOTICE, KEPT, notice_box, section, shows_errors
+from app.ui.buttons import SEND_INDEX
+from app.ui.notice import Update, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
 
 WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
@@ -20,123 +20,151 @@ WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
 
 @dataclass(frozen=True)
 class LinkedFigures:
-    """The folded figures and what chooses among networks in them."""
+    """The folded figures and the choices of networks in them."""
 
-    folds: tuple[gr.Accordion, ...]
+    confusion_fold: gr.Accordion
     confusion: gr.HTML
-    of: gr.Dropdown
+    pairs_of: gr.Dropdown
     pairs: gr.HTML
+    gains_fold: gr.Accordion
     ours: gr.Dropdown
     theirs: gr.Dropdown
     gains: gr.HTML
+    reliability_fold: gr.Accordion
     reliability: gr.HTML
     notice: gr.HTML
     width: gr.Number
 
     @property
-    def settled(self) -> list[Any]:
-        """What ``settle`` changes."""
+    def reset_outputs(self) -> list[Any]:
+        """What ``reset`` changes."""
+        folds = [self.confusion_fold, self.gains_fold, self.reliability_fold]
         figures = [self.confusion, self.pairs, self.gains, self.reliability]
-        return [*self.folds, self.of, self.ours, self.theirs, *figures]
+        return [*folds, self.pairs_of, self.ours, self.theirs, *figures]
 
-    def settle(self, networks: list[tuple[str, str]]) -> list[Any]:
-        """Of another study or seed: everything is folded, and drawn anew when it is opened."""
+    def reset(self, networks: list[tuple[str, str]]) -> Update:
+        """For another study or seed: fold everything; each is drawn again when it is opened."""
         roles = [role for _, role in networks]
-        ours = roles[-1]
         theirs = "direct" if "direct" in roles[:-1] else roles[0]
-        chosen = (ours, ours, theirs)
-        pickers = [gr.update(choices=networks, value=value) for value in chosen]
-        return [*[gr.update(open=False)] * len(self.folds), *pickers, None, "", None, None]
+        return {
+            self.confusion_fold: gr.update(open=False),
+            self.gains_fold: gr.update(open=False),
+            self.reliability_fold: gr.update(open=False),
+            self.pairs_of: gr.update(choices=networks, value=roles[-1]),
+            self.ours: gr.update(choices=networks, value=roles[-1]),
+            self.theirs: gr.update(choices=networks, value=theirs),
+            self.confusion: None,
+            self.pairs: "",
+            self.gains: None,
+            self.reliability: None,
+        }
 
 
 def layout_linked_figures() -> LinkedFigures:
     """Lay them out."""
     section(
         "Where they differ",
-        "Class by class, and how sure each network is. Press a cell or a bar to see an image "
+        "Class by class, and how confident each network is. Press a cell or a bar to see an image "
         "behind it under every network.",
     )
-    told_box = notice_box("linked-notice")
-    with gr.Accordion("What is taken for what", open=False, elem_id="fold-confusion") as first:
+    message = notice_box("linked-notice")
+    with gr.Accordion("Confusion matrices", open=False, elem_id="fold-confusion") as confusion_fold:
         confusion = plot_box(
-            "Confusion matrices, one a network", 500, elem_id="confusion", marks="cells"
+            "Confusion matrices, one per network", 500, elem_id="confusion", marks="cells"
         )
-        of = gr.Dropdown([], label="Most confused by", elem_id="pairs-of")
-        pairs = gr.HTML("", elem_id="pairs", js_on_load=PRESSED, apply_default_css=False)
-    with gr.Accordion("Gains class by class", open=False, elem_id="fold-gains") as second:
+        pairs_of = gr.Dropdown([], label="Most confused by", elem_id="pairs-of")
+        pairs = gr.HTML("", elem_id="pairs", js_on_load=SEND_INDEX, apply_default_css=False)
+    with gr.Accordion("Gains by class", open=False, elem_id="fold-gains") as gains_fold:
         with gr.Row():
             ours = gr.Dropdown([], label="Network", min_width=200, elem_id="gains-ours")
             theirs = gr.Dropdown([], label="Compared with", min_width=200, elem_id="gains-theirs")
         gains = plot_box(
-            "Gain in accuracy of one network over another on every class", 470, elem_id="gains",
+            "Gain in accuracy of one network over another on every class",
+            470,
+            elem_id="gains",
             marks="cells",
-        )  # fmt: skip
-    with gr.Accordion("How sure they are", open=False, elem_id="fold-reliability") as third:
-        reliability = plot_box("Reliability diagrams, one a network", 430, elem_id="reliability")
-    width = gr.Number(WIDE, visible=False)
-    folds = (first, second, third)
+        )
+    with gr.Accordion("Calibration", open=False, elem_id="fold-reliability") as reliability_fold:
+        reliability = plot_box("Reliability diagrams, one per network", 430, elem_id="reliability")
     return LinkedFigures(
-        folds, confusion, of, pairs, ours, theirs, gains, reliability, told_box, width
+        confusion_fold=confusion_fold,
+        confusion=confusion,
+        pairs_of=pairs_of,
+        pairs=pairs,
+        gains_fold=gains_fold,
+        ours=ours,
+        theirs=theirs,
+        gains=gains,
+        reliability_fold=reliability_fold,
+        reliability=reliability,
+        notice=message,
+        width=gr.Number(WIDE, visible=False),
     )
 
 
 def wire_linked_figures(parts: LinkedFigures, box: RowBox, linked: LinkedViews) -> None:
-    """Draw each where its fold is opened, and anew where another network is chosen."""
+    """Draw each when its fold is opened, and again when another network is chosen."""
 
-    @shows_errors(KEPT, KEPT)
-    def confusion(study: str | None, seed: Any, of: str, width: float) -> list[Any]:
+    @shows_errors(parts.notice)
+    def confusion(study: str | None, seed: Any, role: str, width: float) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, None, ""]
+            return {parts.confusion: None, parts.pairs: ""}
         figure = linked.confusion(study, seed, min(2, panel_columns(width)))
-        return [HIDDEN_NOTICE, figure, linked.pairs(study, seed, of)]
+        return {parts.confusion: figure, parts.pairs: linked.pairs(study, seed, role)}
 
-    @shows_errors(KEPT)
-    def pairs(study: str | None, seed: Any, of: str) -> list[Any]:
-        return [HIDDEN_NOTICE, linked.pairs(study, seed, of) if study else ""]
+    @shows_errors(parts.notice)
+    def pairs(study: str | None, seed: Any, role: str) -> Update:
+        return {parts.pairs: linked.pairs(study, seed, role) if study else ""}
 
-    @shows_errors(KEPT)
-    def gains(study: str | None, seed: Any, ours: str, theirs: str, width: float) -> list[Any]:
+    @shows_errors(parts.notice)
+    def gains(study: str | None, seed: Any, ours: str, theirs: str, width: float) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, None]
-        return [HIDDEN_NOTICE, linked.gains(study, seed, ours, theirs, panel_columns(width))]
+            return {parts.gains: None}
+        return {parts.gains: linked.gains(study, seed, ours, theirs, panel_columns(width))}
 
-    @shows_errors(KEPT)
-    def reliability(study: str | None, seed: Any, width: float) -> list[Any]:
+    @shows_errors(parts.notice)
+    def reliability(study: str | None, seed: Any, width: float) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, None]
-        return [HIDDEN_NOTICE, linked.reliability(study, seed, panel_columns(width))]
+            return {parts.reliability: None}
+        return {parts.reliability: linked.reliability(study, seed, panel_columns(width))}
 
-    of_study = [box.study, box.seed]
-    pair = [parts.ours, parts.theirs]
+    study = [box.study, box.seed]
     wide: dict[str, Any] = {**QUIET, "js": WITH_WIDTH}
-    first, second, third = parts.folds
-    seen = [parts.notice, parts.confusion, parts.pairs]
-    first.expand(confusion, [*of_study, parts.of, parts.width], seen, **wide)
-    parts.of.input(pairs, [*of_study, parts.of], [parts.notice, parts.pairs], **QUIET)
-    bars = ([*of_study, *pair, parts.width], [parts.notice, parts.gains])
-    second.expand(gains, *bars, **wide)
-    for picker in pair:
-        picker.input(gains, *bars, **wide)
-    third.expand(reliability, [*of_study, parts.width], [parts.notice, parts.reliability], **wide)
+    parts.confusion_fold.expand(
+        confusion,
+        [*study, parts.pairs_of, parts.width],
+        [parts.notice, parts.confusion, parts.pairs],
+        **wide,
+    )
+    parts.pairs_of.input(pairs, [*study, parts.pairs_of], [parts.notice, parts.pairs], **QUIET)
+    for event in (parts.gains_fold.expand, parts.ours.input, parts.theirs.input):
+        event(
+            gains,
+            [*study, parts.ours, parts.theirs, parts.width],
+            [parts.notice, parts.gains],
+            **wide,
+        )
+    parts.reliability_fold.expand(
+        reliability, [*study, parts.width], [parts.notice, parts.reliability], **wide
+    )
 
 
 def wire_marks(
     parts: LinkedFigures,
     box: RowBox,
-    plane: gr.HTML,
+    tsne: gr.HTML,
     similarity: gr.HTML,
     views: CompareViews,
     linked: LinkedViews,
 ) -> None:
-    """Whatever is pressed in a figure opens an image's row, and a point shows its picture."""
-    others = [parts.ours, parts.theirs]
+    """A pressed mark of a figure opens its image's row."""
     for figure, find in (
-        (plane, linked.at_point),
+        (tsne, linked.at_point),
         (similarity, linked.at_similarity),
         (parts.confusion, linked.at_confusion),
     ):
         _wire_mark(figure.select, [], find, box, views)
-    _wire_mark(parts.gains.select, others, linked.at_gain, box, views)
+    _wire_mark(parts.gains.select, [parts.ours, parts.theirs], linked.at_gain, box, views)
 
     def at_button(study: object, seed: int | None, mark: object) -> object:
         return mark.get("index") if isinstance(mark, dict) else None  # checked with the row
@@ -145,30 +173,30 @@ def wire_marks(
 
 
 def _wire_mark(
-    happens: Callable[..., Any],
+    event: Callable[..., Any],
     more: list[Any],
     find: Callable[..., object],
     box: RowBox,
     views: CompareViews,
 ) -> None:
-    """Open the image that ``find`` gives for the mark: of study, seed, ``more`` and the mark."""
+    """Open the image that ``find`` returns for study, seed, ``more`` and the mark."""
 
-    @shows_errors(KEPT)
-    def press(event: gr.EventData, *values: Any) -> list[Any]:
-        opening, extra = values[: len(box.opening)], values[len(box.opening) :]
-        study, seed, *_ = opening
+    @shows_errors(box.notice)
+    def open_mark(event: gr.EventData, *values: Any) -> Update:
+        inputs, extra = values[: len(box.inputs)], values[len(box.inputs) :]
+        study, seed, *_ = inputs
         if study is None:
-            return [HIDDEN_NOTICE, gr.skip()]
-        return box.open(views, ("test", find(study, seed, *extra, event._data)), *opening)
+            return {}
+        return box.open(views, ("test", find(study, seed, *extra, event._data)), *inputs)
 
-    done = happens(press, [*box.opening, *more], box.shown, **QUIET)
-    remember(box, done).then(None, js=TO_THE_ROW, api_visibility="private")
+    done = event(open_mark, [*box.inputs, *more], box.outputs, **QUIET)
+    update_link(box, done).then(None, js=TO_THE_ROW, api_visibility="private")
 
 
-def wire_thumbnails(plane: gr.HTML, thumb: gr.HTML, box: RowBox, linked: LinkedViews) -> None:
-    """A point that is pointed at shows its picture."""
+def wire_thumbnails(tsne: gr.HTML, thumbnail: gr.HTML, box: RowBox, linked: LinkedViews) -> None:
+    """A point under the pointer shows its picture."""
 
     def picture(study: str | None, seed: int | None, event: gr.EventData) -> str:
         return linked.thumbnail(study, seed, getattr(event, "index", None))
 
-    plane.focus(picture, [box.study, box.seed], thumb, **HIDDEN)
+    tsne.focus(picture, [box.study, box.seed], thumbnail, **HIDDEN)

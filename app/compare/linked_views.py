@@ -1,7 +1,6 @@
-"""What marks of the Compare tab's figures lead to, and the figures that are only there to be
-pointed at: made from ids and numbers, no page in here.
+"""The Compare tab's linked figures, and the test image behind each of their marks.
 
-Whatever comes in may come from a browser and is checked here; what is wrong raises ``UserError``.
+Values may come from a browser and are checked here; wrong ones raise ``UserError``. No page here.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from app.compare.comparisons import Comparisons
-from app.compare.heatmap_row import gallery_html
-from app.compare.picked import Picks
+from app.compare.selection import ImageRefs
+from app.comparisons.cache import Comparisons, class_groups
+from app.comparisons.heatmap_row import gallery_html
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
-from app.ui.wording import escape, listed, percent
+from app.ui.templates import render
+from app.ui.wording import listed
 from dait.errors import UserError
 from dait.evaluation.confusion import confusion_matrix, most_confused
 from dait.evaluation.metrics import class_gains, reliability
@@ -37,8 +37,8 @@ THUMBNAIL = 96
 """Pixels of a picture beside a point."""
 PAIRS = 8
 ANY = -1
-"""Stands for no class in a list of classes."""
-NO_MARK = "There is no such mark in this figure; point at another one."
+"""Any class, in a list of classes."""
+NO_MARK = "There is no such mark in this figure; choose another one."
 
 
 class LinkedViews:
@@ -63,11 +63,16 @@ class LinkedViews:
             ]
         return found
 
-    def wanted(
-        self, study: object, seed: int | None, right: object, wrong: object, label: object,
+    def image_filter(
+        self,
+        study: object,
+        seed: int | None,
+        right: object,
+        wrong: object,
+        label: object,
         part: object,
-    ) -> ImageFilter:  # fmt: skip
-        """What a visitor looks for. Raises ``UserError`` for what the study has not."""
+    ) -> ImageFilter:
+        """The filter for a visitor's conditions. Raises ``UserError`` for unknown ones."""
         comparison = self.comparisons.get(study, seed).comparison
         keys = {member.role: member.key for member in comparison.members}
         right_keys, wrong_keys = (
@@ -75,7 +80,7 @@ class LinkedViews:
         )
         chosen = None
         if label not in (None, ANY):
-            chosen = _place(label, len(comparison.classes))
+            chosen = _checked_index(label, len(comparison.classes))
         cut = None
         if part:
             name, _, value = str(part).partition("=")
@@ -85,21 +90,20 @@ class LinkedViews:
         return ImageFilter(right_keys, wrong_keys, chosen, cut)
 
     def matches(
-        self, study: object, seed: int | None, wanted: ImageFilter, picks: Picks
+        self, study: object, seed: int | None, query: ImageFilter, selected: ImageRefs
     ) -> tuple[str, str, int | None]:
-        """What was found in a sentence, the images as HTML, and the first one (None for none)."""
+        """A sentence about the matches, the images as HTML, and the first one (None for none)."""
         opened = self.comparisons.get(study, seed)
         comparison = opened.comparison
-        found = matching(comparison.logits, comparison.labels, comparison.slices(), wanted)
+        found = matching(comparison.logits, comparison.labels, comparison.slices(), query)
         shown = spread(found, comparison.labels, MOST_MATCHES)
         images = [
             (index, opened.image(index), comparison.classes[comparison.labels[index]].name)
             for index in shown
         ]
-        pressed = {value for kind, value in picks if kind == "test"}
-        shows_errors = _told(comparison, wanted, len(found), len(shown))
+        pressed = {value for kind, value in selected if kind == "test"}
         return (
-            shows_errors,
+            _summary(comparison, query, len(found), len(shown)),
             gallery_html(images, pressed) if images else "",
             shown[0] if shown else None,
         )
@@ -122,29 +126,16 @@ class LinkedViews:
         )
 
     def pairs(self, study: object, seed: int | None, role: object) -> str:
-        """The most confused pairs of a network as buttons that lead to its surest mistake."""
+        """A network's most confused pairs, as buttons for its most confident mistake of each."""
         comparison = self.comparisons.get(study, seed).comparison
         key, title = _member(comparison, role)
         found = most_confused(comparison.logits[key], comparison.labels, PAIRS, 1)
-        if not found:
-            return f'<p class="ds-hint">{escape(title)} confuses no two classes.</p>'
-        rows = "".join(
-            f'<li><button type="button" data-index="{pair.examples[0]}">'
-            f"{escape(comparison.classes[pair.label].name)} <small>taken for</small> "
-            f"{escape(comparison.classes[pair.predicted].name)}</button>"
-            f"<span>{pair.count}\u00a0× ({percent(pair.share, 0)})</span></li>"
-            for pair in found
-        )
-        hint = (
-            f"What {escape(title)} confuses most, and the share of the class. Press one to see its "
-            "surest mistake."
-        )
-        return f'<p class="ds-hint">{hint}</p><ol class="ds-pairs">{rows}</ol>'
+        return render("confused_pairs", title=title, pairs=found, classes=comparison.classes)
 
     def gains(
         self, study: object, seed: int | None, ours: object, theirs: object, columns: int
     ) -> str:
-        """What one network gains over another, class by class, as a figure's JSON."""
+        """One network's gain over another for each class, as a figure's JSON."""
         comparison = self.comparisons.get(study, seed).comparison
         labels, count = comparison.labels, len(comparison.classes)
         right = [
@@ -177,16 +168,16 @@ class LinkedViews:
     def at_point(self, study: object, seed: int | None, mark: object) -> int:
         """The image of a point; marks are {``panel``, ``data``}, as ``linked.js`` sends them."""
         comparison = self.comparisons.get(study, seed).comparison
-        return _place(_data(mark, 0), len(comparison.labels))
+        return _checked_index(_data(mark, 0), len(comparison.labels))
 
     def at_confusion(self, study: object, seed: int | None, mark: object) -> int:
-        """The surest image of a cell of a confusion matrix."""
+        """The image with the highest confidence in a cell of a confusion matrix."""
         comparison = self.comparisons.get(study, seed).comparison
         groups = class_groups(comparison) or []
         names = list(dict.fromkeys(groups)) if _by_group(comparison) else []
         sides = []
         for place in (0, 1):
-            index = _place(_data(mark, place), len(names) or len(comparison.classes))
+            index = _checked_index(_data(mark, place), len(names) or len(comparison.classes))
             own = [at for at, group in enumerate(groups) if group == names[index]] if names else []
             sides.append(own or [index])
         key = comparison.members[_panel(mark, comparison)].key
@@ -195,16 +186,16 @@ class LinkedViews:
     def at_gain(
         self, study: object, seed: int | None, ours: object, theirs: object, mark: object
     ) -> int:
-        """An image of the class of a bar, on which the network that is ahead is most so."""
+        """An image of a bar's class on which the better network's lead is largest."""
         comparison = self.comparisons.get(study, seed).comparison
-        label = _place(_data(mark, 0), len(comparison.classes))
+        label = _checked_index(_data(mark, 0), len(comparison.classes))
         pair = [comparison.logits[_member(comparison, role)[0]] for role in (ours, theirs)]
         return _found(largest_gain(pair[0], pair[1], comparison.labels, label))
 
     def at_similarity(self, study: object, seed: int | None, mark: object) -> int:
         """The image of a cell's row class that is nearest to its column's."""
         comparison = self.comparisons.get(study, seed).comparison
-        label, other = (_place(_data(mark, at), len(comparison.classes)) for at in (2, 3))
+        label, other = (_checked_index(_data(mark, at), len(comparison.classes)) for at in (2, 3))
         key = comparison.members[_panel(mark, comparison)].key
         return _found(nearest_to_class(comparison.features[key], comparison.labels, label, other))
 
@@ -212,19 +203,13 @@ class LinkedViews:
         """A small picture of a test image with its class, as HTML."""
         opened = self.comparisons.get(study, seed)
         comparison = opened.comparison
-        place = _place(index, len(comparison.labels))
-        name = escape(comparison.classes[comparison.labels[place]].name)
-        address = picture_address(opened.image(place), THUMBNAIL)
-        return (
-            f'<figure data-image="{place}"><img src="{address}" alt="Test image {place}: {name}">'
-            f"<figcaption>{name}</figcaption></figure>"
+        position = _checked_index(index, len(comparison.labels))
+        return render(
+            "thumbnail",
+            index=position,
+            address=picture_address(opened.image(position), THUMBNAIL),
+            name=comparison.classes[comparison.labels[position]].name,
         )
-
-
-def class_groups(comparison: Comparison) -> list[str] | None:
-    """The group of every class, None where no class has one."""
-    groups = [info.group for info in comparison.classes]
-    return [group or "other" for group in groups] if any(groups) else None
 
 
 def _by_group(comparison: Comparison) -> bool:
@@ -253,10 +238,12 @@ def _data(mark: object, place: int) -> object:
 
 
 def _panel(mark: object, comparison: Comparison) -> int:
-    return _place(mark.get("panel") if isinstance(mark, dict) else None, len(comparison.members))
+    return _checked_index(
+        mark.get("panel") if isinstance(mark, dict) else None, len(comparison.members)
+    )
 
 
-def _place(value: object, count: int) -> int:
+def _checked_index(value: object, count: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
         raise UserError(NO_MARK)
     return value
@@ -264,17 +251,17 @@ def _place(value: object, count: int) -> int:
 
 def _found(index: int | None) -> int:
     if index is None:
-        raise UserError("No test image stands behind this mark; point at another one.")
+        raise UserError("There is no test image behind this mark; choose another one.")
     return index
 
 
-def _told(comparison: Comparison, wanted: ImageFilter, found: int, shown: int) -> str:
+def _summary(comparison: Comparison, query: ImageFilter, found: int, shown: int) -> str:
     titles = {member.key: member.title for member in comparison.members}
-    said = [f"{titles[key]} right" for key in wanted.right]
-    said += [f"{titles[key]} wrong" for key in wanted.wrong]
-    if wanted.label is not None:
-        said.append(comparison.classes[wanted.label].name)
-    if wanted.part is not None:
-        said.append(f"{wanted.part[0]} {wanted.part[1]}")
+    conditions = [f"{titles[key]} right" for key in query.right]
+    conditions += [f"{titles[key]} wrong" for key in query.wrong]
+    if query.label is not None:
+        conditions.append(comparison.classes[query.label].name)
+    if query.part is not None:
+        conditions.append(f"{query.part[0]} {query.part[1]}")
     some = f" {shown} of them are shown, from all their classes." if shown < found else ""
-    return f"{found:,} of {len(comparison.labels):,} test images: {listed(said)}.{some}"
+    return f"{found:,} of {len(comparison.labels):,} test images: {listed(conditions)}.{some}"

@@ -1,4 +1,4 @@
-"""A figure of the Compare tab as a file: a page of its own, its data, a picture."""
+"""A figure of the Compare tab as a file: a web page, its data, or a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from app.compare.linked_figures import LinkedFigures
 from app.compare.linked_views import LinkedViews
 from app.compare.row_box import QUIET, RowBox
 from app.compare.views import CompareViews
-from app.ui.notice import HIDDEN_NOTICE, KEPT, notice_box, shows_errors
+from app.server.loader import engine
+from app.ui.notice import Update, notice_box, shows_errors
 from dait.errors import UserError
 
 KEPT_SECONDS = 600
@@ -31,7 +32,7 @@ Draw = Callable[..., str | None]
 
 
 def figures_to_save(views: CompareViews, linked: LinkedViews) -> dict[str, tuple[str, Draw]]:
-    """Title, and what draws it as JSON: of study, seed and the networks of the gains."""
+    """Title, and the function that draws it as JSON, of study, seed and the gains' networks."""
     return {
         "accuracy": ("Accuracy", lambda study, seed, *_: views.overview(study, seed).bars),
         "slices": (
@@ -48,7 +49,7 @@ def figures_to_save(views: CompareViews, linked: LinkedViews) -> dict[str, tuple
             lambda study, seed, *_: linked.confusion(study, seed, COLUMNS),
         ),
         "gains": (
-            "Gains class by class",
+            "Gains by class",
             lambda study, seed, ours, theirs: linked.gains(study, seed, ours, theirs, COLUMNS),
         ),
         "reliability": (
@@ -61,22 +62,18 @@ def figures_to_save(views: CompareViews, linked: LinkedViews) -> dict[str, tuple
 def saved_figure(
     figures: dict[str, tuple[str, Draw]], name: object, kind: object, study: str, *of: Any
 ) -> Path:
-    """Write a figure into a folder of its own and give the file.
+    """Write a figure into a new folder and return the file.
 
-    of: the seed and the networks of the gains. Raises ``UserError`` for a figure or a format that
-    is not there.
+    of: the seed and the networks of the gains. Raises ``UserError`` for an unknown figure or
+    format.
     """
-    import plotly.io
-
-    from dait.evidence.figures.export import export_figure
-
     if name not in figures:
         raise UserError("There is no such figure; choose one from the list.")
     title, draw = figures[str(name)]
     drawn = draw(study, *of)
     if drawn is None:
         raise UserError(f"This study has nothing to show in ‘{title}’.")
-    content = export_figure(plotly.io.from_json(drawn), str(kind), f"{title}, {study}")
+    content = engine().export_figure(drawn, str(kind), f"{title}, {study}")
     stem = re.sub(r"[^\w.-]+", "-", f"{study}-{name}")
     _remove_old()
     path = Path(tempfile.mkdtemp(prefix=_FOLDERS)) / f"{stem}.{kind}"
@@ -85,10 +82,10 @@ def saved_figure(
 
 
 def _remove_old() -> None:
-    """Gradio serves a copy of a file; what it was copied from is left to us."""
+    """Gradio serves a copy of the file, and leaves the original to us."""
     before = time.time() - KEPT_SECONDS
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
-        with suppress(OSError):  # another visitor's download is quicker, or another user's folder
+        with suppress(OSError):  # removed by another request, or another user's folder
             if folder.stat().st_mtime < before:
                 shutil.rmtree(folder)
 
@@ -111,22 +108,17 @@ def build_save_figure(
                 list(FORMATS), value="html", label="As", min_width=160, elem_id="save-kind"
             )
             save = gr.Button("Download", min_width=140, elem_id="save-now")
-        said = notice_box("save-notice")
-        # It must be in the page to be pressed, and is pressed by the page alone.
+        message = notice_box("save-notice")
+        # The page presses it, so it must be part of the page.
         ready = gr.DownloadButton("File", visible="hidden", elem_id="saved-figure")
 
-    @shows_errors(KEPT)
-    def write(study: str | None, *asked: Any) -> list[Any]:
+    @shows_errors(message)
+    def write(study: str | None, seed: Any, ours: str, theirs: str, name: str, kind: str) -> Update:
         if study is None:
             raise UserError("There is no study to save a figure of yet.")
-        *of, chosen, ending = asked
-        return [HIDDEN_NOTICE, str(saved_figure(figures, chosen, ending, study, *of))]
+        return {ready: str(saved_figure(figures, name, kind, study, seed, ours, theirs))}
 
-    @shows_errors(KEPT)
-    def nothing_yet() -> list[Any]:
-        return [HIDDEN_NOTICE, None]
-
-    known = [box.study, box.seed, parts.ours, parts.theirs, name, kind]
-    save.click(nothing_yet, None, [said, ready], **QUIET).then(
-        write, known, [said, ready], **QUIET
+    inputs = [box.study, box.seed, parts.ours, parts.theirs, name, kind]
+    save.click(lambda: None, None, ready, **QUIET).then(
+        write, inputs, [message, ready], **QUIET
     ).success(None, js=PRESS_LINK, api_visibility="private")

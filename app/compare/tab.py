@@ -17,7 +17,6 @@ from app.compare.linked_figures import (
     wire_thumbnails,
 )
 from app.compare.linked_views import LinkedViews
-from app.compare.picked import Pick, Picked
 from app.compare.row_box import (
     HIDDEN,
     QUIET,
@@ -25,96 +24,38 @@ from app.compare.row_box import (
     RowBox,
     late_choices,
     layout_row,
-    remember,
     rows_handler,
+    update_link,
     wire_row,
 )
 from app.compare.save_figure import build_save_figure
-from app.compare.view_link import Arrival, Facts, LinkState, complaint, fitting, read_view
+from app.compare.selection import ImageRef, Selection
+from app.compare.view_link import (
+    LinkState,
+    RequestedView,
+    StudyFacts,
+    link_problems,
+    read_view,
+    restrict,
+)
 from app.compare.views import CompareViews
-from app.server.libraries import light
-from app.ui.notice import HIDDEN_NOTICE, KEPT, framed, notice, notice_box, section, shows_errors
+from app.comparisons.study_list import study_choices, study_list
+from app.server.loader import light
+from app.ui.notice import Update, empty, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
 
-EMPTY = (
-    '<div class="ds-empty">No finished study yet. Train one in the Train tab: it appears here as '
-    "soon as it has finished.</div>"
+EMPTY = empty(
+    "No finished study yet. Train one in the Train tab: it appears here as soon as it has finished."
 )
 WITH_WIDTH = "(study, seed, _) => [study, seed, window.innerWidth]"
-THUMB = "watch('value', () => window.daitLinks.pictureCame(props.value));"
+THUMBNAIL = "watch('value', () => window.daitLinks.pictureCame(props.value));"
 
 
 @dataclass(frozen=True)
 class CompareTab:
-    """What the rest of the page needs of the tab."""
+    """The tab's components, and how other tabs show something in it."""
 
-    study: gr.Dropdown
     views: CompareViews
-    picked: gr.State
-    turns: gr.State
-    row: gr.HTML
-    arrival: gr.State
-
-    @property
-    def showing(self) -> list[Any]:
-        """What ``show`` needs to know."""
-        return [self.study, self.picked, self.turns]
-
-    @property
-    def shown(self) -> list[Any]:
-        """What ``show`` changes."""
-        return [self.study, self.turns, self.row]
-
-    def show(
-        self, study: object, index: object, current: str | None, picked: Picked, turns: int
-    ) -> list[Any]:
-        """Show the row of heatmaps of a study's test image.
-
-        Raises ``UserError`` for a study or an image that is not there.
-        """
-        pick: Pick = ("test", index)
-        self.views.check(study, pick)
-        picked.put(str(study), pick)
-        if study == current:
-            return [gr.skip(), turns + 1, WAITING]
-        return [self.refreshed(str(study)), gr.skip(), WAITING]
-
-    @light
-    def opened(self, request: gr.Request, arrival: Arrival) -> Any:
-        """The list of studies for a page that is opened, with that of its link, or the first."""
-        view, problems = read_view(dict(request.query_params))
-        ids = [study_id for _, study_id in self.views.choices()]
-        if view.study and view.study not in ids:
-            problems = [*problems, f"study “{view.study}”"]
-            view = LinkState(ids[0] if ids else "")
-        elif ids and not view.study:
-            view = replace(view, study=ids[0])
-        arrival.put(view, problems)
-        return self.refreshed(view.study or None)
-
-    @light
-    def refreshed(self, chosen: str | None = None) -> Any:
-        """The list of studies anew, with ``chosen`` (or the first) selected."""
-        choices = self.views.choices()
-        ids = [study_id for _, study_id in choices]
-        first = ids[0] if ids else None
-        return gr.update(choices=choices, value=chosen if chosen in ids else first)
-
-    @light
-    def kept(self, current: str | None, arrival: Arrival | None = None) -> Any:
-        """The list of studies anew, leaving the selection alone where there is one.
-
-        arrival: of a page that may not have been opened yet: then its link says what is shown.
-        """
-        if current:
-            return gr.update(choices=self.views.choices())
-        if arrival is None:
-            return self.refreshed()
-        return gr.skip() if arrival.study is None else self.refreshed(arrival.study)
-
-
-@dataclass(frozen=True)
-class _Parts:
     study: gr.Dropdown
     seed: gr.Dropdown
     width: gr.Number
@@ -125,29 +66,78 @@ class _Parts:
     slices: gr.HTML
     box: RowBox
     linked: LinkedFigures
-    plane: gr.HTML
-    thumb: gr.HTML
+    tsne: gr.HTML
+    thumbnail: gr.HTML
     similarity: gr.HTML
     representation: gr.HTML
-    turns: gr.State
-    arrival: gr.State
+    reloads: gr.State
+    """Counted up to show another image of the study that is shown already."""
+    requested: gr.State
+
+    @property
+    def show_inputs(self) -> list[Any]:
+        """The inputs of ``show``."""
+        return [self.study, self.box.selection, self.reloads]
+
+    @property
+    def show_outputs(self) -> list[Any]:
+        """What ``show`` changes."""
+        return [self.study, self.reloads, self.box.row]
+
+    def show(
+        self, study: object, index: object, current: str | None, selection: Selection, reloads: int
+    ) -> Update:
+        """Show the row of heatmaps of a study's test image.
+
+        Raises ``UserError`` for an unknown study or image.
+        """
+        image: ImageRef = ("test", index)
+        self.views.check(study, image)
+        selection.set(str(study), image)
+        if study == current:
+            return {self.reloads: reloads + 1, self.box.row: WAITING}
+        return {self.study: study_list(self.views.config, str(study)), self.box.row: WAITING}
+
+    @light
+    def list_for_link(self, request: gr.Request, requested: RequestedView) -> Any:
+        """The list of studies for a page that is opened, with the link's study or the first."""
+        view, problems = read_view(dict(request.query_params))
+        ids = [study_id for _, study_id in study_choices(self.views.config)]
+        if view.study and view.study not in ids:
+            problems = [*problems, f"study “{view.study}”"]
+            view = LinkState(ids[0] if ids else "")
+        elif ids and not view.study:
+            view = replace(view, study=ids[0])
+        requested.set(view, problems)
+        return study_list(self.views.config, view.study or None)
+
+    @light
+    def refresh_list(self, current: str | None, requested: RequestedView) -> Any:
+        """The current list of studies; the selection is kept.
+
+        On a page whose link has not been read yet, the link decides what is shown.
+        """
+        if current:
+            return gr.update(choices=study_choices(self.views.config))
+        if requested.study is None:
+            return gr.skip()
+        return study_list(self.views.config, requested.study)
 
 
 def build_compare_tab(views: CompareViews) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
-    parts = _layout(views.first_table() or WAITING)
-    build_save_figure(views, linked, parts.box, parts.linked)
-    _wire_study(parts, views, linked)
-    wire_row(parts.box, views)
-    wire_linked_figures(parts.linked, parts.box, linked)
-    wire_marks(parts.linked, parts.box, parts.plane, parts.similarity, views, linked)
-    wire_thumbnails(parts.plane, parts.thumb, parts.box, linked)
-    box = parts.box
-    return CompareTab(parts.study, views, box.picked, parts.turns, box.row, parts.arrival)
+    tab = _layout(views)
+    build_save_figure(views, linked, tab.box, tab.linked)
+    _wire_study(tab, views, linked)
+    wire_row(tab.box, views)
+    wire_linked_figures(tab.linked, tab.box, linked)
+    wire_marks(tab.linked, tab.box, tab.tsne, tab.similarity, views, linked)
+    wire_thumbnails(tab.tsne, tab.thumbnail, tab.box, linked)
+    return tab
 
 
-def _layout(first_table: str) -> _Parts:
+def _layout(views: CompareViews) -> CompareTab:
     with gr.Row(equal_height=True):
         study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
         seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False, elem_id="seed")
@@ -157,9 +147,9 @@ def _layout(first_table: str) -> _Parts:
     section(
         "Accuracy and cost",
         "Every student was trained on the same images, with the same seeds and schedule. DAIT "
-        "trains its intermediate teacher besides.",
+        "trains its intermediate teacher as well.",
     )
-    table = framed(first_table, "table")
+    table = framed(views.first_table() or WAITING, "table")
     with gr.Row():
         with gr.Column(min_width=320):
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
@@ -168,140 +158,171 @@ def _layout(first_table: str) -> _Parts:
     box = layout_row(study, seed)
     linked = layout_linked_figures()
     section(
-        "How the classes lie",
-        "The same test images through every network: t-SNE of the features, then the similarity of "
-        "the classes' mean features on one scale. Press a point or a cell to see its image under "
-        "every network.",
+        "How the classes are arranged",
+        "The same test images through every network: t-SNE of the features, then the cosine "
+        "similarity of the classes' mean features on one scale. Press a point or a cell to see its "
+        "image under every network.",
     )
-    plane = plot_box(
-        "t-SNE map of the test images, one panel a network", 796, elem_id="plane", marks="points"
+    tsne = plot_box(
+        "t-SNE map of the test images, one panel per network", 796, elem_id="plane", marks="points"
     )
-    thumb = gr.HTML(
-        "",
-        js_on_load=THUMB,
-        elem_id="thumb",
-        apply_default_css=False,
-    )
+    thumbnail = gr.HTML("", js_on_load=THUMBNAIL, elem_id="thumb", apply_default_css=False)
     similarity = plot_box(
-        "Class similarity matrices, one a network", 858, elem_id="similarity", marks="cells"
+        "Class similarity matrices, one per network", 858, elem_id="similarity", marks="cells"
     )
     representation = framed("", "representation")
-    return _Parts(
-        *(study, seed, width, top_notice, link_notice, table, bars, slices, box, linked),
-        *(plane, thumb, similarity, representation),
-        # Turns are counted to show another image of the same study.
-        *(gr.State(0), gr.State(Arrival())),
+    return CompareTab(
+        views=views,
+        study=study,
+        seed=seed,
+        width=width,
+        notice=top_notice,
+        link_notice=link_notice,
+        table=table,
+        bars=bars,
+        slices=slices,
+        box=box,
+        linked=linked,
+        tsne=tsne,
+        thumbnail=thumbnail,
+        similarity=similarity,
+        representation=representation,
+        reloads=gr.State(0),
+        requested=gr.State(RequestedView()),
     )
 
 
-def _wire_study(parts: _Parts, views: CompareViews, linked: LinkedViews) -> None:
-    box, filters = parts.box, parts.box.filters
+def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> None:
+    box, filters = tab.box, tab.box.filters
 
-    # A study that cannot be opened must not stand above the figures of the one before it.
+    # A study that cannot be opened must not leave the figures of the previous one below its name.
     @light
-    @shows_errors(KEPT, "", "", "")
-    def overview(study: str | None, seed: int | Arrival | None) -> list[Any]:
+    @shows_errors(tab.notice, {tab.table: "", tab.bars: "", tab.slices: ""})
+    def overview(study: str | None, seed: int | RequestedView | None) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, gr.skip(), EMPTY, "", ""]
-        if isinstance(seed, Arrival):
-            seed = _seed_of(views, study, seed.look(study))
+            return {tab.table: EMPTY, tab.bars: "", tab.slices: ""}
+        if isinstance(seed, RequestedView):
+            seed = _seed_of(views, study, seed.get(study))
         found = views.overview(study, seed)
-        seeds = gr.update(
-            choices=[(f"{number}", number) for number in found.seeds],
-            value=found.seed,
-            visible=len(found.seeds) > 1,
-        )
-        slices = gr.update(value=found.slices, visible=found.slices is not None)
-        return [HIDDEN_NOTICE, seeds, found.table, found.bars, slices]
+        return {
+            tab.seed: gr.update(
+                choices=[(f"{number}", number) for number in found.seeds],
+                value=found.seed,
+                visible=len(found.seeds) > 1,
+            ),
+            tab.table: found.table,
+            tab.bars: found.bars,
+            tab.slices: gr.update(value=found.slices, visible=found.slices is not None),
+        }
 
     @light
-    @shows_errors(*[KEPT] * (len(box.settled) + len(filters.settled) + len(parts.linked.settled)))
-    def arrive(study: str | None, seed: int | None, arrival: Arrival, picked: Picked) -> list[Any]:
-        settled = len(box.settled) + len(filters.settled) + len(parts.linked.settled)
+    @shows_errors(tab.link_notice)
+    def apply_link(
+        study: str | None, seed: int | None, requested: RequestedView, selection: Selection
+    ) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, *[gr.skip()] * settled]
-        view = arrival.take(study)
+            return {}
+        view = requested.take(study)
         comparison, names = views.facts(study, seed)
         networks = linked.networks(study, seed)
-        # They take a moment, and come later where the view does not need them.
-        divided = linked.parts(study, seed) if view.part else []
-        cut, roles = [value for _, value in divided], [role for _, role in networks]
-        facts = Facts(comparison.seeds, len(comparison.labels), len(names), roles, cut)
-        view, unfit = fitting(view, facts)
+        # Listing the parts takes a moment; without a part in the link they come later.
+        parts = linked.parts(study, seed) if view.part else []
+        facts = StudyFacts(
+            seeds=comparison.seeds,
+            images=len(comparison.labels),
+            classes=len(names),
+            roles=[role for _, role in networks],
+            parts=[value for _, value in parts],
+        )
+        view, unknown = restrict(view, facts)
         if view.images:
-            picked.put(study, *(("test", index) for index in view.images))
-        wrong = complaint([*arrival.problems, *unfit])
-        return [
-            notice(wrong) if wrong else HIDDEN_NOTICE,
-            *box.settle(view, names),
-            *filters.settle(view, networks, divided, names),
-            *parts.linked.settle(networks),
-        ]
+            selection.set(study, *(("test", index) for index in view.images))
+        changes = box.reset(view, names) | filters.reset(view, networks, parts, names)
+        problems = link_problems([*requested.problems, *unknown])
+        if problems:
+            changes[tab.link_notice] = notice(problems)
+        return changes | tab.linked.reset(networks)
 
     @light
-    def folded(study: str | None, seed: int | None) -> list[Any]:
+    def fold_figures(study: str | None, seed: int | None) -> Update:
         if study is None:
-            return [gr.skip()] * len(parts.linked.settled)
-        return parts.linked.settle(linked.networks(study, seed))
+            return {tab.linked.pairs_of: gr.skip()}  # Gradio takes no empty dict
+        return tab.linked.reset(linked.networks(study, seed))
 
-    head = [parts.notice, parts.seed, parts.table, parts.bars, parts.slices]
-    settled = [parts.link_notice, *box.settled, *filters.settled, *parts.linked.settled]
-    # Another study starts with its own first seed, or with that of the link that leads to it.
-    opened = parts.study.change(overview, [parts.study, parts.arrival], head, **QUIET)
-    here = [parts.study, parts.seed]
-    arrived = opened.then(arrive, [*here, parts.arrival, box.picked], settled, **HIDDEN)
-    of_seed = parts.seed.input(overview, here, head, **QUIET)
-    folds = of_seed.then(folded, here, parts.linked.settled, **HIDDEN)
-    _wire_gallery(parts, views, linked, (arrived, folds))
-    _wire_space(parts, views)
+    head = [tab.notice, tab.seed, tab.table, tab.bars, tab.slices]
+    reset = [
+        tab.link_notice,
+        *box.reset_outputs,
+        *filters.reset_outputs,
+        *tab.linked.reset_outputs,
+    ]
+    # Another study starts with its first seed, or with that of the link.
+    opened = tab.study.change(overview, [tab.study, tab.requested], head, **QUIET)
+    inputs = [tab.study, tab.seed]
+    linked_to = opened.then(apply_link, [*inputs, tab.requested, box.selection], reset, **HIDDEN)
+    of_seed = tab.seed.input(overview, inputs, head, **QUIET)
+    folded = of_seed.then(fold_figures, inputs, tab.linked.reset_outputs, **HIDDEN)
+    _wire_gallery(tab, views, linked, (linked_to, folded))
+    _wire_features(tab, views)
 
 
 def _wire_gallery(
-    parts: _Parts, views: CompareViews, linked: LinkedViews, settled: Iterable[Any]
+    tab: CompareTab, views: CompareViews, linked: LinkedViews, opened: Iterable[Any]
 ) -> None:
-    """What fills the gallery and the rows: a study or seed that has settled, turns, pickers."""
-    box, filters = parts.box, parts.box.filters
-    here = [parts.study, parts.seed]
-    fill = gallery_handler(views, linked)
-    wanted = [*here, box.picked, *filters.chosen]
-    found = [box.notice, filters.shows_errors, box.gallery]
-    rows = [rows_handler(views), [*here, box.picked, *box.asked], box.shown]
-    for event in settled:
-        shown = event.then(fill, wanted, found, **QUIET).then(*rows, **QUIET)
-        late = [box.layer, filters.part]
-        remember(box, shown).then(late_choices(views, linked), here, late, **HIDDEN)
-    remember(box, parts.turns.change(fill, wanted, found, **QUIET).then(*rows, **QUIET))
-    for picker in filters.chosen:
-        remember(box, picker.input(fill, wanted, found, **QUIET))
-    pressed = filters.presets.click(preset_handler(linked), here, filters.chosen, **QUIET)
-    remember(box, pressed.then(fill, wanted, found, **QUIET))
+    """Fill the gallery and the rows after ``opened``, a reload, or a change of the filters."""
+    box, filters = tab.box, tab.box.filters
+    inputs = [tab.study, tab.seed]
+    fill: dict[str, Any] = {
+        "fn": gallery_handler(views, linked, filters, box.gallery, box.notice),
+        "inputs": [*inputs, box.selection, *filters.conditions],
+        "outputs": [box.notice, filters.found, box.gallery],
+        **QUIET,
+    }
+    rows: dict[str, Any] = {
+        "fn": rows_handler(views, box),
+        "inputs": [*inputs, box.selection, *box.controls.query],
+        "outputs": box.outputs,
+        **QUIET,
+    }
+    late = [box.controls.layer, filters.part]
+    for event in opened:
+        shown = event.then(**fill).then(**rows)
+        update_link(box, shown).then(late_choices(views, linked, box), inputs, late, **HIDDEN)
+    update_link(box, tab.reloads.change(**fill).then(**rows))
+    for condition in filters.conditions:
+        update_link(box, condition.input(**fill))
+    preset = preset_handler(linked, filters)
+    pressed = filters.presets.click(preset, inputs, filters.conditions, **QUIET)
+    update_link(box, pressed.then(**fill))
 
 
-def _wire_space(parts: _Parts, views: CompareViews) -> None:
+def _wire_features(tab: CompareTab, views: CompareViews) -> None:
     @light
-    @shows_errors("", "")
-    def space(study: str | None, seed: int | Arrival | None, width: float) -> list[Any]:
+    @shows_errors(tab.notice, {tab.tsne: "", tab.similarity: ""})
+    def features(study: str | None, seed: int | RequestedView | None, width: float) -> Update:
         if study is None:
-            return [HIDDEN_NOTICE, "", ""]
-        if isinstance(seed, Arrival):
-            seed = _seed_of(views, study, seed.look(study))
+            return {tab.tsne: "", tab.similarity: ""}
+        if isinstance(seed, RequestedView):
+            seed = _seed_of(views, study, seed.get(study))
         columns = panel_columns(width)
-        plane = views.plane(study, seed, columns)
-        return [HIDDEN_NOTICE, plane, views.similarity(study, seed, columns)]
+        return {
+            tab.tsne: views.plane(study, seed, columns),
+            tab.similarity: views.similarity(study, seed, columns),
+        }
 
-    @shows_errors("")
-    def features(study: str | None, seed: int | None) -> list[Any]:
-        return [HIDDEN_NOTICE, views.representation(study, seed) if study else ""]
+    @shows_errors(tab.notice, {tab.representation: ""})
+    def representation(study: str | None, seed: int | None) -> Update:
+        return {tab.representation: views.representation(study, seed) if study else ""}
 
-    figures = [parts.notice, parts.plane, parts.similarity]
-    for event, seed in ((parts.study.change, parts.arrival), (parts.seed.input, parts.seed)):
-        event(space, [parts.study, seed, parts.width], figures, js=WITH_WIDTH, **QUIET).then(
-            features, [parts.study, parts.seed], [parts.notice, parts.representation], **QUIET
+    figures = [tab.notice, tab.tsne, tab.similarity]
+    for event, seed in ((tab.study.change, tab.requested), (tab.seed.input, tab.seed)):
+        event(features, [tab.study, seed, tab.width], figures, js=WITH_WIDTH, **QUIET).then(
+            representation, [tab.study, tab.seed], [tab.notice, tab.representation], **QUIET
         )
 
 
 def _seed_of(views: CompareViews, study: str, view: LinkState) -> int | None:
-    """The seed that a link asks for, where the study has it."""
+    """The link's seed, if the study has it."""
     if view.seed is None:
         return None
     comparison, _ = views.facts(study, None)

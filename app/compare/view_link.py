@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from app.compare.picked import MOST_ROWS
+from app.compare.selection import MAX_ROWS
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED
 from app.ui.wording import listed
 
 LONGEST = 300
-"""Characters of a value; a link that says more is none of ours."""
+"""Characters of a value; longer ones are not from this page."""
 OPACITY = 0.6
 
 Value = TypeVar("Value")
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class LinkState:
-    """What a visitor looks at. Everything but the study has a value that stands for the default.
+    """What the Compare tab shows. Every field but ``study`` has a default.
 
     images, target, label: test images and classes by index; right, wrong: networks by their roles;
     part: ``habitat=snow``.
@@ -42,20 +42,20 @@ class LinkState:
     opacity: float = OPACITY
 
     def query(self) -> str:
-        """The part of an address after ``?``, without what is as it is by default."""
-        said = {key: getattr(self, field) for key, field in _FIELDS.items()}
+        """The query string of an address, without default values."""
+        values = {key: getattr(self, field) for key, field in _FIELDS.items()}
         default = {key: getattr(LinkState(), field) for key, field in _FIELDS.items()}
         words = {
             key: ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
-            for key, value in said.items()
+            for key, value in values.items()
             if value != default[key]
         }
         return urlencode(words, safe=",")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a study has that a view can be of."""
+class StudyFacts:
+    """What a link can refer to in a study."""
 
     seeds: Sequence[int]
     images: int
@@ -79,22 +79,22 @@ _FIELDS = {
     "opacity": "opacity",
 }
 KEYS = tuple(_FIELDS)
-"""The names in an address that are ours; others are left alone."""
+"""Our names in an address; others are left unchanged."""
 
 
 _SCRIPT = Path(__file__).with_name("linked.js")
 
 
 def links_head() -> str:
-    """What the page's head needs for figures, rows and the address to follow one another."""
+    """The script in the page's head that keeps figures, rows and address in step."""
     script = _SCRIPT.read_text(encoding="utf-8")
     return f"<script>{script.replace('LINK_KEYS', json.dumps(KEYS))}</script>"
 
 
 def read_view(query: Mapping[str, Any]) -> tuple[LinkState, list[str]]:
-    """The view of a link, and what in it means nothing, as phrases; that is left out.
+    """The view of a link, and a phrase for each part that cannot be read, which is left out.
 
-    Whether a study has all this is another question: see ``fitting``.
+    Whether the study has all this is checked by ``restrict``.
     """
     found: dict[str, Any] = {}
     problems = []
@@ -111,8 +111,8 @@ def read_view(query: Mapping[str, Any]) -> tuple[LinkState, list[str]]:
     return LinkState(**found), problems
 
 
-def fitting(view: LinkState, facts: Facts) -> tuple[LinkState, list[str]]:
-    """The view with the default for whatever the study has not, and that as phrases."""
+def restrict(view: LinkState, facts: StudyFacts) -> tuple[LinkState, list[str]]:
+    """The view with defaults for what the study does not have, and a phrase for each of these."""
     problems: list[str] = []
 
     def keep(name: str, value: Value, default: Value, fits: Callable[[Value], bool]) -> Value:
@@ -121,7 +121,7 @@ def fitting(view: LinkState, facts: Facts) -> tuple[LinkState, list[str]]:
         problems.append(f"{name} {value}")
         return default
 
-    images = tuple(index for index in view.images if 0 <= index < facts.images)[:MOST_ROWS]
+    images = tuple(index for index in view.images if 0 <= index < facts.images)[:MAX_ROWS]
     missing = [str(index) for index in view.images if index not in images]
     if missing:
         problems.append(f"test image {listed(missing)}")
@@ -144,46 +144,49 @@ def fitting(view: LinkState, facts: Facts) -> tuple[LinkState, list[str]]:
     return fits, problems
 
 
-def complaint(problems: Sequence[str]) -> str:
-    """What is wrong with a link, as a sentence; empty where nothing is."""
+def link_problems(problems: Sequence[str]) -> str:
+    """The problems of a link as a sentence; empty if there are none."""
     if not problems:
         return ""
     return (
-        f"This link asks for what is not here: {listed(list(problems))}. The default is shown "
-        "instead."
+        f"This link refers to something that is not here: {listed(list(problems))}. The default "
+        "is shown instead."
     )
 
 
-class Arrival:
-    """The view that a visitor came for, until another study is opened; changed in place."""
+class RequestedView:
+    """The view of the link that the page was opened with. Changed in place.
+
+    It holds until another study is opened.
+    """
 
     def __init__(self) -> None:
         self._view: LinkState | None = None
         self.problems: tuple[str, ...] = ()
 
-    def put(self, view: LinkState, problems: Sequence[str] = ()) -> None:
-        """Show this when its study is opened, and say what its link could not mean."""
+    def set(self, view: LinkState, problems: Sequence[str] = ()) -> None:
+        """Show this when its study is opened; ``problems``: parts of the link that failed."""
         self._view, self.problems = view, tuple(problems)
-
-    def look(self, study: str) -> LinkState:
-        """The view to open a study with."""
-        return (
-            self._view if self._view is not None and self._view.study == study else LinkState(study)
-        )
 
     @property
     def study(self) -> str | None:
-        """The study of the view; None before the page is opened, empty where there is none."""
+        """The study of the view; None before the page is opened, empty if there is none."""
         return None if self._view is None else self._view.study
 
-    def take(self, study: str) -> LinkState:
-        """``look``; whoever has opened another study in between begins with the default.
+    def get(self, study: str) -> LinkState:
+        """The view to open a study with."""
+        if self._view is not None and self._view.study == study:
+            return self._view
+        return LinkState(study)
 
-        One study may be opened twice where a page comes with a link: it says so each time.
+    def take(self, study: str) -> LinkState:
+        """``get``; another study than the link's ends the request.
+
+        A study may be opened twice when a page is opened with a link: both show the link's view.
         """
         if study != self.study:
-            self.put(LinkState(study))
-        return self.look(study)
+            self.set(LinkState(study))
+        return self.get(study)
 
 
 def _short(raw: object) -> str:

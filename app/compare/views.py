@@ -1,7 +1,6 @@
-"""What the compare tab shows, made from ids and numbers: no page in here, so tests call it plainly.
+"""The Compare tab's tables, figures and images, from ids and numbers. No page here.
 
-Everything that comes in may come from a browser: ids, indices and names are checked here. What is
-wrong with them is raised as ``UserError``.
+Ids, indices and names may come from a browser and are checked here; wrong ones raise ``UserError``.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from app.background import FAULTS
-from app.compare.comparisons import Comparisons, OpenComparison
-from app.compare.heatmap_row import Picture, gallery_html, row_html
-from app.compare.picked import Pick, Picks
+from app.background import ERRORS
+from app.catalogue.sources import FIELD_GUIDE
+from app.compare.selection import ImageRef, ImageRefs
+from app.comparisons.cache import Comparisons, OpenComparison, class_groups
+from app.comparisons.heatmap_row import Picture, gallery_html, row_html
 from app.config import AppConfig
-from app.data.sources import FIELD_GUIDE
-from app.server.libraries import import_libraries
-from app.studies import StudyEntry, finished_studies, open_study
+from app.server.loader import engine
+from app.studies.entries import finished_studies, open_study
 from app.ui.photo_uploads import read_photo
 from app.ui.plot import figure_json
 from app.ui.tables import comparison_table, representation_table
-from app.ui.wording import listed, moment
+from app.ui.wording import listed
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
@@ -34,13 +33,13 @@ SHOWN_PIXELS = 448
 
 AUTOMATIC = "auto"
 METHODS: dict[str, str] = {
-    AUTOMATIC: "What suits each network",
+    AUTOMATIC: "Default of each network",
     "gradcam": "Grad-CAM",
     "gradcam++": "Grad-CAM++",
     "hirescam": "HiResCAM",
     "layercam": "LayerCAM",
-    "eigencam": "EigenCAM (for no class)",
-    "finercam": "FinerCAM (against similar)",
+    "eigencam": "EigenCAM (class-agnostic)",
+    "finercam": "FinerCAM (against similar classes)",
 }
 PREDICTED = -1
 LONGEST_LAYER = 200
@@ -50,7 +49,7 @@ SLICES = ("background", "habitat")
 
 @dataclass(frozen=True)
 class Overview:
-    """The head of a comparison: its figures as HTML and JSON, and what can be chosen."""
+    """The head of a comparison: its figures as HTML and JSON, and its seeds and classes."""
 
     table: str
     bars: str
@@ -67,20 +66,16 @@ class CompareViews:
         self.config = config
         self.comparisons = Comparisons(config)
 
-    def choices(self) -> list[tuple[str, str]]:
-        """(label, id) of every finished study, the one to show first at the top."""
-        return [(_label(entry), entry.id) for entry in finished_studies(self.config)]
-
     def first_table(self) -> str:
-        """The table of the study that is shown first, for the page to come with.
+        """The default study's table, which is part of the page from the start.
 
-        Empty where there is none, or where reading it would hold up the start; what is wrong with
-        a damaged one is said when it is opened.
+        Empty if there is none, or if reading it would delay the start. A damaged study's error is
+        shown when it is opened.
         """
         entry = next(iter(finished_studies(self.config)), None)
         if entry is None:
             return ""
-        with FAULTS.noted(f"Opening {entry.id}"):  # nothing in a study keeps the app from starting
+        with ERRORS.noted(f"Opening {entry.id}"):  # nothing in a study keeps the app from starting
             folder = open_study(self.config, entry.id).path
             files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
             if sum(file.stat().st_size for file in files if file.is_file()) <= QUICKLY_READ_BYTES:
@@ -100,43 +95,45 @@ class CompareViews:
             classes=tuple(info.name for info in comparison.classes),
         )
 
-    def gallery(self, study_id: object, seed: int | None, picks: Picks = ()) -> tuple[str, int]:
-        """Sample images as HTML, and the index of the one that is shown where nothing is picked."""
+    def gallery(
+        self, study_id: object, seed: int | None, selected: ImageRefs = ()
+    ) -> tuple[str, int]:
+        """Sample images as HTML, and the index of the one that is selected by default."""
         opened = self.comparisons.get(study_id, seed)
         comparison = opened.comparison
         if comparison.recipe.data.source != FIELD_GUIDE:
-            import_libraries()  # what reads some sources of photographs needs them
+            engine()  # some readers of photographs import it
         images = [
             (index, image, comparison.classes[label].name)
             for index, image, label in opened.samples(GALLERY_IMAGES)
         ]
         first = images[0][0]
-        pressed = {value for kind, value in picks or (("test", first),) if kind == "test"}
+        pressed = {value for kind, value in selected or (("test", first),) if kind == "test"}
         return gallery_html(images, pressed), first
 
-    def rows(self, study_id: object, seed: int | None, picks: Picks, *asked: object) -> str:
-        """The rows of heatmaps of the picked images.
+    def rows(self, study_id: object, seed: int | None, images: ImageRefs, *query: object) -> str:
+        """The rows of heatmaps of these images.
 
-        asked: as far as there is more to say than the default, the method, the name of a layer
-        (empty for each network's own), the class, and a sentence for networks that read.
+        query: the method, the layer's name (empty: each network's default), the class and a
+        sentence for networks that read text; what is left out has its default.
         """
         opened = self.comparisons.get(study_id, seed)
         classes = opened.comparison.classes
-        question = _question(len(classes), *asked)
+        question = _question(len(classes), *query)
         rows = []
-        for config, pick in enumerate(picks):
-            picture = _picture(opened, pick)
+        for position, image in enumerate(images):
+            picture = _picture(opened, image)
             found = opened.row(picture.seen, question)
-            rows.append(row_html(picture, found, classes, config if len(picks) > 1 else None))
+            rows.append(row_html(picture, found, classes, position if len(images) > 1 else None))
         return "".join(rows)
 
     def facts(self, study_id: object, seed: int | None) -> tuple[Comparison, list[str]]:
-        """What can be chosen: the comparison of a study, and the names of its classes."""
+        """The comparison of a study, and the names of its classes."""
         comparison = self.comparisons.get(study_id, seed).comparison
         return comparison, [info.name for info in comparison.classes]
 
     def layers(self, study_id: object, seed: int | None) -> list[tuple[str, str]]:
-        """(label, name) of every layer that a heatmap can be read at, the outer ones first."""
+        """(label, name) of every layer that has heatmaps, the outer ones first."""
         comparison = self.comparisons.get(study_id, seed).comparison
         known = comparison.layers()
         names = dict.fromkeys(name for own in known.values() for name in own)
@@ -152,13 +149,13 @@ class CompareViews:
         """t-SNE panels as a figure's JSON, ``columns`` of them side by side."""
         comparison = self.comparisons.get(study_id, seed).comparison
         if not comparison.is_placed():
-            import_libraries()
+            engine()
         placed, roles = comparison.tsne(), _roles(comparison)
         figure = figures.tsne_panels(
             {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
             placed.labels,
             [info.name for info in comparison.classes],
-            _groups(comparison),
+            class_groups(comparison),
             [comparison.ids[index] for index in placed.indices],
             columns=columns,
             indices=placed.indices.tolist(),
@@ -172,7 +169,7 @@ class CompareViews:
         figure = figures.similarity_panels(
             {roles[key]: matrix for key, matrix in comparison.similarity().items() if key in roles},
             [info.name for info in comparison.classes],
-            _groups(comparison),
+            class_groups(comparison),
             columns=columns,
         )
         return figure_json(figure)
@@ -186,17 +183,17 @@ class CompareViews:
         )
         return representation_table(comparison.representation(), caption)
 
-    def check(self, study_id: object, pick: Pick) -> None:
-        """Raise ``UserError`` unless this study is here and has this image."""
-        _picture(self.comparisons.get(study_id), pick)
+    def check(self, study_id: object, image: ImageRef) -> None:
+        """Raise ``UserError`` unless the study exists and has this image."""
+        _picture(self.comparisons.get(study_id), image)
 
 
 def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
-    """Bars of the students and of what taught them, the frozen teacher as a line."""
+    """Bars of the students and their teachers, the frozen teacher as a line."""
     teachers = figures.teacher_rows(results)
     roles = [row["role"] for row in table]
     # Seeds may have different arms: those that this seed lacks come last.
-    places = {role: config for config, role in enumerate(roles)}
+    places = {role: place for place, role in enumerate(roles)}
     students = sorted(results, key=lambda result: places.get(result["arm"], len(places)))
     zero_shot = next((row["top1"] for row in table if row["role"] == "vlm"), None)
     references = {} if zero_shot is None else {"frozen teacher": zero_shot}
@@ -204,7 +201,7 @@ def accuracy_figure(table: list[dict[str, Any]], results: list[dict[str, Any]]) 
 
 
 def slices_figure(results: list[dict[str, Any]]) -> str | None:
-    """Accuracy by slice of the test split, means over the seeds; None where nothing is cut."""
+    """Accuracy by slice of the test split, means over the seeds; None without slices."""
     name = next((s for s in SLICES if any(s in (r.get("slices") or {}) for r in results)), None)
     if name is None:
         return None
@@ -218,9 +215,9 @@ def slices_figure(results: list[dict[str, Any]]) -> str | None:
     return figure_json(figures.slices_bars(means, name))
 
 
-def _picture(opened: OpenComparison, pick: Pick) -> Picture:
+def _picture(opened: OpenComparison, ref: ImageRef) -> Picture:
     comparison = opened.comparison
-    kind, value = pick
+    kind, value = ref
     if kind == "upload":
         shown = read_photo(value, comparison.framing.at(SHOWN_PIXELS))
         seen = read_photo(value, comparison.framing)
@@ -240,9 +237,7 @@ def _question(
 ) -> Question:
     if layer and (not isinstance(layer, str) or len(layer) > LONGEST_LAYER):
         raise UserError("There is no such layer; choose one from the list.")
-    from dait.evidence.search import check_query
-
-    said = check_query(sentence) if str(sentence or "").strip() else ""
+    said = engine().check_query(sentence) if str(sentence or "").strip() else ""
     return Question(_method(method), _target(target, classes), said, str(layer or "") or None)
 
 
@@ -262,17 +257,6 @@ def _target(value: object, classes: int) -> int | None:
 
 def _roles(comparison: Comparison) -> dict[str, str]:
     return {member.key: member.role for member in comparison.members}
-
-
-def _groups(comparison: Comparison) -> list[str] | None:
-    groups = [info.group for info in comparison.classes]
-    return [group or "other" for group in groups] if any(groups) else None
-
-
-def _label(entry: StudyEntry) -> str:
-    if entry.shipped:
-        return f"{entry.title} (comes along)"
-    return f"{entry.title} ({moment(entry.started)})"
 
 
 def _table(comparison: Comparison) -> str:

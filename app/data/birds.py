@@ -1,4 +1,4 @@
-"""The Field Guide's own part of the Data tab: its species, and what tells two of them apart."""
+"""The Field Guide's part of the Data tab: its species, and what distinguishes two of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.data.card import card_html, gallery_html, species_choices
-from app.ui.notice import framed, notice, section
+from app.ui.notice import framed, hint, notice, section
 from dait.errors import UserError
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
@@ -22,20 +22,22 @@ element.addEventListener('click', event => {
 def build_birds(shown: gr.State) -> None:
     """Lay the part out inside the current column and wire it.
 
-    shown: becomes True when the part is seen; the card is drawn then.
+    shown: becomes True when the part is visible; the card is drawn then.
     """
     species = species_choices()
     section(
-        "What tells two species apart",
-        "Both in one pose. Species of a family differ in two or three small parts.",
+        "What distinguishes two species",
+        "Both in the same pose. Species of a family differ in two or three small parts.",
     )
     with gr.Row():
         first = gr.Dropdown(species, value=species[0][1], label="Species", elem_id="first-bird")
-        second = gr.Dropdown(species, value=species[1][1], label="Beside it", elem_id="second-bird")
+        second = gr.Dropdown(
+            species, value=species[1][1], label="Compared with", elem_id="second-bird"
+        )
     card = framed("", "bird-card")
     with gr.Accordion("All species", open=False, elem_id="species") as fold:
         gr.HTML(
-            '<p class="ds-hint">Press a picture to put the species beside the one above.</p>',
+            hint("Press a picture to compare its species with the one above."),
             apply_default_css=False,
         )
         gallery = gr.HTML("", elem_id="species-gallery", js_on_load=PICK, apply_default_css=False)
@@ -52,10 +54,10 @@ def build_birds(shown: gr.State) -> None:
             return gr.skip(), compare(one, other)
         return key, compare(one, key)
 
-    def arrive(is_shown: bool, one: object, other: object) -> Any:
+    def show(is_shown: bool, one: object, other: object) -> Any:
         return compare(one, other) if is_shown else gr.skip()
 
-    shown.change(arrive, [shown, first, second], card, **QUIET)
+    shown.change(show, [shown, first, second], card, **QUIET)
     for bird in (first, second):
         bird.input(compare, [first, second], card, **QUIET)
     fold.expand(gallery_html, None, gallery, **QUIET)

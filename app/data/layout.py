@@ -7,24 +7,25 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
+from app.catalogue.uploads import SUFFIXES
 from app.config import AppConfig
 from app.data.reading import AS_IN_RECIPE, SIZES
-from app.data.sources import FIELD_GUIDE, Sources
-from app.data.uploads import SUFFIXES
 from app.data.views import ALL_CLASSES, about_html
-from app.ui.notice import framed, notice_box, section
+from app.ui.notice import framed, hint, notice_box, section
 from app.ui.plot import plot_box
+from app.ui.templates import render
 from dait.data.base import SPLITS
 from dait.evidence.palette import SPLIT_TITLES
 
-NOTHING_CHOSEN = '<p class="ds-hint">Choose a data set, or upload one.</p>'
+NOTHING_CHOSEN = hint("Choose a data set, or upload one.")
 UPLOAD_ID = "data-upload"
 READ, DOWNLOAD = "Read the images", "Download and read"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The upper part: which data set, and what becomes of it."""
+    """The upper part: which data set, and the actions on it."""
 
     source: gr.Dropdown
     size: gr.Dropdown
@@ -35,7 +36,7 @@ class Choice:
     read: gr.Button
     use: gr.Button
     delete: gr.Button
-    sure: gr.Row
+    confirm: gr.Row
     really: gr.Button
     keep: gr.Button
     progress: gr.HTML
@@ -43,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Body:
-    """The lower part: what is in the data set that is open."""
+    """The lower part: what is in the open data set."""
 
     report: gr.HTML
     counts: gr.HTML
@@ -56,10 +57,10 @@ class Body:
 
 
 def lay_out_choice(config: AppConfig, sources: Sources) -> Choice:
-    """Dropdowns, upload and path, the card of what is chosen, and its buttons."""
+    """Dropdowns, upload and path, the card of the chosen data set, and its buttons."""
     section(
         "Data",
-        "What the networks learn from. Everything is read and checked before a training starts.",
+        "The images that networks learn from. They are read and checked before a training starts.",
     )
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
@@ -95,7 +96,8 @@ def lay_out_choice(config: AppConfig, sources: Sources) -> Choice:
                 height=140,
                 elem_id=UPLOAD_ID,
             )
-            gr.HTML(f'<p class="ds-hint">{_about_uploads(config)}</p>', apply_default_css=False)
+            about_uploads = render("about_uploads", public=bool(config.limits.note))
+            gr.HTML(about_uploads, apply_default_css=False)
     message = notice_box("data-notice")
     about = framed(about_html("Field Guide", sources.card(FIELD_GUIDE), None), "data-about")
     slim: dict[str, Any] = {"scale": 0, "min_width": 230}
@@ -105,20 +107,31 @@ def lay_out_choice(config: AppConfig, sources: Sources) -> Choice:
             "Use in training", visible=False, variant="primary", elem_id="use-data", **slim
         )
         delete = gr.Button("Delete upload", visible=False, elem_id="delete-data", **slim)
-    with gr.Row(visible=False) as sure:
+    with gr.Row(visible=False) as confirm:
         really = gr.Button(
             "Delete it for everybody", variant="stop", elem_id="really-delete", **slim
         )
         keep = gr.Button("Keep it", **slim)
     progress = framed("", "data-progress", visible=False)
     return Choice(
-        *(source, size, upload, path, message, about, read, use, delete),
-        *(sure, really, keep, progress),
+        source=source,
+        size=size,
+        upload=upload,
+        path=path,
+        notice=message,
+        about=about,
+        read=read,
+        use=use,
+        delete=delete,
+        confirm=confirm,
+        really=really,
+        keep=keep,
+        progress=progress,
     )
 
 
 def lay_out_body() -> Body:
-    """The report, the counts, what is wrong, and the sample images."""
+    """The report, the counts, the problems, and the sample images."""
     section("What is in it", "")
     report = framed("", "data-report")
     counts = plot_box("Images per class and split", 410, elem_id="counts")
@@ -144,19 +157,18 @@ def lay_out_body() -> Body:
     grid = framed("", "grid")
     with gr.Row():
         more = gr.Button("More images", scale=0, min_width=190, elem_id="more-images")
-    return Body(report, counts, problems, split, label, more, grid, gr.State(0))
+    return Body(
+        report=report,
+        counts=counts,
+        problems=problems,
+        split=split,
+        label=label,
+        more=more,
+        grid=grid,
+        page=gr.State(0),
+    )
 
 
 def _size(config: AppConfig) -> str:
     mib = config.limits.archive_bytes // 2**20
     return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
-
-
-def _about_uploads(config: AppConfig) -> str:
-    shape = (
-        "A .zip or .tar of <code>class/*.jpg</code>, or of <code>train/class/*.jpg</code>, "
-        "<code>val/…</code> and <code>test/…</code>."
-    )
-    if config.limits.note:
-        return f"{shape} Everybody who opens this page can see it, and delete it."
-    return f"{shape} It is kept beside your studies until you delete it."

@@ -1,4 +1,4 @@
-"""Where prompts are written: two texts, and the validation accuracy that they give."""
+"""The editor of prompts: two texts, and the validation accuracy that they give."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import AppConfig
-from app.data.layout import Choice
-from app.data.prompts import (
+from app.catalogue.teachers import (
     DEMO_TEACHER,
-    WHY_NONE,
-    preview_html,
-    read_prompts,
     read_teacher,
     teacher_choices,
     usual_teacher,
+)
+from app.config import AppConfig
+from app.data.layout import Choice
+from app.data.prompts import (
+    WHY_NONE,
+    preview_html,
+    read_prompts,
     written_descriptions,
     written_templates,
 )
 from app.data.reading import Readings
 from app.data.views import progress_html
-from app.ui.notice import framed, notice, section
+from app.ui.notice import Update, framed, notice, section
 from dait.errors import UserError
 from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
 
@@ -31,12 +33,14 @@ SOON_SECONDS = 0.4
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 ENSEMBLE_TITLES = {"openai": "Add CLIP's 80 templates", "simple": "Add CLIP's best 7"}
 
-Update = dict[Any, Any]
-
 
 @dataclass(frozen=True)
 class PromptBox:
-    """What is written. ``open``: set to the fingerprint of a data set that has been read."""
+    """The prompts and their scores.
+
+    open: set to the fingerprint of a data set that has been read; owner: the data set that the
+    texts are about.
+    """
 
     open: gr.State
     owner: gr.State
@@ -54,11 +58,11 @@ class PromptBox:
 
 
 def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> PromptBox:
-    """Lay the box out and wire it; it fills itself whenever another data set is open."""
+    """Lay the box out and wire it; it is filled when another data set is opened."""
     section(
         "Prompts of the frozen teacher",
-        "What a vision-language model is told about each class. The figure is measured on the "
-        "validation images as you write.",
+        "The texts that describe each class to a vision-language model. Their accuracy is measured "
+        "on the validation images as you write.",
     )
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
@@ -71,8 +75,8 @@ def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> P
             )
             with gr.Column() as editor:
                 templates = gr.Textbox(
-                    label="Templates, one a line",
-                    info="{} stands for the class's name, as in: a photo of a {}.",
+                    label="Templates, one per line",
+                    info="{} is replaced by the class name, as in: a photo of a {}.",
                     lines=3,
                     max_lines=8,
                     elem_id="templates",
@@ -81,10 +85,10 @@ def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> P
                 with gr.Row():
                     for name in ENSEMBLES:
                         adders[name] = gr.Button(ENSEMBLE_TITLES[name], size="sm", min_width=120)
-                    reset = gr.Button("Back to the data set's own", size="sm", min_width=120)
+                    reset = gr.Button("Reset to the data set's own", size="sm", min_width=120)
                 descriptions = gr.Textbox(
-                    label="Descriptions, one a line",
-                    info="A class, a colon, and a sentence about it. As many as you like of each.",
+                    label="Descriptions, one per line",
+                    info="A class, a colon, and a sentence about it. A class may have several.",
                     lines=5,
                     max_lines=10,
                     elem_id="descriptions",
@@ -92,8 +96,14 @@ def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> P
         with gr.Column(scale=2, min_width=300):
             preview = framed("", "preview")
     box = PromptBox(
-        *(gr.State(""), gr.State(""), teacher, templates, descriptions, editor, preview),
-        gr.Timer(POLL_SECONDS, active=False),
+        open=gr.State(""),
+        owner=gr.State(""),
+        teacher=teacher,
+        templates=templates,
+        descriptions=descriptions,
+        editor=editor,
+        preview=preview,
+        timer=gr.Timer(POLL_SECONDS, active=False),
     )
     _wire(box, config, readings, choice, adders, reset)
     return box
@@ -102,7 +112,7 @@ def build_prompt_box(config: AppConfig, readings: Readings, choice: Choice) -> P
 def prompts_of(
     readings: Readings, value: object, size: object, templates: object, descriptions: object
 ) -> Prompts:
-    """What is written about an open data set. Raises ``UserError`` for what will not do."""
+    """The prompts for an open data set. Raises ``UserError`` for invalid lines."""
     return read_prompts(templates, descriptions, readings.opened(value, size).dataset.classes)
 
 
@@ -120,16 +130,16 @@ def _wire(
     def score(value: object, size: object, teacher: object, *texts: object) -> Update:
         return _score(box, config, readings, value, size, teacher, *texts)
 
-    def look(owner: str, value: object, *written: object) -> Update:
-        # Until the box is filled anew, what is written is about the data set before.
+    def update(owner: str, value: object, *written: object) -> Update:
+        # Until the box is filled again, the texts are about the previous data set.
         return score(value, *written) if owner == value else {box.timer: gr.update(active=False)}
 
     def fill(value: object, size: object, owner: str, *written: object) -> Update:
-        """Another data set begins with its own prompts; the same at another size keeps them."""
+        """Another data set starts with its own prompts; the same at another size keeps them."""
         try:
             classes = readings.opened(value, size).dataset.classes
         except UserError:
-            return {box.timer: gr.update(active=False)}  # somebody was quicker to choose another
+            return {box.timer: gr.update(active=False)}  # another one was chosen meanwhile
         if owner == value:
             return score(value, size, *written)
         own = written_descriptions(classes)
@@ -150,13 +160,12 @@ def _wire(
 
     every = [box.owner, box.teacher, box.templates, box.descriptions]
     box.open.change(fill, [*chosen, box.owner, *box.values], [*every, *outputs], **QUIET)
-    looked = [box.owner, *chosen, *box.values]
-    box.timer.tick(look, looked, outputs, concurrency_limit=None, **QUIET)
-    box.teacher.input(look, looked, outputs, **QUIET)
+    inputs = [box.owner, *chosen, *box.values]
+    box.timer.tick(update, inputs, outputs, concurrency_limit=None, **QUIET)
+    box.teacher.input(update, inputs, outputs, **QUIET)
     for text in (box.templates, box.descriptions):
-        # Not ``input``, which does not hear of what is pasted. Of many key strokes the last one is
-        # answered.
-        text.change(look, looked, outputs, trigger_mode="always_last", **QUIET)
+        # Not ``input``, which pasting does not trigger. Of many key strokes the last one counts.
+        text.change(update, inputs, outputs, trigger_mode="always_last", **QUIET)
     reset.click(revert, [*chosen, box.teacher], [*every, *outputs], **QUIET)
     for name, button in adders.items():
         button.click(
@@ -180,22 +189,22 @@ def _score(
     try:
         name = read_teacher(config, teacher)
         if not reads_prompts(name):
-            return _told(box, f"<p>{WHY_NONE}</p>", writes=False)
+            return _preview(box, f"<p>{WHY_NONE}</p>", writes=False)
         prompts = prompts_of(readings, value, size, templates, descriptions)
-        work = readings.scorer(value, size, name)
-        work.wait(SOON_SECONDS)
-        if work.running:
-            return _told(box, progress_html(work), waits=True)
-        if work.result is None:
-            return _told(box, notice(str(work.error)))
-        scorer = work.result
+        job = readings.scorer(value, size, name)
+        job.wait(SOON_SECONDS)
+        if job.running:
+            return _preview(box, progress_html(job), waits=True)
+        if job.result is None:
+            return _preview(box, notice(str(job.error)))
+        scorer = job.result
         text = preview_html(scorer.score(prompts), scorer.score(Prompts()), scorer.classes)
-        return _told(box, text)
+        return _preview(box, text)
     except UserError as error:
-        return _told(box, notice(str(error)))
+        return _preview(box, notice(str(error)))
 
 
-def _told(box: PromptBox, text: str, waits: bool = False, writes: bool = True) -> Update:
+def _preview(box: PromptBox, text: str, waits: bool = False, writes: bool = True) -> Update:
     return {
         box.preview: text,
         box.timer: gr.update(active=waits),

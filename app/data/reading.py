@@ -1,4 +1,4 @@
-"""Data sets that are looked at: opened, decoded and reported in the background, then kept."""
+"""Data sets that are opened, decoded and reported in the background, then cached."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.background import Work, Workers
-from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
+from app.background import Job, JobPool
+from app.catalogue.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.policy import Policy
+from app.server.loader import engine
 from dait.config.recipe import Recipe, load_recipe
-from dait.data.base import SPLITS, SplitName
+from dait.data.base import SPLITS, Dataset, SplitName
+from dait.data.inspection.report import DataReport
 from dait.errors import UserError
 from dait.events import Emit
 
 if TYPE_CHECKING:
-    from dait.data.base import Dataset
-    from dait.data.inspection.report import DataReport
     from dait.teachers.zero_shot import ZeroShot
 
 SIZES = (48, 64, 96, 128, 160, 224)
@@ -29,25 +29,25 @@ SIZES = (48, 64, 96, 128, 160, 224)
 
 AS_IN_RECIPE = 0
 KEPT = 4
-"""Data sets that stay open; their images are read from disk as they are looked at."""
+"""Data sets that stay open; their images are read from disk when they are shown."""
 
 SOON_SECONDS = 0.6
-"""How long a visitor is kept waiting for what may be there at once."""
+"""How long a request waits for a result before it shows progress."""
 
 Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class OpenDataset:
-    """A data set that was read: its splits are decoded, its report is made."""
+    """A data set with decoded splits and its report."""
 
     value: str
     dataset: Dataset
     report: DataReport
 
     @cached_property
-    def places(self) -> dict[str, tuple[SplitName, int]]:
-        """Where each image is, by its id."""
+    def positions(self) -> dict[str, tuple[SplitName, int]]:
+        """Split and index of each image, by its id."""
         return {
             image_id: (name, index)
             for name in SPLITS
@@ -55,9 +55,9 @@ class OpenDataset:
         }
 
     def sample(self, split: SplitName, label: int | None, page: int, count: int) -> list[int]:
-        """Indices of the ``page``-th ``count`` images of a split, of one class or round all.
+        """Indices of the ``page``-th ``count`` images of a split, of one class or of all in turn.
 
-        The pages go round: after the last comes the first.
+        After the last page comes the first.
         """
         labels = np.asarray(self.dataset.split(split).labels)
         order = round_the_classes(labels) if label is None else np.flatnonzero(labels == label)
@@ -79,19 +79,19 @@ def round_the_classes(labels: np.ndarray) -> np.ndarray:
 
 
 class Readings:
-    """What is being read and what was read, for all visitors alike."""
+    """Running readings and open data sets, shared by all visitors."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self._policy = Policy(sources.config)
-        self._readings: Workers[OpenDataset] = Workers()
-        self._scorers: Workers[ZeroShot] = Workers()
+        self._readings: JobPool[OpenDataset] = JobPool()
+        self._scorers: JobPool[ZeroShot] = JobPool()
         self._lock = threading.Lock()
         self._opened: OrderedDict[Key, OpenDataset] = OrderedDict()
         self._new: set[str] = set()
 
     def recipe(self, value: object, size: object) -> Recipe:
-        """A recipe that trains on this data. Raises ``UserError`` for values that will not do."""
+        """A recipe that trains on this data. Raises ``UserError`` for invalid values."""
         source = self.sources.resolve(value)
         recipe = load_recipe("demo" if value == FIELD_GUIDE else "quick")
         if size in (AS_IN_RECIPE, None):
@@ -100,20 +100,20 @@ class Readings:
             raise UserError(f"Choose the size from the list: {', '.join(map(str, SIZES))} pixels.")
         return recipe.changed({"data.source": source, "data.size": size})
 
-    def start(self, value: object, size: object) -> Work[OpenDataset]:
-        """Read a data set, or look whether what was read still holds.
+    def start(self, value: object, size: object) -> Job[OpenDataset]:
+        """Read a data set, or check whether an open one is still current.
 
-        Raises ``UserError`` for values that will not do; what goes wrong later is in the work.
+        Raises ``UserError`` for invalid values; later errors are in the job.
         """
         recipe, key = self.recipe(value, size), _key(value, size)
         return self._readings.start(key, lambda emit: self._read(key, recipe, emit))
 
-    def get(self, value: object, size: object) -> Work[OpenDataset] | None:
-        """The reading of a data set, if it was asked for lately."""
+    def get(self, value: object, size: object) -> Job[OpenDataset] | None:
+        """The recent reading of a data set, if there is one."""
         return self._readings.get(_key(value, size))
 
     def opened(self, value: object, size: object) -> OpenDataset:
-        """A data set that was read. Raises ``UserError`` where it was not, or is forgotten."""
+        """An open data set. Raises ``UserError`` if it is not open."""
         with self._lock:
             found = self._opened.get(_key(value, size))
         if found is None:
@@ -121,25 +121,27 @@ class Readings:
         return found
 
     def keep_upload(self, sent: str | Path, called: str) -> str:
-        """Keep an uploaded archive; its value. One that turns out to be unusable is deleted."""
+        """Keep an uploaded archive; returns its value. It is deleted if it cannot be read."""
         name = self.sources.uploads.keep(sent, called)
         with self._lock:
             self._new.add(UPLOAD + name)
         return UPLOAD + name
 
-    def scorer(self, value: object, size: object, teacher: str) -> Work[ZeroShot]:
-        """What scores prompts on this data set, which was read, with this teacher."""
+    def scorer(self, value: object, size: object, teacher: str) -> Job[ZeroShot]:
+        """The job that loads what scores prompts on this open data set with this teacher."""
         opened = self.opened(value, size)
-        # What was read anew is another data set, though it has the same name.
+        # A data set that was read again may have changed under the same name.
         key = (*_key(value, size), opened.dataset.fingerprint, teacher)
-        work = self._scorers.get(key)
-        if work is None or work.error is not None:
+        job = self._scorers.get(key)
+        if job is None or job.error is not None:
             self._policy.require_teacher(teacher)
-            return self._scorers.start(key, lambda emit: _load_scorer(opened, teacher, emit))
-        return work
+            return self._scorers.start(
+                key, lambda emit: engine().zero_shot(teacher, opened.dataset, emit)
+            )
+        return job
 
     def delete_upload(self, value: object) -> None:
-        """Delete an upload for everybody. Raises ``UserError`` for what is no upload."""
+        """Delete an upload for everybody. Raises ``UserError`` for anything else."""
         if not isinstance(value, str) or not value.startswith(UPLOAD):
             raise UserError("Only uploaded data can be deleted here.")
         self.sources.uploads.delete(value.removeprefix(UPLOAD))
@@ -164,34 +166,20 @@ class Readings:
         return found
 
     def _open(self, key: Key, recipe: Recipe, emit: Emit) -> OpenDataset:
-        from dait.data.inspection.report import report
-        from dait.runs.data import open_data
-
         self._policy.require_data(recipe.data.source)
-        dataset = open_data(recipe, emit)
+        dataset = engine().open_data(recipe, emit)
         with self._lock:
             known = self._opened.get(key)
         if known is not None and known.dataset.fingerprint == dataset.fingerprint:
             return known
-        return OpenDataset(key[0], dataset, report(dataset, emit))
+        return OpenDataset(key[0], dataset, engine().report(dataset, emit))
 
     def _is_new(self, value: str) -> bool:
-        """Whether an upload had not been read before; it is not new from now on."""
+        """Whether an upload was never read before; afterwards it is not new any more."""
         with self._lock:
             new = value in self._new
             self._new.discard(value)
             return new
-
-
-def _load_scorer(opened: OpenDataset, teacher: str, emit: Emit) -> ZeroShot:
-    from dait.events import Note
-    from dait.teachers.registry import load_teacher
-    from dait.teachers.zero_shot import ZeroShot
-
-    emit(Note("Loading the frozen teacher"))
-    loaded = load_teacher(teacher)
-    emit(Note("The frozen teacher looks at the validation images"))
-    return ZeroShot(loaded, opened.dataset)
 
 
 def _key(value: object, size: object) -> Key:

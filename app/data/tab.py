@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.config import AppConfig
 from app.data.birds import build_birds
 from app.data.layout import (
@@ -22,7 +23,6 @@ from app.data.layout import (
 )
 from app.data.prompt_box import PromptBox, build_prompt_box
 from app.data.reading import SOON_SECONDS, OpenDataset, Readings
-from app.data.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.data.views import (
     ALL_CLASSES,
     about_html,
@@ -33,8 +33,8 @@ from app.data.views import (
     progress_html,
     report_html,
 )
-from app.queue.jobs import Jobs
-from app.ui.notice import HIDDEN_NOTICE, notice
+from app.queue.training_queue import TrainingQueue
+from app.ui.notice import HIDDEN_NOTICE, Update, notice
 from dait.errors import UserError
 
 POLL_SECONDS = 1.0
@@ -45,9 +45,6 @@ POLL: dict[str, Any] = {
     "show_progress": "hidden",
 }
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
-
-Update = dict[Any, Any]
-"""What changes on the page, by component."""
 
 
 @dataclass(frozen=True)
@@ -60,73 +57,90 @@ class DataTab:
 
 
 class _Tab:
-    """The handlers of one page's tab; what a visitor sees lives in the page alone."""
+    """The components and handlers of the tab; a visitor's state is in the page alone."""
 
-    def __init__(self, config: AppConfig, jobs: Jobs) -> None:
-        self.jobs = jobs
+    def __init__(self, config: AppConfig, queue: TrainingQueue) -> None:
+        self.queue = queue
         self.readings = Readings(Sources(config))
         self.choice: Choice = lay_out_choice(config, self.readings.sources)
         with gr.Column(visible=False) as self.column:
             self.body: Body = lay_out_body()
             self.prompts = build_prompt_box(config, self.readings, self.choice)
-        self.drawn = gr.State(False)
+        self.birds_shown = gr.State(False)
         with gr.Column(visible=False) as self.birds:
-            build_birds(self.drawn)
-        self.seen = gr.State("")
+            build_birds(self.birds_shown)
+        self.shown = gr.State("")
         self.timer = gr.Timer(POLL_SECONDS, active=False)
 
     @property
     def outputs(self) -> list[Any]:
-        """Everything that choosing, polling and deleting may change."""
+        """Everything that a handler may change."""
         choice, body = self.choice, self.body
         return [
-            *(choice.source, choice.notice, choice.about, choice.read, choice.use),
-            *(choice.delete, choice.sure, choice.progress, self.column, body.report),
-            *(body.counts, body.problems, body.split, body.label, body.grid, body.page),
-            *(self.birds, self.drawn, self.prompts.open, self.seen, self.timer),
+            choice.source,
+            choice.notice,
+            choice.about,
+            choice.read,
+            choice.use,
+            choice.delete,
+            choice.confirm,
+            choice.progress,
+            self.column,
+            body.report,
+            body.counts,
+            body.problems,
+            body.split,
+            body.label,
+            body.grid,
+            body.page,
+            self.birds,
+            self.birds_shown,
+            self.prompts.open,
+            self.shown,
+            self.timer,
         ]
 
     def choose(self, value: object, size: object) -> Update:
-        """Show a data set: at once what is known, then, as it is read, what is in it."""
+        """Show a data set: what is known of it now, then what is in it as it is read."""
         card = self.readings.sources.card(value)
         if card is None or card.available:
             return self.read(value, size)
-        # What lies elsewhere is fetched when it is asked for and not by the way.
+        # Downloads start only when the visitor presses the button.
         return self._head(value) | self._closed() | self._offered(DOWNLOAD)
 
     def read(self, value: object, size: object) -> Update:
-        """Begin to read, whatever has to be downloaded for it."""
+        """Start reading, with downloads if needed."""
         try:
-            work = self.readings.start(value, size)
+            job = self.readings.start(value, size)
         except UserError as error:
             return self._head(value) | self._refused(str(error))
-        work.wait(SOON_SECONDS)
-        return self._head(value) | self._closed() | self.look(value, size, "")
+        job.wait(SOON_SECONDS)
+        return self._head(value) | self._closed() | self.poll(value, size, "")
 
-    def look(self, value: object, size: object, seen: str) -> Update:
-        """The reading as it is: its progress, its end, or why it failed."""
-        work = self.readings.get(value, size)
-        if work is None:
+    def poll(self, value: object, size: object, shown: str) -> Update:
+        """The state of the reading: its progress, its result, or its error."""
+        job = self.readings.get(value, size)
+        if job is None:
             return {self.timer: gr.update(active=False)}
-        if work.running:
+        if job.running:
             return {
-                self.choice.progress: gr.update(value=progress_html(work), visible=True),
+                self.choice.progress: gr.update(value=progress_html(job), visible=True),
                 self.timer: gr.update(active=True),
             }
-        if work.result is None:
+        if job.result is None:
             listed = self._choices(value)
             gone = listed[self.choice.source]["value"] is None
             head = self._head(None) if gone else {}
-            return head | self._refused(str(work.error)) | listed
-        mark = f"{value} {size} {work.result.dataset.fingerprint}"
-        if mark == seen:
+            return head | self._refused(str(job.error)) | listed
+        mark = f"{value} {size} {job.result.dataset.fingerprint}"
+        if mark == shown:
             return {self.timer: gr.update(active=False)}
-        return self._shown(value, work.result) | {self.seen: mark}
+        return self._opened(value, job.result) | {self.shown: mark}
 
-    def arrive(self, value: object, size: object, seen: str) -> Update:
-        """The tab is opened: uploads may have come or gone; what was read before is shown."""
+    def open_tab(self, value: object, size: object, shown: str) -> Update:
+        """The tab is opened: uploads may have come or gone; an earlier reading is shown."""
         listed = self._choices(value)
-        if seen or not value:
+        if shown or not value:
             return listed
         if self.readings.get(value, size) is not None:
             return self.read(value, size) | listed
@@ -134,8 +148,8 @@ class _Tab:
         label = READ if card is None or card.available else DOWNLOAD
         return self._head(value) | self._offered(label) | listed
 
-    def receive(self, sent: str | None, size: object) -> Update:
-        """An archive has arrived."""
+    def upload(self, sent: str | None, size: object) -> Update:
+        """An archive was uploaded."""
         if sent is None:
             return {self.choice.notice: gr.skip()}  # Gradio takes no empty dict
         try:
@@ -145,7 +159,7 @@ class _Tab:
         return self._choices(value) | self.read(value, size)
 
     def open_path(self, text: object, size: object) -> Update:
-        """The user names a path of this machine."""
+        """The user of this machine has typed a path."""
         try:
             value = self.readings.sources.named(text)
         except UserError as error:
@@ -153,17 +167,17 @@ class _Tab:
         return self._choices(value) | self.read(value, size)
 
     def delete(self, value: object) -> Update:
-        """Delete the chosen upload, unless a training works with it."""
-        unsure = {self.choice.sure: gr.update(visible=False)}
+        """Delete the chosen upload, unless a training needs it."""
+        hidden = {self.choice.confirm: gr.update(visible=False)}
         try:
             self._require_unused(value)
             self.readings.delete_upload(value)
         except UserError as error:
-            return unsure | {self.choice.notice: notice(str(error))}
+            return hidden | {self.choice.notice: notice(str(error))}
         return self._head(None) | self._closed() | self._choices(None)
 
-    def turn(self, by: int, page: int, *shown: object) -> tuple[str, int]:
-        """The sample images ``by`` pages on, or from the first page; and the page's number."""
+    def turn_page(self, by: int, page: int, *shown: object) -> tuple[str, int]:
+        """The sample images ``by`` pages further, or the first page for 0; and the page number."""
         number = page + by if by and isinstance(page, int) else 0
         value, size, split, label = shown
         try:
@@ -172,14 +186,14 @@ class _Tab:
             return notice(str(error)), number
 
     def _require_unused(self, value: object) -> None:
-        if self.jobs.needing(self.readings.sources.resolve(value)):
+        if self.queue.needing(self.readings.sources.resolve(value)):
             raise UserError(
-                "A training works with this data, waits for it or is paused. Wait until it has "
+                "A running, waiting or paused training needs this data. Wait until it has "
                 "finished, or delete it first."
             )
 
     def _choices(self, value: object) -> Update:
-        """The list anew with ``value`` chosen; nothing is chosen where it is gone."""
+        """The current list with ``value`` selected; nothing is selected if it is gone."""
         choices = self.readings.sources.choices(value)
         kept = value if value in [known for _, known in choices] else None
         return {self.choice.source: gr.update(choices=choices, value=kept)}
@@ -199,9 +213,9 @@ class _Tab:
             self.choice.about: self._about(value),
             self.choice.read: gr.update(visible=False),
             self.birds: gr.update(visible=value == FIELD_GUIDE),
-            self.drawn: value == FIELD_GUIDE,
+            self.birds_shown: value == FIELD_GUIDE,
             self.choice.delete: gr.update(visible=uploaded),
-            self.choice.sure: gr.update(visible=False),
+            self.choice.confirm: gr.update(visible=False),
         }
 
     def _offered(self, label: str) -> Update:
@@ -213,13 +227,13 @@ class _Tab:
             self.choice.use: gr.update(visible=False),
             self.choice.progress: gr.update(visible=False),
             self.timer: gr.update(active=False),
-            self.seen: "",
+            self.shown: "",
         }
 
     def _refused(self, sentence: str) -> Update:
         return self._closed() | {self.choice.notice: notice(sentence)}
 
-    def _shown(self, value: object, opened: OpenDataset) -> Update:
+    def _opened(self, value: object, opened: OpenDataset) -> Update:
         problems = problems_html(opened)
         return {
             self.choice.about: self._about(value, opened),
@@ -238,17 +252,17 @@ class _Tab:
         }
 
 
-def build_data_tab(panel: gr.Tab, config: AppConfig, jobs: Jobs) -> DataTab:
+def build_data_tab(panel: gr.Tab, config: AppConfig, queue: TrainingQueue) -> DataTab:
     """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
-    tab = _Tab(config, jobs)
+    tab = _Tab(config, queue)
     choice, body = tab.choice, tab.body
     chosen = [choice.source, choice.size]
-    panel.select(tab.arrive, [*chosen, tab.seen], tab.outputs, **POLL)
-    tab.timer.tick(tab.look, [*chosen, tab.seen], tab.outputs, **POLL)
+    panel.select(tab.open_tab, [*chosen, tab.shown], tab.outputs, **POLL)
+    tab.timer.tick(tab.poll, [*chosen, tab.shown], tab.outputs, **POLL)
     choice.source.input(tab.choose, chosen, tab.outputs, **PRESS)
     choice.size.input(tab.choose, chosen, tab.outputs, **PRESS)
     choice.read.click(tab.read, chosen, tab.outputs, **PRESS)
-    choice.upload.upload(tab.receive, [choice.upload, choice.size], tab.outputs, **PRESS).then(
+    choice.upload.upload(tab.upload, [choice.upload, choice.size], tab.outputs, **PRESS).then(
         None, None, choice.upload, js="() => null", api_visibility="private"
     )
     choice.path.submit(tab.open_path, [choice.path, choice.size], tab.outputs, **PRESS)
@@ -256,14 +270,14 @@ def build_data_tab(panel: gr.Tab, config: AppConfig, jobs: Jobs) -> DataTab:
     shown = [body.page, *chosen, body.split, body.label]
     turned = [body.grid, body.page]
     for event in (body.split.input, body.label.input):
-        event(partial(tab.turn, 0), shown, turned, **PRESS)
-    body.more.click(partial(tab.turn, 1), shown, turned, **PRESS)
+        event(partial(tab.turn_page, 0), shown, turned, **PRESS)
+    body.more.click(partial(tab.turn_page, 1), shown, turned, **PRESS)
     return DataTab(choice, tab.prompts, tab.readings)
 
 
 def _wire_deletion(tab: _Tab) -> None:
     choice = tab.choice
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    choice.delete.click(lambda: gr.update(visible=True), None, choice.sure, **quiet)
-    choice.keep.click(lambda: gr.update(visible=False), None, choice.sure, **quiet)
+    choice.delete.click(lambda: gr.update(visible=True), None, choice.confirm, **quiet)
+    choice.keep.click(lambda: gr.update(visible=False), None, choice.confirm, **quiet)
     choice.really.click(tab.delete, choice.source, tab.outputs, **PRESS)

@@ -1,27 +1,25 @@
-"""What the Data tab shows of a data set, as HTML and figures; no page in here."""
+"""A data set as HTML and figures for the Data tab. No page here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from app.background import Work
-from app.config import hide_paths
+from app.background import Job
 from app.data.reading import OpenDataset
+from app.ui.notice import empty
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
-from app.ui.wording import escape, percent
+from app.ui.templates import render
+from app.ui.wording import percent
 from dait.data.base import SPLITS, SplitName
+from dait.data.inspection.report import DataReport
 from dait.data.sources.catalogue import DatasetCard
 from dait.errors import UserError
 from dait.events import Progress
 from dait.evidence import figures
 from dait.evidence.palette import SPLIT_COLOURS, SPLIT_TITLES
-
-if TYPE_CHECKING:
-    from dait.data.inspection.duplicates import Leak
-    from dait.data.inspection.report import DataReport
 
 GRID_IMAGES = 48
 MOST_LEAKS = 12
@@ -32,10 +30,7 @@ THUMBNAIL = 128
 
 
 def about_html(title: str, card: DatasetCard | None, report: DataReport | None) -> str:
-    """What is known of a data set: before it is opened by its card, then by its report."""
-    lines = [f"<h3>{escape(title)}</h3>"]
-    if card is not None and card.description:
-        lines.append(f"<p>{escape(card.description)}</p>")
+    """What is known of a data set: from its card before it is opened, then from its report."""
     facts = []
     if report is None and card is not None:
         sizes = ((card.classes, "classes"), (card.images, "images"))
@@ -43,54 +38,46 @@ def about_html(title: str, card: DatasetCard | None, report: DataReport | None) 
         facts.append("on this machine" if card.available else "not on this machine yet")
     licence = report.licence if report is not None else card.licence if card else ""
     if licence:
-        facts.append(f"Licence: {escape(licence)}")
+        facts.append(f"Licence: {licence}")
     homepage = report.homepage if report is not None else card.homepage if card else ""
-    if homepage.startswith(("https://", "http://")):
-        address = escape(homepage)
-        facts.append(f'<a href="{address}" target="_blank" rel="noopener noreferrer">{address}</a>')
-    if facts:
-        lines.append(f'<p class="ds-hint">{" · ".join(facts)}</p>')
-    return "".join(lines)
-
-
-def progress_html(work: Work[Any]) -> str:
-    """How far a piece of work is."""
-    now = work.progress
-    if not isinstance(now, Progress) or not now.total:
-        text = now.what if isinstance(now, Progress) else now.text
-        return f'<div role="status"><p>{escape(text)} …</p><div class="ds-bar busy"></div></div>'
-    share = min(1.0, now.done / now.total)
-    return (
-        f'<div role="status"><p>{escape(now.what)}</p>'
-        f'<div class="ds-bar" role="progressbar" aria-label="{escape(now.what)}" '
-        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{100 * share:.0f}">'
-        f'<div style="width: {100 * share:.1f}%"></div></div>'
-        f'<p class="ds-hint">{_amount(now)}. It goes on if you leave this page.</p></div>'
+    return render(
+        "dataset_card",
+        title=title,
+        description=card.description if card is not None else "",
+        facts=facts,
+        homepage=homepage if homepage.startswith(("https://", "http://")) else "",
     )
 
 
+def progress_html(job: Job[Any]) -> str:
+    """How far a background job is."""
+    now = job.progress
+    if isinstance(now, Progress) and now.total:
+        share = min(1.0, now.done / now.total)
+        return render("progress", text=now.what, share=share, amount=_amount(now))
+    text = now.what if isinstance(now, Progress) else now.text
+    return render("progress", text=text, share=None)
+
+
 def report_html(report: DataReport) -> str:
-    """The figures of a data set and, as sentences, what to know and what to mend."""
-    counts = [(SPLIT_TITLES[name], report.counts.get(name, 0), name) for name in SPLITS]
-    tiles = [_tile("Classes", f"{len(report.classes):,}", "")]
-    tiles += [_tile(title, f"{number:,}", SPLIT_COLOURS[name]) for title, number, name in counts]
+    """The figures of a data set, then warnings and notes as sentences."""
+    rows = [_tile("Classes", f"{len(report.classes):,}")]
+    rows += [
+        _tile(SPLIT_TITLES[name], f"{report.counts.get(name, 0):,}", SPLIT_COLOURS[name])
+        for name in SPLITS
+    ]
     if report.sizes is not None:
         sizes = report.sizes
         small, middle, large = (
             f"{width} × {height}" for width, height in (sizes.smallest, sizes.median, sizes.largest)
         )
-        spread = f"{small} to {large}" if small != large else "all alike"
-        tiles.append(_tile("Files, in pixels", middle, "", spread))
-    said = [("warning", "⚠", "To mend: ", text) for text in report.warnings]
-    said += [("", "ℹ", "To know: ", text) for text in report.notes]
+        spread = f"{small} to {large}" if small != large else "all the same"
+        rows.append(_tile("Files, in pixels", middle, small=spread))
+    lines = [_line("warning", "⚠", "Warning: ", text) for text in report.warnings]
+    lines += [_line("", "ℹ", "Note: ", text) for text in report.notes]
     if not report.warnings:
-        said.insert(0, ("good", "✓", "", "Nothing in it stands in the way of a training."))
-    lines = "".join(
-        f'<li class="{kind}"><span aria-hidden="true">{icon}</span>'
-        f'<span class="ds-unseen">{prefix}</span><span>{escape(hide_paths(text))}</span></li>'
-        for kind, icon, prefix, text in said
-    )
-    return f'<dl class="ds-tiles">{"".join(tiles)}</dl><ul class="ds-said">{lines}</ul>'
+        lines.insert(0, _line("good", "✓", "", "This data is ready for training."))
+    return render("data_report", rows=rows, lines=lines)
 
 
 def counts_figure(report: DataReport) -> str:
@@ -103,7 +90,7 @@ def counts_figure(report: DataReport) -> str:
 
 
 def problems_html(opened: OpenDataset) -> str:
-    """Files that cannot be used, and images that are in two splits; empty where there are none."""
+    """Files that cannot be used, and images in two splits; empty if there are none."""
     return _bad_html(opened.report) + _leaks_html(opened)
 
 
@@ -114,7 +101,7 @@ def class_choices(opened: OpenDataset) -> list[tuple[str, int]]:
 
 
 def grid_html(opened: OpenDataset, split: object, label: object, page: object) -> str:
-    """A page of sample images. The values may come from a browser: ``UserError`` for bad ones."""
+    """A page of sample images. Raises ``UserError`` for invalid values."""
     if split not in SPLITS:
         raise UserError("Choose one of the splits.")
     name: SplitName = split  # type: ignore[assignment]
@@ -128,87 +115,72 @@ def grid_html(opened: OpenDataset, split: object, label: object, page: object) -
     title = SPLIT_TITLES[name].lower()
     if not indices:
         which = "" if chosen is None else f" of {classes[chosen].name}"
-        return f'<div class="ds-empty">No {escape(title)} images{escape(which)}.</div>'
+        return empty(f"No {title} images{which}.")
     data = opened.dataset.split(name)
-    cells = [
-        _figure(np.asarray(data.images[index]), classes[int(data.labels[index])].name)
+    images = [
+        {
+            "address": picture_address(np.asarray(data.images[index]), THUMBNAIL),
+            "name": classes[int(data.labels[index])].name,
+        }
         for index in indices
     ]
     number = len(data) if chosen is None else int((data.labels == chosen).sum())
     what = classes[chosen].name if chosen is not None else "all classes"
     caption = f"{len(indices)} of {number:,} {title} images of {what}, as the networks see them."
-    return f'<p class="ds-hint">{escape(caption)}</p><div class="ds-grid">{"".join(cells)}</div>'
+    return render("image_grid", caption=caption, images=images)
 
 
-def _tile(title: str, figure: str, colour: str, small: str = "") -> str:
-    dot = f'<span class="ds-dot" style="background: {colour}"></span>' if colour else ""
-    below = f"<small>{escape(small)}</small>" if small else ""
-    return f"<div><dt>{dot}{escape(title)}</dt><dd>{escape(figure)}{below}</dd></div>"
+def _tile(title: str, figure: str, colour: str = "", small: str = "") -> dict[str, Any]:
+    return {"title": title, "figure": figure, "colour": colour, "small": [small]}
 
 
-def _figure(image: np.ndarray, name: str) -> str:
-    address = picture_address(image, THUMBNAIL)
-    return (
-        f'<figure><img src="{address}" alt="{escape(name)}">'
-        f"<figcaption>{escape(name)}</figcaption></figure>"
-    )
+def _line(kind: str, icon: str, prefix: str, text: str) -> dict[str, str]:
+    return {"kind": kind, "icon": icon, "prefix": prefix, "text": text}
 
 
 def _bad_html(report: DataReport) -> str:
     if not report.bad:
         return ""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(hide_paths(problem.file))}</th>'
-        f'<td class="text" data-name="Why"><span>{escape(hide_paths(problem.reason))}</span>'
-        "</td></tr>"
-        for problem in report.bad[:MOST_BAD]
-    )
     count = len(report.bad)
     caption = "1 file is left out." if count == 1 else f"{count:,} files are left out."
     if count > MOST_BAD:
         caption += f" The first {MOST_BAD} are shown; `python -m dait data check` lists all."
-    return (
-        f'<div class="ds-scroll" tabindex="0"><table class="ds-table" id="bad-files">'
-        f"<caption>{escape(caption)}</caption>"
-        '<thead><tr><th scope="col">File</th><th scope="col" class="text">Why</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+    return render("bad_files", caption=caption, problems=report.bad[:MOST_BAD])
 
 
 def _leaks_html(opened: OpenDataset) -> str:
     leaks = opened.report.leaks
     if not leaks:
         return ""
-    pairs = "".join(_pair(opened, leak) for leak in leaks[:MOST_LEAKS])
     count = len(leaks)
     what = "1 image is" if count == 1 else f"{count:,} images are"
     shown = f" The first {MOST_LEAKS} are shown." if count > MOST_LEAKS else ""
-    text = f"{what} in two splits, so that a network is tested on what it has learned.{shown}"
-    return f'<p class="ds-hint">{escape(text)}</p><div class="ds-pairs">{pairs}</div>'
+    caption = f"{what} in two splits, so networks are tested on training images.{shown}"
+    rows = [
+        {
+            "images": [_leaked(opened, image_id) for image_id in (leak.first, leak.second)],
+            "kind": "the same picture" if leak.kind == "same" else "nearly the same picture",
+        }
+        for leak in leaks[:MOST_LEAKS]
+    ]
+    return render("leaks", caption=caption, leaks=rows)
 
 
-def _pair(opened: OpenDataset, leak: Leak) -> str:
-    words = "the same picture" if leak.kind == "same" else "nearly the same picture"
-    pictures = "".join(_twin(opened, image_id) for image_id in (leak.first, leak.second))
-    return f'<figure class="ds-pair"><div>{pictures}</div><figcaption>{words}</figcaption></figure>'
-
-
-def _twin(opened: OpenDataset, image_id: str) -> str:
-    place = opened.places.get(image_id)
-    if place is None:
-        return f"<span>{escape(image_id)}</span>"
-    split, index = place
+def _leaked(opened: OpenDataset, image_id: str) -> dict[str, str]:
+    position = opened.positions.get(image_id)
+    if position is None:
+        return {"id": image_id, "address": ""}
+    split, index = position
     data = opened.dataset.split(split)
-    name = opened.dataset.classes[int(data.labels[index])].name
-    alt = f"{SPLIT_TITLES[split]}: {name}, {image_id}"
-    address = picture_address(np.asarray(data.images[index]), THUMBNAIL)
-    return (
-        f'<span title="{escape(image_id)}"><img src="{address}" alt="{escape(alt)}">'
-        f"<small>{escape(SPLIT_TITLES[split])}: {escape(name)}</small></span>"
-    )
+    return {
+        "id": image_id,
+        "address": picture_address(np.asarray(data.images[index]), THUMBNAIL),
+        "split": SPLIT_TITLES[split],
+        "name": opened.dataset.classes[int(data.labels[index])].name,
+    }
 
 
 def _amount(now: Progress) -> str:
     if now.unit == "bytes":
         return f"{now.done / 1e6:,.0f} of {now.total / 1e6:,.0f} MB"
-    return f"{now.done:,} of {now.total:,} {escape(now.unit)} ({percent(now.done / now.total, 0)})"
+    return f"{now.done:,} of {now.total:,} {now.unit} ({percent(now.done / now.total, 0)})"

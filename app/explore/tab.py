@@ -1,48 +1,37 @@
-"""The Explore tab: ask a study's frozen teacher in words, and see what it and its students know."""
+"""The Explore tab: query a study's frozen teacher, and see what it and its students represent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from app.compare.picked import Picked
-from app.compare.tab import CompareTab
-from app.compare.views import CompareViews
-from app.explore.html import chips_html
+from app.comparisons.cache import Comparisons
+from app.comparisons.study_list import study_choices
+from app.config import AppConfig
 from app.explore.views import ExploreViews
-from app.ui.notice import HIDDEN_NOTICE, framed, notice, notice_box, section
+from app.ui.buttons import SEND_INDEX, chips_html
+from app.ui.notice import HIDDEN_NOTICE, Update, empty, framed, notice, notice_box, section
 from app.ui.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
 
-EMPTY = (
-    '<div class="ds-empty">No finished study yet. Train one in the Train tab: its teacher can be '
-    "asked here as soon as it has finished.</div>"
+EMPTY = empty(
+    "No finished study yet. Train one in the Train tab: you can query its teacher here as soon as "
+    "it has finished."
 )
-LOADING = '<div class="ds-empty">One moment: loading the teacher.</div>'
-SILENT = '<div class="ds-empty">Choose a study whose teacher reads text.</div>'
+LOADING = empty("One moment: loading the teacher.")
+NO_TEXT = empty("Choose a study whose teacher reads text.")
 
-# Private handlers can still be called directly, so what they take is checked in ExploreViews.
+# Private handlers can still be called directly, so ExploreViews checks their values.
 QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
 WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
-PRESSED = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-index]');
-  if (button) trigger('click', { index: Number(button.dataset.index) });
-});
-"""
-TO_THE_ROW = """
-() => setTimeout(() => document.querySelector('#row')?.scrollIntoView({ block: 'center' }), 100)
-"""
-
-Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class _Parts:
+class ExploreTab:
+    """The tab's components."""
+
     study: gr.Dropdown
     width: gr.Number
     notice: gr.HTML
@@ -53,197 +42,198 @@ class _Parts:
     message: gr.HTML
     matches: gr.HTML
     about: gr.HTML
-    piped: gr.Column
+    pipeline_column: gr.Column
     pipeline: gr.HTML
-    attributes: gr.Column
+    attributes_column: gr.Column
     bars: gr.HTML
     table: gr.HTML
-    readable: gr.Column
+    readings_column: gr.Column
     readings: gr.HTML
 
-
-def build_explore_tab(panel: gr.Tab, tabs: gr.Tabs, compare: CompareTab) -> None:
-    """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it.
-
-    tabs, compare: where a match that is pressed is shown.
-    """
-    views = ExploreViews(compare.views.config, compare.views.comparisons)
-    parts = _layout()
-    _wire(panel, parts, compare.views, views)
-    _wire_matches(parts, tabs, compare)
+    @property
+    def outputs(self) -> list[Any]:
+        """All components that depend on the study."""
+        kept = (self.study, self.width)
+        return [component for component in vars(self).values() if component not in kept]
 
 
-def _layout() -> _Parts:
+def build_explore_tab(panel: gr.Tab, config: AppConfig, comparisons: Comparisons) -> ExploreTab:
+    """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
+    tab = _layout()
+    _wire(panel, tab, config, ExploreViews(config, comparisons))
+    return tab
+
+
+def _layout() -> ExploreTab:
     with gr.Row(equal_height=True):
         study = gr.Dropdown([], label="Study", elem_id="explore-study")
     width = gr.Number(WIDE, visible=False)
     top = notice_box("explore-notice")
     section(
-        "Ask the frozen teacher",
-        "It compares your sentence with every test image. No label and no training is in between.",
+        "Query the frozen teacher",
+        "It compares your sentence with every test image, without labels and without training.",
     )
     with gr.Row():
         query = gr.Textbox(
-            label="What do you want to see?",
+            label="What are you looking for?",
             max_lines=1,
             scale=5,
             min_width=220,
             elem_id="query",
         )
         search = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
-    chips = gr.HTML("", elem_id="chips", js_on_load=PRESSED, apply_default_css=False)
+    chips = gr.HTML("", elem_id="chips", js_on_load=SEND_INDEX, apply_default_css=False)
     message = notice_box("query-notice")
     matches = gr.HTML(
-        LOADING, elem_id="matches", min_height=380, js_on_load=PRESSED, apply_default_css=False
+        LOADING, elem_id="matches", min_height=380, js_on_load=SEND_INDEX, apply_default_css=False
     )
     section("What it knows without training", "")
     about = framed("", "teacher-figures")
-    with gr.Column(visible=False) as piped:
+    with gr.Column(visible=False) as pipeline_column:
         section(
             "The pipeline",
-            "Who taught whom, by which losses and how strongly they weighed, with the shapes and "
+            "Who teaches whom, by which losses and with which weights, and the shapes and "
             "parameters of every network.",
         )
         pipeline = framed("", "pipeline")
-    with gr.Column(visible=False) as attributes:
+    with gr.Column(visible=False) as attributes_column:
         section(
-            "Attributes, named by words alone",
-            "The orange tick is chance. Among the species, attributes go together; among new birds "
-            "each is drawn by itself.",
+            "Zero-shot attributes",
+            "The orange tick is chance. In the species, attributes go together; in new birds each "
+            "is drawn independently.",
         )
         bars = plot_box(
             "Accuracy on every attribute, with chance marked", 540, elem_id="attributes"
         )
         with gr.Accordion("The same as a table", open=False):
             table = framed("", "attributes-table")
-    with gr.Column(visible=False) as readable:
+    with gr.Column(visible=False) as readings_column:
         section(
-            "What can be read from each network",
-            "Habitat, pose and light tell no classes apart: so much of them each network carries.",
+            "Linear probes of each network",
+            "Habitat, pose and light do not distinguish classes: this is how much of them each "
+            "network's features contain.",
         )
         readings = framed("", "readings")
-    return _Parts(
-        *(study, width, top, query, search, chips, gr.State(()), message, matches, about),
-        *(piped, pipeline, attributes, bars, table, readable, readings),
+    return ExploreTab(
+        study=study,
+        width=width,
+        notice=top,
+        query=query,
+        search=search,
+        chips=chips,
+        examples=gr.State(()),
+        message=message,
+        matches=matches,
+        about=about,
+        pipeline_column=pipeline_column,
+        pipeline=pipeline,
+        attributes_column=attributes_column,
+        bars=bars,
+        table=table,
+        readings_column=readings_column,
+        readings=readings,
     )
 
 
-def _wire(panel: gr.Tab, parts: _Parts, compare: CompareViews, views: ExploreViews) -> None:
+def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews) -> None:
     def show(study: str | None, width: object) -> Update:
-        return _shown(parts, views, study, panel_columns(width))
+        return _study_update(tab, views, study, panel_columns(width))
 
     def ask(study: str | None, text: str) -> Update:
-        # What was found before stays in view when a query will not do.
-        return _answered(parts, views, study, text, {})
+        # Earlier matches stay in view when a query is refused.
+        return _search_update(tab, views, study, text, {})
 
-    def first(study: str | None, text: str) -> Update:
-        """The answer to the example that a study begins with."""
+    def first_query(study: str | None, text: str) -> Update:
+        """The answer to the study's first example."""
         if not text:
-            return {parts.message: gr.skip()}  # Gradio takes no empty dict
-        return _answered(parts, views, study, text, {parts.matches: ""})
+            return {tab.message: gr.skip()}  # Gradio takes no empty dict
+        return _search_update(tab, views, study, text, {tab.matches: ""})
 
-    def pick(study: str | None, examples: list[str], event: gr.EventData) -> Update:
+    def use_example(study: str | None, examples: list[str], event: gr.EventData) -> Update:
         index = getattr(event, "index", None)
         if not isinstance(index, int) or not 0 <= index < len(examples):
-            return {parts.message: notice("Choose one of the examples.")}
-        return {parts.query: examples[index]} | ask(study, examples[index])
+            return {tab.message: notice("Choose one of the examples.")}
+        return {tab.query: examples[index]} | ask(study, examples[index])
 
-    answered = [parts.message, parts.matches]
-    shown = [
-        *(parts.notice, parts.query, parts.search, parts.chips, parts.examples, *answered),
-        *(parts.about, parts.piped, parts.pipeline, parts.attributes, parts.bars, parts.table),
-        *(parts.readable, parts.readings),
-    ]
+    def refresh(current: str | None) -> Update:
+        update, below = list_update(config, current)
+        return {tab.study: update, tab.matches: below}
+
+    answer = [tab.message, tab.matches]
     hidden: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
-    panel.select(partial(arrived, compare), parts.study, [parts.study, parts.matches], **hidden)
-    parts.study.change(show, [parts.study, parts.width], shown, js=WITH_WIDTH, **hidden).then(
-        first, [parts.study, parts.query], answered, **QUIET
+    panel.select(refresh, tab.study, [tab.study, tab.matches], **hidden)
+    tab.study.change(show, [tab.study, tab.width], tab.outputs, js=WITH_WIDTH, **hidden).then(
+        first_query, [tab.study, tab.query], answer, **QUIET
     )
-    events: tuple[Callable[..., Any], ...] = (parts.query.submit, parts.search.click)
-    for event in events:
-        event(ask, [parts.study, parts.query], answered, **QUIET)
-    parts.chips.click(pick, [parts.study, parts.examples], [parts.query, *answered], **QUIET)
+    for event in (tab.query.submit, tab.search.click):
+        event(ask, [tab.study, tab.query], answer, **QUIET)
+    tab.chips.click(use_example, [tab.study, tab.examples], [tab.query, *answer], **QUIET)
 
 
-def _wire_matches(parts: _Parts, tabs: gr.Tabs, compare: CompareTab) -> None:
-    def show(
-        study: str | None, current: str | None, picked: Picked, turns: int, event: gr.EventData
-    ) -> list[Any]:
-        try:
-            shown = compare.show(study, getattr(event, "index", None), current, picked, turns)
-        except UserError as error:
-            return [notice(str(error)), gr.skip(), *[gr.skip() for _ in compare.shown]]
-        return [HIDDEN_NOTICE, gr.update(selected="compare"), *shown]
+def list_update(config: AppConfig, current: str | None) -> tuple[Any, Any]:
+    """The current list of studies, and what is below it if there is none.
 
-    parts.matches.click(
-        show, [parts.study, *compare.showing], [parts.message, tabs, *compare.shown], **QUIET
-    ).success(None, js=TO_THE_ROW, api_visibility="private")
-
-
-def arrived(compare: CompareViews, current: str | None) -> list[Any]:
-    """The list of studies anew, and what stands below it where there is none.
-
-    Studies may have come or gone; what is chosen stays.
+    Studies may have come or gone; the selection is kept.
     """
-    choices = compare.choices()
+    choices = study_choices(config)
     ids = [study_id for _, study_id in choices]
     if not ids:
-        return [gr.update(choices=[], value=None), EMPTY]
+        return gr.update(choices=[], value=None), EMPTY
     kept: dict[str, Any] = {} if current in ids else {"value": ids[0]}
-    return [gr.update(choices=choices, **kept), gr.skip()]
+    return gr.update(choices=choices, **kept), gr.skip()
 
 
-def _shown(parts: _Parts, views: ExploreViews, study: str | None, columns: int) -> Update:
+def _study_update(tab: ExploreTab, views: ExploreViews, study: str | None, columns: int) -> Update:
     if study is None:
-        return {parts.matches: EMPTY, **_closed(parts)}
+        return {tab.matches: EMPTY, **_closed(tab)}
     try:
         found = views.figures(study, columns)
-        if not found.why_silent:
-            views.warm(study)
+        if not found.why_no_text:
+            views.preload(study)
     except UserError as error:
-        return {parts.notice: notice(str(error)), parts.matches: "", **_closed(parts)}
-    reads = not found.why_silent
+        return {tab.notice: notice(str(error)), tab.matches: "", **_closed(tab)}
+    reads = not found.why_no_text
     return {
-        parts.notice: HIDDEN_NOTICE if reads else notice(found.why_silent, calm=True),
-        parts.query: gr.update(value=found.examples[0] if reads else "", interactive=reads),
-        parts.search: gr.update(interactive=reads),
-        parts.chips: chips_html(found.examples) if reads else "",
-        parts.examples: list(found.examples),
-        parts.message: HIDDEN_NOTICE,
-        parts.matches: LOADING if reads else SILENT,
-        parts.about: found.about,
-        parts.piped: gr.update(visible=True),
-        parts.pipeline: found.pipeline,
-        parts.attributes: gr.update(visible=found.bars is not None),
-        parts.bars: found.bars,
-        parts.table: found.attributes,
-        parts.readable: gr.update(visible=bool(found.readings)),
-        parts.readings: found.readings,
+        tab.notice: HIDDEN_NOTICE if reads else notice(found.why_no_text, calm=True),
+        tab.query: gr.update(value=found.examples[0] if reads else "", interactive=reads),
+        tab.search: gr.update(interactive=reads),
+        tab.chips: chips_html(found.examples) if reads else "",
+        tab.examples: list(found.examples),
+        tab.message: HIDDEN_NOTICE,
+        tab.matches: LOADING if reads else NO_TEXT,
+        tab.about: found.about,
+        tab.pipeline_column: gr.update(visible=True),
+        tab.pipeline: found.pipeline,
+        tab.attributes_column: gr.update(visible=found.bars is not None),
+        tab.bars: found.bars,
+        tab.table: found.attributes,
+        tab.readings_column: gr.update(visible=bool(found.readings)),
+        tab.readings: found.readings,
     }
 
 
-def _closed(parts: _Parts) -> Update:
-    """Nothing of a study that was shown before stays."""
+def _closed(tab: ExploreTab) -> Update:
+    """Nothing of the previous study stays."""
     return {
-        parts.query: gr.update(value="", interactive=False),
-        parts.search: gr.update(interactive=False),
-        parts.chips: "",
-        parts.message: HIDDEN_NOTICE,
-        parts.about: "",
-        parts.piped: gr.update(visible=False),
-        parts.attributes: gr.update(visible=False),
-        parts.readable: gr.update(visible=False),
+        tab.query: gr.update(value="", interactive=False),
+        tab.search: gr.update(interactive=False),
+        tab.chips: "",
+        tab.message: HIDDEN_NOTICE,
+        tab.about: "",
+        tab.pipeline_column: gr.update(visible=False),
+        tab.attributes_column: gr.update(visible=False),
+        tab.readings_column: gr.update(visible=False),
     }
 
 
-def _answered(
-    parts: _Parts, views: ExploreViews, study: str | None, text: str, otherwise: Update
+def _search_update(
+    tab: ExploreTab, views: ExploreViews, study: str | None, text: str, otherwise: Update
 ) -> Update:
     if study is None:
-        return {parts.message: HIDDEN_NOTICE}
+        return {tab.message: HIDDEN_NOTICE}
     try:
         found = views.ask(study, text)
     except UserError as error:
-        return {parts.message: notice(str(error)), **otherwise}
+        return {tab.message: notice(str(error)), **otherwise}
     message = notice(found.message, calm=True) if found.message else HIDDEN_NOTICE
-    return {parts.message: message, parts.matches: found.matches}
+    return {tab.message: message, tab.matches: found.matches}

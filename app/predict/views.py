@@ -1,7 +1,7 @@
-"""What the Predict tab and the API say of a visitor's photographs: no page in here.
+"""Predictions and heatmaps for a visitor's photographs, for the Predict tab and the API.
 
-Everything that comes in may come from a browser and is checked here; what is wrong with it is
-raised as ``UserError``, or said of the one photograph that it is wrong with.
+Values may come from a browser and are checked here. Wrong ones raise ``UserError``, or are reported
+for the one photograph.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.compare.comparisons import MOST_TOGETHER, Comparisons, OpenComparison
-from app.compare.heatmap_row import Picture
+from app.comparisons.cache import BATCH_SIZE, Comparisons, OpenComparison
+from app.comparisons.heatmap_row import Picture
 from app.config import hide_paths
 from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage
@@ -23,24 +23,25 @@ from dait.errors import UserError
 from dait.evaluation.records import ComparedNetwork
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.explanation import Explanation, Question
+from dait.evidence.prediction_tables import named_networks, predicted_networks
 
-MOST_PHOTOS = 200
-"""At once: every network looks at every one of them, while the visitor waits."""
+MAX_PHOTOS = 200
+"""At once: every network classifies all of them while the visitor waits."""
 SHOWN_PIXELS, THUMBNAIL_PIXELS = 448, 96
 PASSES = 3
-"""Of each network over a photograph that comes alone: the fastest is its latency."""
+"""Forward passes of each network for a single photograph: the fastest is its latency."""
 
 Progress = Callable[[int, int], None]
-"""Told how many photographs of how many are done."""
+"""Called with the number of photographs that are done, and of all."""
 
 
 @dataclass(frozen=True)
 class PhotoPredictions:
-    """What the networks of a study say of photographs.
+    """The predictions of a study's networks for photographs.
 
     images: ``image`` (the file's name) and ``networks`` (``predicted_networks``) of each that could
     be read; thumbnails: ``(T, T, 3)`` uint8 of each; problems: a sentence for each that could not;
-    left_out: a sentence for each network that could not be loaded; members: those that answer.
+    left_out: a sentence for each network that could not be loaded; members: the others.
     """
 
     images: list[dict[str, Any]]
@@ -72,11 +73,9 @@ class PredictViews:
     ) -> PhotoPredictions:
         """Predictions for several photographs; one that cannot be read does not stop the others.
 
-        Raises ``UserError`` for a study that is not there, for no photograph or too many, and with
-        every photograph's sentence where none of them can be read.
+        Raises ``UserError`` for an unknown study, for no photograph or too many, and with every
+        photograph's sentence if none of them can be read.
         """
-        from dait.evidence.prediction_tables import named_networks
-
         paths = _paths(files)
         opened = self.comparisons.get(study_id)
         comparison = opened.comparison
@@ -84,10 +83,10 @@ class PredictViews:
         images: list[dict[str, Any]] = []
         thumbnails: list[np.ndarray] = []
         problems: list[str] = []
-        for start in range(0, len(paths), MOST_TOGETHER):
+        for start in range(0, len(paths), BATCH_SIZE):
             names: list[str] = []
             read: list[np.ndarray] = []
-            for done, path in enumerate(paths[start : start + MOST_TOGETHER], start):
+            for done, path in enumerate(paths[start : start + BATCH_SIZE], start):
                 progress(done, len(paths))
                 try:
                     read.append(read_photo(path, comparison.framing))
@@ -106,13 +105,11 @@ class PredictViews:
     def one(
         self, study_id: object, file: object, method: str | None = None, target: int | None = None
     ) -> Explained:
-        """One photograph: what each network says, what that takes, and where it looks.
+        """One photograph: each network's prediction, latency and heatmap.
 
-        Raises ``UserError`` for a study, a method or a class that is not there, and for a
-        photograph that cannot be read.
+        Raises ``UserError`` for an unknown study, method or class, and for a photograph that
+        cannot be read.
         """
-        from dait.evidence.prediction_tables import predicted_networks
-
         (path,) = _paths(file, most=1)
         opened = self.comparisons.get(study_id)
         comparison = opened.comparison
@@ -122,7 +119,7 @@ class PredictViews:
         except BadImage as error:
             raise UserError(f"{path.name} {error.reason}.") from error
         failures = comparison.load()
-        # The first passes of all, so not timed.
+        # These passes warm the networks up, so they are not timed.
         explanations = opened.row(seen, Question(method, target))
         networks = predicted_networks(comparison, seen, passes=PASSES)
         return Explained(
@@ -135,18 +132,18 @@ class PredictViews:
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """``(S, S, 3)`` uint8 at ``THUMBNAIL_PIXELS``, without reading the photograph once more."""
+    """``(S, S, 3)`` uint8, scaled to ``THUMBNAIL_PIXELS``."""
     size = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def _paths(files: object, most: int = MOST_PHOTOS) -> list[Path]:
+def _paths(files: object, most: int = MAX_PHOTOS) -> list[Path]:
     listed: Sequence[object] = files if isinstance(files, (list, tuple)) else [files]
     paths = [Path(file) for file in listed if isinstance(file, str) and file]
     if not paths or len(paths) != len(listed):
         raise UserError("Choose a photograph first.")
     if len(paths) > most:
-        raise UserError(f"These are {len(paths)} photographs; at most {most} are taken at once.")
+        raise UserError(f"These are {len(paths)} photographs; at most {most} are accepted at once.")
     return paths
 
 

@@ -1,4 +1,4 @@
-"""The learning curves of the study that is looked at, and of others laid over it."""
+"""The learning curves of the selected study, and of others for comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.config import AppConfig
 from app.queue.watch import curves, curves_mark
-from app.studies import StudyEntry, entry_of, open_study
+from app.studies.entries import StudyEntry, entry_of, open_study
 from app.ui.plot import panel_columns, plot_box
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
@@ -24,31 +24,31 @@ LONGEST_TITLE = 20
 """Characters of a study's title in the legend."""
 
 Part = tuple[Any, str, Any]
-"""A component, a mark that tells whether it has changed, and its value."""
+"""A component, a mark that differs if its value has changed, and the value."""
 
 
-class Chosen:
-    """What one open page has chosen to see: which curves, and of which other studies (ids)."""
+class CurveSelection:
+    """Which curves an open page shows, and of which other studies (ids)."""
 
     def __init__(self) -> None:
         self.show = "accuracy"
         self.beside: tuple[str, ...] = ()
 
     def choose(self, show: object, beside: object) -> None:
-        """Take what came from a browser; what is not offered is left out."""
+        """Set what came from a browser; unknown values are left out."""
         self.show = show if isinstance(show, str) and show in SHOWS else "accuracy"
         ids = beside if isinstance(beside, list) else []
         self.beside = tuple(str(study) for study in ids[:MOST_BESIDE])
 
 
 class CurvesBox:
-    """The two choices and the figure under them. They take no room before the first epoch."""
+    """Two dropdowns and the figure below. They are hidden before the first epoch."""
 
     def __init__(self, config: AppConfig) -> None:
         self.config = config
 
     def lay_out(self) -> None:
-        """Inside whatever is open."""
+        """Lay it out inside the current block."""
         with gr.Row(visible=False, elem_id="curves-choice") as self.row:
             self.show = gr.Dropdown(
                 [(title, name) for name, title in SHOWS.items()],
@@ -64,7 +64,7 @@ class CurvesBox:
                 value=[],
                 multiselect=True,
                 max_choices=MOST_BESIDE,
-                label="Over the curves of",
+                label="Compare with",
                 min_width=200,
                 scale=3,
                 elem_id="curves-beside",
@@ -75,21 +75,20 @@ class CurvesBox:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that ``look`` may change."""
+        """All that ``parts`` and ``hidden_parts`` may change."""
         return [self.row, self.beside, self.plot]
 
-    def look(
+    def parts(
         self,
         study: StudyFolder,
         entries: Sequence[StudyEntry],
-        chosen: Chosen,
+        selection: CurveSelection,
         width: object,
         mark_before: str | None,
     ) -> list[Part]:
-        """The figure as it is now; not drawn again where it is what ``mark_before`` stands for.
+        """The current figure; not drawn again if ``mark_before`` is its mark.
 
-        entries: the studies that can be laid over it, this one among them. Raises ``UserError``
-        where the study is damaged.
+        entries: all studies trained here. Raises ``UserError`` if the study is damaged.
         """
         shipped = [entry_of(other, shipped=True) for other in self.config.shipped.studies()]
         every = [*entries, *shipped]
@@ -98,13 +97,13 @@ class CurvesBox:
             for entry in every
             if entry.id != study.path.name and entry.state not in ("damaged", "queued")
         ]
-        over = [study, *self._opened(chosen, [name for _, name in choices])]
-        mark = curves_mark(over, chosen.show)
+        over = [study, *self._opened(selection, [name for _, name in choices])]
+        mark = curves_mark(over, selection.show)
         figure = None
         if mark != mark_before:
             columns = min(2, panel_columns(width))
             titled = {_title(each.path.name, every): each for each in over}
-            figure = curves(titled, chosen.show, columns)
+            figure = curves(titled, selection.show, columns)
         listed = gr.update(choices=choices)
         shown = gr.update(value=figure, visible=figure is not None)
         return [
@@ -113,17 +112,17 @@ class CurvesBox:
             (self.beside, str(listed), listed),
         ]
 
-    def nothing(self) -> list[Part]:
-        """No study, or one that cannot be read."""
+    def hidden_parts(self) -> list[Part]:
+        """The parts without a study, or with one that cannot be read."""
         hidden = gr.update(visible=False)
         gone = gr.update(value=None, visible=False)
         return [(self.plot, "", gone), (self.row, "", hidden)]
 
-    def _opened(self, chosen: Chosen, offered: Sequence[str]) -> list[StudyFolder]:
+    def _opened(self, selection: CurveSelection, offered: Sequence[str]) -> list[StudyFolder]:
         found = []
-        for name in chosen.beside:
+        for name in selection.beside:
             if name not in offered:
-                continue  # deleted meanwhile, or the one that is looked at
+                continue  # deleted meanwhile, or the selected study itself
             try:
                 found.append(open_study(self.config, name))
             except UserError:
@@ -132,7 +131,7 @@ class CurvesBox:
 
 
 def _title(name: str, entries: Sequence[StudyEntry]) -> str:
-    """What tells a study apart from the others: titles repeat, ids do not."""
+    """The title, with the end of the id where several studies have the same title."""
     title = next(entry.title for entry in entries if entry.id == name)
     short = title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE].rstrip()}…"
     alone = [entry.title for entry in entries].count(title) < 2

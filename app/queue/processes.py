@@ -1,4 +1,4 @@
-"""Processes and all that they have started: found, and ended for certain."""
+"""Find process groups, and end them reliably."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import psutil
 from dait.runs.folder import is_alive
 
 GRACE_SECONDS = 3.0
-"""How long a process may take to end on its own before it is killed."""
+"""How long a process may take to exit after SIGTERM before it is killed."""
 
 MARK = "DAIT_TURN"
-"""The variable that tells of a trainer which turn in the queue it was started for."""
+"""The environment variable that marks a trainer with the queue entry it was started for."""
 
 _WAIT_SECONDS = 0.05
 
 
 def marked(mark: str) -> int | None:
-    """The leader of a group of processes that was started with ``mark``, if one is there."""
+    """The leader of the process group that was started with ``mark``, if there is one."""
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark and _leads(process) and lives(process):
                 return process.pid
         except (OSError, psutil.Error):
-            continue  # gone, or not ours to look at
+            continue  # gone, or another user's
     return None
 
 
 def ask_to_end(pid: int, started: float) -> None:
-    """SIGTERM to ``pid`` alone, which ends its own children once its work is safe."""
+    """SIGTERM to ``pid`` alone, which ends its own children after saving its state."""
     leader = _leader(pid, started)
     if leader is not None:
         _signal([leader], signal.SIGTERM)
 
 
 def end_group(pid: int, started: float) -> None:
-    """SIGTERM to the process group of ``pid``, SIGKILL to what is left of it after a while.
+    """SIGTERM to the process group of ``pid``, then SIGKILL to what is left of it.
 
-    Back once nothing of it runs.
+    Returns when all have ended.
     """
     leader = _leader(pid, started)
     if leader is None:
@@ -51,7 +51,7 @@ def end_group(pid: int, started: float) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     while any(lives(member) for member in members) and time.monotonic() < deadline:
         time.sleep(_WAIT_SECONDS)
-    # Asked for again: a process may have started another one meanwhile.
+    # Listed again: a process may have started another one meanwhile.
     members |= _family(leader)
     _signal(members, signal.SIGKILL)
     while any(lives(member) for member in members):
@@ -59,7 +59,7 @@ def end_group(pid: int, started: float) -> None:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether the process runs; one that has ended and was not reaped does not."""
+    """Whether the process is running, which a zombie is not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -67,8 +67,10 @@ def lives(process: psutil.Process) -> bool:
 
 
 def memory_bytes(pid: int, started: float) -> int:
-    """Resident memory of a process and its descendants; 0 once it is gone. Shared pages count for
-    each of them."""
+    """Resident memory of a process and its descendants; 0 if it has ended.
+
+    Shared pages are counted once per process.
+    """
     leader = _leader(pid, started)
     try:
         members = [] if leader is None else [leader, *leader.children(recursive=True)]
@@ -85,7 +87,7 @@ def _resident_bytes(process: psutil.Process) -> int:
 
 
 def machine_busy() -> float:
-    """The share of this machine's processors that worked since the last call, 0 to 1."""
+    """The utilisation of this machine's processors since the last call, 0 to 1."""
     return psutil.cpu_percent(interval=None) / 100
 
 
@@ -103,26 +105,26 @@ def _leader(pid: int, started: float) -> psutil.Process | None:
 def _family(leader: psutil.Process) -> set[psutil.Process]:
     """The process, its descendants, and its group if it leads one.
 
-    A process that was started by hand from a shell is in a group with others, not all ours to end.
+    A process started from a shell may be in a group with others, which must not be ended.
     """
     found = {leader}
     try:
         found |= set(leader.children(recursive=True))
     except psutil.NoSuchProcess:
         if psutil.pid_exists(leader.pid):
-            return found  # its number was given away, which says that nothing of its group is left
+            return found  # the pid was reused, so nothing of its group is left
     for process in psutil.process_iter():
         try:
             if os.getpgid(process.pid) == leader.pid:
                 found.add(process)
         except (OSError, psutil.Error):
-            continue  # gone, or not ours to look at
+            continue  # gone, or another user's
     return found
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         try:
-            process.send_signal(number)  # psutil checks that the number was not given away anew
+            process.send_signal(number)  # psutil checks that the pid was not reused
         except psutil.NoSuchProcess:
-            continue  # it ended by itself meanwhile, which is what was wanted
+            continue  # it has ended meanwhile

@@ -1,4 +1,4 @@
-"""A trainer as a child process: its start, what it prints, and the end that it cannot tell of."""
+"""A trainer as a child process: its start, its output, and its final state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.config import PROJECT
 from app.queue.processes import MARK
-from app.queue.ticket import read_ticket
+from app.studies.ticket import read_ticket
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, StatusFolder, StudyFolder
 from dait.storage import paths
@@ -25,12 +25,12 @@ _OUTPUT_TAIL_BYTES = 4000
 def spawn(
     study: StudyFolder, command: Sequence[str], mark: str, at_once: int
 ) -> subprocess.Popen[bytes]:
-    """Start a trainer in a session of its own that writes into the study's ``output.txt``.
+    """Start a trainer in its own session; its output goes into the study's ``output.txt``.
 
     mark: by which ``app.queue.processes.marked`` finds it; at_once: trainers that share the
-    machine. Raises ``OSError`` where no process can be started.
+    machine. Raises ``OSError`` if no process can be started.
     """
-    # A file and never a pipe: a pipe fills when nobody reads it, and dies with its reader.
+    # Not a pipe: a pipe that nobody reads fills up, and it breaks when its reader exits.
     with (study.path / OUTPUT).open("ab") as output:
         return subprocess.Popen(
             command,
@@ -44,30 +44,30 @@ def spawn(
 
 
 def output_tail(study: StudyFolder, last_bytes: int = _OUTPUT_TAIL_BYTES) -> str:
-    """The end of what the training printed; empty if it has printed nothing."""
+    """The end of the training's output; empty if there is none."""
     return read_end(study.path / OUTPUT, last_bytes).strip()
 
 
-def settle(study: StudyFolder, state: str, message: str) -> None:
-    """Write a last state into the study and into those of its runs that have none.
+def write_final_state(study: StudyFolder, state: str, message: str) -> None:
+    """Write a final state into the study and its unfinished runs.
 
-    For whoever knows that no process works on it any more.
+    Call it only when no process works on the study any more.
     """
     folders: list[StatusFolder] = [study]
     folders += [StatusFolder(path.parent) for path in study.path.glob("*/status.json")]
     for folder in folders:
-        with suppress(UserError):  # damaged: then it is listed as that, and the others have an end
+        with suppress(UserError):  # a damaged one is listed as damaged
             if folder.status().get("state") in (*WORKING_STATES, "queued"):
                 folder.write_status(state=state, message=message)
 
 
-def settle_after(study: StudyFolder, code: int) -> None:
-    """Write down the end of a process, which left with ``code``, where it did not do so itself."""
-    asked = read_ticket(study).asked
-    if asked:
-        settle(study, "stopped", PAUSED if asked == "pause" else CANCELLED)
+def write_exit_state(study: StudyFolder, code: int) -> None:
+    """Write the final state of a process that exited with ``code``, if it did not do so itself."""
+    requested = read_ticket(study).requested
+    if requested:
+        write_final_state(study, "stopped", PAUSED if requested == "pause" else CANCELLED)
     else:
-        settle(study, "failed", _reason(study, code))
+        write_final_state(study, "failed", _reason(study, code))
 
 
 def _reason(study: StudyFolder, code: int) -> str:
@@ -79,9 +79,9 @@ def _reason(study: StudyFolder, code: int) -> str:
 
 
 def _environment(mark: str, at_once: int) -> dict[str, str]:
-    # The child works in the project's folder: a relative path would mean another place there.
+    # The child runs in the project's folder, where a relative path would mean another file.
     environment = {**paths.environment(), "PYTHONUNBUFFERED": "1", MARK: mark}
-    if at_once > 1:  # busy processes that each want every processor starve one another
+    if at_once > 1:  # processes that each use every processor slow one another down
         threads = max(1, (os.cpu_count() or 1) // at_once)
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     return environment

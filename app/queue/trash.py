@@ -17,31 +17,31 @@ KEPT_SECONDS = 24 * 3600.0
 
 
 class Trash:
-    """The trash of one runs folder. A folder's time in it counts from its own last change."""
+    """The trash of one runs folder. A study's time in it counts from the folder's mtime."""
 
     def __init__(self, runs: RunsRoot) -> None:
         self.runs = runs
         self.path = runs.path / FOLDER
 
     def put(self, study: StudyFolder) -> None:
-        """Move a study into the trash. Raises ``UserError`` where that is not possible."""
+        """Move a study into the trash. Raises ``UserError`` if that is not possible."""
         try:
             self.path.mkdir(exist_ok=True)
-            # Before the move: an old folder would be emptied at once.
+            # Before the move: an old folder would be removed at the next cleaning.
             os.utime(study.path, ns=(time.time_ns(),) * 2)
             study.path.rename(self.path / study.path.name)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
     def latest(self) -> StudyFolder | None:
-        """What was deleted last, None where the trash is empty."""
+        """The study that was deleted last; None if the trash is empty."""
         return next(iter(self._contents()), None)
 
     def restore(self) -> StudyFolder:
-        """Bring back what was deleted last. Raises ``UserError`` where there is nothing."""
+        """Restore the study that was deleted last. Raises ``UserError`` if there is none."""
         study = self.latest()
         if study is None:
-            raise UserError("The trash is empty: what was deleted a day ago is gone.")
+            raise UserError("The trash is empty: studies stay in it for a day.")
         back = self.runs.resolve(study.path.name)
         try:
             study.path.rename(back)
@@ -50,9 +50,9 @@ class Trash:
         return StudyFolder(back)
 
     def empty(self) -> None:
-        """Remove for good what has been here for longer than a day."""
+        """Remove studies that have been here for longer than a day."""
         for study in self._contents():
-            with suppress(FileNotFoundError):  # brought back this moment
+            with suppress(FileNotFoundError):  # just restored
                 if time.time() - study.path.stat().st_mtime > KEPT_SECONDS:
                     shutil.rmtree(study.path)
 
@@ -61,6 +61,6 @@ class Trash:
         times: dict[Path, float] = {}
         with suppress(FileNotFoundError):  # nothing was ever deleted
             for folder in self.path.iterdir():
-                with suppress(FileNotFoundError):  # brought back this moment, by another visitor
+                with suppress(FileNotFoundError):  # just restored by another visitor
                     times[folder] = folder.stat().st_mtime
         return [StudyFolder(folder) for folder in sorted(times, key=lambda f: -times[f])]

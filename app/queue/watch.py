@@ -1,4 +1,4 @@
-"""A study as it trains, in words and curves: made from its files, whoever started it."""
+"""The state of a study in text and curves, read from its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 from app.config import hide_paths
 from app.queue.processes import machine_busy, memory_bytes
-from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
-from app.studies import StudyEntry
+from app.studies.entries import StudyEntry
+from app.studies.ticket import process_of
+from app.ui.notice import empty
 from app.ui.plot import figure_json
-from app.ui.wording import duration, escape, megabytes, ordinal, percent, state_word
+from app.ui.templates import render
+from app.ui.wording import duration, megabytes, ordinal, percent, state_word
 from dait.config.arms import arm_title
 from dait.evidence import figures
 from dait.runs.folder import StudyFolder
@@ -21,40 +23,43 @@ LOG_BYTES = 12_000
 LAST_LINES = 6
 STAGES = {
     "intermediate teacher": "the intermediate teacher learns from the frozen teacher",
-    "classifier": "the classifier that will teach learns from the labels",
+    "classifier": "the classifier (the later teacher) learns from the labels",
     "assistant": "the assistant learns from the frozen teacher",
     "student": "the student learns",
 }
 
-NOTHING_YET = (
-    '<div class="ds-empty">Nothing has been trained here yet. Choose a recipe and press Start: '
-    "the state appears here, and stays true if you close this page.</div>"
+NOTHING_YET = empty(
+    "Nothing has been trained here yet. Choose a recipe and press Start: the state appears here, "
+    "and it stays up to date if you close this page."
 )
 
 
 def card(study: StudyFolder, entry: StudyEntry) -> str:
-    """The state of a study as HTML: what it is, where it is, how long it will take."""
+    """The state of a study as HTML: what it is, its progress, and the time left."""
+    parts: dict[str, Any] = {"error": "", "text": "", "progress": None, "hints": [], "log": ""}
     if entry.state == "damaged":
-        return _framed(entry, f"<p>{escape(hide_paths(entry.message))}</p>")
-    if entry.state == "queued":
-        return _framed(entry, _queued(entry))
-    lines = {
-        "preparing": _working,
-        "training": _working,
-        "evaluating": _working,
-        "finished": _finished,
-        "paused": _paused,
-        "stopped": _stopped,
-        "lost": _lost,
-    }.get(entry.state, _failed)(study, study.status())
-    return _framed(entry, lines)
+        parts["text"] = entry.message
+    elif entry.state == "queued":
+        parts |= {"text": _queued(entry), "progress": _progress({"progress": entry.progress})}
+    else:
+        describe = {
+            "preparing": _working,
+            "training": _working,
+            "evaluating": _working,
+            "finished": _finished,
+            "paused": _paused,
+            "stopped": _stopped,
+            "lost": _lost,
+        }.get(entry.state, _failed)
+        parts |= describe(study, study.status())
+    return render("study_card", entry=entry, state=state_words(entry), **parts)
 
 
 def state_words(entry: StudyEntry) -> str:
-    """``Training``, ``Queued, 2nd``, and what it is about to be."""
-    if entry.at_work and entry.asked:
-        return "Pausing" if entry.asked == "pause" else "Cancelling"
-    if entry.state == "queued" and entry.at_work:
+    """``Training``, ``Queued, 2nd``, ``Pausing``."""
+    if entry.running and entry.requested:
+        return "Pausing" if entry.requested == "pause" else "Cancelling"
+    if entry.state == "queued" and entry.running:
         return "Starting"
     return state_word(entry.state) + (f", {ordinal(entry.position)}" if entry.position else "")
 
@@ -64,7 +69,7 @@ def curves(
 ) -> str | None:
     """Learning curves of all runs so far as a figure's JSON; None before the first epoch.
 
-    studies: by their titles, the first one the study that is looked at. show: as of
+    studies: by their titles, the selected study first. show: as in
     ``figures.study_curves``. Raises ``UserError`` where one of them is damaged.
     """
     found = {title: _metrics(study) for title, study in studies.items()}
@@ -82,18 +87,18 @@ def _metrics(study: StudyFolder) -> dict[str, list[dict[str, Any]]]:
 
 
 def curves_mark(studies: Sequence[StudyFolder], show: str) -> str:
-    """Changes whenever a curve of ``curves`` does."""
+    """A mark that changes with any of these curves."""
     return f"{show} {[(study.path.name, _sizes(study, '*/metrics.jsonl')) for study in studies]}"
 
 
 def log_html(study: StudyFolder) -> str:
-    """The end of what the training printed, or of the study's log where it printed to nobody."""
+    """The end of what the training printed, or else of the study's log."""
     text = hide_paths(output_tail(study, LOG_BYTES) or study.log_text(LOG_BYTES).strip())
-    return f'<pre class="ds-log" tabindex="0">{escape(text or "The log is empty so far.")}</pre>'
+    return render("log", text=text)
 
 
 def log_mark(study: StudyFolder) -> str:
-    """Changes whenever ``log_html`` does: a poll that finds the same sends nothing."""
+    """A mark that changes with ``log_html``."""
     return f"{study.path.name} {_sizes(study, '*.txt')}"
 
 
@@ -105,29 +110,17 @@ def _sizes(study: StudyFolder, pattern: str) -> list[int]:
     return found
 
 
-def _framed(entry: StudyEntry, lines: str) -> str:
-    state = escape(entry.state)
-    return (
-        f'<div class="ds-card ds-watch" data-state="{state}">'
-        f'<h3>{escape(entry.title)} <span class="ds-state {state}" role="status">'
-        f"{escape(state_words(entry))}</span></h3>"
-        f'<p class="ds-hint">{escape(entry.id)}</p>{lines}</div>'
-    )
-
-
 def _queued(entry: StudyEntry) -> str:
-    if entry.at_work:
-        words = "The trainer starts: it says a word in some seconds."
-    elif entry.position > 1:
-        words = f"In the queue, {ordinal(entry.position)}: {entry.position - 1} before it."
-    elif entry.position:
-        words = "In the queue, 1st: it begins when the training before it has ended."
-    else:
-        words = "Its runs are trained by tasks of their own, which have not begun."
-    return f"<p>{escape(words)}</p>{_bar({'progress': entry.progress})}"
+    if entry.running:
+        return "The training process is starting; its first message takes a few seconds."
+    if entry.position > 1:
+        return f"In the queue, {ordinal(entry.position)}: {entry.position - 1} before it."
+    if entry.position:
+        return "In the queue, 1st: it starts when the running training has ended."
+    return "Its runs are trained by separate tasks, which have not started."
 
 
-def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
+def _working(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
     steps = [_which_run(status)]
     if status.get("state") == "training" and status.get("stage"):
         stage = str(status["stage"])
@@ -136,81 +129,77 @@ def _working(study: StudyFolder, status: Mapping[str, Any]) -> str:
             stage_index = status.get("stage_index") or 0
             steps.append(f"stage {stage_index + 1} of {status['stage_count']}")
         steps.append(f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
-    message = f'<p class="ds-hint">{escape(hide_paths(status.get("message") or ""))}</p>'
-    position = escape(" · ".join(step for step in steps if step))
-    return f"<p>{position}</p>{_bar(status)}{message}{_use(study)}"
+    usage = _usage(study)
+    return {
+        "text": " · ".join(step for step in steps if step),
+        "progress": _progress(status),
+        "hints": [str(status.get("message") or ""), *([usage] if usage else [])],
+    }
 
 
-def _use(study: StudyFolder) -> str:
-    """What the training takes of this machine, where it runs here."""
+def _usage(study: StudyFolder) -> str:
+    """The memory and processors that the training uses, if it runs on this machine."""
     process = process_of(study)
-    taken = memory_bytes(*process) if process is not None else 0
-    if not taken:
+    used = memory_bytes(*process) if process is not None else 0
+    if not used:
         return ""
     busy = percent(machine_busy(), digits=0)
-    return (
-        f'<p class="ds-hint">It takes {megabytes(taken)} of memory; the processors of the machine '
-        f"are {busy} busy.</p>"
-    )
+    return f"It uses {megabytes(used)} of memory; the machine's processors are {busy} busy."
 
 
-def _finished(study: StudyFolder, status: Mapping[str, Any]) -> str:
+def _finished(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
     lines = []
     for run in study.runs():
         result = run.result()
         if result is not None:
             seed = f", seed {result['seed']}" if len(study.runs()) > 1 else ""
             lines.append(f"{arm_title(result['arm'])}{seed}: {percent(result['top1'])}")
-    took = duration(study.seconds_spent())
-    return f"<p>{escape(' · '.join(lines))}</p><p class='ds-hint'>Trained in {escape(took)}.</p>"
+    return {
+        "text": " · ".join(lines),
+        "hints": [f"Trained in {duration(study.seconds_spent())}."],
+    }
 
 
-def _paused(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    return f"<p>Paused. {_reached(status)} Resume it, and it goes on from its last step.</p>"
+def _paused(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": f"Paused. {_reached(status)} Resume continues from the last saved step."}
 
 
-def _stopped(study: StudyFolder, status: Mapping[str, Any]) -> str:
+def _stopped(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
     message = str(status.get("message") or "Stopped on request").rstrip(".")
-    return f"<p>{escape(hide_paths(message))}. {_reached(status)}</p>"
+    return {"text": f"{message}. {_reached(status)}"}
 
 
-def _lost(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    return (
-        '<div class="ds-notice">The process that trained this is gone without having said why: '
-        f"the machine was restarted, or memory ran out. {_reached(status)} Resume it, and it goes "
-        f"on from what was kept.</div>{_last_lines(study)}"
-    )
+def _lost(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "error": "The training process ended without a message: the machine was restarted, or "
+        f"memory ran out. {_reached(status)} Resume continues from the last saved step.",
+        "log": _last_lines(study),
+    }
 
 
-def _failed(study: StudyFolder, status: Mapping[str, Any]) -> str:
-    sentence = escape(hide_paths(status.get("message") or "It failed without saying why."))
-    return f'<div class="ds-notice">{sentence}</div>{_last_lines(study)}'
+def _failed(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+    message = str(status.get("message") or "It failed without a message.")
+    return {"error": message, "log": _last_lines(study)}
 
 
 def _last_lines(study: StudyFolder) -> str:
     text = hide_paths(output_tail(study) or study.log_text(4000))
-    tail = escape("\n".join(text.splitlines()[-LAST_LINES:]))
-    return f'<pre class="ds-log" tabindex="0">{tail}</pre>' if tail else ""
+    return "\n".join(text.splitlines()[-LAST_LINES:])
 
 
 def _reached(status: Mapping[str, Any]) -> str:
     progress = status.get("progress")
-    return f"It had come to {percent(progress, 0)}." if progress else ""
+    return f"It had reached {percent(progress, 0)}." if progress else ""
 
 
 def _which_run(status: Mapping[str, Any]) -> str:
     if status.get("arm") is None:
-        return "Getting the data and the frozen teacher ready"
+        return "Preparing the data and the frozen teacher"
     index, count = int(status.get("run_index") or 0) + 1, status.get("run_count") or 1
     return f"{arm_title(str(status['arm']))}, seed {status.get('seed')} ({index} of {count})"
 
 
-def _bar(status: Mapping[str, Any]) -> str:
+def _progress(status: Mapping[str, Any]) -> dict[str, Any]:
     share = min(1.0, max(0.0, float(status.get("progress") or 0.0)))
     left = duration(status.get("eta_seconds")) if share else ""
-    text = f"{percent(share, 0)}, {left} left" if left else percent(share, 0)
-    return (
-        f'<div class="ds-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{100 * share:.0f}">'
-        f'<div style="width: {100 * share:.1f}%"></div></div><p>{escape(text)}</p>'
-    )
+    return {"share": share, "text": f"{percent(share, 0)}{f', {left} left' if left else ''}"}

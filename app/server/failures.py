@@ -1,7 +1,7 @@
-"""The one door of requests that fail: a sentence to whoever asked, and a line in the log.
+"""Failed requests: a sentence in the answer, and a line in the log, but never a traceback.
 
-Whatever a browser or a program posts, no traceback comes of it: ``guard`` stands around every
-handler, its inputs' checks and its outputs; ``GuardedServer`` around what is posted to no handler.
+``guard`` covers every handler with the checks of its inputs and outputs; ``GuardedServer`` covers
+requests that reach no handler.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import orjson
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.background import FAULTS, LONGEST
+from app.background import ERRORS, LONGEST
 from app.config import hide_paths
 from dait.errors import UserError
 
-ADVICE = "Load the page anew; a program finds what is asked for at /gradio_api/info."
+ADVICE = "Reload the page; programs find the parameters at /gradio_api/info."
 
 
 def guard(page: gr.Blocks) -> None:
-    """Let every request to a handler of ``page`` that fails end as a sentence."""
+    """Turn every exception of a handler of ``page`` into a sentence."""
     process = page.process_api
 
     async def guarded(block_fn: Any, inputs: Any, *values: Any, **named: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def guard(page: gr.Blocks) -> None:
 
 
 class GuardedServer:
-    """An ASGI middleware: requests for what is not there, or that are none."""
+    """An ASGI middleware that turns exceptions outside of handlers into a sentence."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -55,28 +55,28 @@ class GuardedServer:
                 raise
             sentence = _sentence(error, str(scope.get("path"))[:LONGEST])
             if not answered:
-                # Gradio looks up what a request names without a look at whether it is there.
+                # Gradio does not check whether what a request names exists.
                 asked_wrongly = isinstance(error, (LookupError, TypeError, ValueError))
                 answer = JSONResponse({"detail": sentence}, 400 if asked_wrongly else 500)
                 await answer(scope, receive, send)
 
 
-def _sentence(error: Exception, asked: str) -> str:
+def _sentence(error: Exception, requested: str) -> str:
     if isinstance(error, UserError):
         return _text(hide_paths(str(error)))
     if isinstance(error, gr.Error):  # Gradio's own check of a value
         found = _text(hide_paths(str(error.message)))
         return found if len(found) <= 2 * LONGEST else f"{found[: 2 * LONGEST]}…"
-    said = FAULTS.log(error, f"Request {asked}")
-    return _text(hide_paths(f"This request could not be answered: {said} {ADVICE}"))
+    said = ERRORS.log(error, f"Request {requested}")
+    return _text(hide_paths(f"This request failed: {said} {ADVICE}"))
 
 
 def _require_text(inputs: Any, event: Any) -> None:
-    """Raise ``UserError`` for halves of characters, which can neither be kept nor sent back."""
+    """Raise ``UserError`` for lone surrogates, which can be neither stored nor sent back."""
     try:
         orjson.dumps([inputs, getattr(event, "_data", None)], default=lambda value: None)
     except orjson.JSONEncodeError as error:
-        raise UserError(f"What was sent is no text or number that can be kept ({error}).") from None
+        raise UserError(f"The request has a value that cannot be stored ({error}).") from None
 
 
 def _name(block_fn: Any) -> str:

@@ -1,10 +1,10 @@
-"""What a website that somebody has open must not do to this server through their browser.
+"""Protect the server from other websites that are open in a visitor's browser.
 
 A page of another website can send requests to a server of the same machine, and a name that its
-owner lets point to 127.0.0.1 (DNS rebinding) makes the browser take both for one site. So a server
-of one machine answers only to that machine's own names, and none but a public Space takes what
-another website's page sends. Starlette's ``TrustedHostMiddleware`` knows no origins and does not
-say what to do.
+owner lets point to 127.0.0.1 (DNS rebinding) makes the browser take both for one site. So a local
+server answers only to its machine's own names, and only a public Space accepts requests from other
+websites' pages. Starlette's ``TrustedHostMiddleware`` does not check origins, and its answer does
+not say what to do.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?")
 
 
 class Guard:
-    """Refuses requests that come from other websites; adds headers to what is answered."""
+    """Refuses requests from other websites, and adds security headers to the answers."""
 
     def __init__(self, app: ASGIApp, config: AppConfig) -> None:
-        self._app, self._place = app, config
+        self._app, self._config = app, config
         self._headers = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
         if set(config.hosts) == set(LOOPBACK):
             # A Space is shown in a frame of huggingface.co, and others may be shown anywhere.
@@ -43,13 +43,13 @@ class Guard:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        found = refusal(self._place, Headers(scope=scope))
+        found = refusal(self._config, Headers(scope=scope))
         app = self._app if found is None else PlainTextResponse(found[1], found[0])
         await app(scope, receive, answer)
 
 
 def refusal(config: AppConfig, headers: Headers) -> tuple[int, str] | None:
-    """The status and the sentence with which a request is refused, None for one that is taken.
+    """The status and sentence that refuse a request; None if it is accepted.
 
     A browser's page cannot choose ``Host`` and ``Origin``, nor send ``X-Forwarded-Host`` to another
     website unasked: that is a proxy's.
@@ -69,7 +69,7 @@ def refusal(config: AppConfig, headers: Headers) -> tuple[int, str] | None:
     if _name(origin) in (*called, *config.hosts):
         return None
     return FORBIDDEN, (
-        f"This server takes nothing from pages of ‘{origin[:_LONGEST]}’. Where that is its own "
+        f"This server accepts no requests from pages of ‘{origin[:_LONGEST]}’. If that is its own "
         "address behind a proxy, set DAIT_HOSTS to its name and start it again.\n"
     )
 

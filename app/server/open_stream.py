@@ -1,9 +1,9 @@
-"""A page's stream of answers, held open for as long as the page is.
+"""Keep a page's event stream open for as long as the page is.
 
-Gradio's page closes the stream on which it hears answers whenever none is awaited, and opens it
-again for the next event. An event that is sent while the server's word to close is still on its way
-is answered on a stream that nobody reads any more: its button stays dead until the page is loaded
-anew. A page that polls closes its stream all the time. So one event of every page never ends.
+Gradio's page closes its event stream when no answer is pending, and opens it again for the next
+event. If an event is sent while the server's message to close is on its way, its answer goes to a
+stream that nobody reads, and its button stays dead until the page is reloaded. A page that polls
+closes its stream all the time. So one event of every page never ends.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from collections.abc import AsyncIterator
 import gradio as gr
 
 MOST = 160
-"""Pages held at once. Further ones do as Gradio does by itself."""
+"""Pages whose stream is kept open; further ones behave as Gradio's default."""
 
 WORKERS = MOST + 40
-"""Events that the server may have under way: those, and as many others as is Gradio's default."""
+"""Events that may run at once: those, and Gradio's default number of others."""
 
 PULSE_SECONDS = 5.0
-"""A page that is gone is noticed at the next pulse."""
+"""A closed page is noticed at the next pulse."""
 
 
-class Held:
-    """Counts the pages that are held; one for all of them."""
+class OpenStreams:
+    """Counts the pages whose stream is kept open."""
 
     def __init__(self, most: int = MOST, pulse_seconds: float = PULSE_SECONDS) -> None:
         self.count = 0
         self._most, self._pulse = most, pulse_seconds
 
     async def hold(self) -> AsyncIterator[None]:
-        """Goes on until the page is closed; ends at once where too many are held."""
+        """Runs until the page is closed; ends immediately if there are too many."""
         if self.count >= self._most:
             return
         self.count += 1
@@ -44,9 +44,9 @@ class Held:
 
 
 def hold_streams(page: gr.Blocks) -> None:
-    """Let every page that is opened keep its stream. Call it within ``page``."""
+    """Keep the stream of every page that is opened. Call it within ``page``."""
     page.load(
-        Held().hold,
+        OpenStreams().hold,
         None,
         None,
         api_visibility="private",

@@ -1,8 +1,8 @@
-"""What the server keeps of each visitor: their choices, of so many visitors, and no more.
+"""The state of each visitor's session, without Gradio's copy of the whole page.
 
-Gradio describes every component of the page anew for each session, for links that restore a page;
-ours are made otherwise (``app.compare.view_link``). That took 40 ms of the thread that answers
-everybody and half a MiB, whenever a program asked for anything.
+Gradio stores a description of every component per session, for links that restore a page; ours work
+differently (``app.compare.view_link``). That took 40 ms of the event loop and half a MiB for every
+program that called an endpoint.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
 MOST = 1000
-"""Sessions that are kept. The one that was silent longest is forgotten for a new one; an open page
-is heard of every few seconds."""
+"""Sessions that are kept. The least recently active one is dropped for a new one; an open page is
+active every few seconds."""
 
 
 class Session(SessionState):
-    """A session that describes a component once it differs from the page's."""
+    """A session that stores a component only when it differs from the page's."""
 
     def __init__(self, page: gr.Blocks) -> None:
         bare: Any = SimpleNamespace(default_config=page.default_config, blocks={})

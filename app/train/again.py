@@ -1,19 +1,19 @@
-"""The form as it would order a study once more, and what of the study it cannot say."""
+"""The form's values for an existing study, and what the form cannot express of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from app.catalogue.sources import PATH, Sources
 from app.config import AppConfig
-from app.data.sources import PATH, Sources
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.command import NAMES
 from app.train.form import (
     AS_IN_RECIPE,
     LOADED,
+    DataSelection,
     FormValues,
-    Handed,
     Loaded,
     network_choices,
     read_form,
@@ -27,16 +27,16 @@ from dait.study.plan import differences
 
 
 def form_for(config: AppConfig, order: Order) -> tuple[FormValues, str]:
-    """The values of the form that come nearest to ``order``, and what differs in a sentence.
+    """The form's values nearest to ``order``, and a sentence about the differences.
 
-    The sentence is empty where starting the form trains the same.
+    The sentence is empty if starting the form trains the same.
     """
     values = _nearest(config, order)
-    return values, _differs(config, values, order)
+    return values, _differences(config, values, order)
 
 
-def _differs(config: AppConfig, values: FormValues, order: Order) -> str:
-    """In a sentence; empty where these values make this order."""
+def _differences(config: AppConfig, values: FormValues, order: Order) -> str:
+    """The differences as a sentence; empty if these values make this order."""
     try:
         found = read_form(config, values)
     except UserError as error:
@@ -47,17 +47,17 @@ def _differs(config: AppConfig, values: FormValues, order: Order) -> str:
     changed += ["seeds"] if found.seeds != order.seeds else []
     if not changed:
         return ""
-    return f"The form cannot say all of it: {listed(changed)} would be as in the recipe."
+    return f"The form cannot express all of it: {listed(changed)} would be as in the recipe."
 
 
-def form_with(config: AppConfig, order: Order, called: str) -> tuple[FormValues, str]:
-    """``form_for``; what the form cannot say, the user of this machine has in a loaded recipe.
+def form_or_recipe_for(config: AppConfig, order: Order, name: str) -> tuple[FormValues, str]:
+    """``form_for``, but what the form cannot express becomes a loaded recipe on one's own machine.
 
-    called: what the recipe is called then.
+    name: of that recipe.
     """
-    values, differs = form_for(config, order)
-    if not differs or not config.paths:
-        return values, differs
+    values, sentence = form_for(config, order)
+    if not sentence or not config.paths:
+        return values, sentence
     whole = replace(
         values,
         recipe=LOADED,
@@ -65,10 +65,10 @@ def form_with(config: AppConfig, order: Order, called: str) -> tuple[FormValues,
         student=AS_IN_RECIPE,
         intermediate=AS_IN_RECIPE,
         teacher=AS_IN_RECIPE,
-        handed=None,
-        loaded=Loaded(called, order.recipe.to_yaml()),
+        selection=None,
+        loaded=Loaded(name, order.recipe.to_yaml()),
     )
-    return whole, _differs(config, whole, order)
+    return whole, _differences(config, whole, order)
 
 
 def _nearest(config: AppConfig, order: Order) -> FormValues:
@@ -79,10 +79,10 @@ def _nearest(config: AppConfig, order: Order) -> FormValues:
     if recipe.data.source == base.data.source:
         data = AS_IN_RECIPE
     same_teacher = recipe.teacher.name == base.teacher.name
-    handed = None
+    selection = None
     if (recipe.data.size, recipe.teacher.prompts) != (base.data.size, base.teacher.prompts):
         size = recipe.data.size if recipe.data.size != base.data.size else None
-        handed = Handed(data, size, recipe.teacher.name, recipe.teacher.prompts)
+        selection = DataSelection(data, size, recipe.teacher.name, recipe.teacher.prompts)
     return FormValues(
         recipe=name,
         data=data,
@@ -93,12 +93,12 @@ def _nearest(config: AppConfig, order: Order) -> FormValues:
         student=_network(config, recipe.student.name, base.student.name),
         intermediate=_network(config, recipe.intermediate.name, base.intermediate.name),
         teacher=AS_IN_RECIPE if same_teacher else _offered(config, recipe.teacher.name),
-        handed=handed,
+        selection=selection,
     )
 
 
 def _data(config: AppConfig, source: str) -> str:
-    """The value of the data's list for a source; that of the recipe where there is none."""
+    """The list's value for a data source; the recipe's own if there is none."""
     sources = Sources(config)
     for value in [*(known for _, known in sources.choices()), source, PATH + source]:
         try:

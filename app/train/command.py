@@ -1,4 +1,4 @@
-"""An order as a person would type it, and as a file that they would keep."""
+"""An order as a command line and as a recipe file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import yaml
 
 from app.config import AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 LONGEST = 4000
-"""Characters of a command line; beyond, as with sentences about many classes, it names a file."""
+"""Characters of a command line; a longer one, with many descriptions, names a file instead."""
 
 NAMES = ("name", "title", "expected")
-"""What a recipe is called changes nothing of what is trained."""
+"""Fields of a recipe that do not change what is trained."""
 
 
 def command_line(config: AppConfig, order: Order) -> str:
-    """What starts the order from a terminal in the project's folder.
+    """The command that starts the order in the project's folder.
 
-    It names the recipe that comes along with what differs from it, or the file of ``recipe_file``
-    where there is no such recipe, or too much differs.
+    It names a bundled recipe and the differences from it, or the file of ``recipe_file`` if there
+    is no such recipe or the line would be too long.
     """
     recipe = _shown(config, order.recipe)
     file = [file_name(recipe)]
@@ -39,7 +39,7 @@ def recipe_file(config: AppConfig, order: Order) -> str:
 
 
 def file_name(recipe: Recipe) -> str:
-    """What the file of ``recipe_file`` is called."""
+    """The name for the file of ``recipe_file``."""
     return f"{recipe.name}.yaml"
 
 
@@ -50,14 +50,14 @@ def _typed(words: list[str], order: Order) -> str:
 
 
 def _shown(config: AppConfig, recipe: Recipe) -> Recipe:
-    """Strangers are not told where things lie on this machine."""
+    """The recipe as shown: other visitors do not learn where files are on this machine."""
     if config.paths or not Path(recipe.data.source).is_absolute():
         return recipe
     return recipe.changed({"data.source": OWN_FOLDER})
 
 
 def _changes(recipe: Recipe) -> list[str]:
-    """The options that make a recipe out of the one of its name that comes along."""
+    """The options that change the bundled recipe of the same name into this one."""
     mine, theirs = recipe.model_dump(), load_recipe(recipe.name).model_dump()
     words: list[str] = []
     for section, value in mine.items():
@@ -76,7 +76,7 @@ def _changes(recipe: Recipe) -> list[str]:
 
 
 def _flow(value: Any) -> str:
-    """A value in YAML on one line, which ``--set`` reads back as it was."""
+    """A value as YAML on one line, which ``--set`` reads back unchanged."""
     text = yaml.safe_dump(
         value, default_flow_style=True, width=float("inf"), sort_keys=False, allow_unicode=True
     )

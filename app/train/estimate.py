@@ -1,4 +1,4 @@
-"""What the form's study would cost, measured by a process that a change of the form ends."""
+"""The cost of the form's study, measured by a process that a change of the form ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.background import FAULTS
+from app.background import ERRORS
 from app.config import PROJECT, AppConfig, hide_paths
 from app.policy import Policy
-from app.queue.order import RECIPE_FILE, Order
+from app.studies.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
-from app.ui.notice import HIDDEN_NOTICE, notice, notice_box
-from app.ui.wording import count, duration, escape, listed, megabytes
+from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
+from app.ui.templates import render
+from app.ui.wording import count, duration, listed, megabytes
 from dait.config.arms import arm_title
 from dait.errors import UserError
 
@@ -37,13 +38,13 @@ QUIET: dict[str, Any] = {
 OUTDATED = "The form has changed since the cost was estimated."
 
 _turn = threading.Semaphore(1)
-"""One at a time on this machine: two that measure at once measure one another."""
+"""One at a time on this machine: two at once would slow each other down."""
 
 Command = Callable[[Path, Order], list[str]]
 
 
 def estimate_command(folder: Path, order: Order) -> list[str]:
-    """The command line that estimates ``order``, whose recipe lies in ``folder``."""
+    """The command line that estimates ``order``; its recipe is in ``folder``."""
     return [
         *(sys.executable, "-m", "dait", "estimate", str(folder / RECIPE_FILE), "--json"),
         *("--arms", ",".join(order.arms)),
@@ -52,10 +53,10 @@ def estimate_command(folder: Path, order: Order) -> list[str]:
 
 
 class Probe:
-    """The process that estimates an order. It is ended when it takes too long.
+    """The process that estimates an order. It is killed when it takes too long.
 
     allow: raises ``UserError`` for an order that a visitor may not train (``Policy``). Raises
-    ``UserError`` too where another one measures.
+    ``UserError`` too if another one runs.
     """
 
     def __init__(
@@ -74,13 +75,13 @@ class Probe:
             self._folder = tempfile.TemporaryDirectory(prefix="dait-estimate-")
             here = Path(self._folder.name)
             (here / RECIPE_FILE).write_text(order.recipe.to_yaml(), encoding="utf-8")
-            self._output, self._said = here / "output", here / "said"
-            with self._output.open("wb") as output, self._said.open("wb") as said:
+            self._output, self._messages = here / "output", here / "messages"
+            with self._output.open("wb") as output, self._messages.open("wb") as messages:
                 self._process = subprocess.Popen(
                     command(here, order),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=said,
+                    stderr=messages,
                     cwd=PROJECT,
                     start_new_session=True,
                 )
@@ -91,7 +92,7 @@ class Probe:
         threading.Thread(target=self._wait, daemon=True).start()
 
     figures: Mapping[str, Any] | None
-    """What ``CostEstimate`` holds, once it is known; else why not, in ``error``."""
+    """The fields of ``CostEstimate`` when it has succeeded; else the reason is in ``error``."""
 
     @property
     def running(self) -> bool:
@@ -99,19 +100,19 @@ class Probe:
 
     @property
     def progress(self) -> str:
-        """Its last word, which says what it measures."""
+        """The last line that it printed, which names what it measures."""
         try:
-            return _last_line(self._said) or "Getting ready"
-        except OSError:  # it has ended meanwhile, and its folder with it
+            return _last_line(self._messages) or "Getting ready"
+        except OSError:  # it has just ended and removed its folder
             return "Getting ready"
 
     def cancel(self) -> None:
-        """End it; it has no answer then."""
+        """Kill it; it has no result then."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, after at most so many seconds."""
+        """Wait for at most so many seconds; whether it has ended."""
         deadline = time.monotonic() + seconds
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -123,8 +124,8 @@ class Probe:
             if code == 0:
                 self.figures = json.loads(self._output.read_text(encoding="utf-8"))
             else:
-                said = _last_line(self._said).removeprefix("dait: ")
-                self.error = said or f"The estimate ended with exit code {code}."
+                last = _last_line(self._messages).removeprefix("dait: ")
+                self.error = last or f"The estimate ended with exit code {code}."
         except subprocess.TimeoutExpired:
             self.cancel()
             self._process.wait()
@@ -132,23 +133,24 @@ class Probe:
                 f"A few steps took more than {LONGEST_SECONDS:.0f} seconds, so the training would "
                 "take very long here. Choose smaller networks, images or batches."
             )
-        except Exception as error:  # what it printed is no JSON, say
-            self.error = f"The estimate failed: {FAULTS.log(error, 'The estimate')}"
+        except Exception as error:  # for example, it did not print JSON
+            self.error = f"The estimate failed: {ERRORS.log(error, 'The estimate')}"
         finally:
             self._ended = True
             self._folder.cleanup()
             _turn.release()
 
 
-class Asked:
-    """What one open page has asked: a probe, or nothing. Changed in place."""
+class PageEstimate:
+    """The estimate of one open page: a probe, or none. Changed in place."""
 
     def __init__(self) -> None:
         self.probe: Probe | None = None
         self.beside = 0
+        """Trainings that ran when it was started."""
 
-    def forget(self) -> bool:
-        """End what is under way; whether there was anything."""
+    def cancel(self) -> bool:
+        """End a running probe; whether there was one."""
         probe, self.probe = self.probe, None
         if probe is not None:
             probe.cancel()
@@ -157,91 +159,99 @@ class Asked:
 
 @dataclass(frozen=True)
 class EstimateBox:
-    """The button, what it found, and the clock that looks for it."""
+    """The button, the result, and the timer that polls for it."""
 
-    ask: gr.Button
+    start: gr.Button
     message: gr.HTML
-    found: gr.HTML
+    result: gr.HTML
     timer: gr.Timer
-    asked: gr.State
+    estimate: gr.State
 
 
 def estimate_box() -> EstimateBox:
-    """Lay the button out, and the place of the answer under it."""
-    ask = gr.Button("CostEstimate time, disk and memory", size="sm", elem_id="estimate")
-    message = notice_box("estimate-notice")
-    found = gr.HTML("", elem_id="estimated", apply_default_css=False)
-    asked = gr.State(Asked(), delete_callback=lambda asked: asked.forget())
-    return EstimateBox(ask, message, found, gr.Timer(POLL_SECONDS, active=False), asked)
+    """Lay out the button, and below it the place for the result."""
+    return EstimateBox(
+        start=gr.Button("Estimate time, disk and memory", size="sm", elem_id="estimate"),
+        message=notice_box("estimate-notice"),
+        result=gr.HTML("", elem_id="estimated", apply_default_css=False),
+        timer=gr.Timer(POLL_SECONDS, active=False),
+        estimate=gr.State(PageEstimate(), delete_callback=lambda estimate: estimate.cancel()),
+    )
 
 
 def wire_estimate_box(
     box: EstimateBox, config: AppConfig, values: list[Any], working: Callable[[], int]
 ) -> None:
-    """Ask, look for the answer, and drop it when the form changes.
+    """Start an estimate, poll for its result, and drop it when the form changes.
 
     values: the form's components in the order of ``FormValues``; working: how many trainings run.
     """
-    shown = [box.message, box.found, box.timer]
 
-    def ask(asked: Asked, *values: Any) -> list[Any]:
-        asked.forget()
+    def ended(message: str, result: str = "") -> Update:
+        return {box.message: message, box.result: result, box.timer: gr.Timer(active=False)}
+
+    def start(estimate: PageEstimate, *values: Any) -> Update:
+        estimate.cancel()
         try:
             order = read_form(config, FormValues(*values))
-            asked.probe = Probe(order, allow=Policy(config).require_order)
+            estimate.probe = Probe(order, allow=Policy(config).require_order)
         except UserError as error:
-            return [notice(str(error).strip()), "", gr.Timer(active=False)]
-        asked.beside = working()
-        return [HIDDEN_NOTICE, _waiting(asked.probe), gr.Timer(active=True)]
+            return ended(notice(str(error).strip()))
+        estimate.beside = working()
+        return {
+            box.message: HIDDEN_NOTICE,
+            box.result: _waiting(estimate.probe),
+            box.timer: gr.Timer(active=True),
+        }
 
-    def look(asked: Asked) -> list[Any]:
-        probe = asked.probe
+    def poll(estimate: PageEstimate) -> Update:
+        probe = estimate.probe
         if probe is None:
-            return [gr.skip(), gr.skip(), gr.Timer(active=False)]
+            return {box.timer: gr.Timer(active=False)}
         if probe.running:
-            return [gr.skip(), _waiting(probe), gr.skip()]
+            return {box.result: _waiting(probe)}
         if probe.figures is None:
-            return [notice(probe.error), "", gr.Timer(active=False)]
-        found = estimate_html(probe.figures, probe.seeds, asked.beside)
-        return [HIDDEN_NOTICE, found, gr.Timer(active=False)]
+            return ended(notice(probe.error))
+        return ended(HIDDEN_NOTICE, estimate_html(probe.figures, probe.seeds, estimate.beside))
 
-    def drop(asked: Asked) -> list[Any]:
-        if not asked.forget():
-            return [gr.skip(), gr.skip(), gr.skip()]
-        return [notice(OUTDATED, calm=True), "", gr.Timer(active=False)]
+    def drop(estimate: PageEstimate) -> Update:
+        if not estimate.cancel():
+            return {box.message: gr.skip()}  # Gradio takes no empty dict
+        return ended(notice(OUTDATED, calm=True))
 
-    box.ask.click(ask, [box.asked, *values], shown, **QUIET)
-    box.timer.tick(look, box.asked, shown, **QUIET)
-    gr.on([component.change for component in values], drop, box.asked, shown, **QUIET)
+    outputs = [box.message, box.result, box.timer]
+    box.start.click(start, [box.estimate, *values], outputs, **QUIET)
+    box.timer.tick(poll, box.estimate, outputs, **QUIET)
+    gr.on([component.change for component in values], drop, box.estimate, outputs, **QUIET)
 
 
 def estimate_html(found: Mapping[str, Any], seeds: int, beside: int = 0) -> str:
-    """The figures of an estimate. ``beside``: trainings that ran while it was measured."""
+    """The figures of an estimate. beside: trainings that ran while it was measured."""
     arms = [f"{arm_title(arm)} {_time(value)}" for arm, value in found["arm_seconds"].items()]
     if found["teacher_seconds"] is None:
-        arms.append("the frozen teacher is not on this machine yet, and its time not in it")
+        arms.append("without the frozen teacher, which is not on this machine yet")
     else:
         arms.append(f"frozen teacher {_time(found['teacher_seconds'])} in all")
-    config = "GPU" if found["device"] == "cuda" else "memory"
-    tiles = [
-        ("Time", f"about {_time(found['seconds'])}", "" if seeds == 1 else f"for {seeds} seeds"),
-        (
-            "Disk",
-            megabytes(found["study_bytes"]),
-            f"{megabytes(found['working_bytes'])} more while it trains, "
-            f"{megabytes(found['cache_bytes'])} in the cache",
+    disk = (
+        f"{megabytes(found['working_bytes'])} more during training, "
+        f"{megabytes(found['cache_bytes'])} in the cache"
+    )
+    rows = [
+        _tile(
+            "Time", f"about {_time(found['seconds'])}", "" if seeds == 1 else f"for {seeds} seeds"
         ),
-        ("Memory", megabytes(found["memory_bytes"]), f"of the {config}" if config == "GPU" else ""),
+        _tile("Disk", megabytes(found["study_bytes"]), disk),
+        _tile(
+            "Memory",
+            megabytes(found["memory_bytes"]),
+            "of the GPU" if found["device"] == "cuda" else "",
+        ),
     ]
-    body = "".join(
-        f"<div><dt>{name}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
-        for name, value, more in tiles
-    )
-    return (
-        f'<div class="ds-card" role="status"><dl class="ds-tiles">{body}</dl>'
-        f'<p class="ds-hint">Each seed: {escape(listed(arms))}.</p>'
-        f'<p class="ds-hint">{escape(_measured_on(found, beside))}</p></div>'
-    )
+    return render("estimate", rows=rows, arms=listed(arms), measured_on=_measured_on(found, beside))
+
+
+def _tile(title: str, figure: str, small: str) -> dict[str, Any]:
+    return {"title": title, "figure": figure, "small": [small]}
 
 
 def _measured_on(found: Mapping[str, Any], beside: int) -> str:
@@ -249,21 +259,21 @@ def _measured_on(found: Mapping[str, Any], beside: int) -> str:
     where = "a GPU" if found["device"] == "cuda" else f"the CPU with {threads}"
     busy = ""
     if beside:
-        busy = f" {beside} training{'s' if beside > 1 else ''} ran beside it: alone it is quicker."
+        busy = f" {beside} training{'s' if beside > 1 else ''} ran meanwhile: alone it is faster."
     return (
-        f"An estimate: some steps of every arm were measured just now on {where}, with batches of "
-        f"{found['batch']} random images of {found['size']} px, and multiplied to "
-        f"{count(found['images'])} training images.{busy} Not in it: reading or drawing the images "
-        "for the first time, downloads, and the t-SNE maps."
+        f"An estimate: some steps of every arm were just measured on {where}, with batches of "
+        f"{found['batch']} random images of {found['size']} px, and scaled to "
+        f"{count(found['images'])} training images.{busy} Not included: reading or "
+        "drawing the images for the first time, downloads, and the t-SNE maps."
     )
 
 
 def _waiting(probe: Probe) -> str:
-    return f'<p class="ds-hint" role="status">{escape(hide_paths(probe.progress))} …</p>'
+    return hint(f"{hide_paths(probe.progress)} …", live=True)
 
 
 def _time(seconds: float) -> str:
-    """``12 seconds``, else in the words of ``duration``."""
+    """``12 seconds``, or as ``duration`` formats it."""
     if seconds < 50:
         whole = max(1, round(seconds))
         return f"{whole} second{'s' if whole > 1 else ''}"

@@ -1,4 +1,4 @@
-"""What the form asks for, and the checked order that its values make."""
+"""The values of the form, checked and made into an order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from app.catalogue.sources import FIELD_GUIDE, Sources
+from app.catalogue.teachers import DEMO_TEACHER, read_teacher, teacher_choices
 from app.config import AppConfig
-from app.data.prompts import DEMO_TEACHER, read_teacher, summary, teacher_choices
-from app.data.sources import FIELD_GUIDE, Sources
-from app.queue.order import Order
-from app.train.network_facts import at_a_stride_it_takes, offered_network
+from app.server.loader import engine
+from app.studies.order import Order
+from app.train.network_facts import at_supported_stride, offered_network
 from app.ui.wording import listed
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_from_text, recipe_names
@@ -29,8 +30,8 @@ RECIPE_FOR_PHOTOGRAPHS = "quick"
 
 
 @dataclass(frozen=True)
-class Handed:
-    """What the Data tab hands over. It holds for this data alone.
+class DataSelection:
+    """The Data tab's choices for one data set; for other data they do not apply.
 
     data: a value of ``Sources``; size: pixels a side, None for the recipe's.
     """
@@ -40,25 +41,25 @@ class Handed:
     teacher: str
     prompts: Prompts
 
-    def words(self, title: str) -> str:
-        """What is handed over, in a sentence."""
+    def describe(self, title: str) -> str:
+        """A sentence about it. title: the data's."""
         size = f", images of {self.size} px" if self.size else ""
-        said = summary(self.prompts)
-        prompts = f", with {said} of your own" if said else ""
+        own = summary(self.prompts)
+        prompts = f", with your own {own}" if own else ""
         return f"From the Data tab: {title}{size}, taught by {self.teacher}{prompts}."
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe of the visitor's own, which says more than the form: its file's name and YAML."""
+    """A recipe file that the visitor has loaded: its name and YAML."""
 
-    called: str
+    name: str
     text: str
 
 
 @dataclass(frozen=True)
 class FormValues:
-    """The form as it came from the page: nothing in it is checked."""
+    """The form's values as the page sends them, unchecked."""
 
     recipe: Any
     data: Any
@@ -69,31 +70,31 @@ class FormValues:
     student: Any
     intermediate: Any
     teacher: Any = AS_IN_RECIPE
-    handed: Any = None
+    selection: Any = None
     loaded: Any = None
 
 
 def recipe_choices(loaded: Loaded | None = None) -> list[tuple[str, str]]:
-    """(title, name) of the recipes that come along, ``FIRST_RECIPE`` first, and the loaded one."""
+    """(title, name) of the loaded recipe and the bundled ones, ``FIRST_RECIPE`` first."""
     names = sorted(recipe_names(), key=lambda name: (name != FIRST_RECIPE, name))
-    own = [] if loaded is None else [(f"{loaded.called} (loaded)", LOADED)]
+    own = [] if loaded is None else [(f"{loaded.name} (loaded)", LOADED)]
     return [*own, *((load_recipe(name).title or name, name) for name in names)]
 
 
 def chosen_recipe(config: AppConfig, name: object, loaded: object) -> Recipe:
-    """The recipe that the form begins with. Raises ``UserError`` for a name that is none.
+    """The form's recipe. Raises ``UserError`` for an unknown name.
 
-    A loaded one may say what no field of the form bounds, so strangers cannot train it.
+    Only the user of this machine may train a loaded one: it may set what the form does not check.
     """
     if name == LOADED and isinstance(loaded, Loaded) and config.paths:
-        return recipe_from_text(loaded.text, loaded.called)
+        return recipe_from_text(loaded.text, loaded.name)
     if name not in recipe_names():
         raise UserError(f"Choose a recipe: {listed(recipe_names())}.")
     return load_recipe(str(name))
 
 
 def data_choices(config: AppConfig, chosen: object = None) -> list[tuple[str, str]]:
-    """What can be trained on: the recipe's own data, and all that the Data tab offers."""
+    """The recipe's own data, and all that the Data tab offers."""
     return [("As in the recipe", AS_IN_RECIPE), *Sources(config).choices(chosen)]
 
 
@@ -103,9 +104,9 @@ def teachers(config: AppConfig) -> list[tuple[str, str]]:
 
 
 def recipe_for(data: str, current: object) -> str:
-    """The recipe to train this data with: the current one where it takes the data as it was seen.
+    """The recipe to train this data with: the current one if it reads the data the same way.
 
-    The Data tab opens data as ``FIRST_RECIPE`` or ``RECIPE_FOR_PHOTOGRAPHS`` does.
+    The Data tab reads data as ``FIRST_RECIPE`` or ``RECIPE_FOR_PHOTOGRAPHS`` does.
     """
     usual = FIRST_RECIPE if data == FIELD_GUIDE else RECIPE_FOR_PHOTOGRAPHS
     if current not in recipe_names():
@@ -120,17 +121,17 @@ def recipe_for(data: str, current: object) -> str:
 
 
 def network_choices() -> list[tuple[str, str]]:
-    """The networks that are offered first; the user of this machine may name any other."""
+    """The networks in the list; the user of this machine may name any other."""
     return [("As in the recipe", AS_IN_RECIPE), *((entry.name, entry.name) for entry in CURATED)]
 
 
 def read_form(config: AppConfig, values: FormValues) -> Order:
-    """The order that the values make. Raises ``UserError`` for the first one that will not do."""
+    """The order for these values. Raises ``UserError`` for the first invalid one."""
     recipe = chosen_recipe(config, values.recipe, values.loaded)
     epochs = _whole(values.epochs, "Epochs", 1, config.limits.epochs, config.limits.note)
     changes: dict[str, Any] = {"train.epochs": epochs}
     if recipe.dait.stage1_epochs is not None:
-        # The first stage keeps its share: two epochs are asked for to see a result soon.
+        # The first stage keeps its share of the epochs.
         share = recipe.dait.stage1_epochs / recipe.train.epochs
         changes["dait.stage1_epochs"] = max(1, round(share * epochs))
     changes |= _data_changes(config, values, recipe)
@@ -144,16 +145,28 @@ def read_form(config: AppConfig, values: FormValues) -> Order:
 
 
 def require_fit(data: object, teacher: str) -> None:
-    """Raises ``UserError`` for a teacher that knows nothing of this data."""
+    """Raise ``UserError`` if the teacher was not trained for such data."""
     if data != FIELD_GUIDE and teacher == DEMO_TEACHER:
         raise UserError(
-            "The demo teacher knows drawn birds only and would teach nothing about photographs. "
+            "The demo teacher was trained on drawn birds only and cannot teach about photographs. "
             "Choose a recipe for photographs, or another frozen teacher."
         )
 
 
+def summary(prompts: Prompts) -> str:
+    """What these prompts change, in a few words; empty where nothing is changed."""
+    parts = []
+    if prompts.templates:
+        count = len(prompts.templates)
+        parts.append("1 template" if count == 1 else f"{count} templates")
+    if prompts.descriptions:
+        count = len(prompts.descriptions)
+        parts.append(f"descriptions of {'1 class' if count == 1 else f'{count} classes'}")
+    return " and ".join(parts)
+
+
 def _data_changes(config: AppConfig, values: FormValues, recipe: Recipe) -> dict[str, Any]:
-    """What the data, the teacher and what the Data tab handed over change in a recipe."""
+    """The recipe's changes for the data, the teacher and the Data tab's selection."""
     changes: dict[str, Any] = {}
     teacher = recipe.teacher.name
     if values.teacher not in (AS_IN_RECIPE, None):
@@ -163,19 +176,19 @@ def _data_changes(config: AppConfig, values: FormValues, recipe: Recipe) -> dict
         require_fit(values.data, teacher)
     elif recipe.data.source == OWN_FOLDER:
         raise UserError(f"The recipe {recipe.name} needs photographs: choose a folder under Data.")
-    else:  # a loaded recipe's path is meant from here: the trainer works in another folder
+    else:  # a loaded recipe's path is relative to here; the trainer runs in another folder
         changes["data.source"] = absolute_source(recipe.data.source)
-    handed = values.handed
-    if isinstance(handed, Handed) and handed.data == values.data:
-        if handed.size:
-            changes["data.size"] = handed.size
-        if handed.prompts and not reads_prompts(teacher):
+    selection = values.selection
+    if isinstance(selection, DataSelection) and selection.data == values.data:
+        if selection.size:
+            changes["data.size"] = selection.size
+        if selection.prompts and not reads_prompts(teacher):
             raise UserError(
                 f"The teacher {teacher} sees images only and cannot read your prompts. Choose one "
-                "that reads, or choose the data again to train without them."
+                "that reads text, or choose the data again to train without them."
             )
-        changes["teacher.templates"] = list(handed.prompts.templates)
-        changes["teacher.descriptions"] = dict(handed.prompts.descriptions)
+        changes["teacher.templates"] = list(selection.prompts.templates)
+        changes["teacher.descriptions"] = dict(selection.prompts.descriptions)
     if "teacher.name" in changes and not reads_prompts(teacher):
         changes["teacher.image_size"] = changes.get("data.size", recipe.data.size)
     return changes
@@ -197,7 +210,7 @@ def _seeds(config: AppConfig, values: FormValues) -> tuple[int, ...]:
 
 def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    # The bounds first: they are what keeps "not a number" and infinity from int().
+    # The bounds first: they keep NaN and infinity from int().
     if number is None or not low <= number <= high or number != int(number):
         found = "nothing" if value is None else f"{value!r}"
         sentence = f"{name}: give a whole number from {low} to {high}, not {found}. {note}"
@@ -205,13 +218,9 @@ def _whole(value: Any, name: str, low: int, high: int, note: str = "") -> int:
     return int(number)
 
 
-# The form is read with every change of it; building a network takes up to seconds.
+# The form is read at every change; building a network can take seconds.
 @lru_cache(maxsize=100)
 def _network(name: str, stride: int, size: int) -> NetworkSpec:
-    """The chosen network at the recipe's stride, or at its own where it cannot be dilated."""
-    from dait.models.network import build_network
-
-    spec, _ = at_a_stride_it_takes(
-        name, stride, lambda spec: build_network(spec, num_classes=2, image_size=size)
-    )
+    """The chosen network at the recipe's stride, or at its own if it cannot be dilated."""
+    spec, _ = at_supported_stride(name, stride, lambda spec: engine().check_network(spec, size))
     return spec

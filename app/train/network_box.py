@@ -1,4 +1,4 @@
-"""The choice of networks in the Train tab, with what is known of each under it."""
+"""The choice of networks in the Train tab, with facts about each below it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import gradio as gr
 
+from app.catalogue.sources import FIELD_GUIDE
 from app.config import AppConfig
-from app.data.sources import FIELD_GUIDE
-from app.train.form import AS_IN_RECIPE, Handed, network_choices
-from app.train.network_facts import Looks, NetworkQuery, look_html, offered_network
-from app.ui.notice import notice
+from app.pipeline.facts import USUAL_CLASSES
+from app.server.loader import engine
+from app.train.form import AS_IN_RECIPE, DataSelection, network_choices
+from app.train.network_facts import NetworkMeasurements, NetworkQuery, facts_html, offered_network
+from app.ui.notice import Update, notice
 from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
 
 SOON_SECONDS = 0.3
 POLL_SECONDS = 1.0
-USUAL_CLASSES = 20
-"""The classes of a data set that nobody has read yet."""
 
 ROLES = ("student", "intermediate")
 QUIET: dict[str, Any] = {
@@ -28,55 +28,82 @@ QUIET: dict[str, Any] = {
     "trigger_mode": "always_last",
 }
 SELECT_TEXT = "() => { setTimeout(() => document.querySelector('#%s input')?.select(), 150); }"
-"""A search begins with the first letter typed, not behind the name that stands there. Later than
-the click that gave the focus, which would put the cursor somewhere."""
+"""Typing replaces the current name. Delayed, because the click that gives the focus would move the
+cursor."""
 
 
 @dataclass(frozen=True)
 class NetworkBox:
-    """The two choices, and a line of facts under each. ``opened``: whether they were looked at."""
+    """The two choices, and the facts below each. ``opened``: whether the fold was opened."""
 
     fold: gr.Accordion
-    choices: tuple[gr.Dropdown, gr.Dropdown]
-    facts: tuple[gr.HTML, gr.HTML]
+    student: gr.Dropdown
+    student_facts: gr.HTML
+    intermediate: gr.Dropdown
+    intermediate_facts: gr.HTML
     opened: gr.State
     timer: gr.Timer
 
 
 def network_box(config: AppConfig, fold: gr.Accordion) -> NetworkBox:
     """Lay the choices out inside ``fold``, which is the current accordion."""
-    student, below = _choice(config, "Student", "student")
-    intermediate, under = _choice(config, "Intermediate teacher", "intermediate")
-    timer = gr.Timer(POLL_SECONDS, active=False)
-    return NetworkBox(fold, (student, intermediate), (below, under), gr.State(False), timer)
+    student, student_facts = _choice(config, "Student", "student")
+    intermediate, intermediate_facts = _choice(config, "Intermediate teacher", "intermediate")
+    return NetworkBox(
+        fold=fold,
+        student=student,
+        student_facts=student_facts,
+        intermediate=intermediate,
+        intermediate_facts=intermediate_facts,
+        opened=gr.State(False),
+        timer=gr.Timer(POLL_SECONDS, active=False),
+    )
 
 
 def wire_network_box(
-    box: NetworkBox, config: AppConfig, recipe: gr.Dropdown, data: gr.Dropdown, handed: gr.State
+    box: NetworkBox, config: AppConfig, recipe: gr.Dropdown, data: gr.Dropdown, selection: gr.State
 ) -> None:
-    """Look at the chosen networks once the fold is open, and whenever a choice changes."""
-    looks = Looks()
+    """Measure the chosen networks once the fold is open, and whenever a choice changes.
 
-    def look(opened: object, *values: object) -> list[Any]:
+    selection: holds the Data tab's ``DataSelection``.
+    """
+    measurements = NetworkMeasurements()
+
+    def update(opened: object, *values: object) -> Update:
         if opened is not True:
-            return [gr.skip(), gr.skip(), gr.update(active=False)]
-        lines, busy = looked(config, looks, *values)
-        return [*lines, gr.update(active=busy)]
+            return {box.timer: gr.update(active=False)}
+        (student, intermediate), busy = network_lines(config, measurements, *values)
+        return {
+            box.student_facts: student,
+            box.intermediate_facts: intermediate,
+            box.timer: gr.update(active=busy),
+        }
 
-    inputs = [box.opened, recipe, data, handed, *box.choices]
-    events = [c.change for c in (box.opened, recipe, data, handed, *box.choices)]
-    gr.on([*events, box.timer.tick], look, inputs, [*box.facts, box.timer], **QUIET)
+    choices = [box.student, box.intermediate]
+    inputs: list[Any] = [box.opened, recipe, data, selection, *choices]
+    gr.on(
+        [*(component.change for component in inputs), box.timer.tick],
+        update,
+        inputs,
+        [box.student_facts, box.intermediate_facts, box.timer],
+        **QUIET,
+    )
     box.fold.expand(lambda: True, None, box.opened, **QUIET)
     if config.paths:
-        box.fold.expand(_every_name, None, list(box.choices), **QUIET)
-    for role, choice in zip(ROLES, box.choices, strict=True):
-        choice.focus(None, None, None, js=SELECT_TEXT % role, **QUIET)
+        box.fold.expand(_all_names, None, choices, **QUIET)
+    for choice in choices:
+        choice.focus(None, None, None, js=SELECT_TEXT % choice.elem_id, **QUIET)
 
 
-def looked(
-    config: AppConfig, looks: Looks, recipe: object, data: object, handed: object, *names: object
+def network_lines(
+    config: AppConfig,
+    measurements: NetworkMeasurements,
+    recipe: object,
+    data: object,
+    selection: object,
+    *names: object,
 ) -> tuple[list[str], bool]:
-    """A line of HTML for each role's network, and whether one is still being looked at.
+    """A line of HTML for each role's network, and whether one is still being measured.
 
     The values come from a browser: ``names`` are the student's and the intermediate teacher's.
     """
@@ -86,23 +113,23 @@ def looked(
     drawn = data == FIELD_GUIDE or (not data and chosen.data.source == FIELD_GUIDE)
     classes = chosen.data.species if drawn else USUAL_CLASSES
     size = chosen.data.size
-    if isinstance(handed, Handed) and handed.data == data and handed.size:
-        size = handed.size
+    if isinstance(selection, DataSelection) and selection.data == data and selection.size:
+        size = selection.size
     lines, busy = [], False
     for role, name in zip(ROLES, names, strict=True):
         usual = getattr(chosen, role).model_dump_json()
         try:
             kept = name in (AS_IN_RECIPE, None)
-            wanted = NetworkQuery(
+            query = NetworkQuery(
                 None if kept else offered_network(config, name), usual, classes, size
             )
         except UserError as error:
             lines.append(notice(str(error)))
             continue
-        work = looks.at(wanted)
-        work.wait(SOON_SECONDS)
-        lines.append(look_html(wanted, work))
-        busy = busy or work.running
+        job = measurements.of(query)
+        job.wait(SOON_SECONDS)
+        lines.append(facts_html(query, job))
+        busy = busy or job.running
     return lines, busy
 
 
@@ -118,9 +145,7 @@ def _choice(config: AppConfig, label: str, name: str) -> tuple[gr.Dropdown, gr.H
     return choice, gr.HTML("", elem_id=f"{name}-facts", apply_default_css=False)
 
 
-def _every_name() -> list[Any]:
-    """The choices with every name there is: timm takes seconds, so not before they are wanted."""
-    from dait.models.catalogue import all_names
-
-    choices = [network_choices()[0], *((name, name) for name in all_names())]
+def _all_names() -> list[Any]:
+    """The choices with all names, which timm lists in seconds: only when the fold is opened."""
+    choices = [network_choices()[0], *((name, name) for name in engine().network_names())]
     return [gr.update(choices=choices) for _ in ROLES]

@@ -1,4 +1,4 @@
-"""What a chosen network costs and how fine its heatmaps can be, said before it is trained."""
+"""A chosen network's cost and the resolution of its heatmaps, before it is trained."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from app.background import Work, Workers
+from app.background import Job, JobPool
 from app.config import AppConfig
-from app.ui.notice import notice
-from app.ui.wording import count, escape
+from app.server.loader import engine
+from app.ui.notice import hint, notice
+from app.ui.templates import render
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.models.catalogue import CURATED_NAMES, what_for
@@ -30,8 +31,8 @@ Result = TypeVar("Result")
 class NetworkQuery:
     """Which network, for how many classes, on images of how many pixels a side.
 
-    name: what the visitor chose; None for the recipe's own, ``usual``, which gives a chosen one
-    its stride.
+    name: the visitor's choice; None for ``usual``, the recipe's own, whose stride a chosen
+    network takes too.
     """
 
     name: str | None
@@ -49,44 +50,44 @@ class NetworkQuery:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A network's facts; ``refused``: the recipe's stride, where the network cannot take it."""
+class MeasuredNetwork:
+    """A network's facts; refused: the recipe's stride, if the network cannot take it."""
 
     facts: NetworkFacts
     refused: int | None = None
 
 
-class Looks:
-    """Networks that are looked at in the background, for all visitors alike."""
+class NetworkMeasurements:
+    """Networks that are measured in the background, shared by all visitors."""
 
     def __init__(self) -> None:
-        self._works: Workers[Looked] = Workers(KEPT)
+        self._jobs: JobPool[MeasuredNetwork] = JobPool(KEPT)
 
-    def at(self, wanted: NetworkQuery) -> Work[Looked]:
-        """The work that looks at this network: begun now, going on, or done."""
-        known = self._works.get(wanted)
-        return known or self._works.start(wanted, lambda emit: _look(wanted, emit))
+    def of(self, query: NetworkQuery) -> Job[MeasuredNetwork]:
+        """The job that measures this network: started now, running, or done."""
+        known = self._jobs.get(query)
+        return known or self._jobs.start(query, lambda emit: _measure(query, emit))
 
 
 def offered_network(config: AppConfig, name: object) -> str:
-    """A network's name from a browser; ``UserError`` for one that is not offered here.
+    """A network's name from a browser; raises ``UserError`` for one that is not offered here.
 
-    Whether there is such a network shows when its spec is made.
+    Whether the network exists is checked when its spec is made.
     """
     if isinstance(name, str) and name in CURATED_NAMES:
         return name
-    # The user of this machine may train any; strangers may not fill its memory.
+    # The user of this machine may train any; other visitors must not fill its memory.
     if config.paths and isinstance(name, str) and 0 < len(name) <= LONGEST_NAME:
         return name
     raise UserError("Choose the network from the list.")
 
 
-def at_a_stride_it_takes(
+def at_supported_stride(
     name: str, stride: int, attempt: Callable[[NetworkSpec], Result]
 ) -> tuple[NetworkSpec, Result]:
-    """What ``attempt`` makes of the network at this stride, or at its own where it is refused.
+    """The result of ``attempt`` for the network at this stride, or at its own if that is refused.
 
-    Raises ``UserError`` for a name that is none, and where it cannot be built either way.
+    Raises ``UserError`` for an unknown name, and if it cannot be built either way.
     """
     spec = NetworkSpec(name=name)
     if stride == OWN_STRIDE:
@@ -98,44 +99,39 @@ def at_a_stride_it_takes(
         return spec, attempt(spec)
 
 
-def look_html(wanted: NetworkQuery, work: Work[Looked]) -> str:
+def facts_html(query: NetworkQuery, job: Job[MeasuredNetwork]) -> str:
     """The line under a choice of network: its facts, or why there are none, or none yet."""
-    if work.running:
-        return f'<p class="ds-hint" role="status">Looking at {escape(wanted.title)} …</p>'
-    if work.result is None:
-        return notice(str(work.error))
-    facts, refused = work.result.facts, work.result.refused
-    channels, rows, columns = facts.map
-    use = what_for(facts.name)
-    parts = [
-        f"{count(facts.parameters)} parameters with a head for {facts.num_classes} classes",
-        f"{count(facts.macs)} multiply–accumulates an image of {facts.image_size} px",
-        f"last map {channels} × {rows} × {columns}",
-    ]
-    line = f"<b>{escape(facts.name)}</b>{f' ({escape(use)})' if use else ''}: {', '.join(parts)}."
-    if refused is not None:
-        line += f" It cannot be dilated to the recipe's stride of {refused} and keeps its own."
-    html = f'<p class="ds-hint">{line}</p>'
+    if job.running:
+        return hint(f"Measuring {query.title} …", live=True)
+    if job.result is None:
+        return notice(str(job.error))
+    facts = job.result.facts
+    _, rows, columns = facts.map
+    warning = ""
     if facts.coarse:
-        html += notice(
-            f"Heatmaps will be coarse: the last map has {rows} × {columns} positions. Larger "
-            "images or a network that takes a smaller stride give finer ones.",
+        warning = notice(
+            f"Heatmaps will be coarse: the last feature map has {rows} × {columns} positions. "
+            "Larger images, or a network that takes a smaller stride, give finer ones.",
             calm=True,
         )
-    return html
+    return render(
+        "network_facts",
+        facts=facts,
+        use=what_for(facts.name),
+        refused=job.result.refused,
+        warning=warning,
+    )
 
 
-def _look(wanted: NetworkQuery, emit: Emit) -> Looked:
-    from dait.models.facts import network_facts
-
-    emit(Note(f"Looking at {wanted.title}"))
-    usual = wanted.spec
-    if wanted.name is None:
-        return Looked(network_facts(usual, wanted.classes, wanted.size))
-    spec, facts = at_a_stride_it_takes(
-        wanted.name,
+def _measure(query: NetworkQuery, emit: Emit) -> MeasuredNetwork:
+    emit(Note(f"Measuring {query.title}"))
+    usual = query.spec
+    if query.name is None:
+        return MeasuredNetwork(engine().network_facts(usual, query.classes, query.size))
+    spec, facts = at_supported_stride(
+        query.name,
         usual.output_stride,
-        lambda spec: network_facts(spec, wanted.classes, wanted.size),
+        lambda spec: engine().network_facts(spec, query.classes, query.size),
     )
     kept = spec.output_stride == usual.output_stride
-    return Looked(facts, None if kept else usual.output_stride)
+    return MeasuredNetwork(facts, None if kept else usual.output_stride)

@@ -1,4 +1,4 @@
-"""The pipeline of the Train tab's form, in a fold: drawn once it is open, and with every change."""
+"""The pipeline of the Train tab's form, in a fold: drawn when it is opened and at every change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from app.config import AppConfig
+from app.pipeline.diagram import pipeline_html
+from app.pipeline.facts import pipeline_of_order
 from app.train.form import FormValues, read_form
-from app.train.pipeline import pipeline_html
-from app.train.pipeline_facts import pipeline_of_order
-from app.ui.notice import notice
+from app.ui.notice import hint, notice
 from dait.errors import UserError
 
 QUIET: dict[str, Any] = {
@@ -20,12 +20,12 @@ QUIET: dict[str, Any] = {
     "show_progress": "hidden",
     "trigger_mode": "always_last",
 }
-DRAWING = '<p class="ds-hint" role="status">Building the networks once, to measure them …</p>'
+DRAWING = hint("Building the networks once, to measure them …", live=True)
 
 
 @dataclass(frozen=True)
 class PipelineBox:
-    """The fold, the diagram in it, and whether anybody has opened it."""
+    """The fold, the diagram in it, and whether the fold was opened."""
 
     fold: gr.Accordion
     drawn: gr.HTML

@@ -1,4 +1,4 @@
-"""The form as a command line and as a file: shown, saved, and loaded again."""
+"""The form as a command line and as a recipe file to save and load."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from app.config import AppConfig, hide_paths
-from app.queue.order import Order
-from app.train.again import form_with
+from app.studies.order import Order
+from app.train.again import form_or_recipe_for
 from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form
-from app.ui.notice import HIDDEN_NOTICE, notice
+from app.ui.notice import Update, shows_errors
 from dait.config.arms import DEFAULT_ARMS
 from dait.config.recipe import LONGEST_TEXT, recipe_from_text
 from dait.errors import UserError
@@ -26,7 +26,7 @@ QUIET: dict[str, Any] = {
     "concurrency_limit": None,
     "show_progress": "hidden",
 }
-# In the browser: a file of ours would lie in the server's cache for everybody.
+# In the browser: on the server the file would be in a cache that everybody can read.
 DOWNLOAD = """file => {
   if (!file) return;
   const link = document.createElement('a');
@@ -36,13 +36,13 @@ DOWNLOAD = """file => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }"""
 
-Fill = Callable[[FormValues, str], list[Any]]
-"""From the form's new values and a sentence about them to what changes on the page."""
+Fill = Callable[[FormValues, str], Update]
+"""From the form's new values and a sentence about them to the changes of the page."""
 
 
 @dataclass(frozen=True)
 class RecipeBox:
-    """The command line, the two buttons, and what is on its way to the visitor's disk."""
+    """The command line, the two buttons, and the file that the browser saves."""
 
     command: gr.Textbox
     save: gr.Button
@@ -51,11 +51,11 @@ class RecipeBox:
 
 
 def recipe_box(first: str) -> RecipeBox:
-    """Lay it out; ``first``: the command line of the form as it is at first."""
+    """Lay it out; ``first``: the command line for the initial form."""
     command = gr.Textbox(
         first,
         label="The same in a terminal",
-        info="In the project's folder. It follows the form.",
+        info="Run it in the project's folder. It is updated with the form.",
         lines=2,
         max_lines=6,
         interactive=False,
@@ -75,32 +75,30 @@ def recipe_box(first: str) -> RecipeBox:
 
 
 def wire_recipe_box(
-    box: RecipeBox, config: AppConfig, values: list[Any], outputs: list[Any], fill: Fill
+    box: RecipeBox,
+    config: AppConfig,
+    values: list[Any],
+    outputs: list[Any],
+    message: gr.HTML,
+    fill: Fill,
 ) -> None:
-    """Let the command line follow the form, and take the form to a file and back.
+    """Update the command line with the form, and save and load the form as a file.
 
-    values: the form's components in the order of ``FormValues``; outputs: what ``fill`` changes,
-    the form's notice last.
+    values: the form's components in the order of ``FormValues``; outputs: what ``fill`` changes;
+    message: the form's notice.
     """
-    message = outputs[-1]
 
     def show(*values: Any) -> str:
         return preview(config, FormValues(*values))
 
-    def save(*values: Any) -> list[Any]:
-        try:
-            order = read_form(config, FormValues(*values))
-        except UserError as error:
-            return [None, notice(str(error))]
-        file = {"name": file_name(order.recipe), "text": recipe_file(config, order)}
-        return [file, HIDDEN_NOTICE]
+    @shows_errors(message, {box.file: None})
+    def save(*values: Any) -> Update:
+        order = read_form(config, FormValues(*values))
+        return {box.file: {"name": file_name(order.recipe), "text": recipe_file(config, order)}}
 
-    def load(file: str | None, *values: Any) -> list[Any]:
-        try:
-            filled, said = loaded(config, file, FormValues(*values))
-            return fill(filled, said)
-        except UserError as error:
-            return [*(gr.skip() for _ in outputs[:-1]), notice(str(error))]
+    @shows_errors(message)
+    def load(file: str | None, *values: Any) -> Update:
+        return fill(*load_recipe_file(config, file, FormValues(*values)))
 
     events = [component.change for component in values]
     gr.on(events, show, values, box.command, trigger_mode="always_last", **QUIET)
@@ -111,41 +109,43 @@ def wire_recipe_box(
 
 
 def preview(config: AppConfig, values: FormValues) -> str:
-    """What starts these values from a terminal, or why nothing does, as a comment."""
+    """The command line for these values, or a comment that says why there is none."""
     try:
         return command_line(config, read_form(config, values))
     except UserError as error:
         return f"# {' '.join(hide_paths(str(error)).split())}"
 
 
-def loaded(config: AppConfig, file: str | None, current: FormValues) -> tuple[FormValues, str]:
-    """The form for a recipe's file that was sent, and what to say; arms and seeds stay.
+def load_recipe_file(
+    config: AppConfig, file: str | None, current: FormValues
+) -> tuple[FormValues, str]:
+    """The form for an uploaded recipe file, and a sentence about it; arms and seeds are kept.
 
-    Raises ``UserError`` for a file that is no recipe.
+    Raises ``UserError`` if the file is not a recipe.
     """
-    called, text = _read(file)
-    order = Order(recipe_from_text(text, called), DEFAULT_ARMS, (0,))
-    values, differs = form_with(config, order, called)
+    name, text = _read(file)
+    order = Order(recipe_from_text(text, name), DEFAULT_ARMS, (0,))
+    values, differences = form_or_recipe_for(config, order, name)
     kept = replace(
         values,
         arms=current.arms,
         seed_count=current.seed_count,
         first_seed=current.first_seed,
     )
-    return kept, f"The form is filled in from {called}. {differs}".strip()
+    return kept, f"The form is filled in from {name}. {differences}".strip()
 
 
 def _read(file: str | None) -> tuple[str, str]:
-    """The name and the text of a file that was sent."""
+    """The name and the text of an uploaded file."""
     if not file:
-        raise UserError("Choose a recipe's file.")
+        raise UserError("Choose a recipe file.")
     path = Path(file)
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"‘{path.name[:80]}’ is no recipe: its name ends in .yaml or .yml.")
+        raise UserError(f"‘{path.name[:80]}’ is not a recipe: its name must end in .yaml or .yml.")
     try:
         # UTF-8 takes up to four bytes a character.
         return path.name, read_bytes(path, 4 * LONGEST_TEXT).decode()
     except UnicodeDecodeError:
-        raise UserError(f"‘{path.name[:80]}’ is no text.") from None
+        raise UserError(f"‘{path.name[:80]}’ is not a text file.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"‘{path.name[:80]}’ cannot be read as a recipe: {error}.") from None

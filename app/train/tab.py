@@ -1,27 +1,28 @@
-"""The Train tab: a form, and under it the training as it is, whoever looks and whenever."""
+"""The Train tab: a form for a study, and the panel of all trainings."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from app.compare.tab import CompareTab
+from app.catalogue.sources import Sources
+from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
-from app.data.sources import Sources
 from app.queue.actions import require
-from app.queue.jobs import Jobs
-from app.queue.order import order_of
-from app.queue.runs_panel import RunsPanel, Visitor, wire_runs_panel
-from app.train.again import form_with
+from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
+from app.queue.training_queue import TrainingQueue
+from app.studies.order import order_of
+from app.train.again import form_or_recipe_for
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
 from app.train.form import (
     AS_IN_RECIPE,
     LOADED,
+    DataSelection,
     FormValues,
-    Handed,
     chosen_recipe,
     data_choices,
     read_form,
@@ -32,126 +33,134 @@ from app.train.form import (
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
-from app.train.teacher_box import teacher_box
-from app.ui.notice import HIDDEN_NOTICE, notice, notice_box, section
-from app.ui.wording import escape
+from app.ui.notice import (
+    HIDDEN_NOTICE,
+    Update,
+    hint,
+    notice,
+    notice_box,
+    section,
+    shows_errors,
+)
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES, arm_title
 from dait.config.recipe import Recipe, load_recipe
-from dait.errors import UserError
-from dait.runs.folder import StudyFolder
 
 # Private handlers can still be called directly: ids and values are checked inside.
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
 
 
 @dataclass(frozen=True)
-class _Form:
+class TrainForm:
+    """The components of the form."""
+
     recipe: gr.Dropdown
+    expected: gr.HTML
     data: gr.Dropdown
+    selection: gr.State
+    selection_text: gr.HTML
+    teacher: gr.Dropdown
+    teacher_facts: gr.HTML
     arms: gr.CheckboxGroup
-    seed_count: gr.Number
-    first_seed: gr.Number
     epochs: gr.Number
+    seed_count: gr.Number
     networks: NetworkBox
+    first_seed: gr.Number
+    pipeline: PipelineBox
     start: gr.Button
     notice: gr.HTML
-    expected: gr.HTML
-    teacher: gr.Dropdown
-    handed: gr.State
-    handed_words: gr.HTML
-    known: gr.HTML
+    cost: EstimateBox
     loaded: gr.State
     file: RecipeBox
-    cost: EstimateBox
-    pipeline: PipelineBox
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The component of each field of ``FormValues``, in its order."""
+        return {
+            "recipe": self.recipe,
+            "data": self.data,
+            "arms": self.arms,
+            "seed_count": self.seed_count,
+            "first_seed": self.first_seed,
+            "epochs": self.epochs,
+            "student": self.networks.student,
+            "intermediate": self.networks.intermediate,
+            "teacher": self.teacher,
+            "selection": self.selection,
+            "loaded": self.loaded,
+        }
 
     @property
     def values(self) -> list[Any]:
-        """The inputs in the order of ``FormValues``."""
-        return [
-            *(self.recipe, self.data, self.arms, self.seed_count, self.first_seed),
-            *(self.epochs, *self.networks.choices, self.teacher, self.handed, self.loaded),
-        ]
+        """The inputs of a handler that makes ``FormValues`` of them."""
+        return list(self.fields.values())
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``fill`` and ``TrainTab.use_data`` change."""
+        return [*self.values, self.expected, self.selection_text, self.notice]
 
 
 @dataclass(frozen=True)
 class TrainTab:
-    """What the rest of the page needs of the tab."""
+    """The form, the panel of trainings, and how other tabs fill the form."""
 
     config: AppConfig
-    form: _Form
+    form: TrainForm
+    panel: RunsPanel
 
-    @property
-    def handed_outputs(self) -> list[Any]:
-        """What ``take`` changes."""
+    def use_data(self, selection: DataSelection, current: object) -> Update:
+        """Train with the Data tab's selection. current: the form's recipe."""
         form = self.form
-        return [
-            *(form.recipe, form.expected, form.epochs, form.data, form.teacher),
-            *(form.handed, form.handed_words, form.notice),
-        ]
-
-    def take(self, handed: Handed, current: object) -> list[Any]:
-        """The form for what the Data tab hands over; ``current`` is the recipe chosen so far."""
-        recipe = LOADED if current == LOADED else recipe_for(handed.data, current)
-        choices = data_choices(self.config, handed.data)
-        title = Sources(self.config).title(handed.data) or handed.data
-        kept = recipe == current
-        return [
-            gr.skip() if kept else recipe,
-            gr.skip() if kept else _expected(load_recipe(recipe)),
-            gr.skip() if kept else _epochs(self.config, load_recipe(recipe)),
-            gr.update(choices=choices, value=handed.data),
-            handed.teacher,
-            handed,
-            notice(handed.words(title), calm=True),
-            HIDDEN_NOTICE,
-        ]
-
-    @property
-    def filled_outputs(self) -> list[Any]:
-        """What ``filled`` changes."""
-        form = self.form
-        return [*form.values, form.expected, form.handed_words, form.notice]
-
-    def filled(self, values: FormValues, said: str) -> list[Any]:
-        """The form with these values, and a sentence about them."""
-        recipe = chosen_recipe(self.config, values.recipe, values.loaded)
-        changed = vars(values) | {
-            "recipe": gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
-            "data": gr.update(choices=data_choices(self.config, values.data), value=values.data),
+        recipe = LOADED if current == LOADED else recipe_for(selection.data, current)
+        choices = data_choices(self.config, selection.data)
+        title = Sources(self.config).title(selection.data) or selection.data
+        changes: Update = {
+            form.data: gr.update(choices=choices, value=selection.data),
+            form.teacher: selection.teacher,
+            form.selection: selection,
+            form.selection_text: notice(selection.describe(title), calm=True),
+            form.notice: HIDDEN_NOTICE,
         }
-        return [
-            *changed.values(),
-            _expected(recipe),
-            notice(said.strip(), calm=True),
-            HIDDEN_NOTICE,
-        ]
+        if recipe != current:
+            chosen = load_recipe(recipe)
+            changes |= {
+                form.recipe: recipe,
+                form.expected: _expected(chosen),
+                form.epochs: _epochs(self.config, chosen),
+            }
+        return changes
 
-    def again(self, study: StudyFolder) -> list[Any]:
-        """The form that orders the study once more. Raises ``UserError`` where that is unknown."""
-        values, differs = form_with(self.config, order_of(study), study.path.name)
-        return self.filled(values, f"The form is filled in as this study was started. {differs}")
+    def fill(self, values: FormValues, sentence: str) -> Update:
+        """Fill the form with these values, and say ``sentence`` about them."""
+        form = self.form
+        changes: Update = {form.fields[name]: value for name, value in vars(values).items()}
+        changes |= {
+            form.recipe: gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
+            form.data: gr.update(choices=data_choices(self.config, values.data), value=values.data),
+            form.expected: _expected(chosen_recipe(self.config, values.recipe, values.loaded)),
+            form.selection_text: notice(sentence.strip(), calm=True),
+            form.notice: HIDDEN_NOTICE,
+        }
+        return changes
 
 
-def build_train_tab(
-    page: gr.Blocks, config: AppConfig, jobs: Jobs, tabs: gr.Tabs, compare: CompareTab
-) -> TrainTab:
-    """Lay the tab out inside the current ``gr.Tab`` and wire it to the page's load and a timer."""
-    panel = RunsPanel(config, jobs)
+def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) -> TrainTab:
+    """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
+    panel = RunsPanel(config, queue)
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             form = _layout_form(config)
         with gr.Column(scale=3, min_width=320):
             panel.lay_out_card()
     panel.lay_out_list()
-    tab = TrainTab(config, form)
-    _wire_form(tab, jobs, panel)
-    wire_runs_panel(panel, page, tabs, compare)
+    tab = TrainTab(config, form, panel)
+    _wire_form(tab, queue)
+    wire_runs_panel(panel, page)
     return tab
 
 
 def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
-    """How many epochs, how many seeds."""
+    """The numbers of epochs and of seeds."""
     with gr.Row():
         epochs = gr.Number(
             _epochs(config, first),
@@ -171,13 +180,13 @@ def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
     return epochs, seeds
 
 
-def _layout_form(config: AppConfig) -> _Form:
+def _layout_form(config: AppConfig) -> TrainForm:
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
     section(
         "Train",
-        "Every student learns from the same images, for the same number of epochs; an arm with a "
-        "teacher of its own trains that first.",
+        "Every student learns from the same images, for the same number of epochs. An arm with "
+        "its own teacher trains that first.",
     )
     if config.limits.note:
         gr.HTML(notice(config.limits.note, calm=True), apply_default_css=False)
@@ -187,10 +196,10 @@ def _layout_form(config: AppConfig) -> _Form:
         data_choices(config),
         value=AS_IN_RECIPE,
         label="Data",
-        info="Upload photographs of your own in the Data tab.",
+        info="Upload your own photographs in the Data tab.",
         elem_id="train-data",
     )
-    handed_words = notice_box("handed")
+    selection_text = notice_box("handed")
     teacher = gr.Dropdown(
         teachers(config),
         value=AS_IN_RECIPE,
@@ -198,64 +207,89 @@ def _layout_form(config: AppConfig) -> _Form:
         allow_custom_value=config.paths,
         elem_id="train-teacher",
     )
-    known = teacher_box()
+    teacher_facts = gr.HTML("", elem_id="teacher-known", apply_default_css=False)
     arms = gr.CheckboxGroup(
         [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
         value=list(DEFAULT_ARMS),
         label="Arms",
         elem_id="arms",
     )
-    epochs, seeds = _amounts(config, first)
+    epochs, seed_count = _amounts(config, first)
     with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
         networks = network_box(config, fold)
         first_seed = gr.Number(0, label="First seed", precision=0)
     pipeline = pipeline_box()
     start = gr.Button("Start training", variant="primary", elem_id="start")
     message = notice_box("train-notice")
-    usual = FormValues(first.name, "", list(DEFAULT_ARMS), 1, 0, _epochs(config, first), "", "")
     cost = estimate_box()
-    file = recipe_box(preview(config, usual))
-    return _Form(
-        *(recipe, data, arms, seeds, first_seed, epochs, networks, start, message, expected),
-        *(teacher, gr.State(None), handed_words, known, gr.State(None), file, cost, pipeline),
+    defaults = FormValues(
+        recipe=first.name,
+        data=AS_IN_RECIPE,
+        arms=list(DEFAULT_ARMS),
+        seed_count=1,
+        first_seed=0,
+        epochs=_epochs(config, first),
+        student=AS_IN_RECIPE,
+        intermediate=AS_IN_RECIPE,
+    )
+    file = recipe_box(preview(config, defaults))
+    return TrainForm(
+        recipe=recipe,
+        expected=expected,
+        data=data,
+        selection=gr.State(None),
+        selection_text=selection_text,
+        teacher=teacher,
+        teacher_facts=teacher_facts,
+        arms=arms,
+        epochs=epochs,
+        seed_count=seed_count,
+        networks=networks,
+        first_seed=first_seed,
+        pipeline=pipeline,
+        start=start,
+        notice=message,
+        cost=cost,
+        loaded=gr.State(None),
+        file=file,
     )
 
 
-def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
-    config, form = tab.config, tab.form
+def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
+    config, form, panel = tab.config, tab.form, tab.panel
 
-    def start(visitor: Visitor, width: object, *values: Any) -> dict[Any, Any]:
-        try:
-            study = jobs.start(read_form(config, FormValues(*values)))
-        except UserError as error:
-            return {form.notice: notice(str(error).strip())}
-        return {form.notice: HIDDEN_NOTICE} | panel.started(study, visitor, width)
+    @shows_errors(form.notice)
+    def start(state: PageState, width: object, *values: Any) -> Update:
+        study = queue.start(read_form(config, FormValues(*values)))
+        return panel.started(study, state, width)
 
-    def again(shown: object) -> list[Any]:
-        try:
-            return tab.again(require(config, shown, "again"))
-        except UserError as error:
-            kept = [gr.skip() for _ in tab.filled_outputs[:-1]]
-            return [*kept, notice(str(error))]
+    @shows_errors(form.notice)
+    def start_again_from(shown: object) -> Update:
+        study = require(config, shown, "again")
+        values, differences = form_or_recipe_for(config, order_of(study), study.path.name)
+        return tab.fill(values, f"The form is filled in as this study was started. {differences}")
 
-    outputs = [form.notice, *panel.outputs]
     form.start.click(
-        start, [*panel.inputs, *form.values], outputs, show_progress_on=panel.card, **PRESS
+        start,
+        [*panel.inputs, *form.values],
+        [form.notice, *panel.outputs],
+        show_progress_on=panel.card,
+        **PRESS,
     )
-    panel.buttons["again"].click(again, panel.shown, tab.filled_outputs, **PRESS)
-    wire_network_box(form.networks, config, form.recipe, form.data, form.handed)
-    wire_recipe_box(form.file, config, form.values, tab.filled_outputs, tab.filled)
+    panel.buttons["again"].click(start_again_from, panel.shown, form.outputs, **PRESS)
+    wire_network_box(form.networks, config, form.recipe, form.data, form.selection)
+    wire_recipe_box(form.file, config, form.values, form.outputs, form.notice, tab.fill)
     wire_pipeline_box(form.pipeline, config, form.values)
-    wire_estimate_box(form.cost, config, form.values, lambda: len(jobs.working()))
-    # What the Data tab handed over holds for its own data.
+    wire_estimate_box(form.cost, config, form.values, lambda: len(queue.working()))
+    # The Data tab's selection is only for its own data.
     form.data.input(
         lambda: (None, HIDDEN_NOTICE),
         None,
-        [form.handed, form.handed_words],
+        [form.selection, form.selection_text],
         api_visibility="private",
         show_progress="hidden",
     )
-    # In the browser: an answer from here could come after the visitor has typed other epochs.
+    # In the browser: the server's answer could arrive after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}
     known = {name: [_expected(own), _epochs(config, own)] for name, own in recipes.items()}
     form.recipe.input(
@@ -268,14 +302,27 @@ def _wire_form(tab: TrainTab, jobs: Jobs, panel: RunsPanel) -> None:
     )
 
 
+def wire_teacher_facts(form: TrainForm, config: AppConfig, panel: gr.Tab) -> None:
+    """Show the teacher's known figures when the tab opens and whenever a choice changes."""
+    choices = [form.recipe, form.data, form.teacher]
+    gr.on(
+        [panel.select, *(choice.change for choice in choices)],
+        partial(form_html, config),
+        choices,
+        form.teacher_facts,
+        api_visibility="private",
+        concurrency_limit=None,
+        show_progress="hidden",
+        trigger_mode="always_last",
+    )
+
+
 def _expected(recipe: Recipe) -> str:
-    parts = [
-        recipe.expected,
+    facts = (
         f"Images of {recipe.data.size} px; student {recipe.student.name}, intermediate teacher "
-        f"{recipe.intermediate.name}, frozen teacher {recipe.teacher.name}.",
-    ]
-    text = " ".join(escape(part) for part in parts if part)
-    return f'<p class="ds-hint">{text}</p>'
+        f"{recipe.intermediate.name}, frozen teacher {recipe.teacher.name}."
+    )
+    return hint(f"{recipe.expected} {facts}".strip())
 
 
 def _epochs(config: AppConfig, recipe: Recipe) -> int:

@@ -1,4 +1,4 @@
-// Refuses a file that is too heavy where it is chosen, before any of it is sent.
+// Refuses a file that is too large when it is chosen, before any of it is sent.
 (() => {
   const LIMITS = FILE_LIMITS; // element id → bytes
   const SCALE = 2 ** 20;
@@ -18,16 +18,16 @@
     event.preventDefault();
     event.stopImmediatePropagation();
     if (event.type === "change") event.target.value = "";
-    const told = document.createElement("div");
-    told.className = "ds-notice ds-heavy";
-    told.setAttribute("role", "alert");
-    told.textContent =
+    const message = document.createElement("div");
+    message.className = "ds-notice ds-heavy";
+    message.setAttribute("role", "alert");
+    message.textContent =
       `${heavy.name} has ${(heavy.size / SCALE).toFixed(1)} MiB; ` +
-      `at most ${(most / SCALE).toLocaleString("en")} MiB are taken here.`;
-    box.after(told);
+      `at most ${(most / SCALE).toLocaleString("en")} MiB are accepted here.`;
+    box.after(message);
   }
 
-  // On the window and while the event comes down: before anything on the page hears of it.
+  // On the window in the capture phase: before any other listener on the page.
   window.addEventListener("change", (event) => check(event, event.target.files), true);
   window.addEventListener("drop", (event) => check(event, event.dataTransfer?.files), true);
 })();

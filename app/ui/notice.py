@@ -1,4 +1,4 @@
-"""Sentences on the page: headings, what went wrong, what to know."""
+"""Sentences on the page: headings, notices, and what went wrong."""
 
 from __future__ import annotations
 
@@ -8,30 +8,38 @@ from typing import Any
 
 import gradio as gr
 
-from app.config import hide_paths
-from app.ui.wording import escape
+from app.ui.templates import render
 from dait.errors import UserError
 
 HIDDEN_NOTICE = ""
 
+Update = dict[Any, Any]
+"""New values by component. A component that is not in it keeps its value."""
+
 
 def notice(sentence: str, calm: bool = False) -> str:
-    """A sentence that stays in the page until it is settled, as HTML: escaped, without paths."""
-    kind, role = ("ds-notice calm", "status") if calm else ("ds-notice", "alert")
-    return f'<div class="{kind}" role="{role}">{escape(hide_paths(sentence))}</div>'
+    """A notice as HTML, without paths of this machine. calm: it is no error."""
+    return render("notice", sentence=sentence, calm=calm)
+
+
+def empty(sentence: str) -> str:
+    """What stands where there is nothing to show yet, as HTML."""
+    return render("empty", sentence=sentence)
+
+
+def hint(sentence: str, live: bool = False) -> str:
+    """A line of small text as HTML. live: screen readers announce it when it changes."""
+    return render("hint", sentence=sentence, live=live)
 
 
 def section(title: str, text: str) -> gr.HTML:
     """A heading with a line under it."""
-    return gr.HTML(
-        f'<div class="ds-section"><h2>{escape(title)}</h2><p>{escape(text)}</p></div>',
-        apply_default_css=False,
-    )
+    return gr.HTML(render("section", title=title, text=text), apply_default_css=False)
 
 
 def notice_box(name: str) -> gr.HTML:
-    """A place for a notice; it takes no room while it is empty."""
-    return gr.HTML(HIDDEN_NOTICE, elem_id=name, elem_classes="ds-told", apply_default_css=False)
+    """A place for a notice; it takes no space while it is empty."""
+    return gr.HTML(HIDDEN_NOTICE, elem_id=name, elem_classes="ds-notices", apply_default_css=False)
 
 
 def framed(value: str, name: str, **settings: Any) -> gr.HTML:
@@ -45,25 +53,22 @@ def framed(value: str, name: str, **settings: Any) -> gr.HTML:
     )
 
 
-KEPT = object()
-"""Stands for an output that still holds what it held."""
+def shows_errors(
+    box: gr.HTML, otherwise: Update | None = None
+) -> Callable[[Callable[..., Update]], Callable[..., Update]]:
+    """Let a handler's ``UserError`` appear in the notice ``box``, which is cleared otherwise.
 
-
-def shows_errors(*otherwise: Any) -> Callable[[Callable[..., list[Any]]], Callable[..., list[Any]]]:
-    """A handler whose first output is a notice: a ``UserError`` is said there.
-
-    The other outputs then get ``otherwise``: ``KEPT`` where what was there still holds.
+    otherwise: what else changes then; by default the other outputs keep their values.
     """
 
-    def decorate(handler: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    def decorate(handler: Callable[..., Update]) -> Callable[..., Update]:
         @wraps(handler)
-        def telling(*values: Any) -> list[Any]:
+        def wrapped(*values: Any) -> Update:
             try:
-                return handler(*values)
+                return {box: HIDDEN_NOTICE} | handler(*values)
             except UserError as error:
-                rest = [gr.skip() if value is KEPT else value for value in otherwise]
-                return [notice(str(error)), *rest]
+                return {box: notice(str(error))} | (otherwise or {})
 
-        return telling
+        return wrapped
 
     return decorate

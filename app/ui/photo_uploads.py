@@ -1,4 +1,4 @@
-"""Photographs from visitors: bounded in bytes and in pixels before anything is decoded."""
+"""Visitors' photographs: bounded in bytes and in pixels before they are decoded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dait.data.images.frame import Framing
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
-"""Every phone's photograph, and nothing that would fill the memory of a small machine."""
+"""Enough for every phone's photographs, and small enough for a small machine's memory."""
 
 _SCRIPT = Path(__file__).with_name("file_limit.js")
 
 
 def limits_head(limits: Mapping[str, int]) -> str:
-    """What the page's head needs to refuse heavy files: an element's id to the bytes it takes.
+    """The script in the page's head that refuses large files: from element id to bytes.
 
-    The server has one limit for all uploads, the largest; whoever goes round the page meets that,
-    and then the check of whatever reads the file.
+    The server has one limit for all uploads, the largest; a request that bypasses the page meets
+    that, and then the check of the code that reads the file.
     """
     script = _SCRIPT.read_text(encoding="utf-8").replace("FILE_LIMITS", json.dumps(dict(limits)))
     return f"<script>{script}</script>"
@@ -31,7 +31,7 @@ def limits_head(limits: Mapping[str, int]) -> str:
 def read_photo(path: str | Path, framing: Framing | int) -> np.ndarray:
     """An uploaded photograph as evaluation sees it, ``(size, size, 3)`` uint8 RGB.
 
-    framing: a number is the centre square, of so many pixels a side.
+    framing: a number means the centre square with so many pixels a side.
 
     Raises ``BadImage``, whose message is for the visitor: more than ``MAX_BYTES`` bytes or
     ``MAX_PIXELS`` pixels, another kind of file whatever its name says, damaged, or gone.
@@ -39,13 +39,13 @@ def read_photo(path: str | Path, framing: Framing | int) -> np.ndarray:
     file = Path(path)
     try:
         length = file.stat().st_size
-        # Asked before reading: a file of gigabytes must not come into memory to be refused.
+        # Before reading: a file of gigabytes must not be loaded to be refused.
         if length > MAX_BYTES:
             found, allowed = length / 2**20, MAX_BYTES // 2**20
             raise BadImage(f"is {found:.1f} MiB; at most {allowed} MiB are read", _THIS)
         content = file.read_bytes()
     except OSError as error:
-        raise BadImage("is not there any more; upload it again", _THIS) from error
+        raise BadImage("does not exist any more; upload it again", _THIS) from error
     try:
         return decode_image(content, framing, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES)
     except BadImage as error:

@@ -1,4 +1,4 @@
-"""Pictures inside the page's own HTML, so that no file of a visitor lies in a public folder."""
+"""Pictures inside the page's HTML, so that no visitor's file is in a public folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 def picture_address(image: np.ndarray, most: int | None = None, kind: str = "JPEG") -> str:
     """``(H, W, 3)`` or, as PNG, ``(H, W, 4)`` uint8 as a ``data:`` address.
 
-    most: a larger square picture is reduced to so many pixels a side.
+    most: larger square pictures are reduced to so many pixels a side.
     """
     picture = Image.fromarray(image)
     if most is not None and max(picture.size) > most:

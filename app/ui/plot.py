@@ -2,18 +2,19 @@
 
 ``gr.Plot`` draws anew with every value and loses the zoom; this keeps the figure and calls
 ``Plotly.react``. The library is the one inside the plotly package, served from there, so the page
-asks nobody else for anything.
+loads nothing from other servers.
 """
 
 from __future__ import annotations
 
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from app.ui.wording import escape
+from app.ui.templates import render
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,11 +23,11 @@ _SCRIPT = Path(__file__).with_name("plot.js")
 
 
 WIDE = 1280
-"""Pixels of a window whose width is not known yet."""
+"""A window's width in pixels, where it is not known yet."""
 
 
 def panel_columns(width: object) -> int:
-    """Panels side by side in a window of so many pixels, a figure that the browser gives."""
+    """Panels side by side in a window of this width in pixels, which the browser sent."""
     pixels = width if isinstance(width, (int, float)) else WIDE
     return 1 if pixels < 620 else 2 if pixels < 1000 else 3
 
@@ -47,21 +48,16 @@ def plot_head() -> str:
 
 
 def plot_box(alt: str, height: int, marks: str = "", **settings: Any) -> gr.HTML:
-    """An empty place for a figure. ``alt``: what it shows, for people who cannot see it.
+    """A place for a figure; its value is a figure's JSON (``figure_json``), or None.
 
-    height: pixels that are kept free until the first figure comes, so that nothing jumps. Its
-    value is a figure's JSON (``figure_json``), or None. marks: ``cells`` or ``points`` that can be
-    pressed: then ``select`` has ``panel``, the trace's number, and ``data``, the mark's own; of
-    points ``focus`` has the ``index`` of the one whose picture is wanted (see ``linked.js``).
+    alt: what it shows, for screen readers. height: in pixels, kept free until the first figure
+    comes, so that the page does not jump. marks: ``cells`` or ``points`` that can be pressed. Then
+    the event ``select`` has ``panel`` (the trace's number) and ``data`` (the mark's customdata),
+    and the event ``focus`` of a point has the ``index`` of its image (see ``linked.js``).
     """
     return gr.HTML(
         value=None,
-        html_template=(
-            '<div class="plot-frame"><div class="plot-box" role="figure" '
-            f'aria-label="{escape(alt)}" data-marks="{escape(marks)}" '
-            f'style="min-height: {height}px"></div>'
-            '<div class="ds-rings" aria-hidden="true"></div></div>'
-        ),
+        html_template=render("plot", alt=alt, marks=marks, height=height),
         js_on_load="window.daitPlot(element, props, watch, trigger);",
         apply_default_css=False,
         **settings,

@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.ui.templates import render
 from app.ui.wording import (
     UNKNOWN,
     count,
-    escape,
     megabytes,
     milliseconds,
     p_value,
     percent,
     points,
 )
-from dait.evidence.palette import arm_colour
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str]
-"""What a cell says, and a smaller second line (or nothing)."""
+"""A cell's text, and a smaller second line (or nothing)."""
 
 
 def comparison_table(rows: Sequence[Row], caption: str) -> str:
     """The table of ``Comparison.table()``. Accuracies are of the test split."""
     names = (
-        *("Top-1", "Gain over direct", "p (McNemar)", "Per class", "Parameters"),
-        *("MACs", "Latency", "File"),
+        "Top-1",
+        "Gain over direct",
+        "p (McNemar)",
+        "Per class",
+        "Parameters",
+        "MACs",
+        "Latency",
+        "File",
     )
-    body = [(_network(row), [_accuracy(row), *_figures(row)]) for row in rows]
+    body = [
+        (network_name(row["role"], row["title"]), [_accuracy(row), *_figures(row)]) for row in rows
+    ]
     return table_html(caption, "Network", names, body)
 
 
@@ -38,7 +45,7 @@ def representation_table(rows: Sequence[Row], caption: str) -> str:
     keys = ("intra", "inter", "gap", "knn", "silhouette", "cka_vlm", "cka_intermediate")
     body = [
         (
-            _network(row),
+            network_name(row["role"], row["title"]),
             [(percent(row.get(key)) if key == "knn" else _plain(row.get(key)), "") for key in keys],
         )
         for row in rows
@@ -46,9 +53,9 @@ def representation_table(rows: Sequence[Row], caption: str) -> str:
     return table_html(caption, "Network", names, body)
 
 
-def _network(row: Row) -> str:
-    dot = f'<span class="ds-dot" style="background: {arm_colour(str(row["role"]))}"></span>'
-    return f"{dot}{escape(row['title'])}"
+def network_name(role: str, title: str) -> str:
+    """A network's title behind a dot in its colour, as HTML."""
+    return render("network_name", role=role, title=title)
 
 
 def _accuracy(row: Row) -> Cell:
@@ -84,20 +91,5 @@ def table_html(
     names: Sequence[str],
     body: Sequence[tuple[str, Sequence[Cell]]],
 ) -> str:
-    """An HTML table. Names and cells are HTML: what came from outside is escaped by the caller."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (first, *names))
-    lines = []
-    for title, cells in body:
-        columns = "".join(
-            f'<td data-name="{escape(name)}"><span>{text}{_small(small)}</span></td>'
-            for name, (text, small) in zip(names, cells, strict=True)
-        )
-        lines.append(f'<tr><th scope="row">{title}</th>{columns}</tr>')
-    return (
-        f'<table class="ds-table"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    )
-
-
-def _small(text: str) -> str:
-    return f"<small>{escape(text)}</small>" if text else ""
+    """An HTML table: a row's head and its cells are text, or what ``render`` returned."""
+    return render("table", caption=caption, first=first, names=names, body=body)

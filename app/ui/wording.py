@@ -1,8 +1,7 @@
-"""Numbers and states in words: what people read, never what is computed with."""
+"""Numbers, times and states as text for people."""
 
 from __future__ import annotations
 
-import html
 import time
 
 STATES: dict[str, str] = {
@@ -23,18 +22,13 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def escape(value: object) -> str:
-    """Text from a file or a visitor, safe inside HTML and inside an attribute."""
-    return html.escape(str(value), quote=True)
-
-
 def state_word(state: str) -> str:
-    """``training`` → ``Training``; a state that is not known is shown as it is."""
+    """``training`` → ``Training``; an unknown state is shown unchanged."""
     return STATES.get(state, state)
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """0.4237 → ``42.4 %`` that is not broken over lines; None → a dash."""
+    """0.4237 → ``42.4 %`` with a no-break space; None → a dash."""
     return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f}\u00a0%"
 
 
@@ -47,7 +41,7 @@ def points(difference: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p-value as papers write it."""
+    """A p-value as papers print it."""
     if p is None:
         return UNKNOWN
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -74,7 +68,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``less than a minute``, ``about 4 minutes``, ``about 2 hours``; empty where not known."""
+    """``less than a minute``, ``about 4 minutes``, ``about 2 hours``; empty for None."""
     if seconds is None:
         return ""
     if seconds < 50:
@@ -87,7 +81,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(unix_seconds: float | None) -> str:
-    """A point in time, to the minute, in the server's own time."""
+    """A time to the minute, in the server's time zone."""
     if unix_seconds is None:
         return UNKNOWN
     return time.strftime("%d %b %Y, %H:%M", time.localtime(unix_seconds))

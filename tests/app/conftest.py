@@ -12,7 +12,7 @@ import pytest
 from browsing import OpenPage, served, watched_tabs
 
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.runs.folder import RunsRoot
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"

@@ -17,18 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trainers import DONE, ORDER, jobs_of, wait_for
 
-from app.background import FAULTS
-from app.compare.comparisons import Comparisons
+from app.background import ERRORS
+from app.catalogue.teacher_figures import others_html
+from app.comparisons.cache import Comparisons
 from app.config import PROJECT, AppConfig
-from app.queue.jobs import Jobs
-from app.queue.order import Order, order_of
-from app.queue.runs_panel import RunsPanel, Visitor
-from app.queue.ticket import write_ticket
-from app.queue.trainer import settle_after
-from app.studies import finished_studies, own_studies
-from app.train.again import form_with
-from app.train.pipeline_facts import pipeline_of_study
-from app.train.teacher_figures import others_html
+from app.pipeline.facts import pipeline_of_study
+from app.queue.runs_panel import PageState, RunsPanel
+from app.queue.trainer import write_exit_state
+from app.queue.training_queue import TrainingQueue
+from app.studies.entries import finished_studies, own_studies
+from app.studies.order import Order, order_of
+from app.studies.ticket import write_ticket
+from app.train.again import form_or_recipe_for
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.evaluation.results.localisation import read_localisation
@@ -123,14 +123,14 @@ def opened(config: AppConfig, panel: RunsPanel, study_id: str) -> None:
     study = StudyFolder(config.runs.resolve(study_id))
     comparisons = Comparisons(config)
     for attempt in (
-        lambda: form_with(config, order_of(study), study_id),
+        lambda: form_or_recipe_for(config, order_of(study), study_id),
         lambda: pipeline_of_study(study),
-        lambda: panel.jobs.resume(study_id),
+        lambda: panel.queue.resume(study_id),
         lambda: comparisons.get(study_id).comparison.table(),
         lambda: comparisons.get(study_id, 1).comparison.similarity(),
         lambda: read_probe_results(study.path / "knowledge.json"),
         lambda: read_localisation(study.path),
-        lambda: settle_after(study, 1),
+        lambda: write_exit_state(study, 1),
     ):
         try:
             attempt()
@@ -179,15 +179,15 @@ def test_a_damaged_study_costs_itself_alone(
         with gr.Blocks():
             panel.lay_out_card()
             panel.lay_out_list()
-        visitor = Visitor()
+        visitor = PageState()
         for study_id in (BAD, STUDY):
             visitor.study = study_id
-            look = panel.look(visitor, 1280)
+            look = panel.poll(visitor, 1280)
             assert STUDY in look.get(panel.list, STUDY)
         assert STUDY in {entry.id for entry in own_studies(config)}
         assert STUDY in {entry.id for entry in finished_studies(config)}
-        panel.jobs.turn()
-        assert [study.path.name for study in panel.jobs.working()] in ([], [BAD])
+        panel.queue.start_next()
+        assert [study.path.name for study in panel.queue.working()] in ([], [BAD])
         assert isinstance(others_html(config, load_recipe("demo").model_dump()), str)
         opened(config, panel, BAD)
         assert Comparisons(config).get(STUDY).comparison.table()
@@ -208,17 +208,17 @@ def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -
         write_ticket(study, waiting_since=since)
         return study
 
-    jobs = Jobs(runs, command=command)
+    queue = TrainingQueue(runs, command=command)
     first = wait_in_line("first", 1.0)
-    jobs.keep_going()
-    wait_for(lambda: any("nobody thought of" in said for said in FAULTS.sentences()))
+    queue.keep_going()
+    wait_for(lambda: any("nobody thought of" in said for said in ERRORS.sentences()))
     second = wait_in_line("second", 2.0)
     wait_for(lambda: second.state() == "finished")
-    panel = RunsPanel(AppConfig(runs=runs, shipped=RunsRoot(tmp_path / "none")), jobs)
+    panel = RunsPanel(AppConfig(runs=runs, shipped=RunsRoot(tmp_path / "none")), queue)
     with gr.Blocks():
         panel.lay_out_card()
         panel.lay_out_list()
-    assert "nobody thought of" in panel.look(Visitor(), 1280)[panel.faults]
+    assert "nobody thought of" in panel.poll(PageState(), 1280)[panel.errors]
     shutil.rmtree(first.path)
-    with FAULTS.noted("Beginning first"):
+    with ERRORS.noted("Starting first"):
         pass

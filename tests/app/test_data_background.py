@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.background import AT_ONCE, Faults, Workers
+from app.background import AT_ONCE, ErrorLog, JobPool
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
 
@@ -25,7 +25,7 @@ def test_visitors_share_work_and_see_its_progress() -> None:
         assert go_on.wait(SECONDS)
         return "read"
 
-    workers: Workers[str] = Workers()
+    workers: JobPool[str] = JobPool()
     first = workers.start("a", task)
     assert told.wait(SECONDS)
     assert workers.start("a", task) is first and workers.get("a") is first
@@ -43,7 +43,7 @@ def test_errors_end_as_sentences() -> None:
     def break_down(emit: Emit) -> None:
         raise KeyError("oh")
 
-    workers: Workers[None] = Workers()
+    workers: JobPool[None] = JobPool()
     refused, broken = workers.start("a", refuse), workers.start("b", break_down)
     assert refused.wait(SECONDS) and broken.wait(SECONDS)
     assert refused.error == "There is nothing there."
@@ -54,7 +54,7 @@ def test_errors_end_as_sentences() -> None:
 
 def test_only_so_much_goes_on_at_once() -> None:
     go_on = threading.Event()
-    workers: Workers[bool] = Workers()
+    workers: JobPool[bool] = JobPool()
     works = [workers.start(n, lambda emit: go_on.wait(SECONDS)) for n in range(AT_ONCE + 1)]
     waiting = [work for work in works if work.progress == Note("Waiting for its turn")]
     assert len(waiting) >= 1
@@ -63,7 +63,7 @@ def test_only_so_much_goes_on_at_once() -> None:
 
 
 def test_the_last_few_are_kept() -> None:
-    workers: Workers[int] = Workers(kept=2)
+    workers: JobPool[int] = JobPool(kept=2)
     for number in range(4):
         assert workers.start(number, lambda emit, n=number: n).wait(SECONDS)  # type: ignore[misc]
     assert workers.get(0) is None
@@ -73,7 +73,7 @@ def test_the_last_few_are_kept() -> None:
 def test_what_goes_wrong_again_and_again_is_logged_once_and_said_until_it_goes_well(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    faults = Faults()
+    faults = ErrorLog()
     with caplog.at_level(logging.ERROR):
         for number in range(100):
             with faults.noted("Looking after the queue"):
@@ -87,4 +87,4 @@ def test_what_goes_wrong_again_and_again_is_logged_once_and_said_until_it_goes_w
     with faults.noted("Looking after the queue"):
         pass
     assert faults.sentences() == [second]
-    assert Faults(kept_seconds=0).sentences() == []
+    assert ErrorLog(kept_seconds=0).sentences() == []

@@ -16,7 +16,7 @@ from app import launch
 from app.api.endpoints import NAMES
 from app.config import PROJECT, SPACE_LIMITS, AppConfig, read_config
 from app.page import build_page
-from app.queue.jobs import Jobs
+from app.queue.training_queue import TrainingQueue
 from app.ui.plot import panel_columns, plotly_script
 from dait.errors import UserError
 
@@ -26,13 +26,13 @@ HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotli
 def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from app.queue.jobs import Jobs\n"
+        "from app.queue.training_queue import TrainingQueue\n"
         "from app.page import build_page\n"
-        "from app.config import Place\n"
+        "from app.config import AppConfig\n"
         "from app.ui.theme import studio_css, studio_theme\n"
         "from dait.runs.folder import RunsRoot\n"
-        f"place = Place(RunsRoot({str(tmp_path)!r}))\n"
-        "build_page(place, Jobs(place.runs))\n"
+        f"config = AppConfig(RunsRoot({str(tmp_path)!r}))\n"
+        "build_page(config, TrainingQueue(config.runs))\n"
         "studio_css(), studio_theme()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -43,7 +43,7 @@ def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_exactly_these_are_public(empty_config: AppConfig) -> None:
-    page = build_page(empty_config, Jobs(empty_config.runs))
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
     handlers = page.config["dependencies"]
     public = [handler for handler in handlers if handler["api_visibility"] == "public"]
     assert sorted(handler["api_name"] for handler in public) == sorted(NAMES)
@@ -54,13 +54,13 @@ def test_exactly_these_are_public(empty_config: AppConfig) -> None:
 
 
 def test_the_page_comes_with_the_first_table(config: AppConfig) -> None:
-    page = build_page(config, Jobs(config.runs))
+    page = build_page(config, TrainingQueue(config.runs))
     (table,) = [block for block in page.blocks.values() if block.elem_id == "table"]
     assert isinstance(table, gr.HTML) and "<table" in str(table.value)
 
 
 def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
-    page = build_page(empty_config, Jobs(empty_config.runs))
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
     assert len(ticks) == 4
     for tick in ticks:

@@ -23,9 +23,9 @@ from visitor import Visitor, file_named
 
 from app.config import PROJECT, SPACE_LIMITS, AppConfig
 from app.policy import RULES, Policy, rules_table
-from app.queue.jobs import Jobs
-from app.queue.order import Order
-from app.queue.ticket import write_ticket
+from app.queue.training_queue import TrainingQueue
+from app.studies.order import Order
+from app.studies.ticket import write_ticket
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.runs.folder import RunsRoot, StudyFolder
@@ -53,9 +53,9 @@ ALLOWED = ("tiny", "demo", "few-shot")
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_space_puts_nothing_else_into_its_queue(empty_config: AppConfig, what: str) -> None:
     space = replace(empty_config, limits=SPACE_LIMITS)
-    jobs = Jobs(space.runs, allow=Policy(space).require_order)
+    queue = TrainingQueue(space.runs, allow=Policy(space).require_order)
     with pytest.raises(UserError):
-        jobs.start(Order(REFUSED[what], ("direct",), (0,)))
+        queue.start(Order(REFUSED[what], ("direct",), (0,)))
     assert list(space.runs.path.iterdir()) == []
     Policy(replace(empty_config, paths=True)).require_order(Order(REFUSED[what], ("direct",), (0,)))
 
@@ -93,7 +93,7 @@ class Space:
     runs: Path
     asked_outside: list[str]
     folder: Path
-    at_work: str
+    running: str
 
     @property
     def files(self) -> set[str]:
@@ -107,19 +107,19 @@ class Space:
 
     def refuses(self, sentence: str, act: Callable[[], Any]) -> None:
         """``act`` is answered with a sentence that says this, and nothing comes of it."""
-        before, at_work = self.files, self.processes
+        before, running = self.files, self.processes
         found = act()
         said = found if isinstance(found, str) else json.dumps(found)
         assert sentence in said, said[:2000]
         assert "Traceback" not in said and "/etc" not in said
-        assert self.files == before and self.processes <= at_work
+        assert self.files == before and self.processes <= running
         assert self.asked_outside == []
 
     def starts(self, **values: Any) -> Any:
         """``/start``, with its defaults but for ``values``."""
-        asked = {"recipe": "tiny", "data": "", "arms": ["direct"], "seeds": 1, "first_seed": 0}
-        asked |= {"epochs": 2, "student": "", "intermediate": "", "teacher": ""} | values
-        return self.visitor.calls("start", *asked.values())[1]
+        requested = {"recipe": "tiny", "data": "", "arms": ["direct"], "seeds": 1, "first_seed": 0}
+        requested |= {"epochs": 2, "student": "", "intermediate": "", "teacher": ""} | values
+        return self.visitor.calls("start", *requested.values())[1]
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +140,14 @@ def space(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Iterato
         with zipfile.ZipFile(root.path / "data" / f"photos-{number}.zip", "w") as archive:
             archive.writestr("a/1.txt", "none")
     trainers = [_trainer(root, number) for number in range(2)]
-    asked: list[str] = []
-    with _watched_door(asked) as door:
+    requested: list[str] = []
+    with _watched_door(requested) as door:
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), door)
         own = {"NO_PROXY": "127.0.0.1,localhost", "SPACE_ID": "someone/studio"}
         bound = {"GRADIO_SERVER_NAME": "127.0.0.1"}
         try:
             with served(root.path, **proxies, **own, **bound) as address:
-                yield Space(Visitor(address), root.path, asked, folder, "atwork-0")
+                yield Space(Visitor(address), root.path, requested, folder, "atwork-0")
         finally:
             for trainer in trainers:
                 trainer.kill()
@@ -262,26 +262,26 @@ def again(space: Space) -> None:
 def waiting(space: Space) -> None:
     for _ in range(SPACE_LIMITS.waiting):
         assert space.starts()["state"] == "queued"
-    space.refuses("3 studies wait already", space.starts)
+    space.refuses("3 studies are waiting already", space.starts)
 
 
 def estimate(space: Space) -> None:
-    asked = {"teacher": "fieldguide-clip", "epochs": 600}
-    space.refuses("from 1 to 5", lambda: space.visitor.presses("estimate", "click", **asked))
+    requested = {"teacher": "fieldguide-clip", "epochs": 600}
+    space.refuses("from 1 to 5", lambda: space.visitor.presses("estimate", "click", **requested))
 
 
 def stop(space: Space) -> None:
-    answered, found = space.visitor.calls("stop", space.at_work)
+    answered, found = space.visitor.calls("stop", space.running)
     assert answered and found["state"] == "stopped", found
 
 
 def tidy(space: Space) -> None:
     one = next(study for study in space.visitor.calls("status", "")[1] if study["place"] == 1)
-    space.refuses("is not for it here", lambda: space.visitor.calls("stop", one["study"])[1])
-    space.visitor.presses("studies", "click", about={"study": space.at_work})
-    space.refuses("not for it here", lambda: space.visitor.presses("run-delete", "click"))
+    space.refuses("is not possible", lambda: space.visitor.calls("stop", one["study"])[1])
+    space.visitor.presses("studies", "click", about={"study": space.running})
+    space.refuses("not possible", lambda: space.visitor.presses("run-delete", "click"))
     renamed = {"name": "Mine"}
-    space.refuses("is not for it", lambda: space.visitor.presses("name-save", "click", **renamed))
+    space.refuses("is not possible", lambda: space.visitor.presses("name-save", "click", **renamed))
     space.refuses("Nothing is deleted", lambda: space.visitor.presses("run-undo", "click"))
 
 
@@ -303,16 +303,16 @@ def delete_upload(space: Space) -> None:
 
 def photographs(space: Space) -> None:
     photo = space.visitor.uploads(PROJECT / "tests" / "app" / "visitor.py")
-    asked = ["demo", [photo] * 201]
-    space.refuses("at most 200", lambda: space.visitor.calls("predict", *asked)[1])
+    requested = ["demo", [photo] * 201]
+    space.refuses("at most 200", lambda: space.visitor.calls("predict", *requested)[1])
 
 
 def file_by_address(space: Space) -> None:
     for address in ("http://example.org/a.jpg", "https://huggingface.co/x/resolve/main/a.jpg"):
-        asked = ["demo", [file_named(address)]]
+        requested = ["demo", [file_named(address)]]
         space.refuses(
             "not fetched from web addresses",
-            lambda asked=asked: space.visitor.calls("predict", *asked)[1],
+            lambda requested=requested: space.visitor.calls("predict", *requested)[1],
         )
     answered, _ = space.visitor.calls("predict", "demo", [file_named("/etc/passwd")])
     assert not answered

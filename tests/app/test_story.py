@@ -44,74 +44,66 @@ def wait_for_state(page: Any, *states: str, timeout: float = TO_LOAD) -> None:
     page.wait_for_selector(wanted, timeout=timeout)
 
 
-def test_first_visit(open_page: OpenPage) -> None:
+def test_first_visit_and_another_sample_image(open_page: OpenPage) -> None:
     page = open_page()
     see_comparison(page)
     assert page.locator("#table tbody tr").count() >= 3
     for figure in ("#bars", "#plane", "#similarity"):
         assert page.locator(f"{figure} .main-svg").first.is_visible()
-    assert page.locator("#representation tbody tr").count() >= 3
     pictures = page.locator(f"{CARDS} img:not(.heat)")
     assert all(picture.get_attribute("alt") for picture in pictures.all())
-
-
-def test_another_sample_image_changes_the_row(open_page: OpenPage) -> None:
-    page = open_page()
-    see_comparison(page)
     before = page.locator("#row p").first.inner_text()
     page.locator("#gallery button").nth(3).press("Enter")
     page.wait_for_function(
         "before => document.querySelector('#row p')?.innerText !== before", arg=before
     )
     assert page.locator("#gallery button").nth(3).get_attribute("aria-pressed") == "true"
+    page.locator("#representation tbody tr").nth(2).wait_for(timeout=TO_LOAD)
 
 
-def test_a_photograph_gets_its_row(open_page: OpenPage, tmp_path: Path) -> None:
+def choose_photograph(page: Any, file: Path) -> None:
+    page.locator("#upload input[type=file]").set_input_files(file)
+
+
+def clear_photograph(page: Any) -> None:
+    page.locator("#upload").get_by_label("Clear").or_(
+        page.locator("#upload").get_by_label("Remove this file")
+    ).first.click()
+    page.wait_for_selector("#upload input[type=file]", state="attached")
+
+
+def test_photographs_are_refused_or_get_their_row(open_page: OpenPage, tmp_path: Path) -> None:
+    (tmp_path / "heavy.jpg").write_bytes(b"\xff\xd8" + bytes(uploads.MAX_BYTES))
+    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "words.jpg").write_text("words and nothing but words")
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.jpg")
     page = open_page()
     see_comparison(page)
-    page.locator("#upload input[type=file]").set_input_files(tmp_path / "mine.jpg")
-    page.locator("#row", has_text="Your photograph").wait_for(timeout=TO_LOAD)
-    page.wait_for_selector('#gallery:not(:has(button[aria-pressed="true"]))')
-    assert page.locator(CARDS).count() >= 3
-
-
-def test_what_is_no_photograph_is_refused_and_the_row_stays(
-    open_page: OpenPage, tmp_path: Path
-) -> None:
-    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    (tmp_path / "words.jpg").write_text("words and nothing but words")
-    Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
-    page = open_page()
-    see_comparison(page)
     row = page.locator("#row p").first.inner_text()
-    pressed = '#gallery button[aria-pressed="true"]'
+
+    # Too large: refused in the browser, before it is sent.
+    choose_photograph(page, tmp_path / "heavy.jpg")
+    page.get_by_text("heavy.jpg has 20.0 MiB; at most 20 MiB").wait_for()
+    assert page.locator("#upload").get_by_text("heavy.jpg").count() == 0
+
+    # No photograph: refused by the server, and the row stays.
     for name, says in (
         ("drawing.svg", "SVG"),
         ("words.jpg", "text file"),
         ("huge.png", "60.0 million pixels"),
     ):
-        page.locator("#upload input[type=file]").set_input_files(tmp_path / name)
+        choose_photograph(page, tmp_path / name)
         page.locator("#row-notice", has_text=says).wait_for(timeout=TO_LOAD)
         assert page.locator("#row p").first.inner_text() == row
-        assert page.locator(pressed).count() == 1
-        page.locator("#upload").get_by_label("Clear").or_(
-            page.locator("#upload").get_by_label("Remove this file")
-        ).first.click()
-        page.wait_for_selector("#upload input[type=file]", state="attached")
+        assert page.locator('#gallery button[aria-pressed="true"]').count() == 1
+        clear_photograph(page)
 
-
-def test_a_file_that_is_too_heavy_is_refused_before_it_is_sent(
-    open_page: OpenPage, tmp_path: Path
-) -> None:
-    (tmp_path / "heavy.jpg").write_bytes(b"\xff\xd8" + bytes(uploads.MAX_BYTES))
-    page = open_page()
-    see_comparison(page)
-    page.locator("#upload input[type=file]").set_input_files(tmp_path / "heavy.jpg")
-    page.get_by_text("heavy.jpg has 20.0 MiB; at most 20 MiB are taken here").wait_for()
+    choose_photograph(page, tmp_path / "mine.jpg")
+    page.locator("#row", has_text="Your photograph").wait_for(timeout=TO_LOAD)
+    page.wait_for_selector('#gallery:not(:has(button[aria-pressed="true"]))')
     assert page.locator(CARDS).count() >= 3
-    assert page.locator("#upload").get_by_text("heavy.jpg").count() == 0
 
 
 def test_cancel_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
@@ -127,7 +119,7 @@ def test_cancel_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
     page.wait_for_selector("#run-cancel:disabled")
 
 
-def test_the_teachers_own_accuracy_stands_beside_the_choice(open_page: OpenPage) -> None:
+def test_the_form_shows_the_teachers_accuracy_and_refuses_bad_values(open_page: OpenPage) -> None:
     page = open_page()
     go_to(page, "Train")
     known = page.locator("#teacher-known")
@@ -135,16 +127,9 @@ def test_the_teachers_own_accuracy_stands_beside_the_choice(open_page: OpenPage)
     page.locator("#train-teacher input").click()
     page.get_by_role("option", name="ImageNet network").click()
     known.get_by_text("imagenet-lite0").first.wait_for()
-    page.locator("#recipe input").click()
-    page.get_by_role("option", name="Smoke test").click()
-    known.get_by_text("not measured yet on this data. The training measures it first").wait_for()
-
-
-def test_a_value_that_will_not_do_is_said_beside_the_form(open_page: OpenPage) -> None:
-    page = open_page()
-    go_to(page, "Train")
     start_tiny(page, 0)
     page.locator("#train-notice", has_text="Epochs: give a whole number").wait_for()
+    known.get_by_text("not measured yet on this data").wait_for()
 
 
 def test_train_refresh_and_compare(open_page: OpenPage) -> None:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.queue.jobs import Jobs
-from app.queue.order import Order
+from app.queue.training_queue import TrainingQueue
+from app.studies.order import Order
 from dait.config.recipe import Recipe
 from dait.runs.folder import RunsRoot
 
@@ -50,9 +50,9 @@ NEVER_BEGINS = "raise SystemExit('no such recipe')"
 SLOW_START = "import time; time.sleep(60)"
 
 
-def jobs_of(root: Path, code: str, at_once: int = 1, most_waiting: int = 50) -> Jobs:
+def jobs_of(root: Path, code: str, at_once: int = 1, most_waiting: int = 50) -> TrainingQueue:
     """A server's jobs over a runs folder, with ``code`` for the trainer."""
-    return Jobs(
+    return TrainingQueue(
         RunsRoot(root),
         at_once,
         most_waiting,

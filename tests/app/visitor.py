@@ -48,14 +48,14 @@ class Visitor:
             values.get(str(self._id(part)).replace("-", "_"), part["props"].get("value"))
             for part in inputs
         ]
-        asked = {
+        requested = {
             "data": data,
             "fn_index": handler["id"],
             "trigger_id": chosen["id"],
             "session_hash": self.session,
             "event_data": about,
         }
-        self.http.post("/gradio_api/queue/join", json=asked).raise_for_status()
+        self.http.post("/gradio_api/queue/join", json=requested).raise_for_status()
         params = {"session_hash": self.session}
         with self.http.stream("GET", "/gradio_api/queue/data", params=params) as stream:
             for line in stream.iter_lines():

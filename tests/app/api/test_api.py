@@ -16,7 +16,7 @@ from PIL import Image
 
 from app.config import SPACE_LIMITS, AppConfig, hide_paths
 from app.page import build_page
-from app.queue.jobs import Jobs
+from app.queue.training_queue import TrainingQueue
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -48,7 +48,7 @@ def said(client: Client, *values: Any, **named: Any) -> str:
 
 
 def endpoint(config: AppConfig, name: str) -> Any:
-    page = build_page(config, Jobs(config.runs))
+    page = build_page(config, TrainingQueue(config.runs))
     return next(fn.fn for fn in page.fns.values() if fn.api_name == name)
 
 
@@ -77,18 +77,18 @@ def test_an_explanation_has_the_heatmap_of_the_class_that_was_asked_for(
     client: Client, photo: Path
 ) -> None:
     study = finished(client)["study"]
-    asked = {"study": study, "photo": handle_file(photo), "api_name": "/explain"}
-    found = client.predict(**asked)
+    requested = {"study": study, "photo": handle_file(photo), "api_name": "/explain"}
+    found = client.predict(**requested)
     key = found["networks"][0]["top"][-1]["key"]
-    other = client.predict(**asked, method="layercam", target=key)
+    other = client.predict(**requested, method="layercam", target=key)
     for network in other["networks"]:
         assert network["target"]["key"] == key
         heat = network["heatmap"]
         assert network["note"] or heat is None or np.min(heat) >= 0
         assert network["picture"].startswith("data:image/png;base64,")
     assert any(network["heatmap"] for network in other["networks"])
-    assert "no class 'penguin'" in said(client, **asked, target="penguin")
-    assert "heatmap method" in said(client, **asked, method="guess")
+    assert "no class 'penguin'" in said(client, **requested, target="penguin")
+    assert "heatmap method" in said(client, **requested, method="guess")
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_training_is_started_and_stopped(client: Client) -> None:
         (("../../etc",), {"api_name": "/compare"}, "not the name of a run"),
         (("demo", [1]), {"api_name": "/compare"}, "seed: give a whole number"),
         ((7,), {"api_name": "/status"}, "Choose a study first"),
-        (("nothing",), {"api_name": "/stop"}, "not there any more"),
+        (("nothing",), {"api_name": "/stop"}, "not exist any more"),
         ((), {"epochs": "many", "api_name": "/start"}, "Epochs: give a whole number"),
         ((), {"arms": "all", "api_name": "/start"}, "at least one arm"),
         ((), {"recipe": "../x.yaml", "api_name": "/start"}, "Choose a recipe"),
@@ -137,7 +137,7 @@ def test_a_space_keeps_its_limits_for_programs_too(config: AppConfig) -> None:
     space = replace(config, limits=SPACE_LIMITS)
     with pytest.raises(gr.Error, match="from 1 to 5, not 50"):
         endpoint(space, "start")(recipe="tiny", epochs=50)
-    assert Jobs(config.runs).waiting() == []
+    assert TrainingQueue(config.runs).waiting() == []
 
 
 def test_a_sentence_tells_no_path(config: AppConfig) -> None:

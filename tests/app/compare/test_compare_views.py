@@ -14,8 +14,9 @@ from PIL import Image
 
 from app.compare import views as compare_views
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
+from app.comparisons.study_list import study_choices
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.heatmaps import cam as heatmaps
 from dait.evidence.heatmaps.explanation import Question
@@ -184,7 +185,7 @@ def test_what_a_browser_makes_up_is_refused(
 
 def test_an_unfinished_study_is_not_offered(config: AppConfig, study_id: str) -> None:
     StudyFolder(config.runs.path / study_id).write_status(state="failed")
-    assert CompareViews(config).choices() == []
+    assert study_choices(config) == []
     with pytest.raises(UserError, match="not finished"):
         CompareViews(config).overview(study_id, None)
 
@@ -194,7 +195,7 @@ def test_own_studies_go_before_the_shipped_ones(config: AppConfig, tmp_path: Pat
     for name in ("another", "demo"):
         shutil.copytree(config.runs.path / own, tmp_path / "assets" / name)
     both = replace(config, shipped=RunsRoot(tmp_path / "assets"))
-    assert [study_id for _, study_id in CompareViews(both).choices()] == [own, "demo", "another"]
+    assert [study_id for _, study_id in study_choices(both)] == [own, "demo", "another"]
 
 
 def test_every_method_is_offered() -> None:

@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.compare.comparisons import Comparisons
 from app.compare.linked_views import ANY, LinkedViews
 from app.compare.save_figure import figures_to_save, saved_figure
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 
 
 @pytest.fixture
-def study_id(place: AppConfig) -> str:
-    return finished_studies(place)[0].id
+def study_id(config: AppConfig) -> str:
+    return finished_studies(config)[0].id
 
 
 @pytest.fixture
-def linked(place: AppConfig) -> LinkedViews:
-    return LinkedViews(Comparisons(place))
+def linked(config: AppConfig) -> LinkedViews:
+    return LinkedViews(Comparisons(config))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def marks(figure: str, trace: int = 0) -> Any:
 def test_who_is_right_and_who_is_wrong(
     linked: LinkedViews, study_id: str, comparison: Comparison
 ) -> None:
-    wanted = linked.wanted(study_id, None, ["dait"], ["direct"], ANY, "")
+    wanted = linked.image_filter(study_id, None, ["dait"], ["direct"], ANY, "")
     told, gallery, first = linked.matches(study_id, None, wanted, ())
     expected = np.flatnonzero(right(comparison, "dait") & ~right(comparison, "direct"))
     assert len(expected)
@@ -60,7 +60,7 @@ def test_classes_and_parts_of_the_split(
 ) -> None:
     parts = [value for _, value in linked.parts(study_id, None)]
     assert "background=familiar" in parts
-    wanted = linked.wanted(study_id, None, [], [], 2, "background=familiar")
+    wanted = linked.image_filter(study_id, None, [], [], 2, "background=familiar")
     told, gallery, _ = linked.matches(study_id, None, wanted, (("test", 2),))
     at_home = comparison.slices()["background"] == "familiar"
     expected = np.flatnonzero((comparison.labels == 2) & at_home).tolist()
@@ -77,7 +77,7 @@ def test_what_a_study_has_not_cannot_be_asked(
     linked: LinkedViews, study_id: str, roles: list[Any], label: object, part: str
 ) -> None:
     with pytest.raises(UserError, match=r"choose|point"):
-        linked.wanted(study_id, None, roles, [], label, part)
+        linked.image_filter(study_id, None, roles, [], label, part)
 
 
 def test_a_cell_of_a_confusion_matrix_leads_to_one_of_its_images(
@@ -146,11 +146,11 @@ def test_every_network_has_its_bins(linked: LinkedViews, study_id: str) -> None:
 
 
 def test_a_figure_is_saved_under_its_name(
-    place: AppConfig, linked: LinkedViews, study_id: str
+    config: AppConfig, linked: LinkedViews, study_id: str
 ) -> None:
     from app.compare.views import CompareViews
 
-    figures = figures_to_save(CompareViews(place), linked)
+    figures = figures_to_save(CompareViews(config), linked)
     path = saved_figure(figures, "gains", "csv", study_id, None, "dait", "direct")
     assert path.name == f"{study_id}-gains.csv"
     lines = path.read_text(encoding="utf-8-sig").splitlines()

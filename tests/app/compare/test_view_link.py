@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from app.compare.view_link import KEYS, Arrival, Facts, LinkState, complaint, fitting, read_view
+from app.compare.view_link import (
+    KEYS,
+    LinkState,
+    RequestedView,
+    StudyFacts,
+    link_problems,
+    read_view,
+    restrict,
+)
 
-FACTS = Facts(seeds=(0, 1), images=12, classes=4, roles=("vlm", "dait"), parts=("habitat=snow",))
+FACTS = StudyFacts(
+    seeds=(0, 1), images=12, classes=4, roles=("vlm", "dait"), parts=("habitat=snow",)
+)
 FULL = LinkState(
     study="tiny-2026",
     seed=1,
@@ -27,7 +37,7 @@ def test_a_view_comes_back_from_its_link() -> None:
     query = dict(parse_qsl(FULL.query()))
     assert set(query) == set(KEYS)
     assert read_view(query) == (FULL, [])
-    assert fitting(FULL, FACTS) == (FULL, [])
+    assert restrict(FULL, FACTS) == (FULL, [])
 
 
 def test_what_is_by_default_is_not_said() -> None:
@@ -44,30 +54,30 @@ def test_nonsense_is_left_out_and_told() -> None:
 
 
 def test_what_a_study_has_not_is_the_default_and_told() -> None:
-    asked = LinkState(
+    requested = LinkState(
         "demo", 7, (3, 12, -1), "magic", "", 4, "", ("kd",), ("dait",), -1, "sky=red", 7
     )
-    view, problems = fitting(asked, FACTS)
+    view, problems = restrict(requested, FACTS)
     assert view == LinkState("demo", images=(3,), wrong=("dait",))
     assert len(problems) == 8
-    said = complaint(problems)
+    said = link_problems(problems)
     assert "test image 12 and -1" in said and "seed 7" in said and "default" in said
-    assert complaint([]) == ""
+    assert link_problems([]) == ""
 
 
 def test_an_opacity_that_is_no_number_is_refused() -> None:
     view, _ = read_view({"opacity": "nan"})
-    assert fitting(view, FACTS)[0].opacity == LinkState().opacity
+    assert restrict(view, FACTS)[0].opacity == LinkState().opacity
 
 
 def test_a_visitor_arrives_once() -> None:
-    arrival = Arrival()
-    assert arrival.look("demo") == LinkState("demo")
+    arrival = RequestedView()
+    assert arrival.get("demo") == LinkState("demo")
     assert arrival.study is None
-    arrival.put(FULL, ["seed “x”"])
+    arrival.set(FULL, ["seed “x”"])
     assert arrival.study == FULL.study
-    assert arrival.look("other") == LinkState("other")
-    assert arrival.look(FULL.study) == FULL
+    assert arrival.get("other") == LinkState("other")
+    assert arrival.get(FULL.study) == FULL
     assert arrival.take(FULL.study) == FULL and arrival.take(FULL.study) == FULL
     assert arrival.problems == ("seed “x”",)
     assert arrival.take("other") == LinkState("other") and arrival.problems == ()

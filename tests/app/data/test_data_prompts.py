@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from app.catalogue.teachers import read_teacher, teacher_choices
 from app.config import AppConfig
 from app.data.prompts import (
     interval,
     preview_html,
     read_prompts,
-    read_teacher,
-    summary,
-    teacher_choices,
     written_descriptions,
 )
+from app.train.form import summary
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.teachers.prompts import Prompts

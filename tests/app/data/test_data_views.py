@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.catalogue.sources import Sources
 from app.config import AppConfig
 from app.data.reading import OpenDataset, Readings, round_the_classes
-from app.data.sources import Sources
 from app.data.views import (
     ALL_CLASSES,
     about_html,

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.compare.comparisons import Comparisons
-from app.compare.views import CompareViews
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
-from app.explore.tab import EMPTY, arrived
+from app.explore.tab import EMPTY, list_update
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
-from app.studies import finished_studies
+from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evaluation.results.probes import (
     NEW_BIRDS,
@@ -108,7 +107,7 @@ def test_a_study_that_was_measured_shows_its_figures(
     bars = json.loads(found.bars or "")
     named = [trace["name"] for trace in bars["data"]]
     assert "chance" in named and len(named) == 3
-    assert found.why_silent == "" and found.examples == BIRD_EXAMPLES
+    assert found.why_no_text == "" and found.examples == BIRD_EXAMPLES
 
 
 def test_what_is_read_is_the_mean_over_seeds_beside_guessing(
@@ -212,7 +211,7 @@ def test_a_teacher_that_reads_nothing_says_why(
     config: AppConfig, study_id: str, views: ExploreViews
 ) -> None:
     change_teacher(config.runs.path / study_id, name="imagenet-lite0", reads_text=False)
-    assert "imagenet-lite0 sees images only" in views.figures(study_id, 2).why_silent
+    assert "imagenet-lite0 sees images only" in views.figures(study_id, 2).why_no_text
 
 
 def test_other_data_brings_its_own_examples(
@@ -227,15 +226,14 @@ def test_other_data_brings_its_own_examples(
 
 
 def test_what_is_chosen_stays_and_else_the_first_is_taken(config: AppConfig, study_id: str) -> None:
-    compare = CompareViews(config)
     for current in (None, "gone"):
-        update, _ = arrived(compare, current)
+        update, _ = list_update(config, current)
         assert update["value"] == study_id
-    update, below = arrived(compare, study_id)
+    update, below = list_update(config, study_id)
     assert "value" not in update and below != EMPTY
     assert [found for _, found in update["choices"]] == [study_id]
 
 
 def test_without_a_study_the_tab_says_where_to_begin(empty_config: AppConfig) -> None:
-    update, below = arrived(CompareViews(empty_config), None)
+    update, below = list_update(empty_config, None)
     assert update["value"] is None and below == EMPTY

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.compare.comparisons import Comparisons
+from app.comparisons.cache import Comparisons
 from app.config import AppConfig
 from app.predict.html import batch_html, photo_html
-from app.predict.views import MOST_PHOTOS, PredictViews
-from app.studies import finished_studies
+from app.predict.views import MAX_PHOTOS, PredictViews
+from app.studies.entries import finished_studies
 from app.ui.photo_uploads import read_photo
 from dait.errors import UserError
 
@@ -103,8 +103,8 @@ def test_no_photograph_is_said(views: PredictViews, study_id: str, files: object
 
 
 def test_too_many_photographs_are_refused(views: PredictViews, study_id: str, photo: str) -> None:
-    with pytest.raises(UserError, match=f"{MOST_PHOTOS + 1} photographs"):
-        views.many(study_id, [photo] * (MOST_PHOTOS + 1))
+    with pytest.raises(UserError, match=f"{MAX_PHOTOS + 1} photographs"):
+        views.many(study_id, [photo] * (MAX_PHOTOS + 1))
 
 
 def test_a_network_that_is_gone_is_named_and_the_others_answer(
@@ -145,8 +145,8 @@ def test_predictions_get_into_no_heatmap(views: PredictViews, study_id: str, pho
     expected = [found.raw for found in comparison.explain(image, "gradcam")]
     other = np.flip(image, 1).copy()
     with ThreadPoolExecutor(2) as pool:
-        asked = pool.submit(lambda: [comparison.answers(other) for _ in range(40)])
-        while not asked.done():
+        requested = pool.submit(lambda: [comparison.answers(other) for _ in range(40)])
+        while not requested.done():
             for found, raw in zip(comparison.explain(image, "gradcam"), expected, strict=True):
                 np.testing.assert_allclose(found.raw, raw, atol=1e-5)
-        asked.result()
+        requested.result()

@@ -11,8 +11,8 @@ import gradio as gr
 import pytest
 
 from app.config import AppConfig
-from app.queue.jobs import Jobs
-from app.queue.runs_panel import RunsPanel, Visitor
+from app.queue.runs_panel import PageState, RunsPanel
+from app.queue.training_queue import TrainingQueue
 from dait.runs.folder import StudyFolder
 
 WIDTH = 1280
@@ -31,7 +31,7 @@ def panel(config: AppConfig) -> RunsPanel:
             row = {"stage": "student", "epoch": 1, "epochs": 2, "loss": 1.5, "val_top1": top1}
             parts = {"classification": 1.0} if run.path.name.startswith("direct") else {}
             run.append_metrics({**row, "parts": parts, "images_per_second": 1000 * top1})
-    found = RunsPanel(config, Jobs(config.runs))
+    found = RunsPanel(config, TrainingQueue(config.runs))
     with gr.Blocks():
         found.lay_out_card()
         found.lay_out_list()
@@ -48,8 +48,8 @@ def others(found: dict[Any, Any], panel: RunsPanel) -> list[str]:
 
 
 def test_another_study_is_laid_over_it_and_taken_away(panel: RunsPanel) -> None:
-    visitor = Visitor()
-    first = panel.look(visitor, WIDTH)
+    visitor = PageState()
+    first = panel.poll(visitor, WIDTH)
     assert others(first, panel) == ["other-20250101-120000-00000002"]
     alone = drawn(first, panel)
     both = drawn(panel.choose_curves("accuracy", others(first, panel), visitor, WIDTH), panel)
@@ -68,18 +68,18 @@ def test_another_study_is_laid_over_it_and_taken_away(panel: RunsPanel) -> None:
 
 
 def test_an_epoch_of_the_other_is_sent_too(panel: RunsPanel, config: AppConfig) -> None:
-    visitor = Visitor()
-    name = others(panel.look(visitor, WIDTH), panel)[0]
+    visitor = PageState()
+    name = others(panel.poll(visitor, WIDTH), panel)[0]
     panel.choose_curves("accuracy", [name], visitor, WIDTH)
-    assert panel.curves not in panel.look(visitor, WIDTH)
+    assert panel.curves not in panel.poll(visitor, WIDTH)
     run = StudyFolder(config.runs.resolve(name)).runs()[0]
     run.append_metrics({"stage": "student", "epoch": 2, "epochs": 2, "loss": 1.0, "val_top1": 0.9})
-    assert panel.curves in panel.look(visitor, WIDTH)
+    assert panel.curves in panel.poll(visitor, WIDTH)
 
 
 def test_speed_and_the_parts_of_the_losses(panel: RunsPanel) -> None:
-    visitor = Visitor()
-    panel.look(visitor, WIDTH)
+    visitor = PageState()
+    panel.poll(visitor, WIDTH)
     speed = drawn(panel.choose_curves("speed", [], visitor, WIDTH), panel)
     assert speed["layout"]["annotations"][0]["text"] == "Training images a second"
     assert len(speed["data"]) == 6
@@ -89,21 +89,21 @@ def test_speed_and_the_parts_of_the_losses(panel: RunsPanel) -> None:
 
 
 def test_what_is_gone_or_was_never_there_is_left_out(panel: RunsPanel, config: AppConfig) -> None:
-    visitor = Visitor()
-    first = panel.look(visitor, WIDTH)
+    visitor = PageState()
+    first = panel.poll(visitor, WIDTH)
     name = others(first, panel)[0]
     for beside in (["../../etc"], "text", None, [first[panel.shown]]):
         found = panel.choose_curves("nonsense", beside, visitor, WIDTH)
         assert panel.curves not in found  # nothing has changed
     panel.choose_curves("accuracy", [name], visitor, WIDTH)
     shutil.rmtree(Path(config.runs.path) / name)
-    assert drawn(panel.look(visitor, WIDTH), panel)["data"] == drawn(first, panel)["data"]
+    assert drawn(panel.poll(visitor, WIDTH), panel)["data"] == drawn(first, panel)["data"]
 
 
 def test_without_an_epoch_there_is_nothing_to_choose(panel: RunsPanel, config: AppConfig) -> None:
     for study in config.runs.studies():
         for run in study.runs():
             (run.path / "metrics.jsonl").unlink()
-    found = panel.look(Visitor(), WIDTH)
+    found = panel.poll(PageState(), WIDTH)
     assert found[panel.curves]["visible"] is False
     assert found[panel.box.row]["visible"] is False

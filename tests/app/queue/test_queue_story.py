@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from browsing import served, watched_tabs
 
-from app.queue.jobs import Jobs
-from app.queue.ticket import process_of
 from app.queue.trainer import output_tail
+from app.queue.training_queue import TrainingQueue
+from app.studies.ticket import process_of
 from dait.runs.folder import RunsRoot, StudyFolder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -27,9 +27,9 @@ def runs(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder
-    jobs = Jobs(RunsRoot(folder))
-    for study in [*jobs.waiting(), *jobs.working()]:
-        jobs.cancel(study.path.name)
+    queue = TrainingQueue(RunsRoot(folder))
+    for study in [*queue.waiting(), *queue.working()]:
+        queue.cancel(study.path.name)
 
 
 def go_to_train(page: Any) -> None:

@@ -9,10 +9,10 @@ import psutil
 import pytest
 from trainers import wait_for
 
-from app.queue.jobs import Jobs
-from app.queue.order import Order
-from app.queue.ticket import process_of, state_of
 from app.queue.trainer import output_tail
+from app.queue.training_queue import TrainingQueue
+from app.studies.order import Order
+from app.studies.ticket import process_of, state_of
 from dait.config.recipe import Recipe, load_recipe
 from dait.runs.folder import RunsRoot, StudyFolder
 
@@ -36,8 +36,8 @@ def test_the_real_command_trains_a_study(tmp_path: Path, tiny_study: Path) -> No
             "train": {"epochs": 1, "batch_size": 4},
         }
     )
-    jobs = Jobs(RunsRoot(tmp_path))
-    study = StudyFolder(tmp_path / jobs.start(Order(recipe, ("independent",), (3,))))
+    queue = TrainingQueue(RunsRoot(tmp_path))
+    study = StudyFolder(tmp_path / queue.start(Order(recipe, ("independent",), (3,))))
     wait_for(lambda: process_of(study) is None, seconds=250)
     assert state_of(study) == "finished", output_tail(study)
     result = study.run("independent", 3).result()
@@ -48,14 +48,16 @@ def test_cancelled_while_it_draws_its_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))  # so that there is much to draw
-    jobs = Jobs(RunsRoot(tmp_path / "runs"))
-    study = StudyFolder(jobs.runs.resolve(jobs.start(Order(load_recipe("demo"), ("dait",), (0,)))))
+    queue = TrainingQueue(RunsRoot(tmp_path / "runs"))
+    study = StudyFolder(
+        queue.runs.resolve(queue.start(Order(load_recipe("demo"), ("dait",), (0,))))
+    )
     wait_for(lambda: "rawing" in study.status().get("message", ""), seconds=200)
     process = process_of(study)
     assert process is not None and study.state() == "preparing"
     members = [psutil.Process(process[0]), *psutil.Process(process[0]).children(recursive=True)]
     began = time.monotonic()
-    jobs.cancel(study.path.name)
+    queue.cancel(study.path.name)
     assert time.monotonic() - began < MOST_SECONDS
     assert not any(member.is_running() and member.status() != "zombie" for member in members)
     assert state_of(study) == "stopped"

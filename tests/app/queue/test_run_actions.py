@@ -11,9 +11,9 @@ import pytest
 from app.config import SPACE_LIMITS, AppConfig
 from app.policy import Policy
 from app.queue.actions import allowed, require
-from app.queue.jobs import Jobs
-from app.queue.ticket import write_ticket
-from app.studies import StudyEntry, entry_of
+from app.queue.training_queue import TrainingQueue
+from app.studies.entries import StudyEntry, entry_of
+from app.studies.ticket import write_ticket
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
@@ -29,14 +29,14 @@ def entry(state: str, **more: object) -> StudyEntry:
     ("study", "actions", "for_strangers"),
     [
         (entry("queued", waiting_since=1.0), {"cancel", "again", "rename"}, {"again"}),
-        (entry("queued", at_work=True), {"cancel", "again", "rename"}, {"cancel", "again"}),
+        (entry("queued", running=True), {"cancel", "again", "rename"}, {"cancel", "again"}),
         (
-            entry("training", at_work=True),
+            entry("training", running=True),
             {"pause", "cancel", "again", "rename"},
             {"pause", "cancel", "again"},
         ),
         (
-            entry("preparing", at_work=True, asked="pause"),
+            entry("preparing", running=True, requested="pause"),
             {"cancel", "again", "rename"},
             {"cancel", "again"},
         ),
@@ -65,12 +65,12 @@ def stopped(config: AppConfig, epochs: int) -> StudyFolder:
 def test_a_press_is_checked_as_a_button_is(empty_config: AppConfig) -> None:
     study = stopped(empty_config, 2)
     assert require(empty_config, study.path.name, "resume").path == study.path
-    with pytest.raises(UserError, match="is stopped: Pause is not for it"):
+    with pytest.raises(UserError, match="is stopped: Pause is not possible"):
         require(empty_config, study.path.name, "pause")
-    write_ticket(study, asked="pause")
+    write_ticket(study, requested="pause")
     with pytest.raises(UserError, match="is paused"):
         require(empty_config, study.path.name, "compare")
-    with pytest.raises(UserError, match="not there any more"):
+    with pytest.raises(UserError, match="not exist any more"):
         require(empty_config, "tiny-20260101-120000-99999999", "resume")
     for name in ("../outside", "/etc", "", None, ["a"]):
         with pytest.raises(UserError):
@@ -80,17 +80,17 @@ def test_a_press_is_checked_as_a_button_is(empty_config: AppConfig) -> None:
 def test_a_stranger_resumes_no_more_than_may_be_started(empty_config: AppConfig) -> None:
     study = stopped(empty_config, SPACE_LIMITS.epochs + 1)
     space = replace(empty_config, limits=SPACE_LIMITS)
-    jobs = Jobs(space.runs, allow=Policy(space).require_order)
-    for act in (jobs.resume, jobs.retry):
+    queue = TrainingQueue(space.runs, allow=Policy(space).require_order)
+    for act in (queue.resume, queue.retry):
         with pytest.raises(UserError, match="Duplicate this Space"):
             act(study.path.name)
-    assert jobs.waiting() == [] and len(list(space.runs.studies())) == 1
-    with pytest.raises(UserError, match="Delete is not for it here"):
+    assert queue.waiting() == [] and len(list(space.runs.studies())) == 1
+    with pytest.raises(UserError, match="Delete is not possible"):
         require(space, study.path.name, "delete")
 
 
 def test_what_was_asked_of_another_process_is_over(empty_config: AppConfig) -> None:
     study = stopped(empty_config, 2)
-    write_ticket(study, asked="pause", pid=1)
+    write_ticket(study, requested="pause", pid=1)
     study.write_status(state="training", pid=os.getpid(), started=time.time())
     assert allowed(empty_config, entry_of(study, shipped=False)) >= {"pause", "cancel"}

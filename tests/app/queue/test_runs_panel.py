@@ -10,15 +10,15 @@ import pytest
 
 from app.config import SPACE_LIMITS, AppConfig
 from app.queue import runs_panel
-from app.queue.jobs import Jobs
-from app.queue.runs_panel import RunsPanel, Visitor
+from app.queue.runs_panel import PageState, RunsPanel
+from app.queue.training_queue import TrainingQueue
 from dait.runs.folder import StudyFolder
 
 WIDTH = 1280
 
 
 def panel_of(config: AppConfig) -> RunsPanel:
-    panel = RunsPanel(config, Jobs(config.runs))
+    panel = RunsPanel(config, TrainingQueue(config.runs))
     with gr.Blocks():
         panel.lay_out_card()
         panel.lay_out_list()
@@ -35,22 +35,22 @@ def enabled(found: dict[Any, Any], panel: RunsPanel) -> set[str]:
 
 
 def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, config: AppConfig) -> None:
-    visitor, study = Visitor(), config.runs.studies()[0]
-    first = panel.look(visitor, WIDTH)
+    visitor, study = PageState(), config.runs.studies()[0]
+    first = panel.poll(visitor, WIDTH)
     assert first[panel.shown] == study.path.name
     assert "Finished" in first[panel.card] and study.path.name in first[panel.list]
     assert enabled(first, panel) == {"compare", "again", "rename", "delete"}
-    assert panel.look(visitor, WIDTH) == {panel.shown: study.path.name}
+    assert panel.poll(visitor, WIDTH) == {panel.shown: study.path.name}
     study.log("a line more")
-    assert set(panel.look(visitor, WIDTH)) == {panel.shown, panel.log}
-    assert panel.card in panel.arrive(visitor, WIDTH)
+    assert set(panel.poll(visitor, WIDTH)) == {panel.shown, panel.log}
+    assert panel.card in panel.load(visitor, WIDTH)
 
 
 def test_a_look_that_another_one_overtakes_looks_again(
     panel: RunsPanel, config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    visitor, study = Visitor(), config.runs.studies()[0]
-    panel.look(visitor, WIDTH)
+    visitor, study = PageState(), config.runs.studies()[0]
+    panel.poll(visitor, WIDTH)
     real, between = runs_panel.own_studies, []
 
     def slow(where: AppConfig) -> Any:
@@ -61,7 +61,7 @@ def test_a_look_that_another_one_overtakes_looks_again(
         return found
 
     monkeypatch.setattr(runs_panel, "own_studies", slow)
-    overtaken = panel.look(visitor, WIDTH)
+    overtaken = panel.poll(visitor, WIDTH)
     assert "another name" in between[1][panel.card]
     assert overtaken == {panel.shown: study.path.name}  # and not the old name
 
@@ -69,10 +69,10 @@ def test_a_look_that_another_one_overtakes_looks_again(
 def test_a_late_answer_does_not_close_the_box_for_a_name(
     panel: RunsPanel, config: AppConfig
 ) -> None:
-    visitor, study = Visitor(), config.runs.studies()[0].path.name
-    panel.look(visitor, WIDTH)
+    visitor, study = PageState(), config.runs.studies()[0].path.name
+    panel.poll(visitor, WIDTH)
     # Another study was shown when it was chosen; the answer reaches the page after the next press.
-    late = panel.pick("another", visitor, WIDTH, gr.EventData(None, {"study": study}))
+    late = panel.select("another", visitor, WIDTH, gr.EventData(None, {"study": study}))
     opened = panel.open_renaming(study, visitor, WIDTH)
     assert opened[panel.renaming]["visible"] and opened[panel.name]
     assert panel.renaming not in late
@@ -85,30 +85,30 @@ def test_a_late_answer_does_not_close_the_box_for_a_name(
 def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, config: AppConfig) -> None:
     run = config.runs.studies()[0].runs()[0]
     (run.path / "metrics.jsonl").write_text("{\n")
-    found = panel.look(Visitor(), WIDTH)
+    found = panel.poll(PageState(), WIDTH)
     assert "metrics.jsonl is damaged" in found[panel.card]
     assert found[panel.curves]["visible"] is False
 
 
 def test_deleted_and_undone(panel: RunsPanel, config: AppConfig) -> None:
-    visitor, name = Visitor(), config.runs.studies()[0].path.name
+    visitor, name = PageState(), config.runs.studies()[0].path.name
     found = panel.press("delete", name, visitor, WIDTH)
-    assert "can be brought back" in found[panel.notice] and found[panel.shown] == ""
+    assert "restored for a day" in found[panel.notice] and found[panel.shown] == ""
     assert found[panel.undo]["visible"] and "Studies that you train" in found[panel.list]
     again = panel.press("delete", name, visitor, WIDTH)
-    assert "not there any more" in again[panel.notice]
-    back = panel.bring_back(visitor, WIDTH)
+    assert "not exist any more" in again[panel.notice]
+    back = panel.restore(visitor, WIDTH)
     assert back[panel.shown] == name and not back[panel.undo]["visible"]
 
 
 def test_a_stranger_neither_deletes_nor_brings_back(panel: RunsPanel, config: AppConfig) -> None:
     name = config.runs.studies()[0].path.name
     space = panel_of(replace(config, limits=SPACE_LIMITS))
-    assert enabled(space.look(Visitor(), WIDTH), space) == {"compare", "again"}
-    assert "not for it here" in space.press("delete", name, Visitor(), WIDTH)[space.notice]
-    assert "not for it here" in space.rename("mine", name, Visitor(), WIDTH)[space.notice]
-    panel.press("delete", name, Visitor(), WIDTH)
-    found = space.bring_back(Visitor(), WIDTH)
+    assert enabled(space.poll(PageState(), WIDTH), space) == {"compare", "again"}
+    assert "is not possible" in space.press("delete", name, PageState(), WIDTH)[space.notice]
+    assert "is not possible" in space.rename("mine", name, PageState(), WIDTH)[space.notice]
+    panel.press("delete", name, PageState(), WIDTH)
+    found = space.restore(PageState(), WIDTH)
     assert "Duplicate this Space" in found[space.notice] and not found[space.undo]["visible"]
     assert not config.runs.studies()
 
@@ -120,15 +120,15 @@ def test_older_ones_are_shown_on_request(
         older = StudyFolder(config.runs.path / f"older-{number}")
         older.write_status(state="stopped", started=1.0)
     monkeypatch.setattr(runs_panel, "ROWS", 2)
-    visitor = Visitor()
-    first = panel.look(visitor, WIDTH)
+    visitor = PageState()
+    first = panel.poll(visitor, WIDTH)
     assert first[panel.more]["visible"] and "older-0" not in first[panel.list]
-    more = panel.see_more(visitor, WIDTH)
+    more = panel.show_more(visitor, WIDTH)
     assert not more[panel.more]["visible"] and "older-0" in more[panel.list]
 
 
 def test_no_studies_no_buttons(empty_config: AppConfig) -> None:
     panel = panel_of(empty_config)
-    found = panel.look(Visitor(), WIDTH)
+    found = panel.poll(PageState(), WIDTH)
     assert "Nothing has been trained here yet" in found[panel.card]
     assert enabled(found, panel) == set() and found[panel.shown] == ""

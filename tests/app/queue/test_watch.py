@@ -12,9 +12,9 @@ import pytest
 
 from app.config import AppConfig
 from app.queue.run_list import runs_html
-from app.queue.ticket import write_ticket
 from app.queue.watch import card, curves, curves_mark, log_html, log_mark
-from app.studies import entry_of, own_studies
+from app.studies.entries import entry_of, own_studies
+from app.studies.ticket import write_ticket
 from app.ui.notice import notice
 from app.ui.wording import percent
 from dait.runs.folder import StudyFolder
@@ -78,7 +78,7 @@ def test_a_failure_begins_with_its_sentence_and_ends_with_the_log(study: StudyFo
 
 
 def test_training_says_what_it_takes_of_the_machine(study: StudyFolder) -> None:
-    said = r"It takes [\d.]+ MB of memory; the processors .* \d+\s% busy"
+    said = r"It uses [\d.]+ MB of memory; .* processors .* \d+\s% busy"
     assert re.search(said, shown_card(study))
     study.write_status(host="another-machine")
     assert "of memory" not in shown_card(study)
@@ -91,17 +91,17 @@ def test_a_training_whose_process_is_gone_is_lost(study: StudyFolder) -> None:
 
 def test_stopped_says_how_far_it_came(study: StudyFolder) -> None:
     study.write_status(state="stopped", progress=0.5)
-    assert "It had come to 50" in shown_card(study)
+    assert "It had reached 50" in shown_card(study)
 
 
 def test_paused_says_that_it_goes_on(study: StudyFolder) -> None:
     study.write_status(state="stopped", progress=0.5)
-    write_ticket(study, asked="pause")
-    assert "Paused" in shown_card(study) and "It had come to 50" in shown_card(study)
+    write_ticket(study, requested="pause")
+    assert "Paused" in shown_card(study) and "It had reached 50" in shown_card(study)
 
 
 def test_what_is_asked_of_a_training_is_said_until_it_is_done(study: StudyFolder) -> None:
-    write_ticket(study, asked="pause", pid=os.getpid())
+    write_ticket(study, requested="pause", pid=os.getpid())
     assert "Pausing" in shown_card(study) and "Pausing" in listed(study)
 
 
@@ -111,7 +111,7 @@ def test_who_waits_is_told_the_place_in_the_queue(config: AppConfig) -> None:
         waits.write_status(state="queued", title=f"Number {number}", arms=["dait"], seeds=[4])
         write_ticket(waits, waiting_since=1000.0 + number)
     entries = {entry.title: entry for entry in own_studies(config)}
-    assert [entries[f"Number {number}"].config for number in (1, 2, 3)] == [1, 2, 3]
+    assert [entries[f"Number {number}"].position for number in (1, 2, 3)] == [1, 2, 3]
     page = runs_html(list(entries.values()), "", 30)
     assert "Queued, 1st" in page and "Queued, 2nd" in page and "Queued, 3rd" in page
     study = StudyFolder(config.runs.resolve(entries["Number 3"].id))

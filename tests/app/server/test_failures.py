@@ -14,7 +14,7 @@ import pytest
 from browsing import served
 from starlette.middleware import Middleware
 
-from app.background import FAULTS
+from app.background import ERRORS
 from app.config import hide_paths
 from app.server.failures import GuardedServer, guard
 from dait.errors import UserError
@@ -88,7 +88,7 @@ def small() -> Iterator[httpx.Client]:
         ("/run/stumble", {"data": ["x"]}, "KeyError"),
         ("/run/both", {"data": [1]}, "enough input"),
         ("/run/both", {"data": [1, "three"]}, "three"),
-        ("/run/echo", {"data": ["\ud800"]}, "no text or number that can be kept"),
+        ("/run/echo", {"data": ["\ud800"]}, "a value that cannot be stored"),
         ("/run/nothing", {"data": []}, "nothing"),
         ("/run/echo", {"data": [], "fn_index": 999}, "999"),
         ("/call/nothing", {"data": []}, "nothing"),
@@ -158,7 +158,7 @@ def test_sentences_hold_no_path_of_the_machine(tmp_path: Path) -> None:
     assert hide_paths("and/or 3/4 of https://a.b/c, hf:owner/name") == (
         "and/or 3/4 of https://a.b/c, hf:owner/name"
     )
-    with FAULTS.noted("A test"):
+    with ERRORS.noted("A test"):
         raise OSError(2, "No such file", "/srv/data/x")
-    with FAULTS.noted("A test"):
+    with ERRORS.noted("A test"):
         pass

@@ -104,7 +104,7 @@ def test_the_machines_own_names_are_answered(app_address: str) -> None:
 def test_a_foreign_page_is_refused(app_address: str, host: str, origin: str) -> None:
     for way in ("call", "plain call", "upload", "preflight"):
         found, said = answer(app_address, way, host, Origin=origin)
-        assert found.status == 403 and "takes nothing from pages of" in said
+        assert found.status == 403 and "accepts no requests from pages of" in said
         assert found.headers["Access-Control-Allow-Origin"] is None
 
 

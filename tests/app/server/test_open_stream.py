@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from app.server.open_stream import Held
+from app.server.open_stream import OpenStreams
 
 
 def test_a_page_is_held_until_it_is_closed_and_no_more_than_there_is_room_for() -> None:
     async def story() -> None:
-        held = Held(most=1, pulse_seconds=0.001)
+        held = OpenStreams(most=1, pulse_seconds=0.001)
         first = held.hold()
         await first.__anext__()
         await first.__anext__()

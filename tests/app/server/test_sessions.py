@@ -9,9 +9,9 @@ from gradio.routes import App
 from starlette.testclient import TestClient
 
 from app.config import AppConfig
-from app.launch import ours
 from app.page import build_page
-from app.queue.jobs import Jobs
+from app.queue.training_queue import TrainingQueue
+from app.serve import lifespan
 from app.server import sessions
 
 MOST_BYTES = 100_000
@@ -21,8 +21,8 @@ def test_the_oldest_session_is_forgotten_and_each_is_small(
     empty_config: AppConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "MOST", 20)
-    page = build_page(empty_config, Jobs(empty_config.runs))
-    app = App.create_app(page, app_kwargs={"lifespan": ours(empty_config)})
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    app = App.create_app(page, app_kwargs={"lifespan": lifespan(empty_config)})
     chosen = next(i for i, block in page.blocks.items() if block.__class__.__name__ == "State")
     with TestClient(app, base_url="http://127.0.0.1"):
         kept = app.state_holder
@@ -42,7 +42,7 @@ def test_the_oldest_session_is_forgotten_and_each_is_small(
 
 
 def test_a_session_remembers_what_a_component_became(empty_config: AppConfig) -> None:
-    page = build_page(empty_config, Jobs(empty_config.runs))
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
     kept = sessions.Sessions(page)
     number, box = next(
         (i, b) for i, b in page.blocks.items() if getattr(b, "elem_id", "") == "name"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.config import AppConfig
-from app.train.form import Handed
-from app.train.network_box import looked
-from app.train.network_facts import Looks, NetworkQuery, look_html
+from app.train.form import DataSelection
+from app.train.network_box import network_lines
+from app.train.network_facts import NetworkMeasurements, NetworkQuery, facts_html
 from dait.models.spec import NetworkSpec
 from dait.teachers.prompts import Prompts
 
@@ -19,40 +19,40 @@ DILATED = NetworkSpec(name="resnet10t", output_stride=8).model_dump_json()
 
 def said(config: AppConfig, *values: object) -> list[str]:
     """The lines once every network has been looked at."""
-    looks = Looks()
+    looks = NetworkMeasurements()
     deadline = time.monotonic() + SECONDS
-    lines, busy = looked(config, looks, *values)
+    lines, busy = network_lines(config, looks, *values)
     while busy and time.monotonic() < deadline:
-        lines, busy = looked(config, looks, *values)
+        lines, busy = network_lines(config, looks, *values)
     assert not busy
     return lines
 
 
 def html(name: str | None, usual: str = DILATED, size: int = 48) -> str:
     wanted = NetworkQuery(name, usual, 6, size)
-    work = Looks().at(wanted)
+    work = NetworkMeasurements().of(wanted)
     assert work.wait(SECONDS)
-    return look_html(wanted, work)
+    return facts_html(wanted, work)
 
 
 def test_the_recipes_own_networks_are_told(empty_config: AppConfig) -> None:
     student, intermediate = said(empty_config, "tiny", "", None, "", "")
     assert student == intermediate
     assert "<b>resnet10t</b>" in student and "head for 6 classes" in student
-    assert "image of 48 px" in student and "last map 32 × 6 × 6" in student
+    assert "image of 48 px" in student and "map 32 × 6 × 6" in student
     assert "coarse" not in student
 
 
 def test_a_chosen_network_is_told_at_the_recipes_stride() -> None:
     line = html("regnetx_002")
-    assert "last map 368 × 6 × 6" in line and "learns steadily" in line
+    assert "map 368 × 6 × 6" in line and "learns steadily" in line
 
 
 def test_a_coarse_map_and_a_refused_stride_are_told() -> None:
     line = html("lcnet_050")
-    assert "last map 256 × 2 × 2" in line
+    assert "map 256 × 2 × 2" in line
     assert "cannot be dilated to the recipe's stride of 8" in line
-    assert "Heatmaps will be coarse: the last map has 2 × 2 positions" in line
+    assert "Heatmaps will be coarse: the last feature map has 2 × 2 positions" in line
 
 
 def test_faults_are_sentences_at_the_field(empty_config: AppConfig) -> None:
@@ -68,7 +68,7 @@ def test_what_the_data_tab_hands_over_sets_the_size(
     empty_config: AppConfig, tmp_path: Path
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path})
-    handed = Handed("folder:fruit", 64, "imagenet-lite0", Prompts())
+    handed = DataSelection("folder:fruit", 64, "imagenet-lite0", Prompts())
     student, _ = said(config, "tiny", "folder:fruit", handed, "lcnet_050", "")
     assert "image of 64 px" in student and "head for 20 classes" in student
     student, _ = said(config, "tiny", "", handed, "lcnet_050", "")
@@ -80,9 +80,9 @@ def test_a_recipe_that_is_none_says_nothing(empty_config: AppConfig) -> None:
 
 
 def test_visitors_share_a_look() -> None:
-    looks = Looks()
+    looks = NetworkMeasurements()
     wanted = NetworkQuery("lcnet_050", DILATED, 6, 48)
-    first = looks.at(wanted)
-    assert looks.at(NetworkQuery("lcnet_050", DILATED, 6, 48)) is first
+    first = looks.of(wanted)
+    assert looks.of(NetworkQuery("lcnet_050", DILATED, 6, 48)) is first
     assert first.wait(SECONDS)
-    assert looks.at(wanted) is first
+    assert looks.of(wanted) is first

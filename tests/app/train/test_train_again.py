@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.config import SPACE_LIMITS, AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.again import form_for
-from app.train.form import FormValues, Handed, read_form
+from app.train.form import DataSelection, FormValues, read_form
 from dait.config.recipe import load_recipe
 from dait.teachers.prompts import Prompts
 
@@ -36,7 +36,7 @@ FORM = FormValues(
         {
             "recipe": "quick",
             "data": "folder:fruit",
-            "handed": Handed("folder:fruit", 64, "fieldguide-clip", Prompts()),
+            "selection": DataSelection("folder:fruit", 64, "fieldguide-clip", Prompts()),
         },
     ],
 )

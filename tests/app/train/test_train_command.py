@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from app.config import PROJECT, AppConfig
-from app.queue.order import Order
+from app.studies.order import Order
 from app.train.command import NAMES, command_line, recipe_file
-from app.train.form import FormValues, Handed, read_form
+from app.train.form import DataSelection, FormValues, read_form
 from dait.cli import parse
 from dait.cli.options import chosen_recipe
 from dait.cli.study import parse_arms, parse_seeds
@@ -36,7 +36,7 @@ CHANGES = (
         "recipe": "quick",
         "data": "folder:my fruit's",
         "teacher": CLIP,
-        "handed": Handed("folder:my fruit's", 64, CLIP, WORDS),
+        "selection": DataSelection("folder:my fruit's", 64, CLIP, WORDS),
     },
 )
 

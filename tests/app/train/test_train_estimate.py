@@ -10,8 +10,8 @@ import psutil
 import pytest
 from trainers import wait_for
 
-from app.queue.order import Order
-from app.train.estimate import Asked, Probe, estimate_html
+from app.studies.order import Order
+from app.train.estimate import PageEstimate, Probe, estimate_html
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 
@@ -37,65 +37,65 @@ REFUSES = "import sys; sys.exit('dait: There is no such data.')"
 
 
 @pytest.fixture
-def asked() -> Iterator[Asked]:
+def estimate() -> Iterator[PageEstimate]:
     """What a page has asked, ended with the test."""
-    page = Asked()
+    page = PageEstimate()
     yield page
     probe = page.probe
-    page.forget()
+    page.cancel()
     assert probe is None or probe.wait(30)
 
 
-def begin(asked: Asked, code: str) -> Probe:
-    asked.probe = Probe(ORDER, lambda folder, order: [sys.executable, "-c", code, str(folder)])
-    return asked.probe
+def begin(estimate: PageEstimate, code: str) -> Probe:
+    estimate.probe = Probe(ORDER, lambda folder, order: [sys.executable, "-c", code, str(folder)])
+    return estimate.probe
 
 
 @pytest.mark.slow
-def test_a_study_is_estimated_by_a_real_process(asked: Asked) -> None:
-    asked.probe = Probe(ORDER)
-    assert asked.probe.wait(170)
-    assert asked.probe.error == ""
-    found = asked.probe.figures
+def test_a_study_is_estimated_by_a_real_process(estimate: PageEstimate) -> None:
+    estimate.probe = Probe(ORDER)
+    assert estimate.probe.wait(170)
+    assert estimate.probe.error == ""
+    found = estimate.probe.figures
     assert found is not None
     assert list(found["arm_seconds"]) == ["independent", "dait"]
     assert (found["images"], found["size"], found["batch"]) == (48, 48, 16)
-    page = estimate_html(found, asked.probe.seeds)
+    page = estimate_html(found, estimate.probe.seeds)
     assert "for 2 seeds" in page and "An estimate" in page
 
 
-def test_a_change_of_the_form_ends_the_process(asked: Asked) -> None:
-    probe = begin(asked, SLEEPS)
+def test_a_change_of_the_form_ends_the_process(estimate: PageEstimate) -> None:
+    probe = begin(estimate, SLEEPS)
     child = psutil.Process(probe._process.pid)
-    assert probe.running and asked.forget()
+    assert probe.running and estimate.cancel()
     assert probe.wait(30) and probe.figures is None
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-    assert not asked.forget()
+    assert not estimate.cancel()
 
 
-def test_what_cannot_be_estimated_is_said(asked: Asked) -> None:
-    probe = begin(asked, REFUSES)
+def test_what_cannot_be_estimated_is_said(estimate: PageEstimate) -> None:
+    probe = begin(estimate, REFUSES)
     assert probe.wait(60)
     assert (probe.error, probe.figures) == ("There is no such data.", None)
 
 
-def test_two_do_not_measure_one_another(asked: Asked) -> None:
-    first = begin(asked, SLEEPS)
+def test_two_do_not_measure_one_another(estimate: PageEstimate) -> None:
+    first = begin(estimate, SLEEPS)
     with pytest.raises(UserError, match="Another estimate"):
         Probe(ORDER)
     first.cancel()
     assert first.wait(30)
-    other = begin(asked, REFUSES)
+    other = begin(estimate, REFUSES)
     assert other.wait(60)
 
 
-def test_its_folder_goes_with_it(asked: Asked) -> None:
+def test_its_folder_goes_with_it(estimate: PageEstimate) -> None:
     code = "import sys, time; print(sys.argv[1], file=sys.stderr, flush=True); time.sleep(60)"
-    probe = begin(asked, code)
+    probe = begin(estimate, code)
     wait_for(lambda: probe.progress.startswith("/"))
     folder = Path(probe.progress)
     assert (folder / "recipe.yaml").read_text() == ORDER.recipe.to_yaml()
-    asked.forget()
+    estimate.cancel()
     assert probe.wait(30) and not folder.exists()
 
 
@@ -110,5 +110,5 @@ def test_the_answer_says_what_it_is_and_is_not() -> None:
         "1 thread,",
     ):
         assert words in page
-    assert "1 training ran beside it" in page and "t-SNE" in page
+    assert "1 training ran meanwhile" in page and "t-SNE" in page
     assert "not on this machine yet" in estimate_html({**FOUND, "teacher_seconds": None}, 1)

@@ -11,8 +11,8 @@ from gradio.utils import deep_hash
 
 from app.config import SPACE_LIMITS, AppConfig
 from app.train.form import (
+    DataSelection,
     FormValues,
-    Handed,
     data_choices,
     network_choices,
     read_form,
@@ -63,7 +63,7 @@ def test_values_make_an_order(empty_config: AppConfig) -> None:
         ({"student": "/models/evil"}, "network from the list"),
         ({"intermediate": "hf-hub:someone/something"}, "network from the list"),
         ({"teacher": "openclip-local:/etc"}, "teacher from the list"),
-        ({"data": "upload:../../x.zip"}, "not there any more"),
+        ({"data": "upload:../../x.zip"}, "was deleted"),
         ({"data": "path:/etc"}, "from the list"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_recipe_for_photographs_asks_for_them(empty_config: AppConfig) -> None
         read_form(empty_config, replace(GOOD, recipe="quick"))
 
 
-HANDED = Handed(
+HANDED = DataSelection(
     data="folder:fruit",
     size=64,
     teacher="openclip:ViT-B-32/laion2b_s34b_b79k",
@@ -144,19 +144,21 @@ def test_what_the_data_tab_hands_over_is_what_is_trained(
     empty_config: AppConfig, tmp_path: Path
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path}, paths=True)
-    values = replace(GOOD, recipe="quick", data=HANDED.data, teacher=HANDED.teacher, handed=HANDED)
+    values = replace(
+        GOOD, recipe="quick", data=HANDED.data, teacher=HANDED.teacher, selection=HANDED
+    )
     recipe = read_form(config, values).recipe
     assert (recipe.data.source, recipe.data.size) == (str(tmp_path), 64)
     assert recipe.teacher.name == HANDED.teacher
     assert recipe.teacher.prompts == HANDED.prompts
-    assert "64 px" in HANDED.words("fruit") and "2 templates" in HANDED.words("fruit")
+    assert "64 px" in HANDED.describe("fruit") and "2 templates" in HANDED.describe("fruit")
 
 
 def test_it_holds_for_its_own_data_alone(empty_config: AppConfig, tmp_path: Path) -> None:
     config = replace(empty_config, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
     for data, handed in (("folder:nuts", HANDED), ("", HANDED), ("folder:nuts", "anything")):
         recipe = "quick" if data else "demo"
-        found = read_form(config, replace(GOOD, recipe=recipe, data=data, handed=handed)).recipe
+        found = read_form(config, replace(GOOD, recipe=recipe, data=data, selection=handed)).recipe
         assert found.data.size == load_recipe(recipe).data.size
         assert not found.teacher.prompts
 
@@ -165,7 +167,7 @@ def test_prompts_for_a_teacher_that_reads_nothing_are_refused(
     empty_config: AppConfig, tmp_path: Path
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path})
-    values = replace(GOOD, recipe="quick", data=HANDED.data, handed=HANDED)
+    values = replace(GOOD, recipe="quick", data=HANDED.data, selection=HANDED)
     with pytest.raises(UserError, match="imagenet-lite0 sees images only"):
         read_form(config, values)
 
@@ -191,5 +193,8 @@ def test_the_recipe_stays_where_it_suits_the_data() -> None:
 
 def test_the_page_can_see_whether_what_is_handed_over_has_changed() -> None:
     written = Prompts(("a {}",), {"owl": ("a round head",)})
-    states = [Handed("photos.zip", 48, "a-teacher", written), Handed("photos.zip", 64, "", written)]
+    states = [
+        DataSelection("photos.zip", 48, "a-teacher", written),
+        DataSelection("photos.zip", 64, "", written),
+    ]
     assert deep_hash(states[0]) != deep_hash(states[1])

@@ -11,7 +11,7 @@ from gradio.utils import deep_hash
 from app.config import AppConfig
 from app.train.command import recipe_file
 from app.train.form import LOADED, FormValues, Loaded, read_form
-from app.train.recipe import loaded, preview
+from app.train.recipe import load_recipe_file, preview
 from dait.config.recipe import load_recipe
 from dait.errors import UserError
 
@@ -31,7 +31,7 @@ def sent(folder: Path, text: str, name: str = "mine.yaml") -> str:
 def test_what_is_saved_is_loaded_as_it_was(own: AppConfig, tmp_path: Path) -> None:
     before = read_form(own, replace(FORM, student="regnetx_002"))
     file = sent(tmp_path, recipe_file(own, before))
-    values, said = loaded(own, file, FORM)
+    values, said = load_recipe_file(own, file, FORM)
     assert read_form(own, values) == before
     assert said == "The form is filled in from mine.yaml."
     assert (values.recipe, values.student) == ("tiny", "regnetx_002")
@@ -40,7 +40,7 @@ def test_what_is_saved_is_loaded_as_it_was(own: AppConfig, tmp_path: Path) -> No
 def test_what_the_form_has_no_field_for_is_kept(own: AppConfig, tmp_path: Path) -> None:
     changes = {"train.learning_rate": 0.01, "dait.stage1_epochs": 7, "kd.temperature": 2.0}
     recipe = load_recipe("tiny").changed(changes)
-    values, _ = loaded(own, sent(tmp_path, recipe.to_yaml()), replace(FORM, arms=["kd"]))
+    values, _ = load_recipe_file(own, sent(tmp_path, recipe.to_yaml()), replace(FORM, arms=["kd"]))
     assert values.recipe == LOADED
     order = read_form(own, values)
     assert order.recipe == recipe
@@ -57,13 +57,13 @@ def test_a_path_in_a_recipe_is_meant_from_where_the_app_runs(
     """The trainer works in another folder."""
     monkeypatch.chdir(tmp_path)
     file = sent(tmp_path, "extends: tiny\ndata: {source: photos.zip}\n")
-    values, _ = loaded(own, file, FORM)
+    values, _ = load_recipe_file(own, file, FORM)
     assert read_form(own, values).recipe.data.source == str(tmp_path / "photos.zip")
 
 
 def test_only_what_differs_need_be_in_the_file(own: AppConfig, tmp_path: Path) -> None:
     file = sent(tmp_path, "extends: tiny\ntrain: {batch_size: 8}\n")
-    values, _ = loaded(own, file, FORM)
+    values, _ = load_recipe_file(own, file, FORM)
     expected = load_recipe("tiny").changed({"train.batch_size": 8})
     assert read_form(own, values).recipe == expected
 
@@ -72,7 +72,7 @@ def test_a_stranger_trains_no_more_than_the_form_says(
     empty_config: AppConfig, tmp_path: Path
 ) -> None:
     file = sent(tmp_path, "extends: tiny\ntrain: {epochs: 9, batch_size: 8}\n")
-    values, said = loaded(empty_config, file, FORM)
+    values, said = load_recipe_file(empty_config, file, FORM)
     assert "train.batch_size would be as in the recipe" in said
     assert values.epochs == 9
     assert read_form(empty_config, values).recipe == load_recipe("tiny").changed(
@@ -104,17 +104,17 @@ def test_a_file_that_will_not_do_is_said(
     own: AppConfig, tmp_path: Path, text: str, says: str
 ) -> None:
     with pytest.raises(UserError, match=says):
-        loaded(own, sent(tmp_path, text), FORM)
+        load_recipe_file(own, sent(tmp_path, text), FORM)
 
 
 def test_only_text_called_yaml_is_read(own: AppConfig, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="no text"):
-        loaded(own, str(tmp_path / "mine.yaml"), FORM)
-    with pytest.raises(UserError, match="its name ends in"):
-        loaded(own, sent(tmp_path, "extends: tiny", "mine.txt"), FORM)
-    with pytest.raises(UserError, match="Choose a recipe's file"):
-        loaded(own, None, FORM)
+    with pytest.raises(UserError, match="not a text file"):
+        load_recipe_file(own, str(tmp_path / "mine.yaml"), FORM)
+    with pytest.raises(UserError, match="its name must end in"):
+        load_recipe_file(own, sent(tmp_path, "extends: tiny", "mine.txt"), FORM)
+    with pytest.raises(UserError, match="Choose a recipe file"):
+        load_recipe_file(own, None, FORM)
 
 
 def test_a_form_that_starts_nothing_says_why_in_a_comment(own: AppConfig) -> None:

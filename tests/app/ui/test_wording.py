@@ -7,7 +7,6 @@ import pytest
 from app.ui.wording import (
     count,
     duration,
-    escape,
     listed,
     megabytes,
     ordinal,
@@ -43,7 +42,6 @@ def test_figures() -> None:
 
 def test_names() -> None:
     assert listed(["a"]) == "a" and listed(["a", "b", "c"]) == "a, b and c"
-    assert escape('<b a="1">') == "&lt;b a=&quot;1&quot;&gt;"
 
 
 def test_places_in_a_line() -> None:

@@ -1,0 +1,1 @@
+"""What can be chosen to train with: data sets, uploads, frozen teachers."""

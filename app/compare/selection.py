@@ -1,0 +1,67 @@
+"""The images that a visitor has selected in the Compare tab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from dait.errors import UserError
+
+ImageRef = tuple[str, Any]
+"""``("test", index)`` or ``("upload", path)``."""
+ImageRefs = tuple[ImageRef, ...]
+
+MAX_ROWS = 6
+"""Images below each other; each row costs a heatmap of every network."""
+
+Result = TypeVar("Result")
+
+
+class Selection:
+    """One visitor's selected images, in order, and the study that they belong to.
+
+    Changed in place, so that a handler that started before a change and ends after it sees the
+    change and does not bring the earlier images back.
+    """
+
+    def __init__(self) -> None:
+        self._current: tuple[str, ImageRefs] | None = None
+
+    def of(self, study: str) -> ImageRefs:
+        """The selected images of this study; empty if there are none."""
+        if self._current is None or self._current[0] != study:
+            return ()
+        return self._current[1]
+
+    def set(self, study: str, *images: ImageRef) -> None:
+        """Select these images of a study, and no others."""
+        self._current = (study, images)
+
+    def with_image(self, study: str, image: ImageRef, keep: bool) -> ImageRefs:
+        """The selection with ``image`` added, or the image alone unless ``keep``.
+
+        Raises ``UserError`` if there are ``MAX_ROWS`` already.
+        """
+        before = self.of(study) if keep else ()
+        if image in before:
+            return before
+        if len(before) == MAX_ROWS:
+            raise UserError(
+                f"At most {MAX_ROWS} images are shown below each other. Remove one, or clear ‘Keep "
+                "earlier rows’."
+            )
+        return (*before, image)
+
+    def remove(self, study: str, position: object) -> None:
+        """Remove the image at ``position``; the last one stays."""
+        images = self.of(study)
+        if isinstance(position, int) and 0 <= position < len(images) > 1:
+            self.set(study, *images[:position], *images[position + 1 :])
+
+    def compute(self, study: str, function: Callable[[ImageRefs], Result]) -> Result:
+        """``function`` of the selected images; computed again if they change meanwhile."""
+        while True:
+            images = self.of(study)
+            result = function(images)
+            if self.of(study) == images:
+                return result

@@ -1,0 +1,1 @@
+"""Open comparisons of finished studies, shared by several tabs."""

@@ -1,0 +1,117 @@
+"""The heavy half of the app: everything that needs PyTorch, timm or scikit-learn.
+
+``app.server.loader`` imports this module once, behind the served page. Nothing else may import it:
+a module of the page reaches it by ``loader.engine()``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import open_clip  # noqa: F401 - here and below: what the engine imports at its first use
+import plotly.io
+import pytorch_grad_cam.metrics.road  # noqa: F401
+import scipy.io
+import scipy.linalg
+import scipy.stats  # noqa: F401
+import sklearn.decomposition
+import sklearn.linear_model
+import sklearn.manifold
+import sklearn.metrics
+import sklearn.preprocessing  # noqa: F401
+import timm  # noqa: F401
+import torch
+
+import dait.evidence.heatmaps.cam
+import dait.teachers.openclip.demo  # noqa: F401
+from dait.arms.catalogue import plan_of
+from dait.config.arms import Arm
+from dait.config.recipe import Recipe
+from dait.data.base import Dataset
+from dait.data.inspection.report import DataReport, report
+from dait.evaluation.networks import shared_teacher
+from dait.events import Emit, Note
+from dait.evidence.figures.export import export_figure
+from dait.evidence.search import Found, check_query, not_known, search, why_unread
+from dait.models.catalogue import all_names
+from dait.models.facts import NetworkFacts, network_facts
+from dait.models.network import build_network
+from dait.models.spec import NetworkSpec
+from dait.runs.data import open_data
+from dait.teachers.base import FrozenTeacher
+from dait.teachers.registry import load_teacher
+from dait.teachers.zero_shot import ZeroShot
+
+
+class Engine:
+    """What the page asks of the engine and could not import before it was served."""
+
+    def __init__(self) -> None:
+        # Two forward passes at once, each with a thread per processor, wait for one another: a
+        # pass took ten times as long.
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+
+    def network_names(self) -> list[str]:
+        """Every network of timm and torchvision."""
+        return all_names()
+
+    def network_facts(self, spec: NetworkSpec, classes: int, image_size: int) -> NetworkFacts:
+        """Parameters, MACs and feature map. Raises ``UserError`` if it cannot be built."""
+        return network_facts(spec, classes, image_size)
+
+    def check_network(self, spec: NetworkSpec, image_size: int) -> None:
+        """Raise ``UserError`` unless the network can be built for images of this size."""
+        build_network(spec, num_classes=2, image_size=image_size)
+
+    def stage_network(self, recipe: Recipe, role: str) -> NetworkSpec | None:
+        """The network that ``kd`` or ``takd`` trains in this role; None where neither has it."""
+        arms: tuple[Arm, ...] = ("kd", "takd")
+        stages = (stage for arm in arms for stage in plan_of(arm).stages(recipe))
+        return next((stage.network for stage in stages if stage.role == role), None)
+
+    def open_data(self, recipe: Recipe, emit: Emit) -> Dataset:
+        """The recipe's data, decoded."""
+        return open_data(recipe, emit)
+
+    def report(self, dataset: Dataset, emit: Emit) -> DataReport:
+        """What to know about the data before training."""
+        return report(dataset, emit)
+
+    def zero_shot(self, teacher: str, dataset: Dataset, emit: Emit) -> ZeroShot:
+        """Scores prompts of this teacher on the validation images."""
+        emit(Note("Loading the frozen teacher"))
+        loaded = load_teacher(teacher)
+        emit(Note("Embedding the validation images"))
+        return ZeroShot(loaded, dataset)
+
+    def teacher(self, name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
+        """A frozen teacher, ready for its first query."""
+        emit(Note("Loading the frozen teacher"))
+        teacher = shared_teacher(name, image_size)
+        if teacher.reads_text:
+            teacher.embed_text(["a bird"])  # the first sentence is slower than the following ones
+        return teacher
+
+    def check_query(self, text: object) -> str:
+        """The query without spaces around it. Raises ``UserError`` if it cannot be embedded."""
+        return check_query(text)
+
+    def search(
+        self, teacher: FrozenTeacher, embeddings: np.ndarray, query: str, count: int
+    ) -> Found:
+        """The images nearest to a query, of their ``(N, d)`` embeddings."""
+        return search(teacher, embeddings, query, count)
+
+    def unknown_words(self, words: tuple[str, ...]) -> str:
+        """A sentence about words that the teacher does not know."""
+        return not_known(words)
+
+    def why_unread(self, teacher: str) -> str:
+        """Why this teacher cannot be queried."""
+        return why_unread(teacher)
+
+    def export_figure(self, figure: str, kind: str, title: str) -> bytes:
+        """A figure's JSON as a file of this kind."""
+        return export_figure(plotly.io.from_json(figure), kind, title)

@@ -1,0 +1,51 @@
+"""What a visitor looks at: the last pick wins, whoever was still busy with the one before."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.compare.selection import MAX_ROWS, ImageRefs, Selection
+from dait.errors import UserError
+
+
+def test_a_pick_is_of_one_study() -> None:
+    selection = Selection()
+    assert selection.of("first") == ()
+    selection.set("first", ("test", 3))
+    assert selection.of("first") == (("test", 3),) and selection.of("second") == ()
+    selection.set("second", ("upload", "mine.jpg"))
+    assert selection.of("second") == (("upload", "mine.jpg"),) and selection.of("first") == ()
+
+
+def test_what_was_begun_before_a_pick_is_made_anew() -> None:
+    selection = Selection()
+    selection.set("study", ("test", 1))
+    made: list[ImageRefs] = []
+
+    def make(picks: ImageRefs) -> str:
+        made.append(picks)
+        if len(made) == 1:  # while this is under way, the visitor picks another one
+            selection.set("study", ("test", 2))
+        return f"row of {picks[0][1]}"
+
+    assert selection.compute("study", make) == "row of 2"
+    assert made == [(("test", 1),), (("test", 2),)]
+
+
+def test_rows_stand_below_each_other_and_can_be_removed() -> None:
+    selection = Selection()
+    for index in range(MAX_ROWS):
+        selection.set("study", *selection.with_image("study", ("test", index), keep=True))
+    assert selection.of("study") == tuple(("test", index) for index in range(MAX_ROWS))
+    assert selection.with_image("study", ("test", 2), keep=True) == selection.of("study")
+    assert selection.with_image("study", ("test", 9), keep=False) == (("test", 9),)
+    with pytest.raises(UserError, match="At most 6"):
+        selection.with_image("study", ("test", 9), keep=True)
+    selection.remove("study", 1)
+    assert [index for _, index in selection.of("study")] == [0, 2, 3, 4, 5]
+    for place in (5, -1, "0", None):
+        selection.remove("study", place)
+    assert len(selection.of("study")) == 5
+    selection.set("study", ("test", 4))
+    selection.remove("study", 0)
+    assert selection.of("study") == (("test", 4),)
