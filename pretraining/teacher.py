@@ -17,8 +17,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
-from dait.data.fieldguide.captions import OPENINGS, caption
+from dait.data.fieldguide.captions import IN_LIGHT, OPENINGS, caption, web_caption
 from dait.data.fieldguide.invented import InventedBirds
+from dait.data.fieldguide.light import LIGHTS
+from dait.data.fieldguide.plan import POSES
 from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Emit, Note, Progress
@@ -39,6 +41,8 @@ class PretrainRecipe:
     family stays together in a batch: a contrastive loss learns only what its negatives make it
     tell apart, and birds drawn at random differ so much that a glance would do. ``marks_chance``:
     how often a caption names all the marks of its family, as a field guide's text does.
+    ``caption_detail``: the share of captions that name attributes of single parts at all; the
+    others are those of the web (``web_caption``): 1 makes a specialist, little a generalist.
     ``tower_steps``: of the image tower alone, before (see ``pretraining.tower``).
     """
 
@@ -56,6 +60,7 @@ class PretrainRecipe:
     habitat_chance: float = 0.5
     least_attributes: int = 3
     most_attributes: int = 8
+    caption_detail: float = 1.0
     views: ViewKind = "light"
     seed: int = 0
     evaluate_every: int = 200
@@ -77,6 +82,8 @@ class PretrainRecipe:
             )
         if self.pool < self.batch_size:
             raise UserError(f"A pool of {self.pool} birds gives no batch of {self.batch_size}.")
+        if not 0 <= self.caption_detail <= 1:
+            raise UserError(f"caption_detail is a share, 0 to 1, not {self.caption_detail}.")
 
 
 def load_pretrain_recipe(path: Path) -> PretrainRecipe:
@@ -87,11 +94,13 @@ def load_pretrain_recipe(path: Path) -> PretrainRecipe:
         raise UserError(f"The recipe {path} cannot be used: {error}.") from None
 
 
-def vocabulary_rows() -> list[int]:
-    """Every token that a caption of the Field Guide can hold."""
+def vocabulary_rows(web: bool = False) -> list[int]:
+    """Every token that a caption of the Field Guide can hold; ``web``: a web caption too."""
     world = load_world()
     words = [phrase for a in world.attributes.values() for phrase in a.phrases.values()]
     words += list(world.habitats.values()) + [o.format("bird") for o in OPENINGS]
+    if web:
+        words += [*POSES, *IN_LIGHT.values(), *world.attributes["back"].values]
     return rows_in_use([*words, "with a, an and in the bird. birds of on red eyes one two bars"])
 
 
@@ -121,12 +130,17 @@ class Pairs:
     def _caption(self, k: int, rng: np.random.Generator) -> str:
         recipe, row = self.recipe, self.pool["tables"][k]
         table = {name: values[row[i]] for i, (name, values) in enumerate(self._values)}
+        # No number is drawn for a specialist: its captions stay those that it was trained on.
+        if recipe.caption_detail < 1 and rng.random() >= recipe.caption_detail:
+            habitat = self._habitats[self.pool["habitats"][k]]
+            pose, light = POSES[self.pool["poses"][k]], LIGHTS[self.pool["lights"][k]]
+            return web_caption(table, habitat, pose, light, rng)
         named = rng.random() < recipe.habitat_chance
-        habitat = self._habitats[self.pool["habitats"][k]] if named else None
+        place = self._habitats[self.pool["habitats"][k]] if named else None
         telling = rng.random() < recipe.marks_chance
         marks = [self._values[i][0] for i in self.pool["marks"][k]] if telling else []
         least, most = recipe.least_attributes, recipe.most_attributes
-        return caption(table, habitat, rng, least, most, marks)
+        return caption(table, place, rng, least, most, marks)
 
 
 def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
@@ -145,7 +159,8 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     tokenizer = CompactTokenizer(
-        vocabulary_rows(), recipe.architecture["text_cfg"]["context_length"]
+        vocabulary_rows(recipe.caption_detail < 1),
+        recipe.architecture["text_cfg"]["context_length"],
     )
     architecture = json.loads(json.dumps(recipe.architecture))
     architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from dait.cli import teacher_eval, teacher_list, teacher_probe
@@ -35,6 +36,13 @@ def _register_pretrain(actions: Any) -> None:
         metavar="FILE",
         help="a .yaml file",
     )
+    parser.add_argument(
+        "--caption-detail",
+        type=float,
+        metavar="SHARE",
+        help="share of captions that name single parts, 0 to 1; the others say what a glance sees "
+        "(default: the recipe's)",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write, or go on in")
     parser.set_defaults(run=run_pretrain)
 
@@ -45,6 +53,8 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from pretraining.teacher import load_pretrain_recipe, pretrain
 
     recipe = load_pretrain_recipe(absolute(args.recipe))
+    if args.caption_detail is not None:
+        recipe = replace(recipe, caption_detail=args.caption_detail)
     with closing(TerminalSink()) as terminal:
         pretrain(recipe, absolute(args.out), terminal)
     return 0
