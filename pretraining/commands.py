@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import replace
 
 from dait.cli.table import print_lines, table
 from dait.config.recipe import load_recipe
@@ -59,6 +60,13 @@ def add_teacher_options(parser: argparse.ArgumentParser) -> None:
         help="a .yaml file (default: %(default)s)",
     )
     parser.add_argument(
+        "--caption-detail",
+        type=float,
+        metavar="SHARE",
+        help="share of captions that name single parts, 0 to 1; the others say what a glance sees "
+        "(default: the recipe's)",
+    )
+    parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder to write, or to resume in"
     )
     parser.set_defaults(run=run_teacher)
@@ -67,6 +75,8 @@ def add_teacher_options(parser: argparse.ArgumentParser) -> None:
 def run_teacher(args: argparse.Namespace) -> int:
     """Train the demo teacher."""
     recipe = load_pretrain_recipe(absolute(args.recipe))
+    if args.caption_detail is not None:
+        recipe = replace(recipe, caption_detail=args.caption_detail)
     with closing(TerminalSink()) as terminal:
         pretrain(recipe, absolute(args.out), terminal)
     return 0

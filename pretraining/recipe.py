@@ -23,6 +23,8 @@ class PretrainRecipe:
     family stays together in a batch: a contrastive loss learns only what its negatives make it
     tell apart, and birds drawn at random differ so much that a glance would do. ``marks_chance``:
     how often a caption names all the marks of its family, as a field guide's text does.
+    ``caption_detail``: the share of captions that name attributes of single parts at all; the
+    others are those of the web (``web_caption``): 1 makes a specialist, little a generalist.
     ``tower_steps``: of the image tower alone, before (see ``pretraining.tower``).
     """
 
@@ -40,6 +42,7 @@ class PretrainRecipe:
     habitat_chance: float = 0.5
     least_attributes: int = 3
     most_attributes: int = 8
+    caption_detail: float = 1.0
     views: ViewKind = "light"
     seed: int = 0
     evaluate_every: int = 200
@@ -76,6 +79,8 @@ class PretrainRecipe:
             )
         if self.pool < self.batch_size:
             raise UserError(f"A pool of {self.pool} birds gives no batch of {self.batch_size}.")
+        if not 0 <= self.caption_detail <= 1:
+            raise UserError(f"caption_detail is a share, 0 to 1, not {self.caption_detail}.")
 
 
 def load_pretrain_recipe(path: Path) -> PretrainRecipe:

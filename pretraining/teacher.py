@@ -17,7 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dait.data.augmentation.views import view_batch
 from dait.data.fieldguide import open_fieldguide
-from dait.data.fieldguide.captions import OPENINGS, caption
+from dait.data.fieldguide.captions import IN_LIGHT, OPENINGS, caption, web_caption
+from dait.data.fieldguide.light import LIGHTS
+from dait.data.fieldguide.plan import POSES
 from dait.data.fieldguide.world import load_world
 from dait.events import Emit, Note
 from dait.tasks.base import Batch, Task, TaskOutput
@@ -36,11 +38,13 @@ ORDER_STREAM, WORDS_STREAM = 10, 11
 """Parts of random seeds; the birds themselves are drawn from ``POOL_STREAM``."""
 
 
-def vocabulary_rows() -> list[int]:
-    """Every token that a caption of the Field Guide can hold."""
+def vocabulary_rows(web: bool = False) -> list[int]:
+    """Every token that a caption of the Field Guide can hold; ``web``: a web caption too."""
     world = load_world()
     words = [phrase for a in world.attributes.values() for phrase in a.phrases.values()]
     words += list(world.habitats.values()) + [o.format("bird") for o in OPENINGS]
+    if web:
+        words += [*POSES, *IN_LIGHT.values(), *world.attributes["back"].values]
     return rows_in_use([*words, "with a, an and in the bird. birds of on red eyes one two bars"])
 
 
@@ -69,12 +73,17 @@ class Pairs:
     def _caption(self, k: int, rng: np.random.Generator) -> str:
         recipe, row = self.recipe, self.pool["tables"][k]
         table = {name: values[row[i]] for i, (name, values) in enumerate(self._values)}
+        # No number is drawn for a specialist: its captions stay those that it was trained on.
+        if recipe.caption_detail < 1 and rng.random() >= recipe.caption_detail:
+            habitat = self._habitats[self.pool["habitats"][k]]
+            pose, light = POSES[self.pool["poses"][k]], LIGHTS[self.pool["lights"][k]]
+            return web_caption(table, habitat, pose, light, rng)
         named = rng.random() < recipe.habitat_chance
-        habitat = self._habitats[self.pool["habitats"][k]] if named else None
+        place = self._habitats[self.pool["habitats"][k]] if named else None
         telling = rng.random() < recipe.marks_chance
         marks = [self._values[i][0] for i in self.pool["marks"][k]] if telling else []
         least, most = recipe.least_attributes, recipe.most_attributes
-        return caption(table, habitat, rng, least, most, marks)
+        return caption(table, place, rng, least, most, marks)
 
 
 class ContrastiveTask(Task):
@@ -108,7 +117,8 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     tokenizer = CompactTokenizer(
-        vocabulary_rows(), recipe.architecture["text_cfg"]["context_length"]
+        vocabulary_rows(recipe.caption_detail < 1),
+        recipe.architecture["text_cfg"]["context_length"],
     )
     architecture = json.loads(json.dumps(recipe.architecture))
     architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size

@@ -17,10 +17,11 @@ from dait.data.fieldguide.world import load_world
 from dait.errors import UserError
 from dait.events import Event, Note, Progress, ignore
 from dait.teachers.base import text_prototypes
+from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
 from dait.teachers.openclip.demo import DEMO_FOLDER, load_demo_teacher
 from dait.teachers.openclip.teacher import OpenClipTeacher
 from pretraining.recipe import PretrainRecipe, load_pretrain_recipe
-from pretraining.teacher import Pairs, pretrain
+from pretraining.teacher import Pairs, pretrain, vocabulary_rows
 
 ARCHITECTURE = {
     "embed_dim": 16,
@@ -249,3 +250,21 @@ def test_the_shipped_teacher_knows_birds_that_it_has_never_seen() -> None:
     answers = (embeddings @ text_prototypes(teacher, classes).T).argmax(dim=1)
     right = (answers == torch.tensor([one.label for one in drawn])).float().mean().item()
     assert right > 0.30  # chance is 0.025
+
+
+def test_the_share_of_captions_that_name_parts_is_a_setting() -> None:
+    pool = TINY.birds.load(ignore)
+    named = {}
+    for share in (1.0, 0.25, 0.0):
+        recipe = replace(TINY, caption_detail=share)
+        words = [words for step in range(8) for words in Pairs(recipe, pool).batch(step)[1]]
+        named[share] = sum(" with " in sentence for sentence in words) / len(words)
+    assert named == {1.0: 1.0, 0.25: pytest.approx(0.25, abs=0.12), 0.0: 0.0}
+    with pytest.raises(UserError, match="0 to 1"):
+        replace(TINY, caption_detail=1.5)
+
+
+def test_a_web_captions_words_are_in_the_vocabulary() -> None:
+    sentence = "a wild rufous bird flying in a marsh in dim light"
+    assert not CompactTokenizer(vocabulary_rows(web=True), 24).unknown_words(sentence)
+    assert "flying" in CompactTokenizer(vocabulary_rows(), 24).unknown_words(sentence)

@@ -11,6 +11,9 @@ from dait.data.fieldguide.world import Attributes, load_world
 OPENINGS = ("a {}", "a photo of a {}", "a picture of a {}", "one {}", "a wild {}")
 
 
+IN_LIGHT = {"dim": "in dim light", "medium": "", "bright": "in bright light"}
+"""How a web caption names the light; the usual one is not worth a word."""
+
 _PLURAL = {"legs", "wings", "bars"}
 
 
@@ -55,6 +58,27 @@ def caption(
     if habitat is not None:
         sentence += f" in {world.habitats[habitat]}"
     return sentence
+
+
+def web_caption(
+    attributes: Attributes, habitat: str, pose: str, light: str, rng: np.random.Generator
+) -> str:
+    """A sentence as photographs have them on the web: what a glance sees, and no single mark.
+
+    Each of these is named independently: the shape (else "bird") with probability 0.8, the colour
+    of the back 0.5, the pose 0.8, the habitat 0.8 and the light 0.5.
+    """
+    shape, colour, posed, placed, lit = rng.random(5) < (0.8, 0.5, 0.8, 0.8, 0.5)
+    noun = attributes["shape"] if shape else "bird"
+    if colour:
+        noun = f"{attributes['back']} {noun}"
+    opening = OPENINGS[int(rng.integers(len(OPENINGS)))].format(noun)
+    parts = [
+        pose if posed else "",
+        f"in {load_world().habitats[habitat]}" if placed else "",
+        IN_LIGHT[light] if lit else "",
+    ]
+    return " ".join([opening, *(part for part in parts if part)])
 
 
 def prompts(

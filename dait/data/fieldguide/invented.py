@@ -9,7 +9,9 @@ from importlib.metadata import version
 
 import numpy as np
 
+from dait.data.fieldguide.light import LIGHTS
 from dait.data.fieldguide.parallel import in_parallel
+from dait.data.fieldguide.plan import POSES
 from dait.data.fieldguide.scene import RENDERER_VERSION, render_scene
 from dait.data.fieldguide.world import load_world, random_family
 from dait.events import Emit, Progress
@@ -33,22 +35,22 @@ class InventedBirds:
     seed: int
 
     def draw_family(self, number: int) -> dict[str, np.ndarray]:
-        """Family ``number``: ``images`` (n, S, S, 3), ``tables`` (n, attributes), ``habitats`` (n,)
-        and ``marks`` (n, marks), all uint8; it depends on the seed and the number alone.
+        """Family ``number``: ``images`` (n, S, S, 3), ``tables`` (n, attributes), ``habitats``,
+        ``poses`` and ``lights`` (n,) and ``marks`` (n, marks), all uint8; it depends on the seed
+        and the number alone.
 
-        ``tables`` holds an index of each attribute's values, ``marks`` indices of attributes.
+        ``tables`` holds an index of each attribute's values, ``marks`` indices of attributes;
+        ``poses`` and ``lights`` are indices into ``POSES`` and ``LIGHTS``.
         """
         world = load_world()
         names = list(world.attributes)
         rng = np.random.default_rng([self.seed, POOL_STREAM, number])
         members, varying = random_family(self.family, rng, self.marks)
         habitats = rng.integers(len(world.habitats), size=self.family).astype(np.uint8)
-        images = np.stack(
-            [
-                render_scene(table, tuple(world.habitats)[place], self.size, rng).image
-                for table, place in zip(members, habitats, strict=True)
-            ]
-        )
+        scenes = [
+            render_scene(table, tuple(world.habitats)[habitat], self.size, rng)
+            for table, habitat in zip(members, habitats, strict=True)
+        ]
         tables = np.array(
             [
                 [a.values.index(table[name]) for name, a in world.attributes.items()]
@@ -57,9 +59,11 @@ class InventedBirds:
         )
         marks = np.tile([names.index(name) for name in varying], (self.family, 1))
         return {
-            "images": images,
+            "images": np.stack([scene.image for scene in scenes]),
             "tables": tables.astype(np.uint8),
             "habitats": habitats,
+            "poses": np.array([POSES.index(scene.pose) for scene in scenes], np.uint8),
+            "lights": np.array([LIGHTS.index(scene.light) for scene in scenes], np.uint8),
             "marks": marks.astype(np.uint8),
         }
 
@@ -78,7 +82,13 @@ class InventedBirds:
     def load(self, emit: Emit) -> dict[str, np.ndarray]:
         """The arrays of ``draw``, kept in the cache folder."""
         facts: list[int | str] = [self.family, self.marks, self.count, self.seed, self.size]
-        facts += [RENDERER_VERSION, version("pillow"), version("numpy"), repr(load_world())]
+        facts += [
+            "poses and lights",
+            RENDERER_VERSION,
+            version("pillow"),
+            version("numpy"),
+            repr(load_world()),
+        ]
         key = f"invented-families-{hashlib.sha256(repr(facts).encode()).hexdigest()[:20]}"
         return load_or_build(cache_dir(), key, lambda: self.draw(emit), emit)
 

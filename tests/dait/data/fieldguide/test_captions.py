@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dait.data.fieldguide.captions import caption, prompts
+from dait.data.fieldguide.captions import caption, prompts, web_caption
 from dait.data.fieldguide.world import Attributes, load_world, random_attributes
 
 WORLD = load_world()
@@ -101,3 +101,22 @@ def test_every_class_is_described_by_the_same_attributes_in_the_same_order() -> 
         return {name: a.phrases[table[name]] for name, a in WORLD.attributes.items()}
 
     assert skeleton(0) == skeleton(12) == skeleton(33)
+
+
+def test_a_web_caption_names_what_a_glance_sees_and_no_mark() -> None:
+    rng = np.random.default_rng(0)
+    sentences = []
+    for _ in range(300):
+        table = random_attributes(rng)
+        sentence = web_caption(table, "marsh", "perched", "bright", rng)
+        assert named_phrases(sentence) <= {("shape", table["shape"])}, sentence
+        sentences.append((sentence, table["back"]))
+    share = {
+        words: sum(words in sentence for sentence, _ in sentences) / len(sentences)
+        for words in ("perched", "in a marsh", "in bright light")
+    }
+    assert share == pytest.approx(
+        {"perched": 0.8, "in a marsh": 0.8, "in bright light": 0.5}, abs=0.08
+    )
+    assert 0.4 < sum(f"{back} " in sentence for sentence, back in sentences) / 300 < 0.6
+    assert "light" not in web_caption(table, "marsh", "perched", "medium", rng)
