@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dait
 from dait.evaluation.measure import runtime, versions
 from dait.models.catalogue import TORCHVISION
 from dait.models.checkpoint import describe_network
@@ -25,6 +24,8 @@ from dait.study.context import StudyContext
 from dait.teachers.weights import source_of_network
 from dait.teachers.zero_shot_figures import prompts_digest
 
+PACKAGE = Path(__file__).resolve().parents[1]
+
 ROUNDED = "sums are rounded in another order, so weights differ in their last digits"
 """What another number of threads or processes, or another device, does."""
 
@@ -33,7 +34,7 @@ KEY = "made_of"
 
 CODE = (
     *("arms/*.py", "data/**/*.py", "models/*.py", "tasks/*.py", "teachers/**/*.py"),
-    *("training/*.py", "evaluation/inference.py", "study/stage.py", "distributed.py", "losses.py"),
+    *("training/*.py", "study/stage.py", "distributed.py", "losses.py"),
 )
 """The modules that decide weights, below ``dait/``."""
 
@@ -109,13 +110,13 @@ def _started_from(network: Network) -> str:
 @cache
 def code_digest() -> str:
     """Of the statements of ``CODE``: comments, docstrings and layout do not count."""
-    root, digest = Path(dait.__file__).parent, hashlib.sha256()
-    for file in sorted({file for pattern in CODE for file in root.glob(pattern)}):
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in CODE for file in PACKAGE.glob(pattern)}):
         tree = ast.parse(file.read_bytes())
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
                 node.body = [part for part in node.body if not _is_text(part)]
-        digest.update(f"{file.relative_to(root).as_posix()}\n{ast.dump(tree)}\n".encode())
+        digest.update(f"{file.relative_to(PACKAGE).as_posix()}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -19,7 +19,7 @@ from dait.models.tensors import NETWORK_KEY, load_tensors, read_tensors, save_te
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.study.context import StudyContext, prepare
 from dait.study.plan import begin_study, read_plan
-from dait.study.provenance import code_digest, provenance
+from dait.study.provenance import CODE, PACKAGE, code_digest, provenance
 from dait.study.reuse import first_stage_key, reuse_first_stage
 from dait.study.stage import new_network
 from dait.study.train import train_study
@@ -255,8 +255,13 @@ def test_the_digest_of_the_code_is_of_its_statements(
     found = []
     for text in (code, code.replace("Twice.", "Two x.") + "# done\n", code.replace("2", "3")):
         (tmp_path / "losses.py").write_text(text)
-        monkeypatch.setattr("dait.study.provenance.dait.__file__", str(tmp_path / "__init__.py"))
+        monkeypatch.setattr("dait.study.provenance.PACKAGE", tmp_path)
         code_digest.cache_clear()
         found.append(code_digest())
     code_digest.cache_clear()
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("pattern", CODE)
+def test_the_digest_covers_modules_that_exist(pattern: str) -> None:
+    assert any(PACKAGE.glob(pattern))
