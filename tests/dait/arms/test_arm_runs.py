@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden import check
 
 from dait.arms.plan import ROLE_TITLES
 from dait.config.arms import ARMS, Arm
@@ -17,6 +18,7 @@ from dait.errors import UserError
 from dait.events import EpochDone, Event, Note, ignore
 from dait.models.checkpoint import load_network, load_tensors
 from dait.models.cost import count_parameters
+from dait.models.network import Network
 from dait.runs.folder import RunFolder
 from dait.study.context import StudyContext, prepare
 from dait.study.run import run_arm
@@ -44,6 +46,18 @@ def networks_in(folder: RunFolder) -> set[str]:
     return {file.stem for file in folder.path.glob("*.safetensors")}
 
 
+def distance(start: Network, trained: Network) -> list[float]:
+    """How far each group of weights has moved, by its name's first part."""
+    moved: dict[str, float] = {}
+    after = dict(trained.named_parameters())
+    for name, parameter in start.named_parameters():
+        group = ".".join(name.split(".")[:2])
+        moved[group] = moved.get(group, 0.0) + float(
+            (after[name] - parameter).detach().square().sum()
+        )
+    return [value**0.5 for value in moved.values()]
+
+
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_leaves_a_student_and_what_taught_it(
     context: StudyContext, tmp_path: Path, arm: Arm
@@ -52,6 +66,10 @@ def test_an_arm_leaves_a_student_and_what_taught_it(
     result = run_arm(context, arm, 0, run, events.append)
     teachers = {TEACHERS[arm]} if arm in TEACHERS else set()
     assert networks_in(run) == {"student", *teachers}
+    for role in ("student", *teachers):
+        trained = load_network(run.weights(role)).network
+        start = new_network(context, trained.spec, 0, role)
+        check(f"training of {arm} {role}", distance(start, trained))
     student = load_network(run.student)
     assert (student.description.arm, student.classes) == (arm, context.class_keys)
     # Neither projections nor teachers are in what is exported.
