@@ -110,3 +110,16 @@ def test_imports_stand_at_the_top() -> None:
         if isinstance(node, (ast.Import, ast.ImportFrom))
     ]
     assert len(set(local)) <= MOST_LOCAL_IMPORTS, sorted(set(local))
+
+
+@pytest.mark.parametrize("folder", ["app", "dait", "benchmarks", "pretraining", "tests"])
+def test_what_is_imported_of_ours_exists(folder: str) -> None:
+    """The type checker takes a missing module for one of a library without types."""
+    for path in PROJECT.glob(f"{folder}/**/*.py"):
+        for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            package = PROJECT / name.split(".")[0]
+            if package.name in ("app", "dait", "benchmarks", "pretraining"):
+                module = PROJECT.joinpath(*name.split("."))
+                places = (module, module.with_suffix(".py"), module.parent.with_suffix(".py"))
+                package_itself = module.parent / "__init__.py"
+                assert any(place.exists() for place in (*places, package_itself)), (path, name)
