@@ -56,7 +56,7 @@ def test_only_so_much_goes_on_at_once() -> None:
     go_on = threading.Event()
     workers: JobPool[bool] = JobPool()
     works = [workers.start(n, lambda emit: go_on.wait(SECONDS)) for n in range(AT_ONCE + 1)]
-    waiting = [work for work in works if work.progress == Note("Waiting for its turn")]
+    waiting = [work for work in works if work.progress == Note("Waiting for other jobs")]
     assert len(waiting) >= 1
     go_on.set()
     assert all(work.wait(SECONDS) for work in works)

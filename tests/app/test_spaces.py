@@ -76,7 +76,7 @@ def test_a_server_for_others_trains_what_is_there(empty_config: AppConfig, tmp_p
         if here:
             Policy(config).require_order(order)
         else:
-            with pytest.raises(UserError, match="none of those that are offered"):
+            with pytest.raises(UserError, match="not offered here"):
                 Policy(config).require_order(order)
 
 

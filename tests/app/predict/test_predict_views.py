@@ -125,7 +125,7 @@ def test_photographs_together_are_answered_as_each_alone(
     network = views.comparisons.get(study_id).comparison
     assert network.load() == {}
     passes: list[int] = []
-    first = network._network(network.members[0].key)
+    first = network._running()._network(network.members[0].key)
     with first.register_forward_hook(lambda _, images, __: passes.append(len(images[0]))):
         together = views.many(study_id, [*photos, photos[0]])
     assert len(together.images) == len(together.thumbnails) == 11
@@ -145,7 +145,7 @@ def test_predictions_get_into_no_heatmap(views: PredictViews, study_id: str, pho
     expected = [found.raw for found in comparison.explain(image, "gradcam")]
     other = np.flip(image, 1).copy()
     with ThreadPoolExecutor(2) as pool:
-        requested = pool.submit(lambda: [comparison.answers(other) for _ in range(40)])
+        requested = pool.submit(lambda: [comparison.predict_batch([other]) for _ in range(40)])
         while not requested.done():
             for found, raw in zip(comparison.explain(image, "gradcam"), expected, strict=True):
                 np.testing.assert_allclose(found.raw, raw, atol=1e-5)

@@ -288,7 +288,7 @@ def test_two_servers_start_everything_once(root: Path) -> None:
     servers = [jobs_of(root, OBEDIENT) for _ in range(4)]
     studies = begun(jobs_of(root, OBEDIENT, at_once=0), 3)
     for number, study in enumerate(studies):
-        threads = [threading.Thread(target=server.turn) for server in servers for _ in range(2)]
+        threads = [threading.Thread(target=server.start_next) for server in servers for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -304,7 +304,7 @@ def test_a_damaged_ticket_is_said_and_blocks_nobody(root: Path) -> None:
     damaged, fine = begun(queue, 2)
     (damaged.path / FILE).write_text("{")
     assert state_of(damaged) == "damaged"
-    jobs_of(root, OBEDIENT).turn()
+    jobs_of(root, OBEDIENT).start_next()
     wait_for(trains(fine))
     queue.delete(damaged.path.name)
 

@@ -268,7 +268,7 @@ def test_progress_rises_to_one_over_the_whole_study(
         if isinstance(event, EpochDone):
             seen.append(folder.status()["progress"])
 
-    monkeypatch.setattr(study_module, "_write_plane", lambda *_: None)
+    monkeypatch.setattr(study_module, "write_tsne", lambda *_: None)
     run_study(small_recipe, ["independent", "dait"], [0], tmp_path, look)
     # Three stages of two epochs each, equally long.
     assert seen == pytest.approx([k / 6 for k in range(1, 7)])
