@@ -1,10 +1,9 @@
-"""``python -m dait cache``: the frozen teacher's embeddings that are kept on disk."""
+"""``python -m dait cache build``: the frozen teacher's embeddings, computed before a training."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from contextlib import closing
 from typing import Any
 
@@ -20,7 +19,6 @@ from dait.runs.data import open_data
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import format_bytes
 from dait.study.context import teacher_views
-from dait.teachers.cache.inventory import default_root, entries
 from dait.teachers.registry import load_teacher
 
 
@@ -50,12 +48,6 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_build)
-
-
-def add_list_options(parser: argparse.ArgumentParser) -> None:
-    """Describe ``cache list`` and its options."""
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.set_defaults(run=run_list)
 
 
 def run_build(args: argparse.Namespace) -> int:
@@ -101,23 +93,3 @@ def _build(
         where = {"key": kept.folder.name, "folder": str(kept.folder)}
         facts.append({**where, "seed": seed, "views": len(numbers), "bytes": size})
     return facts
-
-
-def run_list(args: argparse.Namespace) -> int:
-    """Print a line for every set of embeddings."""
-    root = default_root()
-    found = entries(root)
-    for entry in found:
-        partial = "" if entry.complete == entry.views else f" ({entry.complete} complete)"
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
-        size = f"{entry.images:,} images × {entry.dim}, {format_bytes(entry.bytes)}"
-        print(
-            f"{entry.key[:8]}  {entry.data}, {entry.transform}, seed {entry.seed}; "
-            f"{entry.teacher}: {entry.views} views{partial} × {size}, used {used}"
-        )
-    total = sum(entry.bytes for entry in found)
-    print(f"{len(found)} sets of embeddings, {format_bytes(total)}, in {root}")
-    if args.json:
-        rows = [entry.as_json() for entry in found]
-        print(json.dumps({"sets": rows, "bytes": total, "folder": str(root)}))
-    return 0

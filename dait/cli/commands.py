@@ -66,7 +66,7 @@ _CACHE = Group(
     "fills and uses them by itself; they are in the folder DAIT_CACHE.",
     {
         "build": Command("dait.cli.cache", "compute them before a training", "add_build_options"),
-        "list": Command("dait.cli.cache", "what is kept", "add_list_options"),
+        "list": Command("dait.cli.cache_list", "what is kept", "add_list_options"),
         "verify": Command(
             "dait.cli.cache_upkeep", "recompute a sample and compare", "add_verify_options"
         ),

@@ -12,7 +12,6 @@ from dait.data.base import SPLITS
 from dait.data.inspection.report import ClassCount, DataReport, report
 from dait.data.sources.registry import open_dataset
 from dait.runs.sinks import TerminalSink
-from dait.teachers.registry import load_teacher, prototypes_of
 
 _MOST_CLASSES, _MOST_FILES = 30, 20  # printed; ``--json`` has them all
 _LONGEST_NAME = 40
@@ -55,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
         data = open_dataset(args.source, size=args.size, emit=terminal)
         found = report(data, terminal)
         if args.teacher:
+            # Only here: it takes ten times as long to import as the rest.
+            from dait.teachers.registry import load_teacher, prototypes_of
+
             warned = prototypes_of(load_teacher(args.teacher, emit=terminal), data).warnings
             found = replace(found, warnings=(*found.warnings, *warned))
     _print(found)

@@ -13,7 +13,6 @@ from dait.cli.table import print_lines
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import format_bytes
 from dait.teachers.catalogue import TeacherEntry, list_teachers
-from dait.teachers.registry import fetch_teacher
 from dait.teachers.zero_shot_figures import ZeroShotFigures, known_zero_shot
 
 KINDS = ("own", "openclip", "timm")
@@ -73,6 +72,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Download a teacher's weights and print where they lie."""
+    from dait.teachers.registry import fetch_teacher  # ``list`` must not wait for it
+
     with closing(TerminalSink()) as terminal:
         paths = fetch_teacher(args.teacher, terminal)
     for path in paths:

@@ -169,7 +169,7 @@ def test_deleting_an_upload_forgets_it(readings: Readings, tmp_path: Path) -> No
     read(readings, value)
     readings.delete_upload(value)
     for use in (readings.opened, readings.start):
-        with pytest.raises(UserError, match="deleted|any more"):
+        with pytest.raises(UserError, match=r"deleted|any more"):
             use(value, 48)
     for other in ("fieldguide", f"path:{tmp_path}", None):
         with pytest.raises(UserError, match="Only uploaded data"):

@@ -288,7 +288,9 @@ def test_two_servers_start_everything_once(root: Path) -> None:
     servers = [jobs_of(root, OBEDIENT) for _ in range(4)]
     studies = begun(jobs_of(root, OBEDIENT, at_once=0), 3)
     for number, study in enumerate(studies):
-        threads = [threading.Thread(target=server.start_next) for server in servers for _ in range(2)]
+        threads = [
+            threading.Thread(target=server.start_next) for server in servers for _ in range(2)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
