@@ -106,19 +106,6 @@ def test_photographs_are_refused_or_get_their_row(open_page: OpenPage, tmp_path:
     assert page.locator(CARDS).count() >= 3
 
 
-def test_cancel_in_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
-    page, other = open_page(), open_page()
-    go_to(page, "Train")
-    go_to(other, "Train")
-    start_tiny(page, 200)
-    wait_for_state(page, "queued", "preparing", "training")
-    wait_for_state(other, "queued", "preparing", "training")
-    other.locator("#run-cancel").click()
-    wait_for_state(other, "stopped")
-    wait_for_state(page, "stopped")
-    page.wait_for_selector("#run-cancel:disabled")
-
-
 def test_the_form_shows_the_teachers_accuracy_and_refuses_bad_values(open_page: OpenPage) -> None:
     page = open_page()
     go_to(page, "Train")

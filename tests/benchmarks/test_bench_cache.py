@@ -70,6 +70,7 @@ def test_numbers_of_views(text: str) -> None:
     assert parse_views("1, 2,live,2") == ["1", "2", "live"]
 
 
+@pytest.mark.slow
 def test_accuracy_against_views(small_recipe: Recipe) -> None:
     before, told = os.environ["DAIT_CACHE"], list[str]()
     rows = measure_views(

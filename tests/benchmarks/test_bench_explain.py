@@ -9,6 +9,7 @@ import pytest
 from dait.cli import main
 
 
+@pytest.mark.slow
 def test_what_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "explain", "--rounds", "1", "--images", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])

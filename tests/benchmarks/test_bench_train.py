@@ -39,6 +39,7 @@ def test_both_loops_take_the_same_steps(name: str, small: Recipe, tmp_path: Path
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 3
 
 
+@pytest.mark.slow
 def test_the_command_ends_in_a_line_of_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

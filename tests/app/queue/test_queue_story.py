@@ -87,8 +87,10 @@ def enabled(page: Any) -> set[str]:
 
 def test_the_queue(browser: Any, runs: Path) -> None:
     with served(runs) as address, watched_tabs(browser, address) as open_tab:
-        first, second, third = begin_three(open_tab(), runs)
+        tab = open_tab()
+        first, second, third = begin_three(tab, runs)
         second_begins_when_the_first_is_cancelled(open_tab(), runs, first, second)
+        tab.locator("#studies .ds-state", has_text="Stopped").wait_for()
     with served(runs) as address, watched_tabs(browser, address) as open_tab:
         page = open_tab()
         found_again_paused_and_resumed(page, runs, second, third)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,17 +39,15 @@ def change_result(run: Path, **changes: Any) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def test_a_run_on_validation_in_a_process_of_its_own(
+def test_a_run_on_validation(
     study: Path, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, out = study / "dait-s0", tmp_path / "new" / "figures.json"
     words = ["evaluate", str(run), "--split", "val", "--out", str(out), "--json"]
-    first = subprocess.run(
-        [sys.executable, "-m", "dait", *words], capture_output=True, text=True, timeout=240
-    )
-    assert first.returncode == 0, first.stderr
-    assert "its networks predict 32 val images" in first.stderr
-    line = last_line(first.stdout)
+    assert command(*words) == 0
+    first = capsys.readouterr()
+    assert "its networks predict 32 val images" in first.err
+    line = last_line(first.out)
     arrays = arrays_of(run / "predictions-val.npz")
     labels, predicted = arrays["labels"], arrays["logits"].argmax(1)
     assert (line["arm"], line["seed"], line["split"], line["n"]) == ("dait", 0, "val", 32)
@@ -83,7 +79,7 @@ def test_a_run_on_validation_in_a_process_of_its_own(
     stamp = (run / "predictions-val.npz").stat().st_mtime_ns
     assert command(*words) == 0
     second = capsys.readouterr()
-    assert second.out == first.stdout and "look at" not in second.err
+    assert second.out == first.out and "look at" not in second.err
     assert (run / "predictions-val.npz").stat().st_mtime_ns == stamp
 
 

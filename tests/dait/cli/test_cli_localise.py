@@ -1,12 +1,9 @@
-"""``python -m dait localise`` as a process of its own, on a real study folder."""
+"""``python -m dait localise`` on a real study folder."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,17 +11,12 @@ import pytest
 from dait.cli import main
 
 
-def test_a_study_is_measured_printed_and_kept(tiny_study: Path, tmp_path: Path) -> None:
+def test_a_study_is_measured_printed_and_kept(
+    tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = shutil.copytree(tiny_study, tmp_path / "study")
-    command = [sys.executable, "-m", "dait", "localise", str(study), "--images", "8"]
-    done = subprocess.run(
-        [*command, "--road", "0", "--json"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    *lines, last = done.stdout.splitlines()
+    assert main(["localise", str(study), "--images", "8", "--road", "0", "--json"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
     found = json.loads(last)[str(study)]
     assert found["sample"] == 8 and len(found["networks"]) == 9
     kept = json.loads((study / "localisation.json").read_text())

@@ -153,6 +153,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_build_keeps_its_shards_and_another_process_takes_over(
     tmp_path: Path, reference: dict[str, bytes]

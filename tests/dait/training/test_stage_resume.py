@@ -254,6 +254,7 @@ for seed in range(3):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("no fork here")

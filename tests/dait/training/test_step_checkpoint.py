@@ -131,6 +131,7 @@ print(last)
 """
 
 
+@pytest.mark.slow
 def test_killed_while_it_writes_it_keeps_what_it_said(tmp_path: Path) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("no fork here")
