@@ -33,6 +33,10 @@ OpenPage = Callable[..., Any]
 """From a query string and a viewport to a page."""
 
 
+ACTION_MS = 90_000
+"""For one click or wait: a busy machine with two browsers takes long for a page's first figures."""
+
+
 @contextmanager
 def served(runs: Path, **more: str) -> Iterator[str]:
     """``python app.py`` over a runs folder, as a process of its own; its address.
@@ -79,6 +83,7 @@ def watched_tabs(browser: Any, address: str) -> Iterator[OpenPage]:
         context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(ACTION_MS)
         tabs.append(_Watch(page, address))
         page.goto(f"{address}/{query}")
         return page
