@@ -39,7 +39,7 @@ MEASURED, MEASURED_LARGE = (16, 4, 3), (8, 2, 2)
 few of them keep its benchmark to minutes."""
 
 VAL_SHARE = 10
-"""One validation image for this many training images, looked at after every epoch."""
+"""One validation image for this many training images, evaluated after every epoch."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def measure_cache(
     machine's: above its cores, believe the latter. Extrapolated from that: stages 1 and 2 of
     ``epochs`` epochs over ``images`` images each, and building ``views`` views; not starting,
     loading, the test split. ``limit`` is the same quotient in multiply-adds, the backward pass
-    counted. Raises ``UserError`` for a teacher that is not to be had.
+    counted. Raises ``UserError`` for a teacher that is not available.
     """
     parts = _parts(teacher_name, batch, steps)
     rounds = [_round(parts) for _ in range(repeats)]

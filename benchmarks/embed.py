@@ -40,7 +40,7 @@ def measure_embedding(
     a side (by default the teacher's), in a memory-mapped file. Both run in turn; the ratio is the
     median of ``repeats`` pairs, ``ratio_cpu`` the same of processor time, which other work on the
     machine disturbs less.
-    Raises ``UserError`` for a teacher that is not to be had.
+    Raises ``UserError`` for a teacher that is not available.
     """
     teacher = teacher_for_bench(teacher_name)
     if isinstance(teacher, nn.Module):

@@ -1,4 +1,4 @@
-"""Accuracy, time and bytes against the number of views that the frozen teacher looks at."""
+"""Accuracy, time and bytes against the number of views that the frozen teacher embeds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def measure_views(
     process's own, which other work disturbs less). A row holds ``views``, ``top1`` (mean over
     seeds on test, fraction), ``top1_sd``, ``top1s``, ``intermediate_top1`` (DAIT only), ``seconds``
     and ``processor_seconds`` (means) and ``bytes``; ``tell`` hears it as soon as it is known.
-    Raises ``UserError`` for data or a teacher that are not to be had.
+    Raises ``UserError`` for data or a teacher that are not available.
     """
     bench, rows = prepare(recipe, emit), []
     for count in counts:

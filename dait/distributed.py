@@ -174,7 +174,7 @@ def on_main(world: World, action: Callable[[], T]) -> T:
             found[0] = action()
         except UserError as error:
             found[1] = error
-        except BaseException as error:  # raised here as it is; the others must not go on
+        except BaseException as error:  # raised here as it is; the others must not continue
             found[1] = UserError(f"The main process ended ({type(error).__name__}: {error}).")
             dist.broadcast_object_list(found, 0)
             raise
@@ -203,8 +203,8 @@ def _all_alive() -> Iterator[None]:
         if "onnection" not in str(error):
             raise
         raise UserError(
-            "Another process of this training ended, so this one cannot go on. Its own output says "
-            "why; --resume continues from the last checkpoint."
+            "Another process of this training ended, so this one cannot continue. Its own output "
+            "says why; --resume continues from the last checkpoint."
         ) from error
 
 

@@ -99,7 +99,7 @@ def train_tower(
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng([recipe.seed, TOWER_STREAM, epoch]).permutation(recipe.pool)
         chosen = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
-        # Views of their own: the contrastive training that follows shows every bird anew.
+        # Views of their own: the contrastive training that follows shows every bird in new views.
         views = view_batch(pool["images"][chosen], chosen, 10_000 + epoch, recipe.policy)
         return Batch(views, labels[torch.from_numpy(chosen)])
 

@@ -1,6 +1,6 @@
 """Plotly figures in a page that stays alive: one HTML component each, drawn by ``plot.js``.
 
-``gr.Plot`` draws anew with every value and loses the zoom; this keeps the figure and calls
+``gr.Plot`` redraws with every value and loses the zoom; this keeps the figure and calls
 ``Plotly.react``. The library is the one inside the plotly package, served from there, so the page
 loads nothing from other servers.
 """

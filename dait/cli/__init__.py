@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Stopped, KeyboardInterrupt):
         print("dait: stopped on request", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:  # whoever reads our output has read enough, as ``| head`` does
+    except BrokenPipeError:  # the reader of our output has read enough, as ``| head`` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
 

@@ -32,7 +32,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     names = ", ".join(recipe_names())
     parser.add_argument(
-        "recipe", metavar="RECIPE", help=f"a recipe that comes along ({names}) or a .yaml file"
+        "recipe", metavar="RECIPE", help=f"a bundled recipe ({names}) or a .yaml file"
     )
     parser.add_argument("--data", metavar="NAME_OR_PATH", help="use other data than the recipe's")
     parser.add_argument("--teacher", metavar="NAME", help="use another teacher than the recipe's")

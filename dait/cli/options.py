@@ -24,7 +24,7 @@ def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) 
         "recipe",
         metavar="RECIPE",
         nargs="?" if optional else None,
-        help=f"a recipe that comes along ({', '.join(recipe_names())}) or a .yaml file",
+        help=f"a bundled recipe ({', '.join(recipe_names())}) or a .yaml file",
     )
     parser.add_argument(
         "--data",

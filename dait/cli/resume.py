@@ -102,7 +102,7 @@ def refuse_other_options(parser: argparse.ArgumentParser, args: argparse.Namespa
     if given:
         raise UserError(
             f"--resume takes everything from the folder, so leave out {', '.join(given)}. To train "
-            "something else, start it anew without --resume."
+            "something else, start it again without --resume."
         )
 
 

@@ -1,4 +1,4 @@
-"""The arms by name, and what each can be told: weights of its losses, temperatures, stages."""
+"""The arms by name, and the settings of each: weights of its losses, temperatures, stages."""
 
 from __future__ import annotations
 

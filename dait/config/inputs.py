@@ -112,7 +112,7 @@ class TeacherConfig(Section):
 
     @property
     def prompts(self) -> Prompts:
-        """What a teacher that reads is told of the classes."""
+        """The texts about the classes for a teacher that reads."""
         return Prompts(self.templates, self.descriptions)
 
     @model_validator(mode="after")
@@ -136,7 +136,7 @@ class ViewsConfig(Section):
     )
     cache: bool = Field(
         True,
-        description="Keep the frozen teacher's embeddings of the views on disk; false: it looks at "
+        description="Keep the frozen teacher's embeddings of the views on disk; false: it embeds "
         "every batch of every epoch itself",
     )
 

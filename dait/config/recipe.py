@@ -1,4 +1,4 @@
-"""The configuration of a study as a whole, and the recipes that come along."""
+"""The configuration of a study as a whole, and the bundled recipes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def parse_recipe(raw: Any, where: str) -> Recipe:
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """A recipe that comes along, by name, or one from a YAML file. Raises UserError.
+    """A bundled recipe, by name, or one from a YAML file. Raises UserError.
 
     A recipe may begin with ``extends: NAME`` (or the path of a file beside it) and then holds only
     what differs from that one. A network (``student``, ``intermediate``) is replaced as a whole.
@@ -94,7 +94,7 @@ def load_recipe(name_or_path: str) -> Recipe:
 def recipe_from_text(text: str, where: str) -> Recipe:
     """A recipe in YAML that somebody sent, called ``where``. Raises UserError.
 
-    As ``load_recipe``, but no file is read for it: it extends only recipes that come along. YAML's
+    As ``load_recipe``, but no file is read for it: it extends only bundled recipes. YAML's
     aliases are refused: a few lines of them stand for gigabytes.
     """
     if len(text) > LONGEST_TEXT:
@@ -109,7 +109,7 @@ def recipe_from_text(text: str, where: str) -> Recipe:
         base = raw.pop("extends")
         if base not in recipe_names():
             raise UserError(
-                f"{where} extends {str(base)[:80]!r}, which is no recipe that comes along. Known: "
+                f"{where} extends {str(base)[:80]!r}, which is no bundled recipe. Known: "
                 f"{', '.join(recipe_names())}."
             )
         raw = _merged(_read(base, ()), raw)
@@ -117,7 +117,7 @@ def recipe_from_text(text: str, where: str) -> Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come along."""
+    """The bundled recipes."""
     return sorted(
         entry.name.removesuffix(".yaml")
         for entry in files("dait.config.recipes").iterdir()

@@ -72,7 +72,7 @@ def predictions_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> Run
     """Predictions of the run's student and its teachers on any split.
 
     A file is read where there is one. That of the test split is what the run was measured by, and
-    refused where it is damaged; those of other splits are computed anew where they are damaged, or
+    refused where it is damaged; those of other splits are computed again where they are damaged, or
     where the weights or the images have changed since. Predictions that cannot be
     stored are returned all the same; ``emit`` is notified of both. Raises ``UserError`` where
     weights or images are needed and missing.
@@ -91,7 +91,7 @@ def predictions_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> Run
 
 
 def _stored(run: RunFolder, split: SplitName, emit: Emit) -> RunPredictions | None:
-    """The predictions in the file, or None where they must be computed anew."""
+    """The predictions in the file, or None where they must be computed again."""
     path = run.predictions_of(split)
     try:
         found = read_predictions(path)

@@ -99,7 +99,7 @@ def trained_network(path: Path, keys: tuple[str, ...]) -> nn.Module:
 def teacher_scores(study: StudyRecord) -> TeacherScores:
     """The study's frozen teacher with the class prototypes that the study was trained with.
 
-    Raises ``UserError`` where the study kept none, and where the teacher is not to be had or has
+    Raises ``UserError`` where the study kept none, and where the teacher is not available or has
     changed since.
     """
     arrays = read_teacher(study)

@@ -41,7 +41,7 @@ SPLIT_COLOURS: dict[str, str] = {
 SPLIT_TITLES: dict[str, str] = {"train": "Training", "val": "Validation", "test": "Test"}
 
 OTHER_COLOUR = "#8A8A8A"
-"""For whatever is no arm of ours."""
+"""For anything that is not an arm."""
 
 GROUP_SYMBOLS: tuple[str, ...] = (
     "circle",

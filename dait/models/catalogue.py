@@ -67,7 +67,7 @@ CURATED: tuple[NetworkEntry, ...] = (
 CURATED_NAMES: frozenset[str] = frozenset(entry.name for entry in CURATED)
 
 IN_RECIPES: frozenset[str] = frozenset({"resnet50"})
-"""Further networks of the recipes that come along, known without asking timm: that takes seconds,
+"""Further networks of the bundled recipes, known without asking timm: that takes seconds,
 and the app reads its recipes while it starts."""
 
 

@@ -140,7 +140,7 @@ def weights_digest(path: Path) -> str:
     """
     try:
         exported_from = describe_network(path).extra.get(EXPORTED_FROM)
-    except UserError:  # whoever loads it says what is wrong
+    except UserError:  # loading it reports what is wrong
         exported_from = None
     return exported_from or file_sha256(path)
 

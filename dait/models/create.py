@@ -17,7 +17,7 @@ def create_model(spec: NetworkSpec, num_classes: int, image_size: int) -> Any:
     """timm's or torchvision's network of ``spec``, with ``spec.pretrained`` weights if asked.
 
     Raises ``UserError`` when it has no stride or stem to change, and when pretrained weights
-    cannot be had; whatever the library raises for an option or a size is passed on.
+    is not available; what the library raises for an option or a size is passed on.
     """
     options = dict(spec.options)
     stem_stride = options.pop("stem_stride", 2)
@@ -42,7 +42,7 @@ def own_size(name: str) -> int:
 
 
 def takes_size(name: str) -> bool:
-    """Whether a network is built for one size of images; another is told it as ``img_size``."""
+    """Whether a network is built for one size of images; others take it as ``img_size``."""
     if name.startswith(TORCHVISION):
         return False
     return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))

@@ -15,7 +15,7 @@ COARSE = 5
 """Below so many rows or columns a heatmap shows a quarter of the image at a time."""
 
 MOST_PARAMETERS = 100_000_000
-"""Networks above this are not built to be looked at: they would take gigabytes."""
+"""Networks above this are not built: they would take gigabytes."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class NetworkSpec(BaseModel):
     pretrained: start from the library's own ImageNet weights (downloaded once, then cached).
     weights: start from this ``.safetensors`` file instead: one of this project's networks or a
         plain state dict. The path is made absolute here, the file is opened when the network is
-        built. ``backbone:NAME`` is a file that comes along (``BACKBONES``).
+        built. ``backbone:NAME`` is a bundled file (``BACKBONES``).
     output_stride: image pixels per cell of the last map; 16 and 8 give larger heatmaps and cost
         more; networks that cannot be dilated refuse them when they are built.
     options: numbers, words, booleans and lists of them, passed to the library as they are; only

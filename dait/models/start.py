@@ -24,7 +24,7 @@ def start_from(network: nn.Module, name: str, heads: Sequence[nn.Module], path: 
     """Load ``path`` into the network called ``name`` and return a sentence on what was loaded.
 
     heads: the parts of ``network`` that belong to its classes.
-    ``path`` is a safetensors file: a network of this project (whose normalisation comes along) or
+    ``path`` is a safetensors file: a network of this project (with its normalisation) or
     a plain state dict. A head of another number of classes, or none, leaves the network's own.
     Raises ``UserError`` for a missing or damaged file, and when anything else does not fit; the
     network is then as it was.

@@ -59,7 +59,7 @@ def survey(path: Path, most: float) -> Iterator[str]:
 
     Of each the shapes at every size, then, of those with at most ``most`` million parameters, a
     step of training and a heatmap. Yields a line a network. What ``path`` holds already is not
-    tried again, so that a survey that was cut off goes on. Raises ``UserError`` for another file
+    tried again, so that an interrupted survey resumes. Raises ``UserError`` for another file
     at ``path``.
     """
     known = read_survey(path)
@@ -104,7 +104,7 @@ def survey_shapes(name: str) -> Surveyed:
         network = works.get(own) or works[max(works)]
     except UserError as error:
         return replace(row, fault=str(error))
-    except Exception as error:  # a library may raise anything; the other networks go on
+    except Exception as error:  # a library may raise anything; the other networks are still tried
         return replace(row, fault=first_line(error))
     return replace(
         row,
@@ -171,13 +171,13 @@ def as_csv(rows: Iterable[Surveyed], header: bool = True) -> str:
 
 
 def as_document(rows: Sequence[Surveyed], total: int) -> str:
-    """The table with what it says, of which libraries, and how to make it anew.
+    """The table with what it says, of which libraries, and how to make it again.
 
     total: the number of networks in the libraries, of which ``rows`` have been tried.
     """
     missing = (
         f"**Not finished: {total - len(rows):,} of {total:,} networks have not been tried yet; the "
-        "same command goes on.**\n\n"
+        "same command resumes.**\n\n"
         if len(rows) < total
         else ""
     )

@@ -28,7 +28,7 @@ IN_CLONE = (PROJECT / "pyproject.toml").is_file()
 """Whether this is a clone of the project (or installed from one with ``pip install -e``)."""
 
 ASSETS = PROJECT / ("assets" if IN_CLONE else "dait/assets")
-"""What comes along: the demo teacher, pretrained backbones, the shipped study."""
+"""Bundled files: the demo teacher, pretrained backbones, the shipped study."""
 
 
 def absolute(path: str | Path) -> Path:

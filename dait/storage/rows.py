@@ -90,7 +90,7 @@ def load_or_build_rows(
     emit: hears ``Progress`` of ``what``, about a hundred times, and a ``Note`` when another process
         builds the same and is waited for; what it raises ends the build.
 
-    A build that is interrupted leaves nothing and begins anew with the next call. Raises
+    A build that is interrupted leaves nothing and begins again with the next call. Raises
     ``ValueError`` for a key that is no plain file name or a row that does not fit its columns, and
     ``UserError`` where the disk is full.
     """

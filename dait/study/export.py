@@ -29,7 +29,7 @@ def export_study(
     """Copy a finished study to ``out``: its figures, and its networks as fp16 safetensors.
 
     weights_of: the seed whose networks and predictions are kept (the first by default); the others
-    keep their figures alone. Figures that are not of the study's networks, which were trained anew
+    keep their figures alone. Figures that are not of the study's networks, which were trained again
     since, are left out, with a note. Raises UserError when the study is not finished, has no such
     seed, or ``out`` exists.
     """

@@ -81,7 +81,7 @@ def check_room(resources: Mapping[str, float], cpus_per_run: float) -> None:
 
 
 def _start(ray: Any) -> None:
-    # Only a cluster of our own is told to go without a dashboard; another has what it has.
+    # Only a local cluster is started without a dashboard; an existing one is left as it is.
     own = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
     for tries in range(1, STARTS + 1):
         try:

@@ -103,7 +103,7 @@ def run_arm(
     whose network is there is not repeated, an interrupted one is resumed from its last checkpoint,
     and on the CPU, with as many threads, the weights are those of an uninterrupted run. Of several
     processes of one training (``world``) all call this and see the same folder; the main one
-    writes. Raises UserError when training cannot go on.
+    writes. Raises UserError when training cannot continue.
     """
     started = time.time()
     on_main(world, lambda: _open(folder, context.recipe, arm, seed, resume))

@@ -64,7 +64,7 @@ class Stages:
         """All networks that the arm has in the end, and the validation top-1 of those it trained.
 
         After its stage a network is read from its file, whether or not it was trained just now:
-        what comes after cannot tell. Raises UserError when training cannot go on.
+        what comes after cannot tell. Raises UserError when training cannot continue.
         """
         context, folder = self.context, self.folder
         stages = plan_of(self.arm).stages(context.recipe)

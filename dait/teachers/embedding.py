@@ -17,7 +17,7 @@ from dait.teachers.base import FrozenTeacher
 
 BATCH = 128
 """Images in a forward pass. Its last bits depend on which images share a batch, so the boundaries
-are the same whoever computes: multiples of this number within the split."""
+are the same on every process: multiples of this number within the split."""
 
 Span = tuple[int, int]
 

@@ -31,7 +31,7 @@ from dait.storage.files import format_bytes, is_full
 _MIB = 2**20
 _REPO = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")  # the oldest have no owner
 _PATIENCE = 15.0  # seconds for the hub's first answer
-_OFFLINE_TEACHER = "use the teacher fieldguide-clip, which comes along"
+_OFFLINE_TEACHER = "use the bundled teacher fieldguide-clip"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
 
     image_size: the side at which a timm teacher sees its images, None for its own; an OpenCLIP
     model's size is fixed. emit: hears of a download. Raises UserError when the teacher is unknown
-    or not to be had, with what to do.
+    or not available, with what to do.
     """
     kind, _, rest = name.partition(":")
     if name == "fieldguide-clip":

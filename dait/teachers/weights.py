@@ -85,7 +85,7 @@ def files_of(name: str) -> tuple[HubFile | str, ...]:
     """What the teacher called ``name`` needs from the network, as far as is known before.
 
     Empty for a teacher on this disk. Raises ``UserError`` for one of OpenCLIP's or timm's that is
-    not to be had safely, or at all.
+    not available safely, or at all.
     """
     kind, _, rest = name.partition(":")
     if kind == "timm":
@@ -187,7 +187,7 @@ def stamp(name: str) -> str | None:
 def sources_of(name: str) -> list[str]:
     """Which files a teacher was loaded from: ``owner/name/file at COMMIT``, an address, or none.
 
-    None for a teacher that comes along or lies in a folder: its weights' hash says which it is.
+    None for a bundled teacher, or one in a folder: its weights' hash says which it is.
     """
     return [_source(file) for file in files_of(name)]
 

@@ -36,7 +36,7 @@ def predict_split(
 ) -> Predictions:
     """The network's answers in eval mode; its mode is restored.
 
-    world: each of several processes looks at a part of the split, and has all answers in the end.
+    world: each of several processes predicts a part of the split, and has all answers in the end.
     """
     was_training = network.training
     device = network.mean.device

@@ -1,7 +1,7 @@
 """Random numbers that belong to an image's view, and to nothing else.
 
 A counter-based generator: what is drawn depends on the key alone, never on what was drawn before,
-so it is the same in whatever batch, order or process.
+so it is the same in any batch, order or process.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A view is named by ``(seed, image index, view number)`` and by nothing else: its crop, flip,
 rotation and colours come from a counter-based generator keyed by these three, so the pixels are
-bit for bit the same whatever batch the image sits in, in whatever order, in whatever process. A
+bit for bit the same in any batch, in any order, in any process. A
 teacher's answer for a view can therefore be computed once, stored, and met again by a student that
 asks for the same view much later (the scheme of FKD, Shen & Xing 2022, and of TinyViT, Wu et al.
 2022), and a run that resumes sees what it would have seen.

@@ -65,7 +65,7 @@ def fetch(
     What arrives is kept as ``<to>.part`` until it is whole. A later call, also after a crash, asks
     for the rest of it if the server says that the file is still the same (``If-Range``), and
     starts again where it does not. Broken connections are tried again after each of ``pauses``
-    (seconds); a try that brought something starts the row of pauses anew.
+    (seconds); a try that brought something starts the row of pauses again.
 
     size: bytes, where they are known. timeout: seconds without a byte.
     emit: hears ``Progress`` in MiB and a ``Note`` for every new try.

@@ -126,7 +126,7 @@ def _taken() -> frozenset[tuple[tuple[str, str], ...]]:
 
 
 def is_species(table: Attributes) -> bool:
-    """Whether a bird is one of the forty species, of whatever difficulty."""
+    """Whether a bird is one of the forty species, of any difficulty."""
     return tuple(sorted(table.items())) in _taken()
 
 

@@ -17,7 +17,7 @@ from dait.data.images.frame import Frame, Framing
 from dait.errors import UserError
 
 DECODER_VERSION = 2
-"""Raised whenever the pixels of any decoded image change: caches are then built anew."""
+"""Raised whenever the pixels of any decoded image change: caches are then built again."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Pillow's names of the formats that are read; no other reader of Pillow's is ever started."""

@@ -30,7 +30,7 @@ _THUMB_AGREES, _DETAIL_AGREES = 0.95, 0.5  # correlations
 _ROUGHLY = 0.94  # of the thumbnails that are kept, 8 × 8, where the final ones are 16 × 16
 _BITS_APART = 12  # of 64
 _FLAT = 2.0  # grey levels; the hash of an image with less contrast is noise
-_TRIES = 3  # images of the other split that are looked at closely, per image
+_TRIES = 3  # candidates of the other split compared closely, per image
 _BLOCK = 2048  # rows of the query compared at a time
 
 # A byte of the hash takes one cell of every row and column, so that an even sky fills none.

@@ -79,7 +79,7 @@ def read_maps(path: Path, images: int) -> StudyMaps | None:
     try:
         arrays = read_arrays(path, ("indices",))
     except UserError:
-        return None  # it is computed anew and replaced
+        return None  # it is computed again and replaced
     indices = arrays["indices"]
     fits = indices.ndim == 1 and indices.dtype.kind == "i" and len(indices)
     if not fits or indices.min() < 0 or indices.max() >= images:

@@ -17,7 +17,7 @@ from dait.runs.files import load_arrays, read_as
 from dait.storage.files import parse_json, set_aside, write_arrays
 
 VERSION = 1
-"""Raised when what is measured changes: kept figures are then measured anew."""
+"""Raised when what is measured changes: kept figures are then measured again."""
 
 FILE_NAME, IMAGES_FILE_NAME = "localisation.json", "localisation.npz"
 FIGURES: dict[str, str] = {
@@ -117,7 +117,7 @@ class ArmDifference(Record):
 class Measurement(Record):
     """Everything about one ``settings``.
 
-    sample: test images looked at. area, part_area: the share of the image that the object and its
+    sample: test images explained. area, part_area: the share of the image that the object and its
     distinguishing parts take up, which is what a map that is the same everywhere scores as
     ``mass`` and ``part_mass``; part_area is None for data whose parts are not known.
     """

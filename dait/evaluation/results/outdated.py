@@ -1,6 +1,6 @@
 """Whether stored figures were measured on the networks that a study has now.
 
-Weights change when a run is trained anew, or when studies are merged. Stored figures name the
+Weights change when a run is trained again, or when studies are merged. Stored figures name the
 weights that they were measured on; those of older versions do not, and are trusted.
 """
 

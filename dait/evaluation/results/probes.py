@@ -15,7 +15,7 @@ from dait.runs.files import read_as
 from dait.storage.files import parse_json
 
 VERSION = 2
-"""Raised when what is measured changes: kept figures are then measured anew."""
+"""Raised when what is measured changes: kept figures are then measured again."""
 
 FILE_NAME = "knowledge.json"
 

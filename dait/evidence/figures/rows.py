@@ -1,6 +1,6 @@
 """A figure's data as a table in long form: a row for every mark, read from the figure itself.
 
-Nothing is computed anew, so a table holds what its figure shows and no more.
+Nothing is computed again, so a table holds what its figure shows and no more.
 """
 
 from __future__ import annotations

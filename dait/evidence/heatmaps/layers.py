@@ -1,7 +1,7 @@
 """The layers that a heatmap can be read at: the network's own choice, or any by its name.
 
 Names are those of the library's own network (``layer3``, ``blocks.9.norm1``). Whether a layer's
-output is a map, and how it lies, is told from its shape alone, so that no architecture needs to be
+output is a map, and how it lies, follows from its shape alone, so that no architecture needs to be
 known: images are square, and so is every map of them.
 """
 

@@ -79,7 +79,8 @@ class NetworkRow:
             can look for; None explains what each network itself predicts.
         layer: the library's name of a layer (``layer3``); None takes each network's own.
         Raises ``UserError`` for an unknown method or class. A network that cannot be loaded, that
-        has no such layer or cannot read says so in its own cell, and the others go on.
+        has no such layer or cannot read says so in its own cell, and the others are still
+        explained.
         """
         if isinstance(target, int) and not 0 <= target < len(self.classes):
             raise UserError(

@@ -88,7 +88,7 @@ def measure(
 
 
 class _Folder:
-    """Where figures are kept. One that cannot be written is told of once and then let be."""
+    """Where figures are kept. One that cannot be written is reported once."""
 
     def __init__(self, path: Path, emit: Emit) -> None:
         self.path, self.emit = path, emit
@@ -117,7 +117,7 @@ class _Folder:
             raise  # its figures are not ours to replace: those found now are not kept
         except UserError as error:
             aside = set_aside(self.path / FILE_NAME).name
-            self.emit(Note(f"{FILE_NAME} is written anew, the old one kept as {aside}: {error}"))
+            self.emit(Note(f"{FILE_NAME} is written again, the old one kept as {aside}: {error}"))
             return ()
 
     def _try(self, write: Callable[[], None]) -> None:

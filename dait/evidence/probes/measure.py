@@ -61,7 +61,7 @@ Encode = Callable[[Split], np.ndarray]
 
 @dataclass(frozen=True)
 class _Images:
-    """What is looked at; ``new`` is None for data that is not drawn."""
+    """What is measured; ``new`` is None for data that is not drawn."""
 
     data: Dataset
     train: Split
@@ -152,7 +152,7 @@ def _measure(
     made_of: str,
     emit: Emit,
 ) -> ProbeResults:
-    emit(Note("the frozen teacher looks at the images"))
+    emit(Note("the frozen teacher embeds the images"))
     of_new = (
         None if images.new is None else torch.from_numpy(_of_teacher(teacher)(images.new.split))
     )
@@ -268,7 +268,7 @@ def _require_teacher(record: StudyRecord, teacher: FrozenTeacher) -> None:
 
 
 def _require_same(kept: np.ndarray, encode: Encode, test: Split, study: StudyFolder) -> None:
-    """Some images are looked at again: drawings and photographs can change after a training."""
+    """Some images are embedded again: drawings and photographs can change after a training."""
     chosen = np.linspace(0, len(test) - 1, min(_SAME_IMAGES, len(test))).astype(int)
     sample = Split(
         test.name, test.images[chosen], test.labels[chosen], tuple(test.ids[i] for i in chosen)

@@ -103,6 +103,6 @@ def _versions(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _words(folders: Mapping[str, Path]) -> str:
-    """The folders as they were given; of absolute ones the name, for a report is handed on."""
+    """The folders as they were given; of absolute ones the name, for a report is passed on."""
     given = (folder.name if folder.is_absolute() else str(folder) for folder in folders.values())
     return " ".join(map(shlex.quote, given))

@@ -98,7 +98,7 @@ class _Work:
         self.views, self.images, self.embedder, self.policy = views, images, embedder, policy
         self.emit, self.done, self.total = emit, 0, sum(len(shard) for shard in todo)
         one = f"view {numbers[0] + 1}" if len(numbers) == 1 else f"{len(numbers):,} views"
-        self.what = f"The frozen teacher looks at {one}"
+        self.what = f"The frozen teacher embeds {one}"
 
     def try_shard(self, shard: Shard) -> bool:
         """False where another process is computing this shard."""

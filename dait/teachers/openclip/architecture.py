@@ -14,7 +14,7 @@ from typing import Any
 from dait.errors import UserError
 
 TOKENIZER_OPTIONS = ("clean", "strip_sep_token")
-"""What ``tokenizer_kwargs`` may hold: it is handed on to a tokenizer, ``trust_remote_code`` too."""
+"""What ``tokenizer_kwargs`` may hold: it is passed to a tokenizer, ``trust_remote_code`` too."""
 
 _TOWER = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 

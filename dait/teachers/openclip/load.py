@@ -46,7 +46,7 @@ def load_openclip(model_name: str, tag: str, emit: Emit = ignore) -> OpenClipTea
     """A model by OpenCLIP's name and pretrained tag, downloaded once into the hub's cache.
 
     Raises UserError for an unknown name or tag, with near matches; when the weights are neither
-    in the cache nor to be had, with the way to get them; and for weights that are code.
+    in the cache nor available, with the way to get them; and for weights that are code.
     """
     check_known(model_name, tag)
     name = f"openclip:{model_name}/{tag}"
@@ -66,7 +66,7 @@ def load_openclip(model_name: str, tag: str, emit: Emit = ignore) -> OpenClipTea
 def load_openclip_hub(rest: str, emit: Emit = ignore) -> OpenClipTeacher:
     """A hub repository in OpenCLIP's layout: ``owner/name`` or ``owner/name@version``.
 
-    Raises UserError when it is not to be had, is no OpenCLIP model, or would bring code along.
+    Raises UserError when it is not available, is no OpenCLIP model, or would bring code along.
     """
     name = f"openclip:{HUB_MARK}{rest}"
     config_file, weights_file = hub_model(rest)
@@ -149,7 +149,7 @@ def _teacher(
         raise UserError(
             f"The OpenCLIP model {name} cannot be loaded ({type(error).__name__}: "
             f"{first_line(error)}). Are the weights those of the config, and whole? A damaged "
-            f"download is fetched anew when {weights} is deleted."
+            f"download is fetched again when {weights} is deleted."
         ) from error
     model.float().eval().requires_grad_(False)
     preprocess = dict(model.visual.preprocess_cfg)

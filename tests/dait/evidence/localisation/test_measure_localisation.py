@@ -171,7 +171,7 @@ def test_what_is_damaged_is_measured_anew(
         read_localisation(again)
     notes: list[str] = []
     assert measure(stored_networks(again), data, SETTINGS, noting(notes)) == found
-    assert [note for note in notes if "written anew" in note]
+    assert [note for note in notes if "written again" in note]
     assert read_localisation(again) == (found,)
 
 

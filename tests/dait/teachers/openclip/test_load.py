@@ -273,7 +273,7 @@ def test_a_damaged_config_is_a_sentence(folder: Path, text: str) -> None:
 def test_weights_that_are_damaged_or_of_another_model(folder: Path) -> None:
     whole = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"damaged download is fetched anew when .* is deleted"):
+    with pytest.raises(UserError, match=r"damaged download is fetched again when .* is deleted"):
         load_openclip_folder(folder)
     save_file({"other": torch.zeros(2)}, folder / WEIGHTS)
     with pytest.raises(UserError, match="Are the weights those of the config"):
