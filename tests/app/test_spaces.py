@@ -215,7 +215,7 @@ def teacher(space: Space) -> None:
     for name in ("openclip:ViT-B-32/laion2b_s34b_b79k", "openclip-local:/etc", "timm:resnet50"):
         space.refuses("Choose the teacher", lambda name=name: space.starts(teacher=name))
     by_recipe = {"recipe": "paper-cub", "data": "fieldguide"}
-    space.refuses("too large for this place", lambda: space.starts(**by_recipe))
+    space.refuses("too large", lambda: space.starts(**by_recipe))
 
 
 def pretrained(space: Space) -> None:
