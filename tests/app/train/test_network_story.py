@@ -39,10 +39,10 @@ def test_networks_are_told_before_training(open_page: OpenPage) -> None:
     page.get_by_role("tab", name="Train").click()
     page.get_by_text("Networks and first seed").click()
     read(page, "student", "resnet10t")
-    read(page, "intermediate", "multiply–accumulates an image of 96 px")
+    read(page, "intermediate", "multiply–accumulates per image of 96 px")
     choose(page, "student", "small_100", "mobilenetv3_small_100")
     read(page, "student", "keeps its own")
-    read(page, "student", "Heatmaps will be coarse: the last map has 3 × 3 positions")
+    read(page, "student", "3 × 3 positions")
     # Beyond the curated ones, by search.
     choose(page, "student", "tinynet_e", "tinynet_e")
     read(page, "student", "tinynet_e")
