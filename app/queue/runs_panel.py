@@ -168,13 +168,16 @@ class RunsPanel:
 
     def press(self, action: Action, shown: object, state: PageState, width: object) -> Update:
         """Perform an action on the selected study."""
+        state.renaming = ""
         try:
             study = require(self.config, shown, action)
             message = self._do(action, study, state)
         except UserError as error:
             message = notice(str(error))
-        state.renaming = ""
-        return {self.notice: message} | self.poll(state, width)
+        # Cancelling takes seconds, in which the visitor may have gone on to another study.
+        slow = action in ("pause", "resume", "cancel") and message == HIDDEN_NOTICE
+        moved_on = slow and state.study != shown
+        return ({} if moved_on else {self.notice: message}) | self.poll(state, width)
 
     def select(self, shown: str, state: PageState, width: object, event: gr.EventData) -> Update:
         """Show another study of the list."""

@@ -82,6 +82,25 @@ def test_a_late_answer_does_not_close_the_box_for_a_name(
     assert not panel.close_renaming(visitor, WIDTH)[panel.renaming]["visible"]
 
 
+def test_a_slow_press_leaves_what_was_opened_meanwhile(
+    panel: RunsPanel, config: AppConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, study = PageState(), config.runs.studies()[0].path.name
+    panel.poll(state, WIDTH)
+    opened = []
+
+    def slow(*_: object) -> str:
+        state.study = study
+        opened.append(panel.open_renaming(study, state, WIDTH))
+        return ""
+
+    monkeypatch.setattr(panel, "_do", slow)
+    monkeypatch.setattr(runs_panel, "require", lambda *_: config.runs.studies()[0])
+    done = panel.press("cancel", "another", state, WIDTH)
+    assert opened[0][panel.renaming]["visible"]
+    assert panel.renaming not in done and panel.notice not in done
+
+
 def test_a_damaged_file_is_said_in_place_of_the_curves(panel: RunsPanel, config: AppConfig) -> None:
     run = config.runs.studies()[0].runs()[0]
     (run.path / "metrics.jsonl").write_text("{\n")
