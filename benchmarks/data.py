@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.output import add_json_option, print_end, print_figures
+from benchmarks.stand_ins import empty_cache
 from dait.data.base import CROP_PCT, ClassInfo, SplitName
 from dait.data.fieldguide import FieldGuideOptions, record
 from dait.data.fieldguide.parallel import in_parallel
@@ -58,10 +56,10 @@ def measure_files(
 
     Raises ``UserError`` for a source that cannot be opened or has no files.
     """
-    with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder)):
+    with empty_cache() as folder:
         if source is None:
-            _write_jpegs(Path(folder), _side(size), drawn)
-        dataset = open_dataset(source or str(Path(folder, "photos")), size=size)
+            _write_jpegs(folder, _side(size), drawn)
+        dataset = open_dataset(source or str(folder / "photos"), size=size)
         if not isinstance(dataset, ImageFileDataset):
             raise UserError(f"‘{source}’ has no image files. Give the path of a folder, or none.")
         start = time.perf_counter()
@@ -97,9 +95,9 @@ def measure_entries(
 
     open_s: the data set and its fingerprint; reopen_s: its training split once the store is built.
     """
-    with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder)):
-        _write_jpegs(Path(folder), _side(size), _FILES)
-        listing, framing = _repeated(Path(folder), count), Framing(size, CROP_PCT, "crop")
+    with empty_cache() as folder:
+        _write_jpegs(folder, _side(size), _FILES)
+        listing, framing = _repeated(folder, count), Framing(size, CROP_PCT, "crop")
         before_mib = peak_memory_bytes() / MEBIBYTE
         start = time.perf_counter()
         dataset = ImageFileDataset(listing, framing)
@@ -201,20 +199,6 @@ def _repeated(folder: Path, count: int) -> Listing:
         "test": entries("test", few),
     }
     return Listing("repeated", folder, classes, splits, licence="drawn")
-
-
-@contextmanager
-def _own_cache(folder: Path) -> Iterator[None]:
-    """What was decoded before must not count."""
-    before = os.environ.get("DAIT_CACHE")
-    os.environ["DAIT_CACHE"] = str(folder / "cache")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["DAIT_CACHE"]
-        else:
-            os.environ["DAIT_CACHE"] = before
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

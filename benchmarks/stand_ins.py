@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,3 +131,18 @@ def untrained_task(arm: Arm, role: Role, recipe: Recipe, classes: int, size: int
             return task
         before[stage.role], learned[stage.role] = network, task.projections.state_dict()
     raise ValueError(f"{arm} has no stage that trains the {role}")
+
+
+@contextmanager
+def empty_cache() -> Iterator[Path]:
+    """A cache folder of its own while the block runs; data that is open already stays open."""
+    before = os.environ.get("DAIT_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DAIT_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ["DAIT_CACHE"]
+            else:
+                os.environ["DAIT_CACHE"] = before

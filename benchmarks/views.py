@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from benchmarks.output import add_json_option
+from benchmarks.stand_ins import empty_cache
 from dait.cli.study import parse_seeds
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
@@ -61,7 +59,7 @@ def measure_views(
         results, sizes = list[dict[str, Any]](), list[int]()
         seconds, processor = list[float](), list[float]()
         for seed in seeds:
-            with _empty_cache() as folder:
+            with empty_cache() as folder:
                 start, before = time.perf_counter(), time.process_time()
                 results.append(run_arm(changed, arm, seed, RunFolder(folder / "run"), emit))
                 seconds.append(time.perf_counter() - start)
@@ -82,21 +80,6 @@ def measure_views(
         tell(row)
         rows.append(row)
     return rows
-
-
-@contextmanager
-def _empty_cache() -> Iterator[Path]:
-    """A cache folder of its own while the block runs; data that is open already stays open."""
-    before = os.environ.get("DAIT_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["DAIT_CACHE"] = folder
-        try:
-            yield Path(folder)
-        finally:
-            if before is None:
-                del os.environ["DAIT_CACHE"]
-            else:
-                os.environ["DAIT_CACHE"] = before
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from dait.evaluation.arms import ArmRuns, gains_as_json, mean_and_sd, over_seeds
 from dait.evidence import figures
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.section import Cell, Section
-from dait.evidence.report.wording import (
+from dait.evidence.wording import (
     count,
     gain,
     interval,

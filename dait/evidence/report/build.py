@@ -23,7 +23,7 @@ from dait.evidence.report.accuracy import gains_of, student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, gather
 from dait.evidence.report.page import page
 from dait.evidence.report.section import Section
-from dait.evidence.report.wording import listed
+from dait.evidence.wording import listed
 
 IMAGES = 8
 """Test images explained under every network, where nothing else is asked for."""

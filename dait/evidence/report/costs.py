@@ -11,7 +11,7 @@ from dait.evidence import figures
 from dait.evidence.report.accuracy import student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.section import Cell, Section
-from dait.evidence.report.wording import UNKNOWN, count, share, three_digits
+from dait.evidence.wording import UNKNOWN, count, percent, three_digits
 
 
 def write_costs(inputs: ReportInputs) -> Section:
@@ -87,7 +87,7 @@ def _curves(section: Section, test: TestSet, student: str) -> None:
         section.missing(f"No learning curves are kept of the runs of {student}.")
         return
     last = ", ".join(
-        f"{name} {share(rows[-1].get('val_top1'))}" for name, rows in runs.items() if rows
+        f"{name} {percent(rows[-1].get('val_top1'))}" for name, rows in runs.items() if rows
     )
     section.panels(
         partial(figures.learning_curves, runs),

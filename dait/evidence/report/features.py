@@ -13,7 +13,7 @@ from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.report.inputs import ReportInputs, groups_of
 from dait.evidence.report.section import Cell, Section
-from dait.evidence.report.wording import listed, plain, share
+from dait.evidence.wording import listed, percent, plain
 
 SAMPLES = 60
 """Images whose similarities are drawn one by one: more are too small to point at."""
@@ -49,7 +49,7 @@ def _table(section: Section, comparison: Comparison) -> None:
     body: list[list[Cell]] = [
         [
             row["title"],
-            *[share(row[key]) if key == "knn" else plain(row[key]) for key in _COLUMNS],
+            *[percent(row[key]) if key == "knn" else plain(row[key]) for key in _COLUMNS],
         ]
         for row in rows
     ]

@@ -14,7 +14,7 @@ from dait.evidence.heatmaps.explanation import Explanation
 from dait.evidence.heatmaps.overlay import overlay
 from dait.evidence.report.inputs import FOCUS, ReportInputs, StudyPart
 from dait.evidence.report.section import Picture, Section
-from dait.evidence.report.wording import share
+from dait.evidence.wording import percent
 
 DIRECT = "direct"
 
@@ -113,7 +113,7 @@ def _cell(image: np.ndarray, found: Explanation, comparison: Comparison, label: 
     answer = "no answer"
     if best is not None:
         mark = "right" if best == label else "wrong"
-        answer = f"{comparison.classes[best].name}, {share(probability, 0)} ({mark})"
+        answer = f"{comparison.classes[best].name}, {percent(probability, 0)} ({mark})"
     notes: Sequence[str] = [found.note] if found.note else ["empty map"] if found.empty else []
     alt = f"{member.title} on a {comparison.classes[label].name}: {_where(found)}"
     return Picture(overlay(image, found.heat), alt, member.title, (answer, *notes), member.role)

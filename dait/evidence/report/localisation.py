@@ -10,7 +10,7 @@ from dait.evaluation.results.localisation import FIGURES, MeanInterval, Measurem
 from dait.evidence import figures
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.section import Cell, Section
-from dait.evidence.report.wording import interval, points, share
+from dait.evidence.wording import interval, percent, points
 
 _TARGETS = {"true": "the true class", "predicted": "the class that each network predicts"}
 
@@ -31,11 +31,11 @@ def write(inputs: ReportInputs) -> Section:
 
 def _of_one(section: Section, found: Measurement) -> None:
     described = ", ".join(
-        f"{arm.title} {share(arm.estimates['mass'].value)}"
+        f"{arm.title} {percent(arm.estimates['mass'].value)}"
         for arm in found.arms
         if "mass" in arm.estimates
     )
-    area = "" if found.area is None else f"; the object covers {share(found.area.value)}"
+    area = "" if found.area is None else f"; the object covers {percent(found.area.value)}"
     section.panels(
         partial(figures.localisation_bars, found),
         f"Bars of the share of a heatmap's relevance that lies on the object: {described}{area}.",
@@ -86,13 +86,13 @@ def _differences(section: Section, found: Measurement, names: Sequence[str]) -> 
 def _head(name: str, found: Measurement) -> str:
     area = {"mass": found.area, "part_mass": found.part_area}.get(name)
     title = "ROAD" if name == "road" else FIGURES[name].capitalize()
-    return title if area is None else f"{title} (area {share(area.value)})"
+    return title if area is None else f"{title} (area {percent(area.value)})"
 
 
 def _cell(estimate: MeanInterval | None) -> Cell:
     if estimate is None:
         return "–"
-    return share(estimate.value), interval((estimate.low, estimate.high))
+    return percent(estimate.value), interval((estimate.low, estimate.high))
 
 
 def _difference(estimate: MeanInterval | None) -> Cell:

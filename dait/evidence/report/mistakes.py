@@ -16,8 +16,8 @@ from dait.evidence import figures
 from dait.evidence.report.accuracy import gains_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, groups_of
 from dait.evidence.report.section import Picture, Section
-from dait.evidence.report.wording import listed, points, seeds, share
 from dait.evidence.single_images import SingleImages
+from dait.evidence.wording import listed, percent, points, seeds
 from dait.runs.data import recipe_of
 
 PAIRS, EXAMPLES = 5, 4
@@ -90,7 +90,7 @@ def _slices(section: Section, test: TestSet) -> None:
     for name in names:
         own = {arm: table.get(name, {}) for arm, table in tables.items()}
         described = "; ".join(
-            f"{arm}: " + ", ".join(f"{value} {share(top1)}" for value, top1 in table.items())
+            f"{arm}: " + ", ".join(f"{value} {percent(top1)}" for value, top1 in table.items())
             for arm, table in own.items()
         )
         section.figure(
@@ -154,7 +154,7 @@ def _pairs(section: Section, test: TestSet, seed: int, runs: dict[str, Evaluated
         counts = [
             str(_count(runs[group.name], pair)) for group in test.groups if group.name in runs
         ]
-        rows.append([f"{label} taken for {taken}", share(pair.share, 0), *counts])
+        rows.append([f"{label} taken for {taken}", percent(pair.share, 0), *counts])
     section.table(
         f"What {test.title_of(focus)} (seed {seed}) confuses most, and how many images of that "
         "class every arm takes for the same other one.",
@@ -205,7 +205,7 @@ def _reliability(section: Section, test: TestSet, seed: int, runs: dict[str, Eva
         key: reliability(_predictions(run).logits["student"], _predictions(run).labels)
         for key, run in _keys(test, runs).items()
     }
-    described = ", ".join(f"{key} {share(own.error)}" for key, own in found.items())
+    described = ", ".join(f"{key} {percent(own.error)}" for key, own in found.items())
     section.panels(
         partial(figures.reliability_panels, found),
         f"Reliability diagrams; expected calibration error {described}.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.section import Section
-from dait.evidence.report.wording import listed, seeds
+from dait.evidence.wording import listed, seeds
 from dait.runs.data import recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
 

@@ -34,8 +34,8 @@ def test_durations(seconds: float | None, words: str) -> None:
 def test_figures() -> None:
     assert percent(0.4237) == "42.4\u00a0%"
     assert (points(0.0321), points(-0.05), points(0.0001)) == ("+3.2", "−5.0", "±0.0")
-    assert (p_value(0.0004), p_value(0.0321), p_value(0.5)) == ("< 0.001", "0.032", "0.50")
-    assert (count(1_234_567), count(33_844), count(12)) == ("1.23 M", "33.8 k", "12")
+    assert (p_value(0.0004), p_value(0.0321), p_value(0.5)) == ("<\u00a00.001", "0.032", "0.50")
+    assert (count(1_234_567), count(33_844), count(12)) == ("1.23\u00a0M", "33.8\u00a0k", "12")
     assert megabytes(2_500_000) == "2.50 MB"
     assert {percent(None), points(None), p_value(None), count(None), megabytes(None)} == {"–"}
 

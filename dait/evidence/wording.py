@@ -1,4 +1,4 @@
-"""Numbers as the report's tables and sentences say them."""
+"""Numbers as tables and sentences of the report and of the page show them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Spread = Mapping[str, float | None]
 """``mean``, and ``sd`` over the seeds (None for one seed)."""
 
 
-def share(fraction: float | None, digits: int = 1) -> str:
+def percent(fraction: float | None, digits: int = 1) -> str:
     """0.4237 → ``42.4 %`` that is not broken over lines; None → a dash."""
     return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f}\u00a0%"
 
@@ -28,7 +28,7 @@ def spread(value: Spread | None) -> str:
     """``31.2 % ± 3.2``; without the deviation where there is one seed."""
     if value is None:
         return UNKNOWN
-    return share(value["mean"]) + _deviation(value)
+    return percent(value["mean"]) + _deviation(value)
 
 
 def gain(value: Spread | None) -> str:
