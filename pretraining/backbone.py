@@ -22,6 +22,7 @@ from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.base import ViewKind
 from dait.data.fieldguide.invented import InventedBirds
 from dait.data.fieldguide.world import load_world
+from dait.distributed import device
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.models.checkpoint import save_network
@@ -85,9 +86,9 @@ def pretrain_backbone(
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng([training.seed, ORDER_STREAM, epoch]).permutation(count)
         chosen = order[place * training.batch_size : (place + 1) * training.batch_size]
-        views = view_batch(pool["images"][chosen], chosen, epoch, policy)
+        views = view_batch(pool["images"][chosen], chosen, epoch, policy, device=device())
         images = views.contiguous(memory_format=torch.channels_last)
-        return Batch(images, labels[torch.from_numpy(chosen)])
+        return Batch(images, labels[torch.from_numpy(chosen)].to(images.device))
 
     config = TrainConfig(
         batch_size=training.batch_size,
@@ -96,6 +97,7 @@ def pretrain_backbone(
     )
     task = AttributeTask(network, training.views, widths)
     train_steps(task, batch, config, training.epochs * per_epoch, training.warmup_steps, emit)
+    network.cpu()
     seen = _measure(network, pool["images"][count:], labels[count:], widths)
     shares = dict(zip(world.attributes, seen, strict=True))
     emit(Note("held-out birds: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items())))

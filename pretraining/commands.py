@@ -67,6 +67,13 @@ def add_teacher_options(parser: argparse.ArgumentParser) -> None:
         "(default: the recipe's)",
     )
     parser.add_argument(
+        "--keep-every",
+        type=int,
+        default=0,
+        metavar="N",
+        help="write the model of every N steps too, to DIR/step-N (default: only the last)",
+    )
+    parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder to write, or to resume in"
     )
     parser.set_defaults(run=run_teacher)
@@ -78,5 +85,5 @@ def run_teacher(args: argparse.Namespace) -> int:
     if args.caption_detail is not None:
         recipe = replace(recipe, caption_detail=args.caption_detail)
     with closing(TerminalSink()) as terminal:
-        pretrain(recipe, absolute(args.out), terminal)
+        pretrain(recipe, absolute(args.out), terminal, args.keep_every)
     return 0

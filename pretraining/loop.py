@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from dait.config.train import TrainConfig
-from dait.distributed import ALONE
+from dait.distributed import ALONE, device
 from dait.events import Emit, Note, Progress
 from dait.tasks.base import Batch, Task
 from dait.training.checkpoint import StepCheckpoints
@@ -30,13 +28,14 @@ def train_steps(
     checkpoints: StepCheckpoints | None = None,
     fingerprint: dict[str, dict[str, Any]] | None = None,
 ) -> LoopState:
-    """Train ``task`` in place, on the CPU, for ``steps`` optimiser steps.
+    """Train ``task`` in place, on ``device()``, for ``steps`` optimiser steps.
 
-    batch: the batch of a step (from 0). after_step: is called before the state is saved; the loop's
-    means are of the steps since the last checkpoint. fingerprint: what a checkpoint must agree in
-    to be resumed. Raises ``UserError`` where it does not, and where the loss is not finite.
+    batch: the batch of a step (from 0), on the device. after_step: is called before the state is
+    saved; the loop's means are of the steps since the last checkpoint. fingerprint: what a
+    checkpoint must agree in to be resumed. Raises ``UserError`` where it does not, and where the
+    loss is not finite.
     """
-    step = Step(task, config, ALONE, torch.device("cpu"))
+    step = Step(task.to(device()), config, ALONE, device())
     state = TrainingState(task, step, average=None, best=None)
     resume = Resume(state, checkpoints, fingerprint or {}, ALONE)
     resume.restore(emit)

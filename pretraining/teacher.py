@@ -13,7 +13,6 @@ import open_clip
 import torch
 from open_clip.loss import ClipLoss
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dait.data.augmentation.views import view_batch
 from dait.data.fieldguide import open_fieldguide
@@ -21,6 +20,7 @@ from dait.data.fieldguide.captions import IN_LIGHT, OPENINGS, caption, web_capti
 from dait.data.fieldguide.light import LIGHTS
 from dait.data.fieldguide.plan import POSES
 from dait.data.fieldguide.world import load_world
+from dait.distributed import device
 from dait.events import Emit, Note
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.teachers.base import text_prototypes
@@ -31,7 +31,7 @@ from dait.training.checkpoint import StepCheckpoints
 from dait.training.state import LoopState
 from pretraining.loop import train_steps
 from pretraining.recipe import PretrainRecipe
-from pretraining.tower import normalised, train_tower
+from pretraining.tower import attention_and_precision, normalised, train_tower
 
 NAME = "fieldguide-clip"
 ORDER_STREAM, WORDS_STREAM = 10, 11
@@ -67,7 +67,8 @@ class Pairs:
         picked = order[place * together : (place + 1) * together]
         chosen = (picked[:, None] * recipe.family + np.arange(recipe.family)).ravel()
         rng = np.random.default_rng([recipe.seed, WORDS_STREAM, step])
-        images = view_batch(self.pool["images"][chosen], chosen, epoch, recipe.policy)
+        pixels = self.pool["images"][chosen]
+        images = view_batch(pixels, chosen, epoch, recipe.policy, device=device())
         return images, [self._caption(int(k), rng) for k in chosen]
 
     def _caption(self, k: int, rng: np.random.Generator) -> str:
@@ -99,17 +100,16 @@ class ContrastiveTask(Task):
 
     def forward(self, batch: Batch) -> TaskOutput:
         pixels = normalised(batch.images, self.recipe)
-        # The CPU's fused attention kernel has a backward pass several times slower than plain.
-        with sdpa_kernel(SDPBackend.MATH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-                images, texts, scale = self.network(pixels, batch.labels)
-            loss = self._loss(images.float(), texts.float(), scale)
+        with attention_and_precision(pixels.device, self.recipe):
+            images, texts, scale = self.network(pixels, batch.labels)
+        loss = self._loss(images.float(), texts.float(), scale.float())
         return TaskOutput(loss, images)
 
 
-def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
+def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit, keep_every: int = 0) -> None:
     """Train and write ``open_clip_config.json``, ``model.safetensors``, ``vocabulary.json`` to out.
 
+    keep_every: write the model to ``out/step-N`` too, every so many steps; 0: only at the end.
     An interrupted training is resumed from its checkpoint, written every ``evaluate_every`` steps.
     The zero-shot figure in ``training.jsonl`` is measured on the *validation* split.
     Raises UserError when ``out`` holds the training of another recipe.
@@ -124,19 +124,19 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
     architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size
     register_architecture("fieldguide-clip-training", architecture)
     model: Any = open_clip.create_model("fieldguide-clip-training")
-    model.to(memory_format=torch.channels_last)
+    model.to(device(), memory_format=torch.channels_last)
     pool = recipe.birds.load(emit)
     checkpoints = StepCheckpoints(out / "training-state.pt", math.inf, recipe.evaluate_every)
     if recipe.tower_steps and not checkpoints.path.exists():
         right = train_tower(model.visual.trunk, recipe, pool, out, emit)
         _log(out, {"tower_step": recipe.tower_steps, "right": right}, emit)
     emit(Note(f"{sum(p.numel() for p in model.parameters()):,} parameters"))
-    teacher = OpenClipTeacher(NAME, model, tokenizer, recipe.mean, recipe.std)
+    teacher = OpenClipTeacher(NAME, model, tokenizer, recipe.mean, recipe.std).to(device())
     pairs = Pairs(recipe, pool)
 
     def batch(step: int) -> Batch:
         images, sentences = pairs.batch(step)
-        return Batch(images, tokenizer(sentences))
+        return Batch(images, tokenizer(sentences).to(images.device))
 
     def after_step(loop: LoopState) -> None:
         with torch.no_grad():
@@ -145,6 +145,10 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit) -> None:
             model.eval()
             _log(out, _evaluate(teacher, recipe, loop), emit)
             model.train()
+        if keep_every and loop.step % keep_every == 0 and loop.step < recipe.steps:
+            folder = out / f"step-{loop.step}"
+            folder.mkdir(exist_ok=True)
+            write_model(teacher, tokenizer, architecture, folder)
 
     train_steps(
         ContrastiveTask(model, recipe),
@@ -169,9 +173,9 @@ def _evaluate(
     """A row of ``training.jsonl``: zero-shot figures (fractions) on the validation split."""
     data = open_fieldguide(size=teacher.image_size)
     split = data.split("val")
-    images = torch.from_numpy(np.array(split.images)).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(np.array(split.images)).to(device()).permute(0, 3, 1, 2).float() / 255
     logits = teacher.embed(images) @ text_prototypes(teacher, data.classes).T
-    labels = torch.from_numpy(split.labels)
+    labels = torch.from_numpy(split.labels).to(device())
     return {
         "step": loop.step,
         "pairs": loop.step * recipe.batch_size,

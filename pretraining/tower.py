@@ -9,6 +9,8 @@ thrown away afterwards.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dait.data.augmentation.views import view_batch
 from dait.data.fieldguide.world import load_world
+from dait.distributed import device
 from dait.events import Emit
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.training.checkpoint import StepCheckpoints
@@ -67,18 +70,29 @@ class TowerTask(Task):
     def forward(self, batch: Batch) -> TaskOutput:
         recipe = self.recipe
         pixels = normalised(batch.images, recipe)
-        # The CPU's fused attention kernel has a backward pass several times slower than plain.
-        with sdpa_kernel(SDPBackend.MATH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-                features = self.network(pixels)
+        with attention_and_precision(pixels.device, recipe):
+            features = self.network(pixels)
             loss, right = self.heads(features.float(), batch.labels)
         return TaskOutput(loss, features, dict(zip(self.heads.names, right, strict=True)))
 
 
 def normalised(images: Tensor, recipe: PretrainRecipe) -> Tensor:
     """``(B, 3, S, S)`` in [0, 1] as the teacher takes them."""
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
+    mean, std = (
+        torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std)
+    )
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def attention_and_precision(device: torch.device, recipe: PretrainRecipe) -> Iterator[None]:
+    """The block runs in the recipe's precision, on a CPU with the faster attention."""
+    with ExitStack() as stack:
+        if device.type == "cpu":
+            # Its fused attention kernel has a backward pass several times slower than plain.
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16))
+        yield
 
 
 def train_tower(
@@ -100,8 +114,10 @@ def train_tower(
         order = np.random.default_rng([recipe.seed, TOWER_STREAM, epoch]).permutation(recipe.pool)
         chosen = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
         # Views of their own: the contrastive training that follows shows every bird in new views.
-        views = view_batch(pool["images"][chosen], chosen, 10_000 + epoch, recipe.policy)
-        return Batch(views, labels[torch.from_numpy(chosen)])
+        views = view_batch(
+            pool["images"][chosen], chosen, 10_000 + epoch, recipe.policy, device=device()
+        )
+        return Batch(views, labels[torch.from_numpy(chosen)].to(views.device))
 
     loop = train_steps(
         task,

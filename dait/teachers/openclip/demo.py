@@ -43,7 +43,7 @@ def write_model(
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "vocabulary.json").write_text(json.dumps({"rows": list(tokenizer.rows)}))
-    tensors = {k: v.half().contiguous() for k, v in teacher.model.state_dict().items()}
+    tensors = {k: v.half().contiguous().cpu() for k, v in teacher.model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
 
 
