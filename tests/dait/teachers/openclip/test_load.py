@@ -21,7 +21,7 @@ from dait.events import Event, Progress
 from dait.teachers.openclip.load import load_openclip, load_openclip_folder, load_openclip_hub
 from dait.teachers.openclip.teacher import OpenClipTeacher
 from dait.teachers.registry import fetch_teacher, load_teacher
-from dait.teachers.weights import files_of, is_here, openclip_file
+from dait.teachers.weights import BUNDLED, files_of, is_here, openclip_file
 
 Files = dict[str, bytes]
 PutInCache = Callable[[str, Files], Path]
@@ -302,9 +302,8 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
 
 
 def test_the_demo_teachers_folder_is_one() -> None:
-    from dait.teachers.openclip.demo import DEMO_FOLDER, load_demo_teacher
-
-    local, demo = load_teacher(f"openclip-local:{DEMO_FOLDER}"), load_demo_teacher()
+    folder = BUNDLED["fieldguide-clip"]
+    local, demo = load_teacher(f"openclip-local:{folder}"), load_teacher("fieldguide-clip")
     sentences = ["a bird with a red crown", "a blue bird"]
     torch.testing.assert_close(local.embed_text(sentences), demo.embed_text(sentences))
 
