@@ -64,6 +64,12 @@ def _vl2lite(recipe: Recipe) -> tuple[StageView, ...]:
     return (StageView(VLM, STUDENT, epochs, views, (growing, *losses), note),)
 
 
+def _dho(recipe: Recipe) -> tuple[StageView, ...]:
+    config, share = recipe.dho, recipe.dho.classification_share
+    matched = {_soft("zero-shot logits, second head", config.temperature): 1 - share}
+    return (_stage(recipe, VLM, STUDENT, recipe.train.epochs, share, matched),)
+
+
 def _kd(recipe: Recipe) -> tuple[StageView, ...]:
     config, epochs = recipe.kd, recipe.train.epochs
     first = _stage(recipe, None, CLASSIFIER, config.classifier_epochs or epochs, labels=1.0)
@@ -142,6 +148,7 @@ _STAGES: Mapping[Arm, Callable[[Recipe], tuple[StageView, ...]]] = {
     "independent": _independent,
     "direct": _direct,
     "vl2lite": _vl2lite,
+    "dho": _dho,
     "kd": _kd,
     "takd": _takd,
     "dait": _dait,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dait.arms.dait import Dait
+from dait.arms.dho import Dho
 from dait.arms.direct import Direct
 from dait.arms.independent import Independent
 from dait.arms.kd import Kd
@@ -14,7 +15,7 @@ from dait.arms.vl2lite import Vl2Lite
 from dait.config.arms import Arm
 
 PLANS: Mapping[Arm, ArmPlan] = {
-    plan.name: plan for plan in (Independent(), Direct(), Vl2Lite(), Kd(), Takd(), Dait())
+    plan.name: plan for plan in (Independent(), Direct(), Vl2Lite(), Dho(), Kd(), Takd(), Dait())
 }
 
 

@@ -6,12 +6,12 @@ from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.errors import UserError
+from dait.models.heads import TextHead
 from dait.models.network import Network
 from dait.tasks.adapt import TO_VLM, AdaptTask
 from dait.tasks.base import Role, Task, projection
 from dait.tasks.distil import DistilTask
 from dait.tasks.joint import JointTask
-from dait.tasks.texts import TextHead
 
 STAGE_ONE = {"classification_weight", "representation_weight", "semantic_weight", "temperature"}
 """Settings that the intermediate teacher's training depends on; all others are of stage 2."""

@@ -11,7 +11,7 @@ from dait.config.section import Section
 from dait.data.base import ViewKind
 from dait.models.spec import NetworkSpec
 
-Arm = Literal["independent", "direct", "vl2lite", "kd", "takd", "dait"]
+Arm = Literal["independent", "direct", "vl2lite", "dho", "kd", "takd", "dait"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 DEFAULT_ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")
 """What a study trains where nobody says which: the paper's own comparison."""
@@ -21,6 +21,7 @@ SUMMARIES: Mapping[Arm, str] = {
     "independent": "learns from the labels alone",
     "direct": "learns from the labels and from the frozen teacher itself",
     "vl2lite": "learns from the frozen teacher condensed to the student's width, as published",
+    "dho": "learns from the labels with one head and from the frozen teacher with another",
     "kd": "learns from a classifier that was trained by the labels alone",
     "takd": "learns from a larger assistant that learned from the frozen teacher's answers",
     "dait": "learns from an intermediate teacher that first learned from the frozen one",
@@ -32,6 +33,7 @@ ARM_TITLES: Mapping[str, str] = {
     "direct": "Direct distillation",
     "dait": "DAIT",
     "vl2lite": "VL2Lite",
+    "dho": "Dual-head distillation",
     "kd": "Logit distillation",
     "takd": "Teacher assistant",
     "intermediate": "Intermediate teacher",
@@ -51,6 +53,13 @@ def arm_title(arm: str) -> str:
     return {**ARM_TITLES, **TEACHER_TITLES}.get(arm, arm)
 
 
+HEAD = "Which head answers: own, text (the one that the teacher trains), or both, mixed"
+
+Head = Literal["own", "text", "both"]
+"""Which head of a student answers: its own, which the labels train; the one that the teacher's
+answers train; or a mixture of both, chosen on the validation split."""
+
+
 class DirectConfig(Section):
     """Direct distillation: CE + λ_f (1 − cos) + (λ_k + λ_t) τ² KL to the zero-shot logits.
 
@@ -64,10 +73,13 @@ class DirectConfig(Section):
         0.0, ge=0, le=1000, description="λ_t, zero-shot logits to the place among the class texts"
     )
     temperature: float = Field(2.0, gt=0, le=100, description="τ of the logits")
+    head: Head = Field("own", description=HEAD)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> DirectConfig:
         _need(self, "classification_weight", "feature_weight", "logit_weight", "text_weight")
+        if self.head != "own" and not (self.feature_weight or self.text_weight):
+            raise _head_untrained(self.head, "feature_weight or text_weight")
         return self
 
 
@@ -87,11 +99,26 @@ class Vl2LiteConfig(Section):
     logit_scale: float = Field(
         1 / 0.07, gt=0, le=1000, description="κ of both sides' logits, whatever the teacher's own"
     )
+    head: Head = Field("own", description=HEAD)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Vl2LiteConfig:
         _need(self, "feature_weight", "logit_weight")
+        if self.head != "own" and not self.logit_weight:
+            raise _head_untrained(self.head, "logit_weight")
         return self
+
+
+class DhoConfig(Section):
+    """Dual-head distillation: λ CE of one linear head + (1 − λ) τ² KL of another.
+
+    The two answers are mixed, with weights that are chosen on the validation split.
+    """
+
+    classification_share: float = Field(
+        0.5, gt=0, lt=1, description="λ, weight of the labels; distillation has the rest"
+    )
+    temperature: float = Field(2.0, gt=0, le=100, description="τ of the logits")
 
 
 class KdConfig(Section):
@@ -111,10 +138,13 @@ class KdConfig(Section):
     views: ViewKind | None = Field(
         None, description="Augmentation of the student's stage; empty: as views.kind"
     )
+    head: Head = Field("own", description=HEAD)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> KdConfig:
         _need(self, "classification_weight", "logit_weight")
+        if self.head != "own" and not self.logit_weight:
+            raise _head_untrained(self.head, "logit_weight")
         return self
 
 
@@ -143,11 +173,14 @@ class TakdConfig(Section):
     views: ViewKind | None = Field(
         None, description="Augmentation of the student's stage; empty: as views.kind"
     )
+    head: Head = Field("own", description=HEAD)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> TakdConfig:
         _need(self, "classification_weight", "zero_shot_weight")
         _need(self, "classification_weight", "logit_weight")
+        if self.head != "own" and not self.logit_weight:
+            raise _head_untrained(self.head, "logit_weight")
         return self
 
 
@@ -178,6 +211,7 @@ class DaitConfig(Section):
         0.0, ge=0, le=1000, description="ξ, stage 2, teacher's answers through the class texts"
     )
     views: ViewKind = Field("light", description="Augmentation of stage 2")
+    head: Head = Field("own", description=HEAD)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> DaitConfig:
@@ -195,7 +229,16 @@ class DaitConfig(Section):
                 "learned first, with a representation_weight or a semantic_weight, has a place "
                 "among the class texts. Set text_weight to 0, or one of these above 0."
             )
+        if self.head != "own" and not self.text_weight:
+            raise _head_untrained(self.head, "text_weight")
         return self
+
+
+def _head_untrained(head: Head, weights: str) -> ValueError:
+    return ValueError(
+        f"head is {head}, but without a {weights} nothing trains the student's second head. Give "
+        "it a weight, or set head to own."
+    )
 
 
 def _need(section: Section, *weights: str) -> None:

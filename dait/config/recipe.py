@@ -12,7 +12,14 @@ from typing import Any, get_args
 import yaml
 from pydantic import Field, ValidationError
 
-from dait.config.arms import DaitConfig, DirectConfig, KdConfig, TakdConfig, Vl2LiteConfig
+from dait.config.arms import (
+    DaitConfig,
+    DhoConfig,
+    DirectConfig,
+    KdConfig,
+    TakdConfig,
+    Vl2LiteConfig,
+)
 from dait.config.inputs import DataConfig, TeacherConfig, ViewsConfig
 from dait.config.section import Section
 from dait.config.train import TrainConfig
@@ -43,6 +50,7 @@ class Recipe(Section):
     vl2lite: Vl2LiteConfig = Vl2LiteConfig()
     kd: KdConfig = KdConfig()
     takd: TakdConfig = TakdConfig()
+    dho: DhoConfig = DhoConfig()
     dait: DaitConfig = DaitConfig()
 
     def to_yaml(self) -> str:

@@ -21,7 +21,7 @@ from dait.runs.files import damaged, read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
 VLM = "vlm"
-ARM_ORDER = ("direct", "independent", "vl2lite", "kd", "takd", "dait")
+ARM_ORDER = ("direct", "independent", "vl2lite", "dho", "kd", "takd", "dait")
 """The order of the arms in tables and rows; others follow in the study's own."""
 
 Arrays = Mapping[str, np.ndarray]

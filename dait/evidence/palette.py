@@ -19,6 +19,7 @@ ARM_COLOURS: dict[str, str] = {
     "direct": "#1279B8",
     "dait": "#D55E00",
     "vl2lite": "#009E60",
+    "dho": "#822BD8",
     "kd": "#D291B8",
     "takd": "#8F5522",
     "intermediate": "#E69F00",

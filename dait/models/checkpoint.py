@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dait.errors import UserError
+from dait.models.heads import HeadMix, MixDescription
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.models.tensors import (
     NETWORK_KEY,
@@ -50,6 +51,7 @@ class NetworkDescription(BaseModel):
     classes: tuple[str, ...]
     image_size: int
     arm: str
+    mix: MixDescription | None = None
     extra: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -90,6 +92,7 @@ def save_network(
         classes=tuple(classes),
         image_size=network.image_size,
         arm=arm,
+        mix=network.mix.describe() if network.mix else None,
         extra=dict(extra or {}),
     )
     tensors = dict(network.state_dict())
@@ -98,7 +101,8 @@ def save_network(
             rounded = tensors[key].detach().to(dtype)
             if torch.isfinite(rounded).all():
                 tensors[key] = rounded
-    save_tensors(path, tensors, {NETWORK_KEY: description.model_dump_json()})
+    without = None if description.mix else {"mix"}  # as programs that know one head read it
+    save_tensors(path, tensors, {NETWORK_KEY: description.model_dump_json(exclude=without)})
 
 
 def load_network(path: Path) -> LoadedNetwork:
@@ -112,6 +116,10 @@ def load_network(path: Path) -> LoadedNetwork:
     spec = description.spec.model_copy(update={"pretrained": False, "weights": None})
     with torch.random.fork_rng(devices=[]):
         network = build_network(spec, description.num_classes, description.image_size)
+        if description.mix is not None:
+            network.mix = HeadMix.from_description(
+                description.mix, network.pooled_width, network.num_classes
+            )
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

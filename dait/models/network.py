@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
 from dait.models.create import create_model, first_line, own_size, stride_refused, takes_size
+from dait.models.heads import HeadMix
 from dait.models.heatmap_layer import Grid, find_heatmap_layer
 from dait.models.spec import NetworkSpec
 from dait.models.start import start_from, weights_path
@@ -75,6 +76,7 @@ class Network(nn.Module):
     ``pooled_width``, ``num_classes``, ``image_size``, ``spec``; ``model`` is the library's own
     network. ``mean`` and ``std`` are buffers of shape ``(1, 3, 1, 1)``, saved with the weights.
     ``started_from`` says in a sentence which weights it began with; empty for random ones.
+    ``mix`` adds a second head's answer to the logits, where a training ended with two.
 
     A network on torch's meta device has its shapes checked alone: it has no ``heatmap_layer``.
     """
@@ -83,6 +85,7 @@ class Network(nn.Module):
     std: Tensor
     model: Any  # timm's networks share their methods by habit, not by a class
     started_from: str = ""
+    mix: HeadMix | None
 
     def __init__(self, model: Any, spec: NetworkSpec, num_classes: int, image_size: int) -> None:
         super().__init__()
@@ -100,6 +103,7 @@ class Network(nn.Module):
         self._asks_for_map = False
         self._heads_read_pooled = True
         self._heatmap: tuple[str, Grid | None] | None = None
+        self.mix = None
         self._dry_run()
 
     def forward(self, images: Tensor) -> NetworkOutput:
@@ -150,6 +154,8 @@ class Network(nn.Module):
             logits = self._classify(pooled)
         else:
             logits = self.model.forward_head(features)
+        if self.mix is not None:
+            logits = self.mix(pooled, logits)
         return NetworkOutput(view, pooled, logits)
 
     def _classify(self, pooled: Tensor) -> Tensor:

@@ -31,7 +31,9 @@ def start_from(network: nn.Module, name: str, heads: Sequence[nn.Module], path: 
     """
     tensors, metadata = read_tensors(path)
     ours = network.state_dict()
-    found = _under_our_names(tensors, ours)
+    # A second head belongs to the training that made it.
+    alone = {name: value for name, value in tensors.items() if not name.startswith("mix.")}
+    found = _under_our_names(alone, ours)
     head = _names_of(heads, network)
     keeps_head = all(name in found and _fits(found[name], ours[name]) for name in head)
     if not keeps_head and _head_may_differ(head, found, ours):

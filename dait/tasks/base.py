@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from dait.config.arms import Head
 from dait.data.base import ViewKind
 from dait.models.network import Network
 
@@ -52,7 +53,7 @@ class Task(nn.Module):
     apart. A frozen teacher is held by a subclass outside ``parameters()`` of training (see
     ``trainable``) and stays in eval mode. ``extra_networks`` belong to the result too: they are
     trained beside the first, or fixed from the start. ``notes`` are sentences for the log at the
-    start. ``adam_betas`` are β₁ and β₂ of AdamW.
+    start. ``adam_betas`` are β₁ and β₂ of AdamW. ``head`` is the one that answers in the end.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class Task(nn.Module):
     views: ViewKind
     extra_networks: Mapping[Role, Network] = MappingProxyType({})
     notes: tuple[str, ...] = ()
+    head: Head = "own"
 
     def __init__(self, network: Network, views: ViewKind) -> None:
         super().__init__()
@@ -77,6 +79,10 @@ class Task(nn.Module):
         After a resume it is called for the epoch that is continued, so what it sets must depend on
         its arguments alone. A task whose loss changes with time overrides it.
         """
+
+    def second_head(self) -> nn.Module | None:
+        """The head beside the network's own that the teacher trains, ``(B, p)`` → ``(B, C)``."""
+        return None
 
     def learners(self) -> list[Network]:
         """The networks that learn here: the first, and companions that are trained beside it."""

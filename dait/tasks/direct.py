@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dait.config.arms import DirectConfig
 from dait.data.base import ViewKind
 from dait.losses import classification, cosine_distance, distillation, zero_shot_logits
+from dait.models.heads import TextHead
 from dait.models.network import Network, NetworkOutput
 from dait.tasks.base import Batch, Task, TaskOutput, projection, weighted_sum
 
@@ -42,6 +43,7 @@ class DirectTask(Task):
         self.label_smoothing = label_smoothing
         self.needs_vlm = bool(config.feature_weight or config.logit_weight or config.text_weight)
         self.register_buffer("prototypes", prototypes, persistent=False)
+        self.head = config.head
         if config.feature_weight or config.text_weight:
             self.projections[TO_VLM] = projection(network.pooled_width, prototypes.shape[1])
 
@@ -63,6 +65,12 @@ class DirectTask(Task):
             "texts": config.text_weight,
         }
         return TaskOutput(weighted_sum(parts, weights), output.logits, parts)
+
+    def second_head(self) -> nn.Module | None:
+        """The place among the class texts."""
+        if TO_VLM not in self.projections:
+            return None
+        return TextHead(self.projections[TO_VLM], self.prototypes, self.logit_scale)
 
     def _distilled(self, output: NetworkOutput, vlm: Tensor) -> dict[str, Tensor]:
         """The terms that weigh something and have the frozen teacher in them, unweighted."""

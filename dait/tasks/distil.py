@@ -16,9 +16,12 @@ from dait.losses import (
     spatial_distance,
     zero_shot_logits,
 )
+from dait.models.heads import TextHead
 from dait.models.network import Network, NetworkOutput
 from dait.tasks.base import Batch, TaskOutput, TaughtTask, projection, weighted_sum
-from dait.tasks.texts import TextHead
+
+TO_VLM = "student_to_vlm"
+"""``P_S``, by its name among the projections."""
 
 TEACHER_TERMS = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight"}
 """The weights of the terms that need the teacher."""
@@ -54,6 +57,7 @@ class DistilTask(TaughtTask):
         if config.text_weight and texts is None:
             raise ValueError("a text_weight needs the intermediate teacher's text head")
         self.config = config
+        self.head = config.head
         self.label_smoothing = label_smoothing
         self.projections.update(adapters(network, intermediate, config))
         # In a tuple, as the teacher: it is never trained and never saved.
@@ -62,7 +66,14 @@ class DistilTask(TaughtTask):
             self._texts = (texts.eval().requires_grad_(False),)
         if config.text_weight and texts is not None:
             width, inside = network.pooled_width, texts.prototypes.shape[1]
-            self.projections["student_to_vlm"] = projection(width, inside)
+            self.projections[TO_VLM] = projection(width, inside)
+
+    def second_head(self) -> nn.Module | None:
+        """The place among the class texts."""
+        if TO_VLM not in self.projections:
+            return None
+        (texts,) = self._texts
+        return TextHead(self.projections[TO_VLM], texts.prototypes, texts.logit_scale)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         for texts in self._texts:  # they move to a device with the task
@@ -87,7 +98,7 @@ class DistilTask(TaughtTask):
 
     def _by_texts(self, output: NetworkOutput, taught: NetworkOutput) -> Tensor:
         texts = self._texts[0]
-        projected = self.projections["student_to_vlm"](output.pooled)
+        projected = self.projections[TO_VLM](output.pooled)
         own = zero_shot_logits(projected, texts.prototypes, texts.logit_scale)
         return distillation(own, texts(taught.pooled), self.config.temperature)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dait.config.arms import Vl2LiteConfig
 from dait.data.base import ViewKind
 from dait.losses import classification, condensed_distance, distillation, zero_shot_logits
+from dait.models.heads import TextHead
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput
 
@@ -42,6 +43,7 @@ class Vl2LiteTask(Task):
     ) -> None:
         super().__init__(network, views)
         self.config = config
+        self.head = config.head
         self.label_smoothing = label_smoothing
         self.classification_share = 0.0
         self.register_buffer("prototypes", prototypes, persistent=False)
@@ -73,9 +75,19 @@ class Vl2LiteTask(Task):
             loss = loss + (1 - share) * config.logit_weight * parts["logits"]
         return TaskOutput(loss, output.logits, parts)
 
+    def second_head(self) -> nn.Module | None:
+        """The condensed class texts."""
+        if "align_text" not in self.projections:
+            return None
+        return TextHead(nn.Identity(), self._texts().detach(), self.config.logit_scale)
+
+    def _texts(self) -> Tensor:
+        """``(C, p)`` of unit length."""
+        return F.normalize(self.projections["align_text"](self.prototypes), dim=1)
+
     def _logits(self, pooled: Tensor, vlm: Tensor) -> Tensor:
         scale = self.config.logit_scale
-        texts = F.normalize(self.projections["align_text"](self.prototypes), dim=1)
+        texts = self._texts()
         own = zero_shot_logits(pooled, texts, scale)
         teacher = zero_shot_logits(vlm, self.prototypes, scale)
         return len(texts) / 2 * distillation(own, teacher, self.config.temperature)

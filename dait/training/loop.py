@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, nullcontext
+from dataclasses import replace
 
 import torch
 
@@ -19,6 +20,7 @@ from dait.distributed import (
 )
 from dait.errors import UserError
 from dait.events import Emit, EpochDone, Note, StageDone, StageStarted, StepDone, ignore
+from dait.models.heads import HeadMix
 from dait.models.network import recalibrate_batchnorm
 from dait.tasks.base import Task
 from dait.teachers.cache.views import TeacherViews
@@ -27,7 +29,7 @@ from dait.training.checkpoint import StepCheckpoints, fingerprint
 from dait.training.inference import predict_split
 from dait.training.optimizer import learning_rate
 from dait.training.resume import Resume
-from dait.training.selection import Average, BestEpoch
+from dait.training.selection import Average, BestEpoch, chosen_mix
 from dait.training.state import LoopState, TrainingState
 from dait.training.step import Step, check_precision, enough_memory
 from dait.training.views import StagePosition
@@ -108,6 +110,7 @@ def train_stage(
         best.restore(task)
         _recalibrate(state, batches, emit)
         loop.val_top1, _ = _evaluate(task, val, world)
+    task.network.mix = _mixed(task, val, world)
     task.eval()
     emit(StageDone(task.stage, loop.val_top1, loop.seconds))
     return loop.val_top1
@@ -149,9 +152,20 @@ def _check(batches: Batches, val: Split) -> None:
 
 def _evaluate(task: Task, val: Split, world: World) -> tuple[float, float]:
     """Validation top-1 (fraction) and loss of the task's network as it is now."""
-    predictions = predict_split(task.network, val, world=world)
-    labels = torch.as_tensor(val.labels)
+    predictions, labels = predict_split(task.network, val, world=world), torch.as_tensor(val.labels)
+    mix = chosen_mix(task, predictions, labels)
+    if mix is not None:
+        predictions = replace(predictions, logits=mix(predictions.pooled, predictions.logits))
     return predictions.top1(labels), predictions.loss(labels)
+
+
+def _mixed(task: Task, val: Split, world: World) -> HeadMix | None:
+    """The heads of the trained network, mixed; None where its own one answers alone."""
+    if task.head == "own":
+        return None
+    predictions = predict_split(task.network, val, world=world)
+    mix = chosen_mix(task, predictions, torch.as_tensor(val.labels))
+    return None if mix is None else mix.to(task.network.mean.device)
 
 
 def _recalibrate(state: TrainingState, batches: Batches, emit: Emit) -> None:

@@ -1,7 +1,8 @@
-"""Which weights a stage ends with: an average over its steps, or those of its best epoch."""
+"""What a stage ends with: averaged weights or those of its best epoch, and heads mixed."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dait.models.heads import MIXED, HeadMix, best_mix
 from dait.tasks.base import Task
+from dait.training.inference import Predictions
+
+
+@torch.no_grad()
+def chosen_mix(task: Task, predictions: Predictions, labels: Tensor) -> HeadMix | None:
+    """The two heads of ``task``, mixed as the validation split likes it best.
+
+    predictions: of the network's own head on that split; labels: ``(N,)``. None where the network's
+    own head answers alone. The second head is a copy, on the predictions' device.
+    """
+    second = None if task.head == "own" else task.second_head()
+    if second is None:
+        return None
+    second = copy.deepcopy(second).to(predictions.pooled.device).eval().requires_grad_(False)
+    weights = MIXED if task.head == "both" else (0.0,)
+    if not len(labels):
+        return HeadMix(second, own_weight=0.5 if task.head == "both" else 0.0)
+    found = best_mix(predictions.logits, second(predictions.pooled), labels, weights)
+    return HeadMix(second, *found)
 
 
 class Average:

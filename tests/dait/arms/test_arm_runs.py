@@ -28,6 +28,7 @@ TEACHERS: dict[Arm, str] = {"kd": "classifier", "takd": "assistant", "dait": "in
 PROJECTIONS: dict[str, set[str]] = {
     "direct": {"student_to_vlm"},
     "vl2lite": {"align_image", "align_text"},
+    "dho": {"second_head"},
     "dait": {"map_adapter"},
 }
 
@@ -72,10 +73,13 @@ def test_an_arm_leaves_a_student_and_what_taught_it(
         check(f"training of {arm} {role}", distance(start, trained))
     student = load_network(run.student)
     assert (student.description.arm, student.classes) == (arm, context.class_keys)
-    # Neither projections nor teachers are in what is exported.
+    # Neither projections nor teachers are in what is exported, but a second head that answers.
     alone = new_network(context, context.recipe.student, 0)
-    assert student.network.state_dict().keys() == alone.state_dict().keys()
-    assert 0 <= result["top1"] <= 1 and result["parameters"] == count_parameters(alone)
+    more = student.network.state_dict().keys() - alone.state_dict().keys()
+    assert {name.split(".")[0] for name in more} == ({"mix"} if arm == "dho" else set())
+    own = count_parameters(alone)
+    assert result["parameters"] > own if arm == "dho" else result["parameters"] == own
+    assert 0 <= result["top1"] <= 1
 
     kept = json.loads((run.path / "result.json").read_text())["between"]
     assert set(kept) == teachers
@@ -154,3 +158,41 @@ def test_a_named_teacher_that_cannot_be_built_shows_before_anything_is_trained(
     wrong = {"name": "lcnet_050", "output_stride": 8}
     with pytest.raises(UserError, match="cannot be dilated"):
         prepare(small_recipe.changed({key: wrong}), ignore)
+
+
+HEADS = {
+    "direct": {"direct__text_weight": 1.0},
+    "vl2lite": {},
+    "kd": {},
+    "takd": {},
+    "dait": {"dait__text_weight": 1.0},
+}
+
+
+@pytest.mark.parametrize("head", ["text", "both"])
+@pytest.mark.parametrize("arm", HEADS)
+def test_a_student_answers_with_the_head_that_was_asked_for(
+    context: StudyContext, tmp_path: Path, arm: Arm, head: str
+) -> None:
+    settings = {**HEADS[arm], f"{arm}__head": head, "train__epochs": 1}
+    run = RunFolder(tmp_path / "run")
+    result = run_arm(changed(context, **settings), arm, 0, run, ignore)
+    mix = load_network(run.student).network.mix
+    assert mix is not None and (head == "both" or mix.own_weight == 0)
+    # What is measured is what the file answers.
+    with np.load(run.predictions, allow_pickle=False) as arrays:
+        found = arrays["logits"].astype(np.float32).argmax(1) == arrays["labels"]
+    assert result["top1"] == pytest.approx(found.mean(), abs=1.5 / len(found))
+
+
+@pytest.mark.parametrize("arm", ["direct", "dait", "vl2lite", "kd", "takd"])
+def test_a_second_head_needs_something_that_trains_it(small_recipe: Recipe, arm: str) -> None:
+    zero = {
+        "direct": {"direct.feature_weight": 0},
+        "dait": {},
+        "vl2lite": {"vl2lite.logit_weight": 0},
+        "kd": {"kd.logit_weight": 0},
+        "takd": {"takd.logit_weight": 0},
+    }[arm]
+    with pytest.raises(UserError, match="nothing trains the student's second head"):
+        small_recipe.changed({**zero, f"{arm}.head": "both"})

@@ -134,7 +134,7 @@ def test_a_student_taught_by_logits_may_have_views_of_its_own(
 
 def test_only_arms_with_a_frozen_teacher_ask_it(recipe: Recipe) -> None:
     asking = {arm for arm in ARMS if last_task(recipe, arm).needs_vlm}
-    assert asking == {"direct", "vl2lite"}
+    assert asking == {"direct", "vl2lite", "dho"}
 
 
 def test_a_joint_teacher_learns_in_the_students_stage(recipe: Recipe) -> None:

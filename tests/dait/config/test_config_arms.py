@@ -19,7 +19,7 @@ def fault_of(changes: dict[str, Any]) -> str:
 
 def test_who_names_no_arms_gets_the_papers_comparison() -> None:
     assert DEFAULT_ARMS == ("independent", "direct", "dait")
-    assert len(set(ARMS)) == 6
+    assert len(set(ARMS)) == 7
 
 
 @pytest.mark.parametrize(

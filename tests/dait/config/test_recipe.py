@@ -182,7 +182,7 @@ def test_reading_recipes_imports_neither_torch_nor_timm() -> None:
 
 
 def test_arms() -> None:
-    assert ARMS == ("independent", "direct", "vl2lite", "kd", "takd", "dait")
+    assert ARMS == ("independent", "direct", "vl2lite", "dho", "kd", "takd", "dait")
     assert set(DEFAULT_ARMS) < set(ARMS)
 
 

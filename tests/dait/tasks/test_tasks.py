@@ -18,7 +18,7 @@ from dait.tasks.base import Batch, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.distil import DistilTask
 from dait.tasks.independent import IndependentTask
-from dait.tasks.texts import TextHead
+from dait.models.heads import TextHead
 
 
 def independent(**config: Any) -> Task:
