@@ -10,8 +10,14 @@ import numpy as np
 
 from dait.data.stored import Images, StoredImages, Uncropped
 
-SplitName = Literal["train", "val", "test"]
+SplitName = Literal["train", "val", "test", "unlabelled"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+"""The splits of labelled images, which every data set has."""
+ALL_SPLITS: tuple[SplitName, ...] = (*SPLITS, "unlabelled")
+
+UNLABELLED = -1
+"""The label of an image that has none."""
+
 # Here and not beside the views: a recipe is read by the app before torch is imported.
 ViewKind = Literal["original", "light", "full", "paper"]
 Fit = Literal["crop", "square", "letterbox"]
@@ -49,7 +55,8 @@ class Split:
     """The images of one split, decoded, all of one size.
 
     images: ``(N, S, S, 3)`` uint8 RGB as evaluation sees them, possibly memory-mapped.
-    labels: ``(N,)`` int64 indices into the data set's classes.
+    labels: ``(N,)`` int64 indices into the data set's classes, ``UNLABELLED`` where an image has
+        no label.
     ids: one stable name per image (``test/Kiwi/Kiwi_001.jpg``, ``test/0042``).
     masks: ``(N, S, S)`` uint8 part labels (0 background, k > 0 the part ``part_names[k - 1]``), or
         None where the data has no masks; ``masks > 0`` is the object.
@@ -80,9 +87,16 @@ class Split:
         return self.images
 
 
-class Dataset(Protocol):
-    """A classification data set with three splits.
+def no_images(size: int) -> Split:
+    """The unlabelled split of a data set that has no unlabelled images."""
+    images = np.empty((0, size, size, 3), np.uint8)
+    return Split("unlabelled", images, np.empty(0, np.int64), ())
 
+
+class Dataset(Protocol):
+    """A classification data set with three splits, and perhaps unlabelled images besides.
+
+    The split ``unlabelled`` holds images whose labels are all ``UNLABELLED``; it may be empty.
     ``fingerprint`` changes whenever any pixel or label could (data, size, seed, decoder version);
     ``split`` decodes or draws on first use and may be slow then, and is instant afterwards.
     """
@@ -112,5 +126,5 @@ class Dataset(Protocol):
         ...
 
     def counts(self) -> dict[SplitName, int]:
-        """Images per split, without decoding any."""
+        """Images per split, without decoding any; ``unlabelled`` only where there are some."""
         ...
