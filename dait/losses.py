@@ -9,11 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dait.data.base import UNLABELLED
+
 
 def classification(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of logits ``(B, C)`` with labels ``(B,)`` or with shares ``(B, C)`` of mixed
-    images, smoothed (Szegedy et al. 2016)."""
-    return F.cross_entropy(_exact(logits), target, label_smoothing=smoothing)
+    images, smoothed (Szegedy et al. 2016).
+
+    Images without a label (−1) do not count; the loss of a batch of such images alone is 0.
+    """
+    logits = _exact(logits)
+    if target.ndim == logits.ndim:
+        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+    # By tensors alone: to ask the device whether there is a label would be to wait for it.
+    labelled = (target != UNLABELLED).any()
+    target = torch.where(labelled, target, 0)
+    loss = F.cross_entropy(logits, target, ignore_index=UNLABELLED, label_smoothing=smoothing)
+    return loss * labelled
 
 
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:

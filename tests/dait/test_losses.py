@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.spatial.distance import cosine
 from scipy.special import softmax
 from scipy.stats import entropy
 
 from dait.losses import (
+    classification,
     condensed_distance,
     cosine_distance,
     distillation,
@@ -137,3 +139,35 @@ def test_condensed_distance_by_hand() -> None:
     # Of unit length: (0.6, 0.8) against (1, 0), and (0, 1) against itself.
     expected = (abs(0.6 - 1) + abs(0.8 - 0) + 0 + 0) / 4
     assert condensed_distance(a, b).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_images_without_a_label_do_not_count(smoothing: float) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(6, 4, requires_grad=True)
+    some = classification(logits, torch.tensor([2, -1, 0, -1, -1, 3]), smoothing)
+    (found,) = torch.autograd.grad(some, logits)
+    rows = torch.tensor([0, 2, 5])
+    expected = F.cross_entropy(logits[rows], torch.tensor([2, 0, 3]), label_smoothing=smoothing)
+    assert some.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert not found[[1, 3, 4]].any() and found[rows].abs().min() > 0
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_where_no_image_has_a_label_there_is_no_loss(smoothing: float) -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    loss = classification(logits, torch.full((3,), -1), smoothing)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.item() == 0 and not gradient.any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_where_every_image_has_a_label_the_loss_is_torchs_to_the_bit(smoothing: float) -> None:
+    torch.manual_seed(1)
+    logits, labels = torch.randn(50, 7, requires_grad=True), torch.arange(50) % 7
+    losses = (
+        classification(logits, labels, smoothing),
+        F.cross_entropy(logits, labels, label_smoothing=smoothing),
+    )
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in losses]
+    assert torch.equal(*losses) and torch.equal(*gradients)
