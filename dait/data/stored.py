@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -57,22 +58,53 @@ class StoredImages:
         size: S, the side of the square that evaluation sees.
         """
         # Without numpy's own class of memory-mapped arrays, which is slow to slice.
-        self._pixels, self.shapes, self.size = pixels.view(np.ndarray), shapes, size
-        self._ends = np.cumsum(shapes.astype(np.int64).prod(axis=1) * 3)
+        self._arrays: tuple[np.ndarray, ...] = (pixels.view(np.ndarray),)
+        self.shapes, self.size = shapes, size
+        self._ends = np.cumsum(self._lengths())
+        self._array_of = np.zeros(len(shapes), np.int64)
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> StoredImages:
+        """Squares ``(N, S, S, 3)``, of which evaluation sees all; nothing is copied."""
+        count, size = images.shape[:2]
+        return cls(images.reshape(-1), np.full((count, 2), size, np.int32), size)
+
+    def taken(self, numbers: np.ndarray) -> StoredImages:
+        """The images ``numbers`` ``(n,)``, in this order; their pixels stay where they are."""
+        found = copy(self)
+        found.shapes, found._ends = self.shapes[numbers], self._ends[numbers]
+        found._array_of = self._array_of[numbers]
+        return found
+
+    def followed_by(self, others: StoredImages) -> StoredImages:
+        """These images and then the others, of the same size; pixels stay where they are."""
+        if others.size != self.size:
+            raise ValueError(f"images of {self.size} and of {others.size} pixels are not one size")
+        found = copy(self)
+        found._arrays = self._arrays + others._arrays
+        found.shapes = np.concatenate([self.shapes, others.shapes])
+        found._ends = np.concatenate([self._ends, others._ends])
+        found._array_of = np.concatenate([self._array_of, others._array_of + len(self._arrays)])
+        return found
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     @property
     def nbytes(self) -> int:
-        return self._pixels.nbytes
+        return int(self._lengths().sum())
 
     def image(self, number: int) -> np.ndarray:
         """``(h, w, 3)``, a view."""
         number = range(len(self))[number]
         height, width = self.shapes[number].tolist()
-        end = int(self._ends[number])
-        return self._pixels[end - 3 * height * width : end].reshape(height, width, 3)
+        end, pixels = int(self._ends[number]), self._arrays[self._array_of[number]]
+        return pixels[end - 3 * height * width : end].reshape(height, width, 3)
+
+    def _lengths(self) -> np.ndarray:
+        """``(N,)``: bytes of every image."""
+        lengths: np.ndarray = self.shapes.astype(np.int64).prod(axis=1) * 3
+        return lengths
 
     def __getitem__(self, index: Index) -> Packed:
         numbers = np.arange(len(self))[index]
