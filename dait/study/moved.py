@@ -158,17 +158,23 @@ def _differences(described: Facts, data: Dataset) -> list[str]:
     known, listed = described["data"].get("listed") or {}, _listed(data)
     if not known or not listed:
         was, now = described["data"].get("counts") or {}, data.counts()
-        counts = [f"{now[n]:,} {n} images and not {was[n]:,}" for n in now if was.get(n) != now[n]]
+        counts = [
+            f"{now.get(n, 0):,} {n} images and not {was.get(n, 0):,}"
+            for n in {**was, **now}
+            if was and was.get(n, 0) != now.get(n, 0)
+        ]
         return counts or ["files were changed, or another version reads them"]
+    none: list[Any] = [0, ""]  # of unlabelled images
+    both = {n: (known.get(n, none), listed.get(n, none)) for n in {**known, **listed}}
     counts = [
-        f"{now:,} {name} images and not {known[name][0]:,}"
-        for name, (now, _) in listed.items()
-        if known.get(name, [0])[0] != now
+        f"{now[0]:,} {name} images and not {then[0]:,}"
+        for name, (then, now) in both.items()
+        if then[0] != now[0]
     ]
     names = [
         f"other images in the {name} split (or under other names or labels)"
-        for name, (_, digest) in listed.items()
-        if known.get(name, [0, ""])[1] != digest
+        for name, (then, now) in both.items()
+        if then[1] != now[1]
     ]
     return counts or names or ["the same names, but other lengths or times of change of the files"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.data.base import ClassInfo, Problem, Split, SplitName
+from dait.data.base import ClassInfo, Problem, Split, SplitName, no_images
 from dait.data.fieldguide.captions import caption, prompts
 from dait.data.fieldguide.light import LightName
 from dait.data.fieldguide.parallel import in_parallel
@@ -240,9 +240,15 @@ class FieldGuide:
         return {name: len(shown(self.options, name)) for name in SPLIT_NUMBERS}
 
     def split(self, name: SplitName) -> Split:
+        if name == "unlabelled":
+            return no_images(self.size)
         if name not in self._splits:
             self._splits[name] = self._load(name)
         return self._splits[name]
+
+    def listed_labels(self, name: SplitName) -> np.ndarray:
+        """``(N,)`` int64: the labels of a split, without drawing any image."""
+        return labels(self.options, name)
 
     def _key(self, splits: Any, reader: Mapping[str, str]) -> str:
         described = json.dumps(

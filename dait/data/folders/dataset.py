@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import __version__ as pillow_version
 
-from dait.data.base import SPLITS, Problem, Split, SplitName
+from dait.data.base import ALL_SPLITS, Problem, Split, SplitName, no_images
 from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import DECODER_VERSION, BadImage, decode_framed, decode_mask
 from dait.data.images.frame import Framing
@@ -92,7 +92,13 @@ class ImageFileDataset:
     def counts(self) -> dict[SplitName, int]:
         """Images per split: as listed, less the bad files of the splits decoded so far."""
         listed = self.listing.splits
-        return {name: len(self._splits.get(name, listed[name])) for name in SPLITS}
+        return {name: len(self._splits.get(name, listed[name])) for name in self._listed}
+
+    def listed_labels(self, name: SplitName) -> np.ndarray:
+        """``(N,)`` int64: the labels of a split as listed, or as decoded if it has been."""
+        if name in self._splits:
+            return self._splits[name].labels
+        return np.array([entry.label for entry in self.listing.splits[name]], dtype=np.int64)
 
     def split(self, name: SplitName) -> Split:
         """Decodes the split on first use and keeps it in the cache folder.
@@ -100,8 +106,10 @@ class ImageFileDataset:
         Bad files are left out and listed in ``problems``. Raises ``UserError`` where the split, or
         a class of the training split, has no readable file left, and where the disk is full.
         """
-        if name not in SPLITS:
-            raise UserError(f"There is no split ‘{name}’. Use one of: {', '.join(SPLITS)}.")
+        if name not in ALL_SPLITS:
+            raise UserError(f"There is no split ‘{name}’. Use one of: {', '.join(ALL_SPLITS)}.")
+        if name == "unlabelled" and name not in self._listed:
+            return no_images(self.size)
         with self._lock:
             if name not in self._splits:
                 self._splits[name] = self._load(name)
@@ -119,9 +127,14 @@ class ImageFileDataset:
 
     def check(self) -> tuple[Problem, ...]:
         """Decodes every split and returns all problems."""
-        for name in SPLITS:
+        for name in self._listed:
             self.split(name)
         return self.problems
+
+    @property
+    def _listed(self) -> tuple[SplitName, ...]:
+        """The splits that there are."""
+        return tuple(name for name in ALL_SPLITS if name in self.listing.splits)
 
     def _load(self, name: SplitName) -> Split:
         entries = self.listing.splits[name]
@@ -129,14 +142,14 @@ class ImageFileDataset:
         problems = tuple(Problem(entries[at].id, text) for at, text in rows.remarks.items())
         self._bad[name] = problems
         self.problems = self.listing.problems + tuple(
-            chain(*(self._bad[split] for split in SPLITS if split in self._bad))
+            chain(*(self._bad[split] for split in ALL_SPLITS if split in self._bad))
         )
         labels = np.array([entry.label for entry in entries], dtype=np.int64)[rows.kept]
         self._require_usable(name, labels, rows)
         self._sizes[name] = rows.columns["file_size"]
         self._bits[name] = rows.columns["bits"]
         slices = {}
-        if any(info.group for info in self.classes):
+        if name != "unlabelled" and any(info.group for info in self.classes):
             groups = np.array([info.group or "(none)" for info in self.classes])
             slices["coarse"] = groups[labels]
         ids = tuple(entries[at].id for at in rows.kept.tolist())

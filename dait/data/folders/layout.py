@@ -1,9 +1,10 @@
 """What a folder of photographs holds: its classes and splits, found by name and by suffix.
 
 Two layouts are read: ``split/class/*`` and ``class/*``, which is then split. Splits are ``train``,
-``val`` and ``test``, or other common words for them (``dait.data.folders.names``). Names are
-compared in Unicode's composed form (NFC). Nothing is decoded here, and no image is passed over in
-silence.
+``val`` and ``test``, or other common words for them (``dait.data.folders.names``). A folder
+``unlabelled`` beside the splits or the classes holds images without labels, in it or anywhere below
+it. Names are compared in Unicode's composed form (NFC). Nothing is decoded here, and no image is
+passed over in silence.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dait.data.base import SPLITS, Problem, SplitName
+from dait.data.base import SPLITS, UNLABELLED, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, hold_out
 from dait.data.folders.names import about_splits, natural_key, second_words, split_of, stable_ids
 from dait.data.folders.scan import SUFFIXES, Folder, FolderScan
@@ -71,9 +72,15 @@ def read_layout(
     scan = FolderScan(root)
     scan.leave_out(scan.top.photos, "they are in no class folder")
     folders = _named_splits(scan)
+    unlabelled, notes = _read_unlabelled(scan, folders.pop("unlabelled", None))
     if folders:
-        return _read_splits(scan, folders, val_fraction, split_seed)
-    return _read_classes(scan, val_fraction, test_fraction, split_seed)
+        layout = _read_splits(scan, folders, val_fraction, split_seed)
+    else:
+        layout = _read_classes(scan, val_fraction, test_fraction, split_seed)
+    splits = dict(layout.splits)
+    if unlabelled:
+        splits["unlabelled"] = unlabelled
+    return replace(layout, splits=splits, notes=(*layout.notes, *notes))
 
 
 def data_folder(top: Folder) -> Folder | None:
@@ -90,7 +97,7 @@ def data_folder(top: Folder) -> Folder | None:
 def _is_readable(folder: Folder) -> bool:
     if _split_folders(folder):
         return True
-    filled = [below for below in folder.folders if below.total]
+    filled = [below for below in _class_folders(folder) if below.total]
     return len(filled) > 1 and all(below.photos for below in filled)
 
 
@@ -100,29 +107,38 @@ def _split_folders(folder: Folder) -> list[Folder]:
     A split holds class folders, a class holds photographs: ``train/0001.jpg`` beside ``bus/`` is
     the class of trains.
     """
-    named = [below for below in folder.folders if split_of(below.name)]
-    classes = any(below.photos for below in folder.folders if below not in named)
+    named = [below for below in folder.folders if split_of(below.name) in SPLITS]
+    classes = any(below.photos for below in _class_folders(folder) if below not in named)
     nested = [below for below in named if below.folders and not (classes and below.photos)]
     return named if nested else []
 
 
+def _class_folders(folder: Folder) -> list[Folder]:
+    """The folders in a folder, but for those of images without labels."""
+    return [below for below in folder.folders if split_of(below.name) != "unlabelled"]
+
+
 def _named_splits(scan: FolderScan) -> dict[SplitName, Folder]:
-    """The folder of each split; what lies beside them is left out."""
-    named = _split_folders(scan.top)
-    if not named:
-        words = [folder.name for folder in scan.top.folders]
+    """The folder of each split; what lies beside them is left out.
+
+    Beside ``class/*`` that of unlabelled images alone, if there is one.
+    """
+    folders = scan.top.folders
+    if not _split_folders(scan.top):
+        words = [folder.name for folder in folders]
         if words and all(split_of(word) for word in words):
             raise UserError(
                 f"‘{scan.root}’ has {quoted(words)}, but no class folders in them. {_EXPECTED}"
             )
-        return {}
-    seconds = second_words(folder.name for folder in named)
+        folders = [folder for folder in folders if split_of(folder.name) == "unlabelled"]
+    seconds = second_words(folder.name for folder in folders)
     found: dict[SplitName, Folder] = {}
-    for folder in scan.top.folders:
+    for folder in folders:
         split = split_of(folder.name)
         if split is None:
             scan.leave_out(
-                folder.all_photos(), f"‘{folder.name}’ is no word for train, val or test"
+                folder.all_photos(),
+                f"‘{folder.name}’ is no word for train, val, test or unlabelled",
             )
         elif folder.name in seconds:
             better = seconds[folder.name]
@@ -140,6 +156,28 @@ def _named_splits(scan: FolderScan) -> dict[SplitName, Folder]:
     return found
 
 
+def _read_unlabelled(
+    scan: FolderScan, folder: Folder | None
+) -> tuple[tuple[ImageEntry, ...], list[str]]:
+    """The images in a folder of images without labels and below it, and notes on them."""
+    if folder is None:
+        return (), []
+    paths = list(folder.all_photos())
+    found = [
+        scan.entry(path, name, UNLABELLED)
+        for path, name in zip(paths, stable_ids(paths), strict=True)
+    ]
+    entries = tuple(entry for entry in found if entry is not None)
+    notes = about_splits([folder.name])
+    notes.append(f"‘{folder.name}’ holds {len(entries):,} images without labels.")
+    if folder.folders:
+        notes.append(
+            f"The names of the folders in ‘{folder.name}’ "
+            f"({quoted(below.name for below in folder.folders)}) are not read as labels."
+        )
+    return entries, notes
+
+
 def _read_splits(
     scan: FolderScan, folders: Mapping[SplitName, Folder], val_fraction: float, seed: int
 ) -> FolderLayout:
@@ -150,7 +188,7 @@ def _read_splits(
                 f"‘{scan.root}’ has {have} but no ‘{needed}’ folder. Add ‘{needed}/class/*.jpg’, "
                 "or put all photographs into ‘class/*.jpg’ to have them split for you."
             )
-    parts = {split: _by_name(folder) for split, folder in folders.items()}
+    parts = {split: _by_name(folder.folders) for split, folder in folders.items()}
     names = list(parts["train"])
     notes = about_splits(folder.name for folder in folders.values())
     for split, folder in folders.items():
@@ -191,7 +229,7 @@ def _read_splits(
 def _read_classes(
     scan: FolderScan, val_fraction: float, test_fraction: float, seed: int
 ) -> FolderLayout:
-    parts = _by_name(scan.top)
+    parts = _by_name(_class_folders(scan.top))
     names = list(parts)
     found, notes = _photographs(scan, {"train": parts}, names)
     _require_classes(scan, names, found["train"], scan.top)
@@ -199,11 +237,11 @@ def _read_classes(
     return _layout(scan, names, splits, [*notes, note])
 
 
-def _by_name(folder: Folder) -> dict[str, list[Folder]]:
+def _by_name(folders: Iterable[Folder]) -> dict[str, list[Folder]]:
     """The class folders; those whose names differ only by their Unicode form are one class."""
     found: dict[str, list[Folder]] = {}
-    for below in folder.folders:
-        found.setdefault(below.name, []).append(below)
+    for folder in folders:
+        found.setdefault(folder.name, []).append(folder)
     return found
 
 

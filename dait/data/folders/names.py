@@ -19,6 +19,8 @@ _SPELLINGS: dict[str, SplitName] = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "unlabelled": "unlabelled",
+    "unlabeled": "unlabelled",
 }
 _OTHER_WORDS: dict[str, SplitName] = {
     "dev": "val",
@@ -26,6 +28,8 @@ _OTHER_WORDS: dict[str, SplitName] = {
     "development": "val",
     "holdout": "test",
     "heldout": "test",
+    "nolabel": "unlabelled",
+    "nolabels": "unlabelled",
 }
 _ENDINGS = ("set", "split", "data", "images")  # training_set, test-data
 

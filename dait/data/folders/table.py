@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from unicodedata import category
 
-from dait.data.base import SPLITS, Problem, SplitName
+from dait.data.base import ALL_SPLITS, UNLABELLED, Problem, SplitName
 from dait.data.folders.folder import class_infos, licence_of
 from dait.data.folders.layout import (
     quoted,
@@ -77,12 +77,12 @@ def list_table(
 ) -> Listing:
     """The photographs that a CSV names, by paths relative to its folder; nothing is decoded.
 
-    The columns are ``path``, ``label`` and perhaps ``split`` (``train``, ``val``, ``test``, or
-    other words for them). Without ``split``, and without rows for ``val``, the photographs are
-    split as those of a folder are (``list_folder``); ``classes.csv`` and ``LICENSE`` beside the
-    table are read as there. Rows that cannot be used (no such file, outside the folder, a file
-    named before) are ``problems``, images that no row names are ``left_out``. Labels and paths are
-    compared in Unicode's composed form.
+    The columns are ``path``, ``label`` and perhaps ``split`` (``train``, ``val``, ``test``,
+    ``unlabelled``, or other words for them). Rows of ``unlabelled`` need no label. Without
+    ``split``, and without rows for ``val``, the photographs are split as those of a folder are
+    (``list_folder``); ``classes.csv`` and ``LICENSE`` beside the table are read as there. Rows that
+    cannot be used (no such file, outside the folder, a file named before) are ``problems``, images
+    that no row names are ``left_out``. Labels and paths are compared in Unicode's composed form.
 
     Raises ``UserError`` for a table that is not UTF-8 text with these columns, is larger than
     ``MAX_BYTES`` or ``MAX_ROWS``, has an unknown word for a split, or too few photographs of a
@@ -108,7 +108,7 @@ def list_table(
         name=table.stem,
         root=table.parent,
         classes=classes,
-        splits={split: splits[split] for split in SPLITS},
+        splits={split: splits[split] for split in ALL_SPLITS if split in splits},
         licence=licence_of(table.parent),
         problems=tuple(reading.problems),
         notes=(*notes, *unknown, *more),
@@ -149,7 +149,7 @@ class _Reading:
         if row.split is not None and split_of(row.split) is None:
             raise UserError(
                 f"Row {row.number} of ‘{self.table}’ has the split ‘{row.split[:40]}’. "
-                f"Use one of: {', '.join(SPLITS)}."
+                f"Use one of: {', '.join(ALL_SPLITS)}."
             )
         entry = self._entry(row)
         if isinstance(entry, ImageEntry):
@@ -198,7 +198,7 @@ class _Reading:
         where = f"(row {row.number})"
         if not row.path:
             return f"names no file {where}"
-        if not row.label:
+        if not row.label and (row.split is None or split_of(row.split) != "unlabelled"):
             return f"has no label {where}"
         if len(row.label) > _LONGEST or _strange(row.label):
             return f"has a label that is too long or has control characters {where}"
@@ -322,7 +322,7 @@ def _by_split(reading: _Reading) -> tuple[dict[SplitName, list[tuple[ImageEntry,
     """The entries of the words that name a split best, and a note on words that are read as one."""
     seconds = second_words(word for word in reading.found if word)
     words = [word for word in reading.found if word and word not in seconds]
-    found: dict[SplitName, list[tuple[ImageEntry, str]]] = {split: [] for split in SPLITS}
+    found: dict[SplitName, list[tuple[ImageEntry, str]]] = {split: [] for split in ALL_SPLITS}
     for word in words:
         split = split_of(word)
         if split is not None:
@@ -364,4 +364,11 @@ def _given_splits(
         absent = len(names) - len({entry.label for entry in splits[split]})
         if absent:
             notes.append(f"{absent} of {len(names)} classes have no photograph in ‘{split}’.")
+    unlabelled = found["unlabelled"]
+    if unlabelled:
+        splits["unlabelled"] = tuple(replace(entry, label=UNLABELLED) for entry, _ in unlabelled)
+        notes.append(f"{len(unlabelled):,} rows are of images without labels (‘unlabelled’).")
+        given = sum(bool(label) for _, label in unlabelled)
+        if given:
+            notes.append(f"{given:,} of these rows have a label, which is not read.")
     return names, splits, notes

@@ -20,7 +20,7 @@ from typing import Any
 
 from huggingface_hub import utils
 
-from dait.data.base import SPLITS, ClassInfo, Problem, SplitName
+from dait.data.base import SPLITS, UNLABELLED, ClassInfo, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
 from dait.errors import UserError
@@ -247,9 +247,10 @@ def _listing(
 ) -> Listing:
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     names, problems, notes = index["names"], list[Problem](), list[str]()
-    rows = {
-        split: _labelled(split, found, names, problems) for split, found in index["splits"].items()
-    }
+    given = dict(index["splits"])
+    free = [split for split in given if len(given) > 1 and split_of(split) == "unlabelled"]
+    files = [file for split in free for file in _with_image(split, given.pop(split), problems)]
+    rows = {split: _labelled(split, found, names, problems) for split, found in given.items()}
     used = {label for found in rows.values() for _, label in found}
     order = sorted(used) if names else sorted(used, key=natural_key)
     if len(order) < 2:
@@ -266,6 +267,9 @@ def _listing(
         if found
     }
     splits, left_out = _splits(name, entries, val_fraction, test_fraction, seed, notes)
+    if files:
+        splits["unlabelled"] = tuple(_entry(folder, file, UNLABELLED, stamp) for file in files)
+        notes.append(f"{len(files):,} images are read without labels (‘{free[0]}’).")
     keys = [nfc(str(names[label] if names else label)) for label in order]
     missing = set(range(len(keys))) - {entry.label for entry in splits["train"]}
     if missing:
@@ -286,7 +290,7 @@ def _listing(
         problems=tuple(problems),
         notes=tuple(notes),
         revision=commit,
-        left_out=left_out + _unlabelled(index["splits"], entries),
+        left_out=left_out + _unlabelled(given, entries),
     )
 
 
@@ -317,6 +321,16 @@ def _labelled(
     if good:
         problems += bad
     return good
+
+
+def _with_image(split: str, rows: list[list[Any]], problems: list[Problem]) -> list[str]:
+    """The files of the rows of a split whose labels are not read."""
+    problems += [
+        Problem(f"{split}/{number:07d}", "has no image")
+        for number, (file, _) in enumerate(rows)
+        if not file
+    ]
+    return [file for file, _ in rows if file]
 
 
 def _entry(folder: Path, file: str, label: int, stamp: int) -> ImageEntry:

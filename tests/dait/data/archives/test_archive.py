@@ -229,3 +229,13 @@ def test_a_killed_unpacking_is_swept_by_any_start(own_cache: Path) -> None:
         (kept / "cat").mkdir(parents=True)
     open_dataset("fieldguide", size=32)
     assert not any(kept.exists() for kept in left)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_images_without_labels_in_an_archive(folder: Path, photos: Photos, kind: str) -> None:
+    photos("unlabeled/anything", 3)
+    listing = list_archive(packed(folder, kind, "My pets"))
+    assert [entry.id for entry in listing.splits["unlabelled"]] == [
+        f"unlabeled/anything/img{number}.png" for number in (1, 2, 3)
+    ]
+    assert [info.key for info in listing.classes] == ["cat", "dog"] and listing.left_out == ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dait.data.base import UNLABELLED
 from dait.data.folders.layout import natural_key, read_layout
 from dait.errors import UserError
 
@@ -349,3 +350,47 @@ def test_a_link_in_a_circle_is_not_followed(root: Path, photos: Photos) -> None:
     layout = read_layout(root)
     assert layout.classes == ("a", "b")
     assert {problem.file for problem in layout.problems} == {"a/again", "b/other/again"}
+
+
+@pytest.mark.parametrize("word", ["unlabelled", "unlabeled", "Unlabelled_Images"])
+def test_images_without_labels_beside_splits(root: Path, photos: Photos, word: str) -> None:
+    for name in ("a", "b"):
+        photos(f"train/{name}", 2)
+        photos(f"val/{name}", 1)
+        photos(f"test/{name}", 1)
+    photos(word, 2)
+    photos(f"{word}/a/more", 1)
+    layout = read_layout(root)
+    assert layout.classes == ("a", "b") and layout.left_out == () and layout.problems == ()
+    names = [f"{word}/img1.png", f"{word}/img2.png", f"{word}/a/more/img1.png"]
+    assert ids(root, "unlabelled") == names
+    assert {photo.label for photo in layout.splits["unlabelled"]} == {UNLABELLED}
+    read_as = [] if word == "unlabelled" else [f"Read as splits: ‘{word}’ as unlabelled."]
+    assert list(layout.notes) == [
+        *read_as,
+        f"‘{word}’ holds 3 images without labels.",
+        f"The names of the folders in ‘{word}’ (‘a’) are not read as labels.",
+    ]
+
+
+@pytest.mark.parametrize("below", ["", "/x"])
+def test_images_without_labels_beside_classes(root: Path, photos: Photos, below: str) -> None:
+    for name in ("a", "b"):
+        photos(name, 5)
+    photos(f"unlabelled{below}", 3)
+    layout = read_layout(root)
+    assert layout.classes == ("a", "b") and len(layout.splits["unlabelled"]) == 3
+    assert sum(len(found) for found in layout.splits.values()) == 13
+
+
+def test_two_folders_of_images_without_labels_are_refused(root: Path, photos: Photos) -> None:
+    for name in ("a", "b", "unlabelled", "unlabeled"):
+        photos(name, 5)
+    refuses(root, "which mean the same split \\(unlabelled\\). Keep one")
+
+
+def test_an_empty_folder_of_images_without_labels_is_none(root: Path, photos: Photos) -> None:
+    for name in ("a", "b", "unlabelled"):
+        photos(name, 0 if name == "unlabelled" else 5)
+    layout = read_layout(root)
+    assert "unlabelled" not in layout.splits and "holds 0 images" in layout.notes[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dait.data.base import UNLABELLED
 from dait.data.folders import table as module
 from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import Listing
@@ -234,3 +235,20 @@ def test_a_second_word_for_a_split_is_not_merged(folder: Path) -> None:
     assert "‘Training’ as train, ‘dev’ as val" in listing.notes[0]
     assert [(left.count, left.first) for left in listing.left_out] == [(3, "images/9.png")]
     assert "‘holdout’" in listing.left_out[0].reason
+
+
+def test_rows_of_images_without_labels(folder: Path) -> None:
+    text = (
+        "path,label,split\n" + rows(range(4), "finch", "train") + rows(range(4, 8), "wren", "train")
+    )
+    text += rows(range(8, 9), "finch", "test") + rows(range(9, 10), "wren", "test")
+    text += rows(range(10, 11), "", "Unlabeled") + rows(range(11, 12), "owl", "Unlabeled")
+    listing = list_table(write(folder, text))
+    found = listing.splits["unlabelled"]
+    assert [entry.id for entry in found] == ["images/10.png", "images/11.png"]
+    assert {entry.label for entry in found} == {UNLABELLED}
+    assert [info.key for info in listing.classes] == ["finch", "wren"]
+    assert listing.problems == () and listing.left_out == ()
+    assert "Read as splits: ‘Unlabeled’ as unlabelled." in listing.notes
+    assert "2 rows are of images without labels (‘unlabelled’)." in listing.notes
+    assert "1 of these rows have a label, which is not read." in listing.notes

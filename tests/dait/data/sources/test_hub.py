@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dait.data.base import SPLITS
+from dait.data.base import SPLITS, UNLABELLED
 from dait.data.folders.dataset import ImageFileDataset
 from dait.data.sources.hub import list_hub
 from dait.data.sources.registry import open_dataset
@@ -268,3 +268,11 @@ def test_an_older_library_is_told_to_run_no_code(
     monkeypatch.setattr(library, "load_dataset", older)
     list_hub(name)
     assert told == [False]
+
+
+def test_a_split_without_labels_is_read(publish: Publish) -> None:
+    labels = {"train": [0, 1] * 4, "validation": [1, 0], "test": [0, 1], "unlabeled": [-1, -1, 1]}
+    listing = list_hub(publish(labels))
+    assert [entry.label for entry in listing.splits["unlabelled"]] == [UNLABELLED] * 3
+    assert listing.left_out == () and len(listing.splits["train"]) == 8
+    assert "3 images are read without labels (‘unlabeled’)." in listing.notes
