@@ -42,7 +42,13 @@ class DataConfig(Section):
         description="Photographs: crop (the ratio is kept, the centre evaluated), square (the "
         "centre square alone) or letterbox (all of it, with bars; no margin)",
     )
-    seed: int = Field(0, ge=0, le=2**31, description="Field Guide: which world is drawn")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31,
+        description="Which images are held out and which keep their labels; Field Guide: which "
+        "world is drawn",
+    )
     habitat_bias: float = Field(
         0.7, ge=0, le=1, description="Field Guide: chance that a training image is in its habitat"
     )
@@ -62,6 +68,17 @@ class DataConfig(Section):
     val_fraction: float = Field(
         0.1, gt=0, le=0.5, description="Folders without a validation split: share held out"
     )
+    labelled_per_class: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Training images of a class that keep their labels; the others are used as "
+        "unlabelled images. Empty: all",
+    )
+    use_unlabelled: bool = Field(
+        True,
+        description="Let arms that distil learn from unlabelled images too; false: leave them out",
+    )
 
     @property
     def framing(self) -> Framing:
@@ -73,13 +90,17 @@ class DataConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _as_it_was(cls, raw: Any) -> Any:
-        """Studies write down every setting: one without these two is from before they were there,
-        when photographs were stored as their centre squares."""
+        """Studies write down every setting: one without some of these is from before they were
+        there, when photographs were stored as their centre squares, and unlabelled images not
+        read."""
         if not isinstance(raw, dict) or raw.get("source", "fieldguide") == "fieldguide":
             return raw
-        if {"crop_pct", "fit"} & set(raw) or not set(raw) >= _FIRST_SETTINGS:
+        if not set(raw) >= _FIRST_SETTINGS:
             return raw
-        return {**raw, "crop_pct": 1.0, "fit": "square"}
+        then: dict[str, Any] = {} if "use_unlabelled" in raw else {"use_unlabelled": False}
+        if not {"crop_pct", "fit"} & set(raw):
+            then |= {"crop_pct": 1.0, "fit": "square"}
+        return {**raw, **then}
 
 
 class TeacherConfig(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from dait.data.archives.archive import list_archive
 from dait.data.archives.unpack import SUFFIXES
 from dait.data.base import CROP_PCT, Dataset, Fit
 from dait.data.benchmarks.catalogue import benchmarks, open_listing
-from dait.data.fieldguide.dataset import FieldGuideOptions, open_fieldguide
+from dait.data.few_labels import FewLabels
+from dait.data.fieldguide.dataset import FieldGuide, FieldGuideOptions, open_fieldguide
 from dait.data.folders.dataset import SIZES, ImageFileDataset
 from dait.data.folders.folder import list_folder
-from dait.data.folders.listing import Listing
+from dait.data.folders.listing import LeftOut, Listing
 from dait.data.folders.table import list_table
 from dait.data.images.frame import Framing
 from dait.data.sources.catalogue import FIELD_GUIDE, HUB, path_of, quoted
@@ -34,6 +36,8 @@ def open_dataset(
     val_fraction: float = 0.1,
     crop_pct: float = CROP_PCT,
     fit: Fit = "crop",
+    labelled_per_class: int | None = None,
+    use_unlabelled: bool = True,
     emit: Emit = ignore,
     **options: Any,
 ) -> Dataset:
@@ -47,6 +51,9 @@ def open_dataset(
     val_fraction: of the training images, where there is no validation split.
     crop_pct, fit: how photographs become squares, as in ``images.frame.Framing``; the Field
         Guide is drawn as squares of this very size.
+    labelled_per_class: training images of a class that keep their labels, chosen by ``seed``; the
+        others become unlabelled images. None: all. use_unlabelled: False leaves out unlabelled
+        images, these and those that the data has.
     habitat_bias and options: the Field Guide's (``train_per_class``, ``species``, ...). A benchmark
         has the options ``mirror`` (an address that has its published files) and ``folder``.
 
@@ -56,7 +63,9 @@ def open_dataset(
     for folder in ("archives", "hub"):  # what a killed process left there may be gigabytes
         sweep(cache_dir() / folder)
     if source == FIELD_GUIDE:
-        return _open_fieldguide(emit, size=size, seed=seed, habitat_bias=habitat_bias, **options)
+        options |= {"size": size, "seed": seed, "habitat_bias": habitat_bias}
+        guide = _open_fieldguide(emit, **options)
+        return _with_labels(guide, labelled_per_class, seed, use_unlabelled)
     low, high = SIZES
     if not low <= size <= high:  # before anything is downloaded
         raise UserError(f"Images are {low} to {high} pixels a side, not {size}. Change it.")
@@ -69,7 +78,33 @@ def open_dataset(
         listing = list_hub(source.removeprefix(HUB), **split, emit=emit)
     else:
         listing = _list_path(path_of(source), split, options, emit)
-    return ImageFileDataset(listing, Framing(size, crop_pct, fit), emit)
+    if not use_unlabelled:
+        listing = _without_unlabelled(listing)
+    photographs = ImageFileDataset(listing, Framing(size, crop_pct, fit), emit)
+    return _with_labels(photographs, labelled_per_class, seed, use_unlabelled)
+
+
+def _with_labels(
+    data: FieldGuide | ImageFileDataset, per_class: int | None, seed: int, use_rest: bool
+) -> Dataset:
+    if per_class is None:
+        return data
+    if per_class < 1:
+        raise UserError(
+            f"Of a class 1 training image or more keeps its label, not {per_class}. Change "
+            "data.labelled_per_class, or leave it empty to use all labels."
+        )
+    return FewLabels(data, per_class, seed, use_rest)
+
+
+def _without_unlabelled(listing: Listing) -> Listing:
+    """The listing as if it had no unlabelled images; that there are some is said."""
+    splits = dict(listing.splits)
+    entries = splits.pop("unlabelled", ())
+    if not entries:
+        return listing
+    left = LeftOut(len(entries), entries[0].id, "data.use_unlabelled is false")
+    return replace(listing, splits=splits, left_out=(*listing.left_out, left))
 
 
 def _list_path(
@@ -84,7 +119,7 @@ def _list_path(
     return list_folder(path, **split)
 
 
-def _open_fieldguide(emit: Emit, **options: Any) -> Dataset:
+def _open_fieldguide(emit: Emit, **options: Any) -> FieldGuide:
     allowed = list(inspect.signature(FieldGuideOptions).parameters)
     unknown = [name for name in options if name not in allowed]
     if unknown:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dait.data.base import Dataset, Split
+from dait.data.few_labels import with_all_labels
 from dait.data.fieldguide import FieldGuide
 from dait.data.fieldguide.card import differences
 from dait.data.fieldguide.world import PARTS, Species
@@ -25,8 +26,9 @@ def object_labels(data: Dataset, split: Split, indices: np.ndarray) -> np.ndarra
     """
     if split.masks is not None:
         masks = np.asarray(split.masks[indices])
-        if isinstance(data, FieldGuide):
-            return _marked(masks, split.labels[indices], data.options.guide())
+        whole = with_all_labels(data)
+        if isinstance(whole, FieldGuide):
+            return _marked(masks, split.labels[indices], whole.options.guide())
         return (masks > 0).astype(np.uint8)
     if split.boxes is not None:
         return _filled(split.boxes[indices], split.images.shape[1])
@@ -39,7 +41,7 @@ def object_labels(data: Dataset, split: Split, indices: np.ndarray) -> np.ndarra
 
 def has_distinguishing(data: Dataset) -> bool:
     """Whether ``object_labels`` tells the distinguishing parts of this data."""
-    return isinstance(data, FieldGuide)
+    return isinstance(with_all_labels(data), FieldGuide)
 
 
 def distinguishing_parts(guide: Sequence[Species]) -> tuple[frozenset[str], ...]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dait.config.arms import arm_title
 from dait.data.base import Dataset, Split
+from dait.data.few_labels import with_all_labels
 from dait.data.fieldguide import FieldGuide
 from dait.errors import UserError
 from dait.evaluation.records import (
@@ -186,8 +187,9 @@ def _measure(
 def _attributes(
     teacher: FrozenTeacher, test: Tensor, of_new: Tensor, images: _Images
 ) -> tuple[AttributeFigures, ...]:
-    assert isinstance(images.data, FieldGuide) and images.new is not None
-    guide = images.data.options.guide()
+    whole = with_all_labels(images.data)
+    assert isinstance(whole, FieldGuide) and images.new is not None
+    guide = whole.options.guide()
     habitats = images.test.slices[HABITAT]
     tables = [
         {**guide[label].attributes, HABITAT: str(habitat)}
@@ -247,7 +249,7 @@ def _of_teacher(teacher: FrozenTeacher) -> Encode:
 
 def _images(data: Dataset, pairs: int, emit: Emit) -> _Images:
     train, val, test = (data.split(name) for name in ("train", "val", "test"))
-    drawn = isinstance(data, FieldGuide)
+    drawn = isinstance(with_all_labels(data), FieldGuide)
     return _Images(
         data, train, val, test, new_birds(data.size, pairs, emit=emit) if drawn else None
     )
