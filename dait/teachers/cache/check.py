@@ -10,7 +10,7 @@ import numpy as np
 
 from dait.data.augmentation.views import view_batch
 from dait.teachers.cache.view_set import Shard, ViewSet, shard_files
-from dait.teachers.cache.views import SPLIT, TeacherViews
+from dait.teachers.cache.views import TeacherViews
 
 LEAST_COSINE = 0.999
 """Least cosine of an embedding that is the teacher's: fp16 costs below 1e-6, autocast 1e-5."""
@@ -87,7 +87,7 @@ def _sampled(shards: list[Shard], sample: int, seed: int) -> dict[int, set[int]]
 
 
 def _cosines(views: TeacherViews, kept: ViewSet, view: int, index: np.ndarray) -> np.ndarray:
-    images = views.data.split(SPLIT).uncropped
+    images = views.images.uncropped
     pixels = view_batch(images[index], index, view, views.policy)
     now = views.embedder.embed(pixels).cpu().numpy().astype(np.float64)
     then = np.empty_like(now)

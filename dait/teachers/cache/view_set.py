@@ -46,9 +46,10 @@ _LIBRARIES = ("torch", "numpy", "pillow", "timm", "open_clip_torch")
 class Description:
     """Everything that the embeddings depend on, except the view.
 
-    data, transform, teacher: their names, for readers; the fingerprints identify them. images: in
-    the split. dim: of an embedding. batch: images of a forward pass. precision: of the forward
-    pass. dtype: of the stored embeddings.
+    data, transform, teacher: their names, for readers; the fingerprints identify them. split: which
+    images of the data, as ``TeacherViews`` calls them; images: how many. dim: of an embedding.
+    batch: images of a forward pass. precision: of the forward pass. dtype: of the stored
+    embeddings.
     """
 
     data: str

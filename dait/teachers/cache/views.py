@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from dait.data.augmentation.views import ViewPolicy
-from dait.data.base import Dataset, SplitName
+from dait.data.base import Dataset, Split
+from dait.data.pool import has_unlabelled, training_images
 from dait.distributed import ALONE, World
 from dait.events import Emit, Note, ignore
 from dait.storage.cache import cache_dir, not_kept
@@ -32,13 +33,16 @@ from dait.teachers.cache.view_set import (
 )
 from dait.teachers.embedding import BATCH, Embedder, spans_of
 
-SPLIT: SplitName = "train"
+TRAIN, POOL = "train", "train and unlabelled"
+"""How a manifest calls the images: the labelled ones alone, or all that may be learned from."""
 
 
 class TeacherViews:
     """Embeddings of the training images under numbered views.
 
-    live: the teacher embeds the pixels of every batch itself and nothing is kept: the reference.
+    unlabelled: of unlabelled images too, which come after the others
+    (``dait.data.pool``). live: the teacher embeds the pixels of every batch itself and nothing is
+    kept: the reference.
     batch: images of a forward pass. dtype: of what is kept. origin: how data and teacher were
     opened, for the manifest. root: the folder to keep in, instead of the cache folder.
 
@@ -54,18 +58,28 @@ class TeacherViews:
         emit: Emit = ignore,
         batch: int = BATCH,
         *,
+        unlabelled: bool = False,
         live: bool = False,
         dtype: str = "float16",
         origin: Mapping[str, Any] | None = None,
         root: Path | None = None,
     ) -> None:
         self.teacher, self.data, self.policy = teacher, data, policy
+        self.unlabelled = unlabelled and has_unlabelled(data)
         self.live = live
         self.embedder = Embedder(teacher)
         self._emit, self._batch, self._dtype, self._origin = emit, batch, dtype, origin
         self._root = root
         self._current: tuple[int, ViewRows] | None = None
         self._set: ViewSet | None = None
+        self._images: Split | None = None
+
+    @property
+    def images(self) -> Split:
+        """The images whose views these are."""
+        if self._images is None:
+            self._images = training_images(self.data, self.unlabelled)
+        return self._images
 
     def announce(self, count: int) -> None:
         """Says what the first ``count`` views take. Raises ``UserError`` if there is no room."""
@@ -76,8 +90,9 @@ class TeacherViews:
 
     def build(self, views: Sequence[int], world: World = ALONE) -> None:
         """Computes what is missing of these views, or this process's share of it."""
-        images = self.data.split(SPLIT).uncropped
-        build(self.kept(), views, images, self.embedder, self.policy, self._emit, world)
+        build(
+            self.kept(), views, self.images.uncropped, self.embedder, self.policy, self._emit, world
+        )
 
     def rows(self, view: int, index: np.ndarray, images: Tensor) -> Tensor:
         """``(B, d)`` float32 of the training images ``index`` ``(B,)`` under ``view``.
@@ -90,8 +105,8 @@ class TeacherViews:
         return self._view(view)[index]
 
     def embeddings(self, view: int) -> Tensor:
-        """``(N, d)`` float32 on the CPU, in the training split's order."""
-        count = len(self.data.split(SPLIT))
+        """``(N, d)`` float32 on the CPU, in the order of ``images``."""
+        count = len(self.images)
         if not self.live:
             return self._view(view)[np.arange(count)]
         return self._computed(view, count)
@@ -121,8 +136,8 @@ class TeacherViews:
         raise not_kept(kept.folder.parent)
 
     def _computed(self, view: int, count: int) -> Tensor:
-        images, spans = self.data.split(SPLIT).uncropped, spans_of(0, count, self._batch)
-        parts = list(self.embedder.views(images, spans, view, self.policy))
+        spans = spans_of(0, count, self._batch)
+        parts = list(self.embedder.views(self.images.uncropped, spans, view, self.policy))
         return torch.from_numpy(np.concatenate(parts))
 
     def _description(self) -> Description:
@@ -130,8 +145,8 @@ class TeacherViews:
         return Description(
             data=self.data.name,
             data_fingerprint=self.data.fingerprint,
-            split=SPLIT,
-            images=len(self.data.split(SPLIT)),
+            split=POOL if self.unlabelled else TRAIN,
+            images=len(self.images),
             transform=self.policy.kind,
             transform_fingerprint=self.policy.fingerprint,
             seed=self.policy.seed,
