@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from dait.config.train import TrainConfig
 from dait.data.augmentation.photometric import sent
 from dait.data.augmentation.views import ViewPolicy
-from dait.data.base import Split
+from dait.data.base import UNLABELLED, Split
 from dait.data.stored import Packed
 from dait.distributed import World
 from dait.tasks.base import Batch, Task
@@ -42,6 +42,11 @@ class Batches:
     What a batch holds depends on the seed, the stage, the epoch and its place, and on nothing that
     went before, so that a stage can be resumed from any step. Where the task learns from the frozen
     teacher, student and teacher see the same views: those of ``vlm_views``.
+
+    An epoch has as many batches as ``pool`` images make, by default one round of ``train``. Where
+    unlabelled images are in the pool and not in ``train``, an epoch goes several times round
+    ``train``, each round in a new order and with new views: so every arm takes the same number of
+    steps (our choice; arms that distil would be trained longer otherwise).
     """
 
     task: Task
@@ -51,6 +56,7 @@ class Batches:
     vlm_views: TeacherViews | None
     world: World
     device: torch.device
+    pool: int = 0
 
     @property
     def images(self) -> int:
@@ -60,7 +66,12 @@ class Batches:
     @property
     def per_epoch(self) -> int:
         """Batches of an epoch; a last one that is not full is left out."""
-        return len(self.train) // self.images
+        return steps_of(self.pool or len(self.train), self.config.batch_size)
+
+    @property
+    def per_round(self) -> int:
+        """Batches of a round of the images; a last one that is not full is left out."""
+        return steps_of(len(self.train), self.config.batch_size)
 
     @cached_property
     def views(self) -> TrainingViews:
@@ -68,33 +79,44 @@ class Batches:
         policy = ViewPolicy(self.task.views, self.stage.seed)
         if self.task.needs_vlm and self.vlm_views and self.vlm_views.policy != policy:
             raise ValueError(f"the teacher sees {self.vlm_views.policy}, the student {policy}")
-        return TrainingViews(self.train, policy, self.stage, self.device, self.world.size)
+        # It shows a view a round.
+        rounds = rounds_of(self.stage.epochs, self.per_epoch, self.per_round)
+        stage = replace(self.stage, epochs=rounds)
+        return TrainingViews(self.train, policy, stage, self.device, self.world.size)
 
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         """The batches of ``epoch`` from the one in place ``first``. To be closed when it is left:
         it may have a thread of its own."""
-        order, view = self._order(epoch), self.stage.view(epoch)
-        parts = [
-            np.array_split(order[start : start + self.images], self.world.size)[self.world.rank]
-            for start in range(0, self.per_epoch * self.images, self.images)
-        ]
+        parts = list(self._parts(epoch, first))
 
-        def load(index: np.ndarray) -> Tensor | Packed:
-            return self.views.load(index, view)
+        def load(part: tuple[np.ndarray, int]) -> Tensor | Packed:
+            return self.views.load(*part)
 
-        for place, loaded in enumerate(prefetched(load, parts[first:], self.device), start=first):
-            images = self.views.finish(loaded, parts[place], view)
-            yield self._batch(images, parts[place], view, [epoch, 1 + place])
+        for place, loaded in enumerate(prefetched(load, parts, self.device)):
+            index, view = parts[place]
+            images = self.views.finish(loaded, index, view)
+            yield self._batch(images, index, view, [epoch, 1 + first + place])
+
+    def _parts(self, epoch: int, first: int) -> Iterator[tuple[np.ndarray, int]]:
+        """Of every batch of an epoch, this process's images ``(b,)`` and their view."""
+        begun = -1
+        for step in range(epoch * self.per_epoch + first, (epoch + 1) * self.per_epoch):
+            turn, place = divmod(step, self.per_round)
+            if turn != begun:
+                order, begun = self._order(turn), turn
+            some = order[place * self.images : (place + 1) * self.images]
+            yield np.array_split(some, self.world.size)[self.world.rank], self.stage.view(turn)
 
     def for_statistics(self) -> Iterator[Tensor]:
         """Some training views, to estimate BatchNorm's statistics from."""
         order = self._rng(self.stage.epochs).permutation(len(self.train))
-        count = min(RECALIBRATION_BATCHES, self.per_epoch)
+        count = min(RECALIBRATION_BATCHES, self.per_round)
         for index in np.array_split(order[: count * self.config.batch_size], count):
             yield self.views.finish(self.views.load(index, 0), index, 0)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        rng = self._rng(epoch)
+    def _order(self, turn: int) -> np.ndarray:
+        """Of a round of the images, counted from the stage's first."""
+        rng = self._rng(turn)
         if self.config.sampling == "balanced":
             return balanced_order(np.asarray(self.train.labels), rng)
         return rng.permutation(len(self.train))
@@ -116,18 +138,30 @@ class Batches:
         return Batch(images, labels, vlm, shares)
 
 
+def steps_of(images: int, batch_size: int) -> int:
+    """Batches of a round of so many images; a last one that is not full is left out."""
+    return images // min(batch_size, images)
+
+
+def rounds_of(epochs: int, per_epoch: int, per_round: int) -> int:
+    """Rounds of the images that so many epochs begin, from batches per epoch and per round."""
+    return -(-epochs * per_epoch // per_round)
+
+
 def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As many image indices as there are labels ``(N,)``, every class equally often.
 
     Within an epoch a rare class's images come again and again, a common one's only in part.
+    Unlabelled images come once each.
     """
-    classes = rng.permutation(np.unique(labels))
-    sizes = [len(part) for part in np.array_split(np.arange(len(labels)), len(classes))]
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    classes = rng.permutation(np.unique(labels[labelled]))
+    sizes = [len(part) for part in np.array_split(np.arange(len(labelled)), len(classes))]
     drawn = [
         np.resize(rng.permutation(np.flatnonzero(labels == label)), size)
         for label, size in zip(classes, sizes, strict=True)
     ]
-    return rng.permutation(np.concatenate(drawn))
+    return rng.permutation(np.concatenate([*drawn, np.flatnonzero(labels == UNLABELLED)]))
 
 
 def mix_images(

@@ -20,6 +20,7 @@ import torch
 from dait.config.section import Section
 from dait.config.train import TrainConfig
 from dait.data.base import Dataset
+from dait.data.pool import has_unlabelled
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.storage.files import set_aside, write_atomically
@@ -116,6 +117,7 @@ def fingerprint(
             "epochs": stage.epochs,
             "seed": stage.seed,
             "distinct views": stage.distinct_views,
+            **({"unlabelled": True} if stage.unlabelled and has_unlabelled(data) else {}),
         },
         "data": _data_identity(data),
         "task": {"kind": type(task).__name__, "views": str(task.views)},

@@ -6,10 +6,12 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from dait.config.train import TrainConfig
-from dait.data.base import Dataset, Split
+from dait.data.base import UNLABELLED, Dataset, Split
+from dait.data.pool import pool_size, training_images
 from dait.distributed import (
     World,
     average_statistics,
@@ -54,14 +56,15 @@ def train_stage(
     set; of averaged weights, the average. Where ``checkpoints`` holds one of this very stage, it is
     resumed: on a CPU, with as many threads, to the same result bit for bit. Several processes that
     Accelerate started train one network together; the main one alone emits events and writes.
-    Raises UserError when the loss stops being finite, when a batch does not fit into the memory,
-    when ``checkpoints`` holds another training, and for settings that contradict one another.
+    With ``stage.unlabelled`` it learns from unlabelled images too; an epoch has as many steps as
+    all images make either way (``Batches``). Raises UserError when the loss stops being finite,
+    when a batch does not fit into the memory, when ``checkpoints`` holds another training, and for
+    settings that contradict one another.
     """
     world, val = this_world(), data.split("val")
     emit = emit if world.is_main else ignore
-    batches = Batches(
-        task, data.split("train"), config, stage, vlm_views, world, task.network.mean.device
-    )
+    train, place = training_images(data, stage.unlabelled), task.network.mean.device
+    batches = Batches(task, train, config, stage, vlm_views, world, place, pool_size(data))
     _check(batches, val)
     state = _begin(batches)
     resume = Resume(state, checkpoints, fingerprint(task, data, config, stage), world)
@@ -140,6 +143,15 @@ def _check(batches: Batches, val: Split) -> None:
             f"train.{names[0]} mixes images, and the frozen teacher's kept embeddings are of "
             "unmixed ones. Set views.cache to false, so that it embeds the mixed images itself, "
             f"or {' and '.join(f'train.{name}' for name in names)} to 0."
+        )
+    unlabelled = int((np.asarray(batches.train.labels) == UNLABELLED).sum())
+    if config.mixes and unlabelled:
+        names = [name for name in ("mixup", "cutmix") if getattr(config, name)]
+        raise UserError(
+            f"train.{names[0]} mixes the labels of images, and {unlabelled:,} of the images that "
+            f"the stage “{task.stage}” learns from have none. Set "
+            f"{' and '.join(f'train.{name}' for name in names)} to 0, or data.use_unlabelled to "
+            "false."
         )
     if config.patience and not len(val):
         raise UserError(

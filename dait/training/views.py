@@ -24,7 +24,7 @@ class StagePosition:
     """One network's training within a run: stage ``index`` (from 0) of ``count``.
 
     distinct_views: epochs cycle through this many views of each image; 0 means a new one every
-    epoch.
+    epoch. unlabelled: whether it learns from unlabelled images too.
     """
 
     index: int
@@ -32,9 +32,10 @@ class StagePosition:
     epochs: int
     seed: int
     distinct_views: int = 0
+    unlabelled: bool = False
 
     def view(self, epoch: int) -> int:
-        """The number of the view that an epoch shows."""
+        """The number of the view that an epoch (or a round of the images) shows."""
         return epoch % self.distinct_views if self.distinct_views else epoch
 
 
