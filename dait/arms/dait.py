@@ -25,12 +25,15 @@ class Dait:
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The intermediate teacher's, then the student's."""
         epochs = recipe.train.epochs
-        student = TrainingStage("student", recipe.student, epochs)
+        student = TrainingStage("student", recipe.student, epochs, unlabelled=True)
         if recipe.dait.teacher != "first":
             return [student]
         epochs = recipe.dait.stage1_epochs or epochs
         settings = recipe.dait.model_dump(include=STAGE_ONE)
-        return [TrainingStage("intermediate", recipe.intermediate, epochs, settings), student]
+        # Without an alignment there is nothing to learn from an image without a label.
+        aligns = bool(recipe.dait.representation_weight or recipe.dait.semantic_weight)
+        first = TrainingStage("intermediate", recipe.intermediate, epochs, settings, aligns)
+        return [first, student]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Stage 1 under the frozen teacher, stage 2 under the intermediate one, or both at once."""

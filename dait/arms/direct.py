@@ -17,7 +17,7 @@ class Direct:
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""
-        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+        return [TrainingStage("student", recipe.student, recipe.train.epochs, unlabelled=True)]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Labels, the frozen teacher's features and its zero-shot logits."""

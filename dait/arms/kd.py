@@ -22,7 +22,7 @@ class Kd:
         network = recipe.kd.network or recipe.intermediate
         return [
             TrainingStage("classifier", network, recipe.kd.classifier_epochs or epochs),
-            TrainingStage("student", recipe.student, epochs),
+            TrainingStage("student", recipe.student, epochs, unlabelled=True),
         ]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:

@@ -37,13 +37,16 @@ class TrainingStage:
     """One network's training: which network, what it is to the arm, and how long it learns.
 
     settings: those of the arm that its training depends on, besides the recipe's data,
-    frozen teacher, views and ``train``.
+    frozen teacher, views and ``train``. unlabelled: whether it learns from unlabelled images too,
+    where the data has some. A stage that does not takes as many steps all the same: its epochs go
+    several times round the labelled images (our choice, see ``dait.training.batches``).
     """
 
     role: Role
     network: NetworkSpec
     epochs: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    unlabelled: bool = False
 
     @property
     def title(self) -> str:

@@ -26,9 +26,10 @@ class Takd:
         epochs = recipe.train.epochs
         network = recipe.takd.network or default_assistant(recipe.student)
         settings = recipe.takd.model_dump(include=STAGE_ONE)
+        first = recipe.takd.assistant_epochs or epochs
         return [
-            TrainingStage("assistant", network, recipe.takd.assistant_epochs or epochs, settings),
-            TrainingStage("student", recipe.student, epochs),
+            TrainingStage("assistant", network, first, settings, unlabelled=True),
+            TrainingStage("student", recipe.student, epochs, unlabelled=True),
         ]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:

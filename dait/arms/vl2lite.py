@@ -17,7 +17,7 @@ class Vl2Lite:
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""
-        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+        return [TrainingStage("student", recipe.student, recipe.train.epochs, unlabelled=True)]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """The frozen teacher's condensed features and texts, and labels of growing weight."""

@@ -20,7 +20,7 @@ from dait.study.context import teacher_views
 from dait.teachers.cache import inventory
 from dait.teachers.cache.check import check, description_of, differences
 from dait.teachers.cache.inventory import CacheEntry, chosen, default_root, entries
-from dait.teachers.cache.views import TeacherViews
+from dait.teachers.cache.views import TRAIN, TeacherViews
 from dait.teachers.registry import load_teacher
 
 BAD = 1
@@ -114,7 +114,8 @@ def _reopened(entry: CacheEntry, emit: Emit) -> TeacherViews:
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
-    return teacher_views(recipe, data, teacher, entry.seed, emit)
+    unlabelled = entry.facts.get("split") != TRAIN
+    return teacher_views(recipe, data, teacher, entry.seed, emit, unlabelled)
 
 
 def run_prune(args: argparse.Namespace) -> int:

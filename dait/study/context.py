@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dait.config.recipe import Recipe
 from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
+from dait.data.pool import has_unlabelled
 from dait.distributed import device
 from dait.evaluation.metrics import evaluate_logits
 from dait.events import Emit, Note
@@ -68,7 +69,8 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
     teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
     if isinstance(teacher, nn.Module):
         teacher.to(device())
-    for name in dict.fromkeys(("train", "val", measured)):
+    learned: tuple[SplitName, ...] = ("train", "unlabelled") if has_unlabelled(data) else ("train",)
+    for name in dict.fromkeys((*learned, "val", measured)):
         emit(Note(f"reading the {name} split"))
         data.split(name)
     for line in left_out(data):
@@ -106,13 +108,23 @@ def left_out(data: Dataset) -> list[str]:
 
 
 def teacher_views(
-    recipe: Recipe, data: Dataset, teacher: FrozenTeacher, seed: int, emit: Emit
+    recipe: Recipe,
+    data: Dataset,
+    teacher: FrozenTeacher,
+    seed: int,
+    emit: Emit,
+    unlabelled: bool = True,
 ) -> TeacherViews:
-    """The frozen teacher's embeddings of the views of a run with this seed, kept or live."""
+    """The frozen teacher's embeddings of the views of a run with this seed, kept or live.
+
+    unlabelled: of unlabelled images too, where the data has some.
+    """
     origin = {
         "data": recipe.data.model_dump(),
         "teacher": {"name": recipe.teacher.name, "image_size": recipe.teacher.image_size},
         "views": {"kind": recipe.views.kind},
     }
     policy, live = ViewPolicy(recipe.views.kind, seed), not recipe.views.cache
-    return TeacherViews(teacher, data, policy, emit, live=live, origin=origin)
+    return TeacherViews(
+        teacher, data, policy, emit, unlabelled=unlabelled, live=live, origin=origin
+    )

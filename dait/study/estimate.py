@@ -40,6 +40,7 @@ from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
 from dait.teachers.weights import is_here
+from dait.training.batches import rounds_of, steps_of
 from dait.training.step import Step, check_precision, enough_memory
 from dait.training.views import StagePosition, epochs_that_make, view_bytes, views_to_keep
 
@@ -115,7 +116,7 @@ class _TeacherCost:
 class _StageCost:
     """Seconds of a stage by all its parts, and what it trains.
 
-    held_bytes: of views that are shown again.
+    rounds: of its images; held_bytes: of views that are shown again.
     """
 
     seconds: float
@@ -124,7 +125,7 @@ class _StageCost:
     pooled: int
     needs_vlm: bool
     views: ViewKind
-    epochs: int
+    rounds: int
     held_bytes: int
 
 
@@ -153,7 +154,7 @@ class _Probe:
 
     def __init__(self, recipe: Recipe, counts: DataCounts, dim: int, scale: float) -> None:
         self.recipe, self.counts, self.dim, self.scale = recipe, counts, dim, scale
-        self.batch = min(recipe.train.batch_size, counts.train)
+        self.batch = min(recipe.train.batch_size, counts.pool)
         self.pixels = _noise(self.batch, recipe.data.framing)
         self._view_seconds: dict[ViewKind, float] = {}
 
@@ -192,12 +193,14 @@ class _Probe:
         task.eval()
         with torch.no_grad():
             predicting = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
-        steps = max(1, self.counts.train // self.batch)  # of an epoch
-        shape = self.counts.train, self.recipe.data.size
-        place = StagePosition(0, 1, stage.epochs, seed=0, distinct_views=self.recipe.views.distinct)
+        images = self.counts.pool if stage.unlabelled else self.counts.train
+        steps = steps_of(images, self.batch)  # of a round of the images
+        rounds = rounds_of(stage.epochs, steps_of(self.counts.pool, self.batch), steps)
+        shape = images, self.recipe.data.size
+        place = StagePosition(0, 1, rounds, seed=0, distinct_views=self.recipe.views.distinct)
         held = views_to_keep(task.views, place, *shape, device())
         making = epochs_that_make(place, held)
-        training = (stage.epochs - making) * stepping
+        training = (rounds - making) * stepping
         training += making * _together(stepping, self._views(task.views))
         validation = stage.epochs * self.counts.val + self.counts.test
         learned = sum(parameter.numel() for parameter in task.trainable())
@@ -208,7 +211,7 @@ class _Probe:
             pooled=task.network.pooled_width,
             needs_vlm=task.needs_vlm,
             views=task.views,
-            epochs=stage.epochs,
+            rounds=rounds,
             held_bytes=held * view_bytes(*shape),
         )
 
@@ -245,15 +248,15 @@ def _summed(
 ) -> CostEstimate:
     costs = [cost for stages in arm_costs.values() for cost in stages]
     arm_seconds = {arm: sum(cost.seconds for cost in stages) for arm, stages in arm_costs.items()}
-    taught = [cost.epochs for cost in costs if cost.needs_vlm]
+    taught = [cost.rounds for cost in costs if cost.needs_vlm]
     # All arms of a seed learn from the same views, whose embeddings are kept.
-    views = max((recipe.views.count(epochs) for epochs in taught), default=0)
+    views = max((recipe.views.count(rounds) for rounds in taught), default=0)
     embedded = views if recipe.views.cache else sum(taught)
     once = counts.test + (0 if teacher.reads_text else counts.train + counts.val)
-    seen = len(seeds) * embedded * counts.train + once
+    seen = len(seeds) * embedded * counts.pool + once
     teaching = None if teacher.seconds is None else seen * teacher.seconds
-    kept = views * counts.train * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
-    images = counts.train + counts.val + counts.test
+    kept = views * counts.pool * teacher.dim * 2 * len(seeds) if recipe.views.cache else 0
+    images = counts.pool + counts.val + counts.test
     pixels = images * 3 * math.prod(recipe.data.framing.typical_shape)
     weights = sum(4 * cost.learned for cost in costs)
     answers = sum(2 * counts.test * (counts.classes + cost.pooled) for cost in costs)
@@ -270,9 +273,9 @@ def _summed(
         threads=torch.get_num_threads(),
         load=os.getloadavg()[0],
         steps=MOST_STEPS,
-        batch=min(recipe.train.batch_size, counts.train),
+        batch=min(recipe.train.batch_size, counts.pool),
         size=recipe.data.size,
-        images=counts.train,
+        images=counts.pool,
     )
 
 
@@ -320,6 +323,12 @@ class DataCounts:
     val: int
     test: int
     classes: int
+    unlabelled: int = 0
+
+    @property
+    def pool(self) -> int:
+        """All images that a training may learn from."""
+        return self.train + self.unlabelled
 
 
 def counts_of(recipe: Recipe) -> DataCounts:
@@ -338,7 +347,13 @@ def counts_of(recipe: Recipe) -> DataCounts:
         )
     data = open_data(recipe, ignore)
     counts = data.counts()
-    return DataCounts(counts["train"], counts["val"], counts["test"], len(data.classes))
+    return DataCounts(
+        train=counts["train"],
+        val=counts["val"],
+        test=counts["test"],
+        classes=len(data.classes),
+        unlabelled=counts.get("unlabelled", 0),
+    )
 
 
 def without_weights(recipe: Recipe) -> Recipe:

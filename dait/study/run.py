@@ -10,6 +10,7 @@ from typing import Any
 
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe, parse_recipe
+from dait.data.pool import pool_size
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
 from dait.evaluation.measure import measure_networks, runtime, versions
@@ -71,7 +72,7 @@ def train_run(
         try:
             context = prepared(fan_out(RunSink(folder, ()), emit))
             context = replace(context, earlier=plan.reuse)
-            stages = stage_plan(context.recipe, run.arm, len(context.data.split("train")))
+            stages = stage_plan(context.recipe, run.arm, pool_size(context.data))
             listen = fan_out(RunSink(folder, stages), emit)
             for line in _differences(before, now, status.get("runtime") or {}, here):
                 listen(Note(line))

@@ -10,6 +10,7 @@ from dait.arms.catalogue import plan_of
 from dait.arms.plan import ROLE_SEEDS, TaskContext, TrainingStage
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
+from dait.data.pool import pool_size, training_images
 from dait.distributed import World, device, on_main
 from dait.events import Emit, StageSkipped
 from dait.models.checkpoint import LoadedNetwork, load_network, save_network, save_tensors
@@ -21,6 +22,7 @@ from dait.study.context import StudyContext, teacher_views
 from dait.study.provenance import KEY, provenance
 from dait.study.reuse import reuse_first_stage
 from dait.tasks.base import Role, Task
+from dait.training.batches import rounds_of, steps_of
 from dait.training.checkpoint import StepCheckpoints
 from dait.training.loop import train_stage
 from dait.training.views import StagePosition
@@ -30,7 +32,10 @@ _VAL_TOP1, _COMPANIONS = "val_top1", "companions"
 
 
 def stage_plan(recipe: Recipe, arm: Arm, train_images: int) -> list[StagePlan]:
-    """The stages of one arm with their optimiser steps, for progress and ETA."""
+    """The stages of one arm with their optimiser steps, for progress and ETA.
+
+    train_images: with the unlabelled ones, whether or not the arm learns from them.
+    """
     per_epoch = max(1, train_images // recipe.train.batch_size)
     stages = plan_of(arm).stages(recipe)
     return [StagePlan(stage.title, stage.epochs * per_epoch) for stage in stages]
@@ -68,12 +73,14 @@ class Stages:
         """
         context, folder = self.context, self.folder
         stages = plan_of(self.arm).stages(context.recipe)
-        planned = stage_plan(context.recipe, self.arm, len(context.data.split("train")))
+        planned = stage_plan(context.recipe, self.arm, pool_size(context.data))
         networks, val_top1 = dict[Role, Network](), dict[Role, float]()
         for index, stage in enumerate(stages):
             checkpoints = StepCheckpoints(folder.checkpoints / f"steps-{stage.role}.pt")
             distinct = context.recipe.views.distinct
-            position = StagePosition(index, len(stages), stage.epochs, self.seed, distinct)
+            position = StagePosition(
+                index, len(stages), stage.epochs, self.seed, distinct, stage.unlabelled
+            )
             if self._is_trained(stages, index):
                 self.emit(StageSkipped(stage.title, index, len(stages), planned[index].steps))
             else:
@@ -115,9 +122,14 @@ class Stages:
         views = None
         if task.needs_vlm:
             views = teacher_views(
-                context.recipe, context.data, context.teacher, self.seed, self.emit
+                context.recipe,
+                context.data,
+                context.teacher,
+                self.seed,
+                self.emit,
+                stage.unlabelled,
             )
-            views.announce(context.recipe.views.count(stage.epochs))
+            views.announce(context.recipe.views.count(self._rounds(stage)))
         config = context.recipe.train
         top1 = train_stage(task, context.data, config, position, views, self.emit, checkpoints)
         extra = {
@@ -126,6 +138,12 @@ class Stages:
             KEY: to_json(made_of),
         }
         on_main(self.world, lambda: self._save(stage, task, extra))
+
+    def _rounds(self, stage: TrainingStage) -> int:
+        """How often the stage goes round its images."""
+        size, images = self.context.recipe.train.batch_size, pool_size(self.context.data)
+        own = training_images(self.context.data, stage.unlabelled)
+        return rounds_of(stage.epochs, steps_of(images, size), steps_of(len(own), size))
 
     def _task(self, stage: TrainingStage, networks: dict[Role, Network]) -> Task:
         def fresh(role: Role, spec: NetworkSpec) -> Network:

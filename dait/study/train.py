@@ -210,7 +210,8 @@ def _train_missing(
     if not todo:
         return [results[index] for index in sorted(results)]
     data = open_data_of(folder.path, plan.recipe, fan_out(StudySink(folder, []), emit))
-    train_images = data.counts()["train"]
+    counts = data.counts()
+    train_images = counts["train"] + counts.get("unlabelled", 0)
     stages = [stage_plan(plan.recipe, run.arm, train_images) for run in plan.runs]
     sink = StudySink(folder, stages)
     for index in results:
