@@ -19,7 +19,7 @@ from app.studies.order import Order
 from dait.data.sources.catalogue import list_datasets
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION
-from dait.models.spec import BACKBONE, NetworkSpec
+from dait.models.spec import NAMED_WEIGHTS, NetworkSpec
 from dait.teachers.weights import is_here
 
 LARGEST_SIZE = 224
@@ -84,7 +84,7 @@ class Policy:
         """Require that this network may be built and trained from its initial weights."""
         if self.config.paths:
             return
-        if spec.weights is not None and not spec.weights.startswith(BACKBONE):
+        if spec.weights is not None and not spec.weights.startswith(NAMED_WEIGHTS):
             raise self._refusal(f"{spec.name} starts from a file of this machine")
         if spec.pretrained and not self._has_weights(spec.name):
             raise self._refusal(f"The pretrained weights of {spec.name} are not on this machine")

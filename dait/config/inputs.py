@@ -108,8 +108,8 @@ class TeacherConfig(Section):
 
     name: str = Field(
         "fieldguide-clip",
-        description="fieldguide-clip, openclip:MODEL/TAG, openclip-local:FOLDER, imagenet-lite0 "
-        "or timm:NAME",
+        description="fieldguide-clip, openclip:MODEL/TAG, openclip-local:FOLDER, imagenet-lite0, "
+        "imagenet-lite2 or timm:NAME",
     )
     image_size: int | None = Field(
         None,

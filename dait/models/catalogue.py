@@ -66,7 +66,7 @@ CURATED: tuple[NetworkEntry, ...] = (
 
 CURATED_NAMES: frozenset[str] = frozenset(entry.name for entry in CURATED)
 
-IN_RECIPES: frozenset[str] = frozenset({"resnet50"})
+IN_RECIPES: frozenset[str] = frozenset({"resnet50", "tf_efficientnet_lite2"})
 """Further networks of the bundled recipes, known without asking timm: that takes seconds,
 and the app reads its recipes while it starts."""
 

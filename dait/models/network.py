@@ -15,8 +15,9 @@ from dait.models.batchnorm import recalibrate_batchnorm
 from dait.models.create import create_model, first_line, own_size, stride_refused, takes_size
 from dait.models.heads import HeadMix
 from dait.models.heatmap_layer import Grid, find_heatmap_layer
+from dait.models.packages import PACKAGE, weights_package
 from dait.models.spec import NetworkSpec
-from dait.models.start import start_from, weights_path
+from dait.models.start import start_from, start_from_package, weights_path
 
 __all__ = [
     "Network",
@@ -266,7 +267,10 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
         network = _split(model, spec, num_classes, image_size)
     except REFUSALS as error:
         raise _refusal(spec, image_size, error) from error
-    if spec.weights is not None:
+    if spec.weights is not None and spec.weights.startswith(PACKAGE):
+        package = weights_package(spec.weights)
+        network.started_from = start_from_package(network, network.heads(), package)
+    elif spec.weights is not None:
         path = weights_path(spec.weights)
         network.started_from = start_from(network, spec.name, network.heads(), path)
     elif spec.pretrained:

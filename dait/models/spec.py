@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dait.errors import UserError
 from dait.models.catalogue import CURATED_NAMES, IN_RECIPES, TORCHVISION, torchvision_names, unfit
+from dait.models.packages import PACKAGE, weights_package
 from dait.storage.paths import ASSETS, absolute
 
 SAFE_OPTIONS: frozenset[str] = frozenset(
@@ -52,6 +53,9 @@ BACKBONE = "backbone:"
 BACKBONES = ASSETS / "backbones"
 """Networks that have learned the attributes of invented birds (``python -m dait backbone``)."""
 
+NAMED_WEIGHTS = (BACKBONE, PACKAGE)
+"""What ``weights`` begin with where they are a name, the same on every machine, and no file."""
+
 
 class NetworkSpec(BaseModel):
     """A student or an intermediate teacher, before it is built.
@@ -60,7 +64,8 @@ class NetworkSpec(BaseModel):
     pretrained: start from the library's own ImageNet weights (downloaded once, then cached).
     weights: start from this ``.safetensors`` file instead: one of this project's networks or a
         plain state dict. The path is made absolute here, the file is opened when the network is
-        built. ``backbone:NAME`` is a bundled file (``BACKBONES``).
+        built. ``backbone:NAME`` is a bundled file (``BACKBONES``), ``package:NAME`` ImageNet
+        weights of a Python package (``dait.models.packages``).
     output_stride: image pixels per cell of the last map; 16 and 8 give larger heatmaps and cost
         more; networks that cannot be dilated refuse them when they are built.
     options: numbers, words, booleans and lists of them, passed to the library as they are; only
@@ -90,7 +95,7 @@ class NetworkSpec(BaseModel):
     def _safe_file(cls, weights: str | None) -> str | None:
         if weights is None:
             return None
-        if weights.startswith(BACKBONE):
+        if weights.startswith(NAMED_WEIGHTS):
             return weights
         if not weights.endswith(".safetensors"):
             raise UserError(
@@ -107,6 +112,18 @@ class NetworkSpec(BaseModel):
             raise UserError(
                 f"{self.name} has both pretrained: true and weights: {self.weights}; it can start "
                 "from one of them only. Leave one out."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> NetworkSpec:
+        if self.weights is None or not self.weights.startswith(PACKAGE):
+            return self
+        fits = weights_package(self.weights).network
+        if self.name.partition(".")[0] != fits:
+            raise UserError(
+                f"The weights {self.weights} are those of {fits} and do not fit {self.name}. Name "
+                f"{fits}, or set weights to null, which starts {self.name} from random ones."
             )
         return self
 

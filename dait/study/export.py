@@ -14,7 +14,7 @@ from dait.errors import UserError
 from dait.evaluation.results.outdated import outdated
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import EXPORTED_FROM, load_network, save_network, weights_digest
-from dait.models.spec import BACKBONE
+from dait.models.spec import NAMED_WEIGHTS
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import new_folder
 
@@ -78,7 +78,7 @@ def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
     teachers = [named.get(arm, {}).get("network") for arm in ("kd", "takd")]
     for network in (named["student"], named["intermediate"], *teachers):
         weights = network and network.get("weights")
-        if weights and not weights.startswith(BACKBONE):
+        if weights and not weights.startswith(NAMED_WEIGHTS):
             network["weights"] = Path(weights).name
     return named
 

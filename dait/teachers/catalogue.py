@@ -10,6 +10,7 @@ import open_clip
 import timm
 
 from dait.errors import UserError
+from dait.models.packages import PACKAGED_TEACHERS
 from dait.teachers.weights import BUNDLED, estimated_bytes, is_here, parameters_of
 
 Kind = Literal["own", "openclip", "timm"]
@@ -69,8 +70,9 @@ def _matches(name: str, words: list[str]) -> bool:
 
 
 def _own(words: list[str]) -> Iterator[TeacherEntry]:
-    for name, reads_text in (*((name, True) for name in BUNDLED), ("imagenet-lite0", False)):
+    for name in (*BUNDLED, *PACKAGED_TEACHERS):
         if _matches(name, words):
+            reads_text = name not in PACKAGED_TEACHERS
             yield TeacherEntry(name, "own", name, "", reads_text, None, None, None, is_here(name))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from dait.data.base import ClassInfo
 from dait.data.folders.names import nfc
 from dait.errors import UserError
+from dait.models.packages import PACKAGED_TEACHERS
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 """What a class is called that has neither a template nor a description."""
@@ -112,7 +113,7 @@ def ensemble(name: str) -> tuple[str, ...]:
 
 def reads_prompts(teacher: str) -> bool:
     """Whether a teacher of this name reads text, as far as the name tells; nothing is loaded."""
-    return teacher != "imagenet-lite0" and not teacher.startswith("timm:")
+    return teacher not in PACKAGED_TEACHERS and not teacher.startswith("timm:")
 
 
 def _check_template(template: str) -> None:

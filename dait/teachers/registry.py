@@ -11,6 +11,7 @@ from torch import Tensor
 from dait.data.base import Dataset
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.models.packages import PACKAGED_TEACHERS
 from dait.models.spec import check_network_name
 from dait.storage.paths import absolute
 from dait.teachers.base import FrozenTeacher, text_prototypes
@@ -38,7 +39,7 @@ from dait.teachers.weights import BUNDLED, HUB_MARK, fetch_weights
 FORMS = (
     "fieldguide-clip, fieldguide-clip-generalist, openclip:MODEL/TAG (say "
     "openclip:ViT-B-32/laion2b_s34b_b79k), openclip:hf-hub:OWNER/NAME, openclip-local:FOLDER, "
-    "imagenet-lite0, or timm:NAME"
+    f"{', '.join(PACKAGED_TEACHERS)}, or timm:NAME"
 )
 
 
@@ -65,7 +66,7 @@ def load_teacher(name: str, image_size: int | None = None, emit: Emit = ignore) 
     kind, _, rest = name.partition(":")
     if name in BUNDLED:
         return load_bundled(name)
-    if name == "imagenet-lite0" or (kind == "timm" and rest):
+    if name in PACKAGED_TEACHERS or (kind == "timm" and rest):
         return load_vision_teacher(name, image_size, emit)
     if kind == "openclip" and rest.startswith(HUB_MARK):
         return load_openclip_hub(rest[len(HUB_MARK) :], emit)
@@ -91,7 +92,10 @@ def fetch_teacher(name: str, emit: Emit = ignore) -> list[Path]:
     if kind == "timm" and rest:
         check_network_name(rest)
         return fetch_weights(name, emit)
-    if name in (*BUNDLED, "imagenet-lite0") or (kind == "openclip-local" and rest):
+    if name in PACKAGED_TEACHERS:
+        PACKAGED_TEACHERS[name].file()  # or the sentence that says what to install
+        return []
+    if name in BUNDLED or (kind == "openclip-local" and rest):
         return []
     raise unknown_teacher(name)
 

