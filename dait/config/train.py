@@ -25,6 +25,13 @@ class TrainConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="Optimiser sgd: momentum")
     nesterov: bool = Field(True, description="Optimiser sgd: Nesterov's momentum")
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Peak learning rate")
+    backbone_lr_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the learning rate for a network that starts from given weights, its "
+        "classifier excepted",
+    )
     schedule: Literal["cosine", "step", "one-cycle", "constant"] = Field(
         "cosine", description="How the learning rate falls"
     )

@@ -129,6 +129,11 @@ class Network(nn.Module):
         others = [module for name, module in self.model.named_modules() if name in names]
         return tuple(dict.fromkeys([*self._linear_heads(), *others]))
 
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """All but the classifier's."""
+        head = {id(weight) for part in self.heads() for weight in part.parameters()}
+        return [weight for weight in self.parameters() if id(weight) not in head]
+
     def _linear_heads(self) -> tuple[nn.Module, ...]:
         found = self.model.get_classifier()
         heads = tuple(found) if isinstance(found, (tuple, list, nn.ModuleList)) else (found,)

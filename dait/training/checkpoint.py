@@ -138,7 +138,12 @@ def _data_identity(data: Dataset) -> dict[str, str]:
 def check_fingerprint(
     path: Path, found: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Raises ``UserError`` that names what differs, unless both are the same."""
+    """Raises ``UserError`` that names what differs, unless both are the same.
+
+    Settings of ``train`` that ``found`` lacks were not there yet, and were what is now the default.
+    """
+    if "train" in found:
+        found = {**found, "train": {**TrainConfig().model_dump(), **found["train"]}}
     differing = [
         f"{section} {key} is {wanted.get(section, {}).get(key)!r} and was {was.get(key)!r}"
         for section, was in found.items()

@@ -19,13 +19,32 @@ peak; what it ends at, as a share of the start. All as in torch's ``OneCycleLR``
 
 def build_optimizer(task: Task, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019), or SGD with momentum."""
-    groups = decay_groups(task.trainable(), config.weight_decay)
+    groups = parameter_groups(task, config)
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(
             groups, lr=config.learning_rate, momentum=config.momentum, nesterov=nesterov
         )
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=task.adam_betas)
+
+
+def parameter_groups(task: Task, config: TrainConfig) -> list[dict[str, Any]]:
+    """Groups whose rate is ``lr_scale`` of the step's, as timm's schedulers have it.
+
+    Networks that start from given weights get ``config.backbone_lr_scale``; all classifiers,
+    projections, and networks from scratch get 1.
+    """
+    given = set[int]()
+    if config.backbone_lr_scale != 1:
+        started = [network for network in task.learners() if network.started_from]
+        given = {id(weight) for network in started for weight in network.backbone_parameters()}
+    trained = task.trainable()
+    groups = decay_groups([p for p in trained if id(p) not in given], config.weight_decay)
+    scaled = decay_groups([p for p in trained if id(p) in given], config.weight_decay)
+    return [
+        *(group | {"lr_scale": 1.0} for group in groups),
+        *(group | {"lr_scale": config.backbone_lr_scale} for group in scaled if given),
+    ]
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:

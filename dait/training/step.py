@@ -68,7 +68,8 @@ class Step:
         loss or the gradient is not finite.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            # Checkpoints of older versions know no share: they gave every group all of it.
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.scaler.unscale_(self.optimizer)
         # Whether or not it is clipped: it has to be finite.
         norm = torch.nn.utils.get_total_norm(self._gradients()).float()

@@ -47,11 +47,14 @@ CONFIGS = {
         "label_smoothing": 0.1,
     },
     "averaged": {"ema_decay": 0.8},
+    "slower": {"backbone_lr_scale": 0.25},
 }
 
 
 def independent() -> Task:
-    return IndependentTask(network(drop_rate=0.3), "full")
+    learner = network(drop_rate=0.3)
+    learner.started_from = "weights.safetensors"  # so that a share of the learning rate is its own
+    return IndependentTask(learner, "full")
 
 
 def train(

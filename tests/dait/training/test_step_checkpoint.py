@@ -215,3 +215,17 @@ def test_another_training_is_refused_by_what_differs(tmp_path: Path) -> None:
     for words, other in others.items():
         with pytest.raises(UserError, match=words):
             check_fingerprint(tmp_path, wanted, other)
+
+
+def test_a_setting_that_an_older_version_lacked_had_its_default(tmp_path: Path) -> None:
+    task, data, stage = (
+        IndependentTask(network(), "full"),
+        Colours(),
+        StagePosition(0, 1, 2, seed=0),
+    )
+    older = fingerprint(task, data, TrainConfig(), stage)
+    del older["train"]["backbone_lr_scale"]
+    check_fingerprint(tmp_path, older, fingerprint(task, data, TrainConfig(), stage))
+    slower = fingerprint(task, data, TrainConfig(backbone_lr_scale=0.5), stage)
+    with pytest.raises(UserError, match=r"train backbone_lr_scale is 0\.5 and was 1\.0"):
+        check_fingerprint(tmp_path, older, slower)
