@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dait.arms.plan import TaskContext, TrainingStage
 from dait.config.arms import Arm, DirectConfig
 from dait.config.recipe import Recipe
 from dait.models.cost import count_parameters
-from dait.models.network import Network
+from dait.models.network import Network, shapes_at
 from dait.models.spec import NetworkSpec
 from dait.tasks.base import Role, Task
 from dait.tasks.direct import DirectTask
@@ -24,7 +26,7 @@ class Takd:
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The assistant's, then the student's."""
         epochs = recipe.train.epochs
-        network = recipe.takd.network or default_assistant(recipe.student)
+        network = recipe.takd.network or default_assistant(recipe)
         settings = recipe.takd.model_dump(include=STAGE_ONE)
         first = recipe.takd.assistant_epochs or epochs
         return [
@@ -58,12 +60,17 @@ class Takd:
         return task
 
 
-def default_assistant(student: NetworkSpec) -> NetworkSpec:
-    """The assistant where a recipe names none, at the student's stride (our choice).
+def default_assistant(recipe: Recipe) -> NetworkSpec:
+    """The assistant where a recipe names none (our choice).
 
-    The student's own network at twice its width where ``channels`` says how wide it is, else
-    ``resnet34`` (21 million parameters), pretrained if the student is.
+    The intermediate teacher's network and start where it is larger than the student: then both
+    teach from the same weights. Else, at the student's stride, the student's own network at twice
+    its width where ``channels`` says how wide it is, or ``resnet34`` (21 million parameters),
+    pretrained if the student is.
     """
+    student, size = recipe.student, recipe.data.size
+    if _parameters(recipe.intermediate, size) > _parameters(student, size):
+        return recipe.intermediate
     if "channels" not in student.options:
         return NetworkSpec(
             name="resnet34", pretrained=student.pretrained, output_stride=student.output_stride
@@ -73,6 +80,17 @@ def default_assistant(student: NetworkSpec) -> NetworkSpec:
     if "stem_width" in options:
         options["stem_width"] = 2 * options["stem_width"]
     return NetworkSpec(name=student.name, output_stride=student.output_stride, options=options)
+
+
+def _parameters(spec: NetworkSpec, image_size: int) -> int:
+    """0 where the network cannot be built, which is said where it is."""
+    return _counted(spec.model_dump_json(exclude={"weights", "pretrained"}), image_size)
+
+
+@lru_cache(maxsize=100)  # the stages of an arm are asked for often
+def _counted(spec: str, image_size: int) -> int:
+    shapes = shapes_at(NetworkSpec.model_validate_json(spec), 2, [image_size])
+    return next(map(count_parameters, shapes), 0)
 
 
 def _notes(assistant: Network, student: Network) -> tuple[str, ...]:

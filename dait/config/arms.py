@@ -151,8 +151,9 @@ class KdConfig(Section):
 class TakdConfig(Section):
     """Teacher-assistant chain: the frozen teacher's logits to an assistant, its own to the student.
 
-    The assistant should be larger than the student. Where none is named it is the student's own
-    network at twice its width if its options say how wide it is (``channels``), else ``resnet34``.
+    The assistant should be larger than the student. Where none is named it is the intermediate
+    teacher's network if that is larger, else the student's own at twice its width if its options
+    say how wide it is (``channels``), else ``resnet34``.
     """
 
     network: NetworkSpec | None = Field(

@@ -93,12 +93,24 @@ def test_the_assistant_is_larger_than_the_student_where_none_is_named(recipe: Re
     assert assistant.output_stride == recipe.student.output_stride == 8
     sizes = [count_parameters(build_network(s, CLASSES, 32)) for s in (assistant, recipe.student)]
     assert sizes[0] > 2 * sizes[1]
-    unnamed = default_assistant(
-        NetworkSpec(name="mobilenetv2_050", pretrained=True, output_stride=16)
-    )
+    student = {"name": "mobilenetv2_050", "pretrained": True, "output_stride": 16}
+    unnamed = default_assistant(recipe.changed({"student": student}))
     assert (unnamed.name, unnamed.pretrained, unnamed.output_stride) == ("resnet34", True, 16)
     named = recipe.changed({"takd.network": {"name": "resnet18"}})
     assert plan_of("takd").stages(named)[0].network.name == "resnet18"
+
+
+def test_the_assistant_is_the_intermediate_teacher_where_that_is_larger(recipe: Recipe) -> None:
+    wider = {"name": "resnet10t", "options": {"channels": [16, 16, 24, 24], "stem_width": 8}}
+    larger = recipe.changed({"intermediate": {**wider, "weights": "backbone:half-1"}})
+    for arm in ("takd", "kd", "dait"):
+        assert plan_of(arm).stages(larger)[0].network == larger.intermediate
+    smaller = recipe.changed({"intermediate": recipe.student.model_dump(), "student": wider})
+    assert plan_of("takd").stages(smaller)[0].network != smaller.intermediate
+    unknown = recipe.changed({"intermediate": {"name": "mobilenetv3_small_100"}})
+    refused = unknown.changed({"intermediate.output_stride": 16})  # it cannot be dilated
+    assert default_assistant(unknown) == unknown.intermediate
+    assert default_assistant(refused) != refused.intermediate
 
 
 def assistants_notes(recipe: Recipe) -> tuple[str, ...]:
