@@ -13,12 +13,12 @@ from torch import nn
 
 from dait.config.arms import DaitConfig, DirectConfig
 from dait.losses import cosine_distance, distillation, spatial_distance, zero_shot_logits
+from dait.models.heads import TextHead
 from dait.tasks.adapt import AdaptTask
 from dait.tasks.base import Batch, Task
 from dait.tasks.direct import DirectTask
 from dait.tasks.distil import DistilTask
 from dait.tasks.independent import IndependentTask
-from dait.models.heads import TextHead
 
 
 def independent(**config: Any) -> Task:
