@@ -21,6 +21,7 @@ class Dait:
     """Two stages; or one, where the teacher learns jointly with the student or never."""
 
     name: Arm = "dait"
+    asks_teacher = True
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The intermediate teacher's, then the student's."""

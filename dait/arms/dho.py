@@ -14,6 +14,7 @@ class Dho:
     """One stage under the frozen teacher; the student answers with both heads, mixed."""
 
     name: Arm = "dho"
+    asks_teacher = True
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

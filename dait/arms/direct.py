@@ -14,6 +14,7 @@ class Direct:
     """One stage under the frozen teacher."""
 
     name: Arm = "direct"
+    asks_teacher = True
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

@@ -14,6 +14,7 @@ class Independent:
     """One stage, no teacher."""
 
     name: Arm = "independent"
+    asks_teacher = False
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

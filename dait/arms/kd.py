@@ -15,6 +15,7 @@ class Kd:
     """Two stages, no frozen teacher."""
 
     name: Arm = "kd"
+    asks_teacher = False
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The classifier's, then the student's."""

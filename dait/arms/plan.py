@@ -72,9 +72,13 @@ class TaskContext:
 
 
 class ArmPlan(Protocol):
-    """An arm. The last stage trains the student, and every arm trains the same one."""
+    """An arm. The last stage trains the student, and every arm trains the same one.
+
+    asks_teacher: whether any of its networks learns from the frozen teacher.
+    """
 
     name: Arm
+    asks_teacher: bool
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The stages in their order."""

@@ -22,6 +22,7 @@ class Takd:
     """Two stages, logits alone in both (Mirzadeh et al. 2020)."""
 
     name: Arm = "takd"
+    asks_teacher = True
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The assistant's, then the student's."""

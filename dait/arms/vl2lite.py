@@ -14,6 +14,7 @@ class Vl2Lite:
     """One stage under the frozen teacher. The losses are the published ones, the rest ours."""
 
     name: Arm = "vl2lite"
+    asks_teacher = True
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""

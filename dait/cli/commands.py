@@ -117,6 +117,8 @@ COMMANDS: dict[str, Command | Group] = {
         "add_finish_options",
     ),
     "estimate": Command("dait.cli.estimate", "how much time, disk and memory a study will take"),
+    "advise": Command("dait.cli.advise", "which arms are worth training on some data"),
+    "regimes": Command("dait.cli.regimes", "the map: which arm wins under which teacher"),
     "sweep": Command("dait.cli.sweep", "try settings of a recipe on the validation split"),
     "evaluate": Command(
         "dait.cli.evaluate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,7 @@ def add_recipe_options(parser: argparse.ArgumentParser, optional: bool = False) 
 
 def chosen_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe with the command line's changes. Raises UserError."""
-    changes: dict[str, Any] = {}
-    for item in args.set:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UserError(f"--set wants KEY=VALUE, say train.learning_rate=0.001, not {item!r}.")
-        try:
-            changes[key] = parse_yaml(value, aliases=True)
-        except ValueError:
-            raise UserError(
-                f"--set {key}: {value!r} is not a value in YAML, such as 0.001, light or [8, 16]."
-            ) from None
+    changes = parse_settings(args.set)
     if args.data is not None:
         changes["data.source"] = args.data
     if args.epochs is not None:
@@ -74,6 +65,22 @@ def chosen_recipe(args: argparse.Namespace) -> Recipe:
         )
     # The study must find its photographs again from any working directory.
     return recipe.changed({"data.source": absolute_source(recipe.data.source)})
+
+
+def parse_settings(items: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE``, as ``--set`` gives them, to dotted keys and values. Raises UserError."""
+    changes: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set wants KEY=VALUE, say train.learning_rate=0.001, not {item!r}.")
+        try:
+            changes[key] = parse_yaml(value, aliases=True)
+        except ValueError:
+            raise UserError(
+                f"--set {key}: {value!r} is not a value in YAML, such as 0.001, light or [8, 16]."
+            ) from None
+    return changes
 
 
 def new_folder(args: argparse.Namespace, recipe: Recipe) -> Path:

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
+from dait.data.base import SplitName
 from dait.errors import UserError
 from dait.evaluation.measure import versions
 from dait.events import Emit, Note
@@ -57,11 +58,13 @@ def run_sweep(
     seeds: Sequence[int],
     out: Path,
     emit: Emit,
+    measured: SplitName = "val",
 ) -> list[dict[str, Any]]:
     """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
 
     A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
-    validation split), ``slices`` and ``seconds``. Of the weights only those of first stages are
+    split ``measured``; a search over settings leaves that the validation split), ``slices`` and
+    ``seconds``. Of the weights only those of first stages are
     kept, which are trained once for all settings that agree on them. Every setting is checked
     before the first is run. Raises UserError for a setting that is not possible, and where ``out``
     holds a sweep of another recipe.
@@ -78,7 +81,7 @@ def run_sweep(
             if any(_is(row, setting, arm, seed) for row in rows):
                 continue
             # Opened for the first run that is missing: data and teacher may differ by setting.
-            context = context or prepare(changed, emit, measured="val")
+            context = context or prepare(changed, emit, measured)
             rows.append(_run(replace(context, recipe=changed), setting, arm, seed, out, emit))
             lines = "".join(to_json(row) + "\n" for row in rows)
             write_atomically(out / LOG, lines)
@@ -140,7 +143,8 @@ def _run(
         "seconds": result["seconds"],
         "made_of": result["made_of"]["student"],
     }
-    emit(Note(f"{arm}, seed {seed}, {setting or 'as it is'}: validation {row['top1']:.1%}"))
+    said = setting or "as it is"
+    emit(Note(f"{arm}, seed {seed}, {said}: {context.measured} top-1 {row['top1']:.1%}"))
     return row
 
 
