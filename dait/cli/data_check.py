@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(found: DataReport) -> None:
-    counts = ", ".join(f"{found.counts[name]:,} {name}" for name in SPLITS)
+    counts = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
     groups = len({count.group for count in found.classes if count.group})
     grouped = f" in {groups:,} groups" if groups else ""
     print(f"{found.name}: {len(found.classes):,} classes{grouped}; {counts} images.")

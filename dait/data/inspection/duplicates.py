@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from dait.data.base import SPLITS, Split, SplitName
+from dait.data.base import SPLITS, UNLABELLED, Split, SplitName
 from dait.data.stored import Images
 
 # Measured at 128 px. Of 200 photographs each saved as JPEG of quality 20, halved, or brightened and
@@ -93,25 +93,29 @@ def hash_images(images: Images, progress: Callable[[int], object]) -> ImageHashe
 def find_leaks(
     splits: Mapping[SplitName, Split], hashes: Mapping[SplitName, ImageHashes]
 ) -> tuple[Leak, ...]:
-    """At most one leak for every validation and test image: its twin in an earlier split.
+    """At most one leak for every validation and test image: its twin in an earlier split, or among
+    the unlabelled images, which are learned from too.
 
-    A copy goes before a near copy, a training image before a validation image, the more alike
-    before the less; so the leaks of kind and split can be counted as images.
+    A copy goes before a near copy, a training image before a validation image and that before an
+    unlabelled one, the more alike before the less; so the leaks of kind and split can be counted as
+    images.
     """
+    more: tuple[SplitName, ...] = ("unlabelled",) if "unlabelled" in splits else ()
     leaks = []
     for position, second in enumerate(SPLITS[1:], start=1):
         found: dict[int, Leak] = {}
         for kind in ("same", "near"):
             twins = _same if kind == "same" else _near
-            for first in SPLITS[:position]:
+            for first in (*SPLITS[:position], *more):
                 todo = [index for index in range(len(splits[second])) if index not in found]
                 pairs = twins(splits[first], hashes[first], splits[second], hashes[second], todo)
                 for one, other in pairs:
+                    label = splits[first].labels[one]
                     found[other] = Leak(
                         "same" if kind == "same" else "near",
                         splits[first].ids[one],
                         splits[second].ids[other],
-                        bool(splits[first].labels[one] != splits[second].labels[other]),
+                        bool(label not in (UNLABELLED, splits[second].labels[other])),
                     )
         leaks += [found[index] for index in sorted(found)]
     return tuple(leaks)

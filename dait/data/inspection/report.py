@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.data.base import SPLITS, Dataset, Problem, Split, SplitName
+from dait.data.base import ALL_SPLITS, SPLITS, Dataset, Problem, Split, SplitName
 from dait.data.folders.dataset import ImageFileDataset
 from dait.data.folders.listing import LeftOut
 from dait.data.inspection.duplicates import (
@@ -19,6 +19,7 @@ from dait.data.inspection.duplicates import (
     find_leaks,
     hash_images,
 )
+from dait.data.pool import has_unlabelled
 from dait.events import Emit, Progress, ignore
 
 __all__ = ["ClassCount", "DataReport", "Leak", "SizeRange", "report"]
@@ -54,7 +55,12 @@ class SizeRange:
     upscaled: int
 
 
-_WORDS: dict[SplitName, str] = {"train": "training", "val": "validation", "test": "test"}
+_WORDS: dict[SplitName, str] = {
+    "train": "training",
+    "val": "validation",
+    "test": "test",
+    "unlabelled": "unlabelled",
+}
 
 
 @dataclass(frozen=True)
@@ -81,14 +87,14 @@ class DataReport:
     left_out: tuple[LeftOut, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Numbers under ``classes``, ``train``, ``val``, ``test`` and ``leaks``, and the lists."""
+        """Numbers under ``classes``, ``leaks`` and the names of the splits, and the lists."""
         return {
             "name": self.name,
             "size": self.size,
             "licence": self.licence,
             "homepage": self.homepage,
             "classes": len(self.classes),
-            **{str(name): count for name, count in self.counts.items()},
+            **{str(name): self.counts.get(name, 0) for name in ALL_SPLITS},
             "bad": [vars(problem) for problem in self.bad],
             "leaks": len(self.leaks),
             "warnings": list(self.warnings),
@@ -104,17 +110,19 @@ class DataReport:
 def report(dataset: Dataset, emit: Emit = ignore) -> DataReport:
     """Decodes or draws every split, counts, and compares the splits with each other.
 
-    A leak is an image that is evaluated and is, or nearly is, in a split before it: each is listed
-    once. Memory does not grow with the images: some 300 bytes of each are kept.
+    A leak is an image that is evaluated and is, or nearly is, in a split before it or among the
+    unlabelled images: each is listed once. Memory does not grow with the images: some 300 bytes of
+    each are kept.
 
     emit: hears ``Progress`` of the comparing (of the decoding, whoever opened the data set).
     Raises ``UserError`` where a split has nothing usable.
     """
-    splits = {name: dataset.split(name) for name in SPLITS}
+    names: tuple[SplitName, ...] = ALL_SPLITS if has_unlabelled(dataset) else SPLITS
+    splits = {name: dataset.split(name) for name in names}
     hashes = _hash_splits(splits, emit)
     leaks = find_leaks(splits, hashes)
     classes = _class_counts(dataset, splits)
-    sizes = _sizes(dataset)
+    sizes = _sizes(dataset, names)
     return DataReport(
         name=dataset.name,
         size=dataset.size,
@@ -161,10 +169,10 @@ def _class_counts(dataset: Dataset, splits: dict[SplitName, Split]) -> tuple[Cla
     )
 
 
-def _sizes(dataset: Dataset) -> SizeRange | None:
+def _sizes(dataset: Dataset, names: tuple[SplitName, ...]) -> SizeRange | None:
     if not isinstance(dataset, ImageFileDataset):
         return None
-    sizes = np.concatenate([dataset.file_sizes(name) for name in SPLITS])
+    sizes = np.concatenate([dataset.file_sizes(name) for name in names])
     order = np.argsort(sizes.prod(axis=1, dtype=np.int64), kind="stable")
     least, middle, most = (tuple(sizes[order[at]].tolist()) for at in (0, len(order) // 2, -1))
     side = sizes.max(axis=1) if dataset.framing.fit == "letterbox" else sizes.min(axis=1)
@@ -177,17 +185,22 @@ def _left_out(dataset: Dataset) -> tuple[LeftOut, ...]:
 
 
 def _about_leaks(splits: dict[SplitName, Split], leaks: tuple[Leak, ...]) -> Iterator[str]:
+    unlabelled = set(splits["unlabelled"].ids) if "unlabelled" in splits else set()
     for name in ("test", "val"):
         ids = set(splits[name].ids)
         for kind, are in (("same", "are also in"), ("near", "look nearly like images of")):
-            found = [leak for leak in leaks if leak.kind == kind and leak.second in ids]
-            if found:
-                others = "train or val" if name == "test" else "train"
-                first = found[0]
-                yield (
-                    f"{len(found):,} of {len(ids):,} {name} images {are} {others}, which flatters "
-                    f"every network; the first is ‘{first.second}’, like ‘{first.first}’."
-                )
+            of_kind = [leak for leak in leaks if leak.kind == kind and leak.second in ids]
+            for free in (False, True):
+                found = [leak for leak in of_kind if (leak.first in unlabelled) == free]
+                if found:
+                    others = "train or val" if name == "test" else "train"
+                    others = "unlabelled" if free else others
+                    whom = "every network that learns from these" if free else "every network"
+                    first = found[0]
+                    yield (
+                        f"{len(found):,} of {len(ids):,} {name} images {are} {others}, which "
+                        f"flatters {whom}; the first is ‘{first.second}’, like ‘{first.first}’."
+                    )
     contrary = [leak for leak in leaks if leak.labels_differ]
     if contrary:
         first = contrary[0]
@@ -227,7 +240,7 @@ def _about_brightness(
     dataset: Dataset, splits: dict[SplitName, Split], hashes: dict[SplitName, ImageHashes]
 ) -> Iterator[str]:
     if isinstance(dataset, ImageFileDataset):
-        bits = np.concatenate([dataset.file_bits(name) for name in SPLITS])
+        bits = np.concatenate([dataset.file_bits(name) for name in splits])
         found = np.unique(bits[(bits > 0) & (bits < 16)]).tolist()
         if found:
             yield (
@@ -240,7 +253,7 @@ def _about_brightness(
         ("of one colour", lambda one: (one.contrast <= _FLAT) & (one.brightest > _DARK)),
     ):
         found = [
-            splits[name].ids[at] for name in SPLITS for at in np.flatnonzero(dull(hashes[name]))
+            splits[name].ids[at] for name in splits for at in np.flatnonzero(dull(hashes[name]))
         ]
         if found:
             many = "1 image is" if len(found) == 1 else f"{len(found):,} images are"

@@ -160,3 +160,30 @@ def test_images_that_are_not_used_are_a_warning(folder: Path) -> None:
     assert found.warnings[0].startswith("1 image is not used, the first ‘loose.png’")
     assert found.as_json()["left_out"][1]["count"] == 12
     assert any("12 images are not used" in line for line in left_out(open_folder(folder, 32)))
+
+
+def test_unlabelled_images_are_counted_and_compared_with_the_test_split(folder: Path) -> None:
+    for number in range(4):
+        draw(folder / f"unlabelled/{number}.png", 9000 + number)
+    found = read(folder)
+    assert found.counts == {"train": 24, "val": 4, "test": 6, "unlabelled": 4}
+    assert found.as_json()["unlabelled"] == 4 and found.warnings == () and found.leaks == ()
+    shutil.copy(folder / "test/dog/01.png", folder / "unlabelled/copy.png")
+    with Image.open(folder / "val/dog/00.png") as image:
+        image.save(folder / "unlabelled/nearly.jpg", quality=50)
+    shutil.copy(folder / "train/dog/01.png", folder / "unlabelled/harmless.png")
+    found = read(folder)
+    assert [(leak.kind, leak.first, leak.second, leak.labels_differ) for leak in found.leaks] == [
+        ("near", "unlabelled/nearly.jpg", "val/dog/00.png", False),
+        ("same", "unlabelled/copy.png", "test/dog/01.png", False),
+    ]
+    assert found.warnings == (
+        "1 of 6 test images are also in unlabelled, which flatters every network that learns from "
+        "these; the first is ‘test/dog/01.png’, like ‘unlabelled/copy.png’.",
+        "1 of 4 val images look nearly like images of unlabelled, which flatters every network "
+        "that learns from these; the first is ‘val/dog/00.png’, like ‘unlabelled/nearly.jpg’.",
+    )
+
+
+def test_data_without_unlabelled_images_says_none(folder: Path) -> None:
+    assert read(folder).as_json()["unlabelled"] == 0
