@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +140,7 @@ def lay_out_body() -> Body:
     section("Sample images", "")
     with gr.Row():
         split = gr.Radio(
-            [(SPLIT_TITLES[name], name) for name in SPLITS],
+            split_choices(SPLITS),
             value="train",
             label="Split",
             scale=2,
@@ -167,6 +168,11 @@ def lay_out_body() -> Body:
         grid=grid,
         page=gr.State(0),
     )
+
+
+def split_choices(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(title, name) of splits, for the filter of the grid."""
+    return [(SPLIT_TITLES[name], name) for name in names]
 
 
 def _size(config: AppConfig) -> str:

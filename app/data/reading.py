@@ -16,7 +16,7 @@ from app.catalogue.sources import FIELD_GUIDE, UPLOAD, Sources
 from app.policy import Policy
 from app.server.loader import engine
 from dait.config.recipe import Recipe, load_recipe
-from dait.data.base import SPLITS, Dataset, SplitName
+from dait.data.base import ALL_SPLITS, Dataset, SplitName
 from dait.data.inspection.report import DataReport
 from dait.errors import UserError
 from dait.events import Emit
@@ -50,7 +50,7 @@ class OpenDataset:
         """Split and index of each image, by its id."""
         return {
             image_id: (name, index)
-            for name in SPLITS
+            for name in ALL_SPLITS
             for index, image_id in enumerate(self.dataset.split(name).ids)
         }
 

@@ -20,6 +20,7 @@ from app.data.layout import (
     Choice,
     lay_out_body,
     lay_out_choice,
+    split_choices,
 )
 from app.data.prompt_box import PromptBox, build_prompt_box
 from app.data.reading import SOON_SECONDS, OpenDataset, Readings
@@ -243,7 +244,7 @@ class _Tab:
             self.body.report: report_html(opened.report),
             self.body.counts: counts_figure(opened.report),
             self.body.problems: gr.update(value=problems, visible=bool(problems)),
-            self.body.split: "train",
+            self.body.split: gr.update(choices=split_choices(opened.report.counts), value="train"),
             self.body.label: gr.update(choices=class_choices(opened), value=ALL_CLASSES),
             self.body.grid: grid_html(opened, "train", ALL_CLASSES, 0),
             self.body.page: 0,

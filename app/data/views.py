@@ -13,13 +13,13 @@ from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.templates import render
 from app.ui.wording import percent
-from dait.data.base import SPLITS, SplitName
+from dait.data.base import ALL_SPLITS, SPLITS, UNLABELLED, Split, SplitName
 from dait.data.inspection.report import DataReport
 from dait.data.sources.catalogue import DatasetCard
 from dait.errors import UserError
 from dait.events import Progress
 from dait.evidence import figures
-from dait.evidence.palette import SPLIT_COLOURS, SPLIT_TITLES
+from dait.evidence.palette import OTHER_COLOUR, SPLIT_COLOURS, SPLIT_TITLES
 
 GRID_IMAGES = 48
 MOST_LEAKS = 12
@@ -63,8 +63,8 @@ def report_html(report: DataReport) -> str:
     """The figures of a data set, then warnings and notes as sentences."""
     rows = [_tile("Classes", f"{len(report.classes):,}")]
     rows += [
-        _tile(SPLIT_TITLES[name], f"{report.counts.get(name, 0):,}", SPLIT_COLOURS[name])
-        for name in SPLITS
+        _tile(SPLIT_TITLES[name], f"{count:,}", SPLIT_COLOURS.get(name, OTHER_COLOUR))
+        for name, count in report.counts.items()
     ]
     if report.sizes is not None:
         sizes = report.sizes
@@ -101,8 +101,9 @@ def class_choices(opened: OpenDataset) -> list[tuple[str, int]]:
 
 
 def grid_html(opened: OpenDataset, split: object, label: object, page: object) -> str:
-    """A page of sample images. Raises ``UserError`` for invalid values."""
-    if split not in SPLITS:
+    """A page of sample images; unlabelled ones whatever the class. Raises ``UserError`` for invalid
+    values."""
+    if split not in ALL_SPLITS:
         raise UserError("Choose one of the splits.")
     name: SplitName = split  # type: ignore[assignment]
     classes = opened.dataset.classes
@@ -110,7 +111,7 @@ def grid_html(opened: OpenDataset, split: object, label: object, page: object) -
         raise UserError("There is no such class here; choose one from the list.")
     if not isinstance(page, int) or page < 0:
         raise UserError("There is no such page of images.")
-    chosen = None if label == ALL_CLASSES else label
+    chosen = None if label == ALL_CLASSES or name == "unlabelled" else label
     indices = opened.sample(name, chosen, page, GRID_IMAGES)
     title = SPLIT_TITLES[name].lower()
     if not indices:
@@ -120,13 +121,14 @@ def grid_html(opened: OpenDataset, split: object, label: object, page: object) -
     images = [
         {
             "address": picture_address(np.asarray(data.images[index]), THUMBNAIL),
-            "name": classes[int(data.labels[index])].name,
+            "name": _class_name(opened, data, index),
         }
         for index in indices
     ]
     number = len(data) if chosen is None else int((data.labels == chosen).sum())
-    what = classes[chosen].name if chosen is not None else "all classes"
-    caption = f"{len(indices)} of {number:,} {title} images of {what}, as the networks see them."
+    what = f" of {classes[chosen].name}" if chosen is not None else " of all classes"
+    what = "" if name == "unlabelled" else what
+    caption = f"{len(indices)} of {number:,} {title} images{what}, as the networks see them."
     return render("image_grid", caption=caption, images=images)
 
 
@@ -176,8 +178,13 @@ def _leaked(opened: OpenDataset, image_id: str) -> dict[str, str]:
         "id": image_id,
         "address": picture_address(np.asarray(data.images[index]), THUMBNAIL),
         "split": SPLIT_TITLES[split],
-        "name": opened.dataset.classes[int(data.labels[index])].name,
+        "name": _class_name(opened, data, index),
     }
+
+
+def _class_name(opened: OpenDataset, split: Split, index: int) -> str:
+    label = int(split.labels[index])
+    return "no label" if label == UNLABELLED else opened.dataset.classes[label].name
 
 
 def _amount(now: Progress) -> str:

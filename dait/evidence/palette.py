@@ -39,7 +39,12 @@ SPLIT_COLOURS: dict[str, str] = {
 }
 """A data set's splits, in colours of the same set: no figure shows both splits and arms."""
 
-SPLIT_TITLES: dict[str, str] = {"train": "Training", "val": "Validation", "test": "Test"}
+SPLIT_TITLES: dict[str, str] = {
+    "train": "Training",
+    "val": "Validation",
+    "test": "Test",
+    "unlabelled": "Unlabelled",
+}
 
 OTHER_COLOUR = "#8A8A8A"
 """For anything that is not an arm."""

@@ -91,6 +91,28 @@ def test_an_upload_is_read_reported_and_shown(opened: OpenDataset) -> None:
     assert 'href="' not in about_html("birds", None, opened.report)
 
 
+def test_unlabelled_images_are_counted_and_shown(readings: Readings, tmp_path: Path) -> None:
+    sent = pack(tmp_path / "sent")
+    with zipfile.ZipFile(sent, "a") as archive:
+        for number in range(5):
+            archive.writestr(f"birds/Unlabeled/{number}.png", picture(5000 + number))
+        archive.writestr("birds/Unlabeled/leak.png", picture(120))
+    opened = read(readings, readings.keep_upload(sent, "more birds.zip"))
+    assert re.findall(r"<dd>([\d,]+)", report_html(opened.report))[:5] == [
+        "3",
+        "18",
+        "18",
+        "19",
+        "6",
+    ]
+    for label in (ALL_CLASSES, 1):
+        grid = grid_html(opened, "unlabelled", label, 0)
+        assert grid.count("<img") == 6 and "no label" in grid
+        assert "6 of 6 unlabelled images, as the networks see them." in grid
+    problems = problems_html(opened)
+    assert "Unlabeled/leak.png" in problems and "no label" in problems
+
+
 def test_names_from_an_archive_are_text(opened: OpenDataset) -> None:
     name = next(info.name for info in opened.dataset.classes if "owl" in info.name)
     grid = grid_html(opened, "train", ALL_CLASSES, 0)
