@@ -10,7 +10,7 @@ IMAGE_TEACHER = "imagenet-lite2"
 TEACHERS: tuple[tuple[str, str, bool], ...] = (
     ("Demo teacher, knows drawn birds (fieldguide-clip)", DEMO_TEACHER, True),
     ("ImageNet network, sees images only (imagenet-lite2)", IMAGE_TEACHER, True),
-    ("A smaller ImageNet network, images only (imagenet-lite0)", "imagenet-lite0", True),
+    ("EfficientNet-Lite0, smaller, images only (imagenet-lite0)", "imagenet-lite0", True),
     ("OpenCLIP ViT-B-32 (0.6 GB to download)", "openclip:ViT-B-32/laion2b_s34b_b79k", False),
 )
 """(title, name, whether every visitor may choose it)."""

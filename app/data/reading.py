@@ -93,7 +93,7 @@ class Readings:
     def recipe(self, value: object, size: object) -> Recipe:
         """A recipe that trains on this data. Raises ``UserError`` for invalid values."""
         source = self.sources.resolve(value)
-        recipe = load_recipe("demo" if value == FIELD_GUIDE else "quick")
+        recipe = load_recipe("demo" if value == FIELD_GUIDE else "photos")
         if size in (AS_IN_RECIPE, None):
             return recipe.changed({"data.source": source})
         if size not in SIZES:

@@ -26,7 +26,7 @@ LOADED = "loaded"
 """The recipe's value where it is a file that the visitor has loaded."""
 LARGEST_FIRST_SEED = 2**31 - 10
 FIRST_RECIPE = "demo"
-RECIPE_FOR_PHOTOGRAPHS = "quick"
+RECIPE_FOR_PHOTOGRAPHS = "photos"
 
 
 @dataclass(frozen=True)

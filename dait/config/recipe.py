@@ -30,6 +30,9 @@ from dait.storage.files import parse_yaml, read_bytes
 OWN_FOLDER = "PATH-OF-YOUR-FOLDER"
 """What a recipe for anybody's photographs has for a source, until they name their folder."""
 
+RENAMED = {"quick": "photos"}
+"""Bundled recipes of earlier versions, and what stands in their place."""
+
 LONGEST_TEXT = 500_000
 """Characters of a recipe that somebody sent; descriptions of many classes are long."""
 
@@ -158,6 +161,9 @@ def _plain(name_or_path: str) -> Any:
 
 
 def _text(path: Path) -> str:
+    if path.name in RENAMED:
+        now = RENAMED[path.name]
+        raise UserError(f"The recipe {path.name} is called {now} now. Give that name.")
     if path.suffix not in (".yaml", ".yml"):
         near = difflib.get_close_matches(str(path), recipe_names(), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -66,6 +66,15 @@ def test_a_space_trains_what_it_offers(empty_config: AppConfig, name: str) -> No
     Policy(replace(empty_config, limits=SPACE_LIMITS)).require_order(Order(recipe, ("dait",), (3,)))
 
 
+def test_weights_that_pip_installs_are_for_everybody(empty_config: AppConfig) -> None:
+    photos = load_recipe("photos")
+    for config in (empty_config, replace(empty_config, limits=SPACE_LIMITS)):
+        policy = Policy(config)
+        policy.require_teacher(photos.teacher.name)
+        for spec in (photos.student, photos.intermediate):
+            policy.require_network(spec)
+
+
 def test_a_server_for_others_trains_what_is_there(empty_config: AppConfig, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     config = replace(empty_config, data={"birds": tmp_path / "birds"})

@@ -113,7 +113,7 @@ def test_the_form_shows_the_teachers_accuracy_and_refuses_bad_values(open_page: 
     known.get_by_text("fieldguide-clip").first.wait_for()
     page.locator("#train-teacher input").click()
     page.get_by_role("option", name="ImageNet network").click()
-    known.get_by_text("imagenet-lite0").first.wait_for()
+    known.get_by_text("imagenet-lite2").first.wait_for()
     start_tiny(page, 0)
     page.locator("#train-notice", has_text="Epochs: give a whole number").wait_for()
     known.get_by_text("not measured yet on this data").wait_for()

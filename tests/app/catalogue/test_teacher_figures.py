@@ -136,7 +136,7 @@ def test_an_upload_is_called_by_its_name_and_strangers_learn_no_path(
         (False, "'my birds.zip'"),
         (True, f"'{empty_config.uploads}/my birds.zip'"),
     ):
-        said = form_html(replace(empty_config, paths=paths), "quick", "upload:my birds.zip", "")
+        said = form_html(replace(empty_config, paths=paths), "photos", "upload:my birds.zip", "")
         assert f"--data {called} --size 128".replace("'", "&#39;") in said
 
 
@@ -151,7 +151,7 @@ def test_values_that_will_not_do_say_nothing(
 
 
 def test_no_data_chosen_yet(empty_config: AppConfig) -> None:
-    assert "not measured yet on any data" in form_html(empty_config, "quick", "", "")
+    assert "not measured yet on any data" in form_html(empty_config, "photos", "", "")
 
 
 def test_it_costs_no_import_of_torch(config: AppConfig) -> None:

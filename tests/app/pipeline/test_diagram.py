@@ -97,7 +97,7 @@ def test_a_forms_networks_are_measured() -> None:
 
 
 def test_the_classes_of_data_that_nobody_has_read_are_assumed(tmp_path: Path) -> None:
-    recipe = load_recipe("quick").changed({"data.source": str(tmp_path / "fruit")})
+    recipe = load_recipe("photos").changed({"data.source": str(tmp_path / "fruit")})
     order = Order(recipe, ("independent",), (0,))
     page = pipeline_html(pipeline_of_order(order, paths=False))
     assert "has not been read yet" in page and "fruit: 3 × 128" in page

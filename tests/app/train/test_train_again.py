@@ -32,9 +32,9 @@ FORM = FormValues(
         {},
         {"recipe": "demo", "epochs": 30},
         {"student": "regnetx_002"},
-        {"recipe": "quick", "data": "folder:fruit"},
+        {"recipe": "photos", "data": "folder:fruit"},
         {
-            "recipe": "quick",
+            "recipe": "photos",
             "data": "folder:fruit",
             "selection": DataSelection("folder:fruit", 64, "fieldguide-clip", Prompts()),
         },
@@ -63,7 +63,7 @@ def test_a_recipe_of_ones_own_is_likened_to_the_usual_one(empty_config: AppConfi
 
 
 def test_data_that_is_gone_is_told(empty_config: AppConfig) -> None:
-    recipe = load_recipe("quick").changed({"data.source": "/nowhere/fruit"})
+    recipe = load_recipe("photos").changed({"data.source": "/nowhere/fruit"})
     values, differs = form_for(empty_config, Order(recipe, ("dait",), (0,)))
     assert values.data == "" and "choose a folder under Data" in differs
 

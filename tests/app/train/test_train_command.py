@@ -31,9 +31,9 @@ CHANGES = (
     {"recipe": "demo", "epochs": 7, "arms": ["kd"], "seed_count": 1},
     {"recipe": "few-shot", "epochs": 3},  # has a first stage, which keeps its share
     {"student": "regnetx_002", "intermediate": "lcnet_050"},
-    {"recipe": "quick", "data": "folder:my fruit's"},
+    {"recipe": "photos", "data": "folder:my fruit's"},
     {
-        "recipe": "quick",
+        "recipe": "photos",
         "data": "folder:my fruit's",
         "teacher": CLIP,
         "selection": DataSelection("folder:my fruit's", 64, CLIP, WORDS),
@@ -123,7 +123,7 @@ def test_a_line_that_nobody_can_read_names_the_file_instead(own: AppConfig) -> N
 
 def test_strangers_are_not_told_where_photographs_lie(own: AppConfig) -> None:
     stranger = replace(own, paths=False)
-    order = read_form(stranger, replace(FORM, recipe="quick", data="folder:my fruit's"))
+    order = read_form(stranger, replace(FORM, recipe="photos", data="folder:my fruit's"))
     for said in (command_line(stranger, order), recipe_file(stranger, order)):
         assert "my fruit" not in said
     assert "--data" not in command_line(stranger, order)

@@ -113,7 +113,7 @@ def test_folders_of_photographs_are_offered_by_name(
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path / "fruit"})
     assert ("fruit (folder)", "folder:fruit") in data_choices(config)
-    photos = read_form(config, replace(GOOD, recipe="quick", data="folder:fruit")).recipe
+    photos = read_form(config, replace(GOOD, recipe="photos", data="folder:fruit")).recipe
     assert photos.data.source == str(tmp_path / "fruit")
     with pytest.raises(UserError, match="recipe for photographs"):
         read_form(config, replace(GOOD, data="folder:fruit"))
@@ -121,7 +121,7 @@ def test_folders_of_photographs_are_offered_by_name(
 
 def test_every_choice_of_the_form_is_accepted(empty_config: AppConfig) -> None:
     for _, name in recipe_choices():
-        if name != "quick":
+        if name != "photos":
             read_form(empty_config, replace(GOOD, recipe=name))
     assert [name for _, name in network_choices()[:2]] == ["", "resnet18"]
     assert recipe_choices()[0][1] == "demo"
@@ -129,7 +129,7 @@ def test_every_choice_of_the_form_is_accepted(empty_config: AppConfig) -> None:
 
 def test_a_recipe_for_photographs_asks_for_them(empty_config: AppConfig) -> None:
     with pytest.raises(UserError, match="choose a folder under Data"):
-        read_form(empty_config, replace(GOOD, recipe="quick"))
+        read_form(empty_config, replace(GOOD, recipe="photos"))
 
 
 HANDED = DataSelection(
@@ -145,7 +145,7 @@ def test_what_the_data_tab_hands_over_is_what_is_trained(
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path}, paths=True)
     values = replace(
-        GOOD, recipe="quick", data=HANDED.data, teacher=HANDED.teacher, selection=HANDED
+        GOOD, recipe="photos", data=HANDED.data, teacher=HANDED.teacher, selection=HANDED
     )
     recipe = read_form(config, values).recipe
     assert (recipe.data.source, recipe.data.size) == (str(tmp_path), 64)
@@ -157,7 +157,7 @@ def test_what_the_data_tab_hands_over_is_what_is_trained(
 def test_it_holds_for_its_own_data_alone(empty_config: AppConfig, tmp_path: Path) -> None:
     config = replace(empty_config, data={"fruit": tmp_path, "nuts": tmp_path}, paths=True)
     for data, handed in (("folder:nuts", HANDED), ("", HANDED), ("folder:nuts", "anything")):
-        recipe = "quick" if data else "demo"
+        recipe = "photos" if data else "demo"
         found = read_form(config, replace(GOOD, recipe=recipe, data=data, selection=handed)).recipe
         assert found.data.size == load_recipe(recipe).data.size
         assert not found.teacher.prompts
@@ -167,8 +167,8 @@ def test_prompts_for_a_teacher_that_reads_nothing_are_refused(
     empty_config: AppConfig, tmp_path: Path
 ) -> None:
     config = replace(empty_config, data={"fruit": tmp_path})
-    values = replace(GOOD, recipe="quick", data=HANDED.data, selection=HANDED)
-    with pytest.raises(UserError, match="imagenet-lite0 sees images only"):
+    values = replace(GOOD, recipe="photos", data=HANDED.data, selection=HANDED)
+    with pytest.raises(UserError, match="imagenet-lite2 sees images only"):
         read_form(config, values)
 
 
@@ -186,9 +186,9 @@ def test_another_teacher_sees_the_images_as_large_as_they_are(
 def test_the_recipe_stays_where_it_suits_the_data() -> None:
     assert recipe_for("fieldguide", "demo") == "demo"
     assert recipe_for("fieldguide", "tiny") == "demo"  # which has other species than were seen
-    assert recipe_for("folder:fruit", "quick") == "quick"
-    assert recipe_for("folder:fruit", "demo") == "quick"
-    assert recipe_for("folder:fruit", "../evil") == "quick"
+    assert recipe_for("folder:fruit", "photos") == "photos"
+    assert recipe_for("folder:fruit", "demo") == "photos"
+    assert recipe_for("folder:fruit", "../evil") == "photos"
 
 
 def test_the_page_can_see_whether_what_is_handed_over_has_changed() -> None:

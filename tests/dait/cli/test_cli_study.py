@@ -10,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dait.config.arms import ARMS
 from dait.config.recipe import parse_recipe
 from dait.runs.folder import StudyFolder
+from dait.study.provenance import kept_provenance
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +48,45 @@ def test_the_contract_for_scripts(recipe_file: Path, tmp_path: Path) -> None:
     assert recipe.train.epochs == 1
     assert "student, epoch 1 of 1" in done.stderr and "Traceback" not in done.stderr
     assert "Warning" not in done.stderr and "WARNING" not in done.stderr
+
+
+def test_photographs_of_ones_own_teach_networks_that_start_from_imagenet(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2), ("test", 2)):
+        for name, colour in (("apple", (190, 40, 40)), ("kiwi", (60, 150, 60))):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                noise = rng.integers(0, 60, (80, 90, 3))
+                pixels = np.clip(noise + colour, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    out, arms = tmp_path / "study", ["independent", "direct", "vl2lite", "kd", "dait"]
+    smaller = ("data.size=64", "teacher.image_size=64", "train.batch_size=3",
+               "train.backbone_lr_scale=0.1")  # fmt: skip
+    words = ["study", "photos", "--data", tmp_path / "photos", "--arms", ",".join(arms), "--seeds",
+             "0", "--epochs", "1", "--out", out, "--json"]  # fmt: skip
+    words += [word for change in smaller for word in ("--set", change)]
+    done = subprocess.run(
+        [sys.executable, "-m", "dait", *map(str, words)],
+        capture_output=True, text=True, timeout=580,
+        env=os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [run["arm"] for run in told["runs"]] == arms
+    assert all(0 <= run["top1"] <= 1 and run["n_test"] == 4 for run in told["runs"])
+    starts = {}
+    for run in StudyFolder(out).runs():
+        for role in ("student", "classifier", "intermediate"):
+            if run.weights(role).is_file():
+                facts = kept_provenance(run.weights(role))
+                assert facts is not None
+                starts.setdefault(role, set()).add(facts["start_from"].partition(" ")[0])
+    assert starts == {
+        "student": {"efficientnet-lite0"},
+        "classifier": {"efficientnet-lite2"},
+        "intermediate": {"efficientnet-lite2"},
+    }
 
 
 def test_sigterm_stops_within_seconds_and_says_so(recipe_file: Path, tmp_path: Path) -> None:

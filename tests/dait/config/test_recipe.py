@@ -9,10 +9,12 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from dait.arms.catalogue import plan_of
 from dait.config.arms import ARMS, DEFAULT_ARMS
-from dait.config.recipe import Recipe, load_recipe, parse_recipe, recipe_names
+from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, parse_recipe, recipe_names
 from dait.errors import UserError
 from dait.models.network import build_network
+from dait.teachers.prompts import reads_prompts
 
 
 def fault_of(raw: Any) -> str:
@@ -170,6 +172,26 @@ def test_an_unknown_name_has_near_matches() -> None:
         load_recipe("dmo")
     with pytest.raises(UserError, match="Known: demo"):
         load_recipe("../../etc/passwd")
+
+
+def test_a_recipe_of_an_earlier_version_says_its_name_of_now(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="recipe quick is called photos now"):
+        load_recipe("quick")
+    with pytest.raises(UserError, match="called photos now"):
+        load_recipe(written(tmp_path, "mine", "extends: quick\n"))
+
+
+def test_photographs_meet_networks_that_start_from_imagenet() -> None:
+    recipe = load_recipe("photos")
+    assert recipe.data.source == OWN_FOLDER
+    assert recipe.teacher.name == "imagenet-lite2" and not reads_prompts(recipe.teacher.name)
+    starts = {"student": recipe.student, "teacher": recipe.intermediate}
+    assert {role: (spec.name, spec.weights) for role, spec in starts.items()} == {
+        "student": ("tf_efficientnet_lite0", "package:efficientnet-lite0"),
+        "teacher": ("tf_efficientnet_lite2", "package:efficientnet-lite2"),
+    }
+    for arm in ("kd", "takd", "dait"):  # whoever teaches starts from the same weights
+        assert plan_of(arm).stages(recipe)[0].network == recipe.intermediate
 
 
 def test_reading_recipes_imports_neither_torch_nor_timm() -> None:

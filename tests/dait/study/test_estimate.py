@@ -67,7 +67,7 @@ def test_shapes_are_told_before_an_image_is_read(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for number in range(10):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{number}.png")
-    recipe = load_recipe("quick").changed({"data.source": str(tmp_path)})
+    recipe = load_recipe("photos").changed({"data.source": str(tmp_path)})
     shapes = counts_of(recipe)
     assert shapes.classes == 2
     assert shapes.train + shapes.val + shapes.test == 20
@@ -83,7 +83,7 @@ def test_shapes_are_told_before_an_image_is_read(tmp_path: Path) -> None:
 )
 def test_data_that_is_not_here_is_not_estimated(source: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        counts_of(load_recipe("quick").changed({"data.source": source}))
+        counts_of(load_recipe("photos").changed({"data.source": source}))
 
 
 def test_a_benchmark_that_is_to_be_downloaded_is_not(
@@ -91,7 +91,7 @@ def test_a_benchmark_that_is_to_be_downloaded_is_not(
 ) -> None:
     monkeypatch.setenv("DAIT_DOWNLOADS", str(tmp_path))
     with pytest.raises(UserError, match="cub-200-2011 has to be downloaded first"):
-        counts_of(load_recipe("quick").changed({"data.source": "cub-200-2011"}))
+        counts_of(load_recipe("photos").changed({"data.source": "cub-200-2011"}))
 
 
 @pytest.mark.slow
