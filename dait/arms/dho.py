@@ -18,7 +18,7 @@ class Dho:
 
     def stages(self, recipe: Recipe) -> list[TrainingStage]:
         """The student's."""
-        return [TrainingStage("student", recipe.student, recipe.train.epochs)]
+        return [TrainingStage("student", recipe.student, recipe.train.epochs, unlabelled=True)]
 
     def task(self, role: Role, network: Network, context: TaskContext) -> Task:
         """Labels for the network's own head, zero-shot logits for the second."""
