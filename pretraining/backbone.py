@@ -41,7 +41,12 @@ ORDER_STREAM = 21
 
 @dataclass(frozen=True)
 class BackboneTraining:
-    """How long and on what. ``birds`` includes the ``HELD_OUT`` ones."""
+    """How long and on what. ``birds`` includes the ``HELD_OUT`` ones.
+
+    attributes: those that are named; empty: all. A network that has named few of them starts as
+    ImageNet's weights do on a fine-grained task: it knows how birds look, and not what tells them
+    apart.
+    """
 
     birds: InventedBirds
     epochs: int = 5
@@ -51,8 +56,18 @@ class BackboneTraining:
     warmup_steps: int = 200
     views: ViewKind = "light"
     seed: int = 0
+    attributes: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The attributes, in the world's order."""
+        return tuple(a for a in load_world().attributes if a in (self.attributes or (a,)))
 
     def __post_init__(self) -> None:
+        known = load_world().attributes
+        strange = [name for name in self.attributes if name not in known]
+        if strange:
+            raise UserError(f"No bird has a {strange[0]!r}. Attributes: {', '.join(known)}.")
         least = HELD_OUT + self.batch_size
         if self.birds.count < least:
             raise UserError(f"{self.birds.count} birds are too few; take {least} or more.")
@@ -72,14 +87,16 @@ def pretrain_backbone(
         raise UserError(f"The file to write ends in .safetensors; found {out}.")
     world = load_world()
     pool = training.birds.load(emit)
-    names = [f"{a.name}: {value}" for a in world.attributes.values() for value in a.values]
-    widths = [len(attribute.values) for attribute in world.attributes.values()]
+    named = [world.attributes[name] for name in training.named]
+    names = [f"{a.name}: {value}" for a in named for value in a.values]
+    widths = [len(attribute.values) for attribute in named]
     torch.manual_seed(training.seed)
     network = build_network(spec, len(names), training.birds.size)
     network.to(memory_format=torch.channels_last)
     count = training.birds.count - HELD_OUT
     per_epoch = count // training.batch_size
-    labels = torch.from_numpy(np.array(pool["tables"])).long()
+    columns = [list(world.attributes).index(name) for name in training.named]
+    labels = torch.from_numpy(np.array(pool["tables"])[:, columns]).long()
     policy = ViewPolicy(training.views, training.seed)
 
     def batch(step: int) -> Batch:
@@ -99,7 +116,7 @@ def pretrain_backbone(
     train_steps(task, batch, config, training.epochs * per_epoch, training.warmup_steps, emit)
     network.cpu()
     seen = _measure(network, pool["images"][count:], labels[count:], widths)
-    shares = dict(zip(world.attributes, seen, strict=True))
+    shares = dict(zip(training.named, seen, strict=True))
     emit(Note("held-out birds: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items())))
     _write(out, network, names, training, shares)
     return shares

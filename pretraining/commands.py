@@ -31,6 +31,11 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--birds", type=int, default=BIRDS, metavar="N", help=f"default: {BIRDS:,}")
     parser.add_argument("--epochs", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument(
+        "--attributes",
+        metavar="A,B",
+        help="name these attributes alone, say shape,back (default: all twelve)",
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the .safetensors to write")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run_backbone)
@@ -41,7 +46,8 @@ def run_backbone(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe)
     spec = recipe.student if args.network == "student" else recipe.intermediate
     birds = InventedBirds(args.birds, FAMILY, MARKS, recipe.data.size, seed=0)
-    training = BackboneTraining(birds, epochs=args.epochs, seed=args.seed)
+    chosen = tuple(args.attributes.split(",")) if args.attributes else ()
+    training = BackboneTraining(birds, epochs=args.epochs, seed=args.seed, attributes=chosen)
     with closing(TerminalSink()) as terminal:
         shares = pretrain_backbone(spec, training, absolute(args.out), terminal)
     print_lines(table((name, f"{share:.1%}") for name, share in shares.items()))
