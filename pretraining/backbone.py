@@ -91,7 +91,9 @@ def pretrain_backbone(
     names = [f"{a.name}: {value}" for a in named for value in a.values]
     widths = [len(attribute.values) for attribute in named]
     torch.manual_seed(training.seed)
-    network = build_network(spec, len(names), training.birds.size)
+    # From random weights, whatever the recipe's network starts from.
+    scratch = spec.model_copy(update={"weights": None, "pretrained": False})
+    network = build_network(scratch, len(names), training.birds.size)
     network.to(memory_format=torch.channels_last)
     count = training.birds.count - HELD_OUT
     per_epoch = count // training.batch_size
