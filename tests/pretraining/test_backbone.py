@@ -72,3 +72,24 @@ def test_too_few_birds_and_other_faults_are_sentences(
         replace(tiny, epochs=0)
     with pytest.raises(UserError, match=r"ends in \.safetensors; found"):
         pretrain_backbone(SPEC, tiny, tmp_path / "student.pt", ignore)
+
+
+def test_few_attributes_may_be_named_and_the_start_is_always_random(
+    tiny: BackboneTraining, tmp_path: Path
+) -> None:
+    world = load_world().attributes
+    coarse = replace(tiny, attributes=("back", "shape"))
+    first = tmp_path / "first.safetensors"
+    shares = pretrain_backbone(SPEC, coarse, first, ignore)
+    assert list(shares) == ["shape", "back"]
+    classes = load_network(first).network.num_classes
+    assert classes == len(world["shape"].values) + len(world["back"].values)
+    again = tmp_path / "again.safetensors"
+    pretrain_backbone(SPEC.model_copy(update={"weights": str(first)}), coarse, again, ignore)
+    for key, tensor in load_network(first).network.state_dict().items():
+        assert torch.equal(tensor, load_network(again).network.state_dict()[key])
+
+
+def test_an_attribute_that_no_bird_has_is_a_sentence(tiny: BackboneTraining) -> None:
+    with pytest.raises(UserError, match=r"'antlers'.*shape"):
+        replace(tiny, attributes=("shape", "antlers"))
