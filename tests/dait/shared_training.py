@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -103,9 +102,8 @@ def decide_some(world: World) -> dict[str, Any]:
     return found | {"dtypes": summed}
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    place, process = Path(sys.argv[1]), distributed.this_world()
-    result = json.dumps(train_some(place))
-    (place / f"{process.size}-{process.rank}.json").write_text(result)
-    process.close()
+def train_share(folder: Path) -> None:
+    """In one of several processes: leaves what it found in a file named by its world and rank."""
+    world = distributed.this_world()
+    (folder / f"{world.size}-{world.rank}.json").write_text(json.dumps(train_some(folder)))
+    world.close()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from shared_training import train_some
+from apart import start_together
+from shared_training import train_share, train_some
 
 from dait import distributed
 from dait.distributed import ALONE, World, check_batch, gathered, rows_of, sum_over
@@ -21,33 +18,8 @@ from dait.errors import UserError
 
 def processes(folder: Path, count: int) -> list[dict[str, Any]]:
     """What each of ``count`` processes found."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    paths = [str(Path(distributed.__file__).parents[1]), str(Path(__file__).parent)]
-    shared = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-    }
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "shared_training.py"), str(folder)],
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    for process in started:
-        said, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, said
+    for process in start_together(folder, count, train_share, folder):
+        assert process.ended() == 0, process.said
     return [json.loads((folder / f"{count}-{rank}.json").read_text()) for rank in range(count)]
 
 

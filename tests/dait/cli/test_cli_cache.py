@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from apart import start_together
 from safetensors.torch import load_file, save_file
 
-import dait
+from dait.cli import main
 from dait.cli.cache_upkeep import parse_size
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 from dait.teachers.cache.inventory import default_root, entries
 
 Command = Callable[..., int]
-PROJECT = Path(dait.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +185,7 @@ def test_no_sizes(text: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_bits(
-    command: Command, recipe_path: Path, capsys: pytest.CaptureFixture[str]
+    command: Command, recipe_path: Path, tmp_path: Path
 ) -> None:
     """Real processes that talk through gloo; each computes the shards of its share."""
     assert command("cache", "build", recipe_path) == 0
@@ -196,16 +193,12 @@ def test_two_processes_give_the_same_bits(
     alone = shards(entry.key)
     assert len(alone) == 3 * 2
     shutil.rmtree(default_root())
-    words = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "dait"]
-    done = subprocess.run(
-        [sys.executable, "-m", *words, "cache", "build", str(recipe_path), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)},
+    main_process, other = start_together(
+        tmp_path, 2, main, ["cache", "build", str(recipe_path), "--json"]
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = json.loads(done.stdout.splitlines()[-1])
+    assert [main_process.ended(), other.ended()] == [0, 0], main_process.said + other.said
+    printed = main_process.stdout.read_text()
+    said = json.loads(printed.splitlines()[-1])
     assert said["processes"] == 2 and said["sets"][0]["key"] == entry.key
     assert shards(entry.key) == alone
-    assert done.stdout.count("complete") == 1  # one of them speaks
+    assert printed.count("complete") == 1 and other.stdout.read_text() == ""  # one of them speaks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apart import start
 from PIL import Image
 
+from dait.cli import main
 from dait.config.arms import ARMS
 from dait.config.recipe import parse_recipe
 from dait.runs.folder import StudyFolder
@@ -92,25 +93,18 @@ def test_photographs_of_ones_own_teach_networks_that_start_from_imagenet(tmp_pat
 def test_sigterm_stops_within_seconds_and_says_so(recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     words = ["study", recipe_file, "--arms", "dait", "--epochs", "2000", "--out", out]
-    with (tmp_path / "stderr").open("w") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dait", *map(str, words)],
-            stderr=stderr, stdout=subprocess.DEVNULL, env=os.environ | ONE_THREAD,
-        )  # fmt: skip
-        try:
-            run = StudyFolder(out).run("dait", 0)
-            deadline = time.monotonic() + 200
-            while not run.metrics():
-                assert process.poll() is None, (tmp_path / "stderr").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            assert run.status()["pid"] == process.pid and run.state() == "training"
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(timeout=15)
-        finally:
-            process.kill()
-            process.wait()
+    begun = start(tmp_path, main, [str(word) for word in words])
+    try:
+        run = StudyFolder(out).run("dait", 0)
+        deadline = time.monotonic() + 200
+        while not run.metrics():
+            assert begun.process.is_alive(), begun.said
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert run.status()["pid"] == begun.process.pid and run.state() == "training"
+        begun.process.terminate()
+    finally:
+        code = begun.ended(15)
     assert code == 130
     assert (run.state(), StudyFolder(out).state()) == ("stopped", "stopped")
-    text = (tmp_path / "stderr").read_text()
-    assert text.endswith("dait: stopped on request\n") and "Traceback" not in text
+    assert begun.said.endswith("dait: stopped on request\n") and "Traceback" not in begun.said

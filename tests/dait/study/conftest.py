@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cut_off import PRELOADED, command
+from apart import start
+from cut_off import limited
 
 from dait.cli import main
 from dait.config.recipe import Recipe
@@ -20,51 +18,38 @@ Kill = Callable[..., int]
 Tell = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
-def spare() -> Any:
-    """Forks processes off one that has imported everything and done nothing: it saves seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
 @pytest.fixture
-def killed(tmp_path: Path, spare: Any) -> Kill:
+def killed(tmp_path: Path) -> Kill:
     """Starts ``python -m dait``, sends SIGKILL as soon as ``when()`` holds, gives its number."""
-    says = tmp_path / "stderr"
 
-    def start(when: Callable[[], bool], *arguments: object) -> int:
-        process = spare.Process(target=command, args=([str(word) for word in arguments], says))
-        process.start()
+    def begin(when: Callable[[], bool], *arguments: object) -> int:
+        begun = start(tmp_path, main, [str(word) for word in arguments])
+        process = begun.process
         try:
             deadline = time.monotonic() + 250
             while not when():
-                assert process.is_alive(), says.read_text()
+                assert process.is_alive(), begun.said
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            assert process.exitcode == -signal.SIGKILL
+            process.kill()
+            assert begun.ended() == -signal.SIGKILL
         finally:
             process.kill()
             process.join()
-        return int(process.pid)
+        assert process.pid is not None
+        return process.pid
 
-    return start
+    return begin
 
 
 @pytest.fixture
-def on_a_full_disk(tmp_path: Path, spare: Any) -> Tell:
+def on_a_full_disk(tmp_path: Path) -> Tell:
     """``python -m dait`` that can write no file larger than so many bytes: what it complains."""
-    says = tmp_path / "stderr"
 
     def run(largest: int, *arguments: object) -> str:
-        words = [str(word) for word in arguments]
-        process = spare.Process(target=command, args=(words, says, largest))
-        process.start()
-        process.join(250)
-        assert process.exitcode == 2, says.read_text()
-        return says.read_text()
+        ended = start(tmp_path, limited, [str(word) for word in arguments], largest)
+        assert ended.ended() == 2, ended.said
+        return ended.said
 
     return run
 

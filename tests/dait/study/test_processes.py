@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from cut_off import PROJECT, environment
+from apart import Apart, start, start_together
 
+import dait
+from dait.cli import main
 from dait.config.recipe import Recipe
+from dait.distributed import this_world
 from dait.events import ignore
 from dait.runs.folder import StudyFolder
+from dait.study.lock import locked_folder
+from dait.study.plan import read_plan
+from dait.study.run import train_run
 from dait.study.train import run_study
 
 pytestmark = pytest.mark.slow
 
+PROJECT = Path(dait.__file__).parents[1]
 LAUNCHERS = {
     # On CPUs it starts one process, whatever it is told: torchrun starts two.
     "accelerate": ["accelerate.commands.launch", "--cpu", "--num_processes", "1"],
@@ -28,15 +34,19 @@ LAUNCHERS = {
 }
 
 
-def launched(launcher: str, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *LAUNCHERS[launcher], "-m", "dait", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=environment() | {"PYTHONPATH": str(PROJECT)},
-        cwd=PROJECT,
-    )
+def launch(launcher: str, words: list[str]) -> None:
+    """``python -m`` a launcher, which starts ``python -m dait``."""
+    module, *options = LAUNCHERS[launcher]
+    sys.argv = [module, *options, "-m", "dait", *words]
+    runpy.run_module(module, run_name="__main__")
+
+
+def launched(folder: Path, launcher: str, *words: object) -> Apart:
+    """A launcher that has ended, and all that it started."""
+    more = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    ended = start(folder, launch, launcher, [str(word) for word in words], **more)
+    assert ended.ended(280) == 0, ended.said[-3000:]
+    return ended
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +74,9 @@ def alone(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_make_one_run_folder(recipe_file: Path, alone: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
-    done = launched("torchrun", "train", recipe_file, "--arm", "dait", "--out", out, "--json")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = done.stdout.splitlines()  # one of them speaks
+    words = ["train", recipe_file, "--arm", "dait", "--out", out, "--json"]
+    done = launched(tmp_path, "torchrun", *words)
+    (line,) = done.stdout.read_text().splitlines()  # one of them speaks
     assert json.loads(line)["dir"] == str(out / "dait-s0")
     mine, theirs = StudyFolder(out), StudyFolder(alone)
     assert mine.state() == "finished"
@@ -82,95 +92,56 @@ def test_two_processes_make_one_run_folder(recipe_file: Path, alone: Path, tmp_p
         assert row["val_loss"] == pytest.approx(wanted["val_loss"], rel=1e-3)
         assert row["parts"] == pytest.approx(wanted["parts"], rel=1e-3)
     assert ours.log_text().count("student, epoch 2 of 2") == 1
-    assert done.stderr.count("student, epoch 2 of 2") == 1
+    assert done.said.count("student, epoch 2 of 2") == 1
 
 
-def test_a_finished_run_is_read_by_one_and_waited_for_by_none(alone: Path) -> None:
-    done = launched("torchrun", "train", "--resume", alone, "--json")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = done.stdout.splitlines()
+def together(folder: Path, *words: object) -> list[Apart]:
+    """``python -m dait`` as two processes of one training."""
+    return start_together(folder, 2, main, [str(word) for word in words])
+
+
+def test_a_finished_run_is_read_by_one_and_waited_for_by_none(alone: Path, tmp_path: Path) -> None:
+    first, second = together(tmp_path, "train", "--resume", alone, "--json")
+    assert [first.ended(), second.ended()] == [0, 0], first.said + second.said
+    (line,) = first.stdout.read_text().splitlines()
     assert json.loads(line)["arm"] == "dait"
+    assert second.stdout.read_text() == ""
 
 
-def test_accelerate_launch_starts_it_too(alone: Path) -> None:
-    done = launched("accelerate", "train", "--resume", alone, "--json")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1])["arm"] == "dait"
+def test_accelerate_launch_starts_it_too(alone: Path, tmp_path: Path) -> None:
+    done = launched(tmp_path, "accelerate", "train", "--resume", alone, "--json")
+    assert json.loads(done.stdout.read_text().splitlines()[-1])["arm"] == "dait"
 
 
-def started(count: int, *words: object) -> list[subprocess.Popen[str]]:
-    """``count`` processes of one training, as a scheduler starts them that ends none of them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {
-        "ACCELERATE_USE_CPU": "true",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-    }
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, words)],
-            env=environment()
-            | shared
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": str(PROJECT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=PROJECT,
-        )
-        for rank in range(count)
-    ]
+def read_the_run(study: Path) -> None:
+    world, plan = this_world(), read_plan(StudyFolder(study))
+
+    def prepared(_: object) -> None:
+        raise AssertionError("there is nothing to train")
+
+    result = train_run(plan, plan.runs[0], prepared, ignore, world=world)  # type: ignore[arg-type]
+    assert 0 <= result["top1"] <= 1
+    world.close()
 
 
-def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
-    """Exit status and stderr of each; none may wait for another that has ended."""
-    try:
-        said = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
-
-
-TRAIN_THE_RUN_ALONE = """
-import sys
-from dait.errors import UserError
-from dait.runs.folder import StudyFolder
-from dait.events import ignore
-from dait.study.plan import read_plan
-from dait.study.run import train_run
-from dait.distributed import this_world
-world, plan = this_world(), read_plan(StudyFolder(sys.argv[1]))
-def prepared(listen): raise AssertionError("there is nothing to train")
-result = train_run(plan, plan.runs[0], prepared, ignore, world=world)
-assert 0 <= result["top1"] <= 1
-world.close()
-"""
-
-
-def test_a_run_that_was_finished_meanwhile_is_known_to_all(alone: Path) -> None:
-    for status, said in ended(started(2, "-c", TRAIN_THE_RUN_ALONE, alone)):
-        assert status == 0, said
+def test_a_run_that_was_finished_meanwhile_is_known_to_all(alone: Path, tmp_path: Path) -> None:
+    for process in start_together(tmp_path, 2, read_the_run, alone):
+        assert process.ended() == 0, process.said
 
 
 def test_what_the_main_process_cannot_begin_ends_all(tmp_path: Path) -> None:
-    found = ended(started(2, "-m", "dait", "train", "no-such-recipe", "--out", tmp_path / "run"))
-    assert [status for status, _ in found] == [2, 2]
-    assert all("no-such-recipe" in said and "Traceback" not in said for _, said in found)
+    for process in together(tmp_path, "train", "no-such-recipe", "--out", tmp_path / "run"):
+        assert process.ended() == 2
+        assert "no-such-recipe" in process.said and "Traceback" not in process.said
 
 
 def test_a_busy_folder_is_refused_by_all(alone: Path, tmp_path: Path) -> None:
     shutil.copytree(alone, tmp_path / "study")
     (tmp_path / "study" / "dait-s0" / "result.json").unlink()
-    from dait.study.lock import locked_folder
-
     with locked_folder(StudyFolder(tmp_path / "study")):
-        found = ended(started(2, "-m", "dait", "train", "--resume", tmp_path / "study"))
-    assert [status for status, _ in found] == [2, 2]
-    assert all("is being trained by process" in said for _, said in found)
+        for process in together(tmp_path, "train", "--resume", tmp_path / "study"):
+            assert process.ended() == 2
+            assert "is being trained by process" in process.said
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -180,12 +151,13 @@ def test_no_process_waits_for_one_that_was_killed(
     long = tmp_path / "long.yaml"
     long.write_text(recipe.changed({"train.epochs": 2000}).to_yaml())
     out = tmp_path / "study"
-    processes = started(2, "-m", "dait", "train", long, "--arm", "independent", "--out", out)
+    processes = together(tmp_path, "train", long, "--arm", "independent", "--out", out)
     run, waited = StudyFolder(out).run("independent", 0), time.monotonic()
     while not run.metrics() and time.monotonic() - waited < 100:
         time.sleep(0.2)
-    processes[lost].send_signal(signal.SIGKILL)
-    status, said = ended(processes)[1 - lost]
-    assert status == 2 and "Another process of this training ended" in said, said[-2000:]
+    processes[lost].process.kill()
+    left = processes[1 - lost]
+    assert left.ended(120) == 2 and processes[lost].ended() == -signal.SIGKILL
+    assert "Another process of this training ended" in left.said, left.said[-2000:]
     if lost:
         assert run.state() == "failed" and "Another process" in run.status()["message"]

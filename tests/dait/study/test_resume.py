@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cut_off import cli, last_line, whole
+from cut_off import whole
 
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
@@ -112,11 +112,10 @@ def test_killed_twice(
     assert whole(out) == whole(uninterrupted)
 
 
-def test_a_finished_run_is_read_not_repeated(uninterrupted: Path) -> None:
-    """As scripts call it: a process of its own."""
+def test_a_finished_run_is_read_not_repeated(uninterrupted: Path, tell: Tell) -> None:
     student = uninterrupted / "dait-s0" / "student.safetensors"
     before = student.stat().st_mtime_ns
-    settings = last_line(cli("train", "--resume", uninterrupted / "dait-s0", "--json"))
+    settings = json.loads(tell("train", "--resume", uninterrupted / "dait-s0", "--json"))
     result = json.loads((uninterrupted / "dait-s0" / "result.json").read_text())
     assert settings == result | {"dir": str(uninterrupted / "dait-s0")}
     assert student.stat().st_mtime_ns == before

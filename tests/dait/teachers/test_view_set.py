@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch.nn.functional as F
+from apart import Apart, start
 from torch import Tensor
 
 from benchmarks.stand_ins import Noise
@@ -23,12 +22,10 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.distributed import World
 from dait.errors import UserError
 from dait.events import Event, ignore
-from dait.teachers.cache import view_set
 from dait.teachers.cache.view_set import ViewSet
 from dait.teachers.cache.views import TeacherViews
 
 COUNT, BATCH = 700, 64  # three shards a view, the last one short, and its last batch too
-PROJECT = Path(view_set.__file__).parents[3]
 
 
 class Coarse:
@@ -120,26 +117,20 @@ def test_a_damaged_shard_is_computed_again(
     assert again.shown == 256 and shards(views.kept()) == reference
 
 
-CHILD = """
-import sys, time
-from pathlib import Path
-import test_view_set as here
+def build(folder: Path, name: str, hold: int) -> None:
+    """Build both views; stay in the batch before which ``hold`` images were seen."""
+    with (folder / name).open("a", buffering=1) as log:
 
-folder, name, hold = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-log = (folder / name).open("a", buffering=1)
-def hinder(shown):
-    log.write(f"{shown}\\n")
-    time.sleep(600 if shown == hold else 0.01)
-here.views_in(folder, here.Coarse(hinder)).build(range(2))
-"""
+        def hinder(shown: int) -> None:
+            log.write(f"{shown}\n")
+            time.sleep(600 if shown == hold else 0.01)
+
+        views_in(folder, Coarse(hinder)).build(range(2))
 
 
-def child(folder: Path, name: str, hold: int = -1) -> subprocess.Popen[bytes]:
-    """A process that builds both views; it stays in the batch before which it has seen ``hold``."""
-    paths = os.pathsep.join([str(PROJECT), str(Path(__file__).parent)])
-    command = [sys.executable, "-c", CHILD, str(folder), name, str(hold)]
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment)
+def child(folder: Path, name: str, hold: int = -1) -> Apart:
+    """``build`` in a process."""
+    return start(folder, build, folder, name, hold, name=f"{name}-says")
 
 
 def seen_by(file: Path) -> list[int]:
@@ -162,9 +153,9 @@ def test_a_killed_build_keeps_its_shards_and_another_process_takes_over(
     wait_until(lambda: 320 in seen_by(tmp_path / "first"))
     waiting = child(tmp_path, "second")  # leaves that shard for last, and finds its owner dead
     wait_until(lambda: bool(seen_by(tmp_path / "second")))
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert waiting.wait(120) == 0
+    first.process.kill()
+    first.process.join()
+    assert waiting.ended(120) == 0, waiting.said
     kept = views_in(tmp_path).kept()
     assert shards(kept) == reference
     assert len(seen_by(tmp_path / "second")) == 2 * 11 - 4  # batches: all but the first shard's
@@ -175,7 +166,7 @@ def test_two_processes_at_once_do_nothing_twice(
     tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
     processes = [child(tmp_path, name) for name in ("first", "second")]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [process.ended(120) for process in processes] == [0, 0]
     batches = len(seen_by(tmp_path / "first")) + len(seen_by(tmp_path / "second"))
     assert shards(views_in(tmp_path).kept()) == reference and batches == 2 * 11
 
