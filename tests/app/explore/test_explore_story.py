@@ -54,20 +54,16 @@ def wait_for_answer(page: Any, query: str) -> None:
     page.locator("#matches p", has_text=f"“{query}”").wait_for(timeout=TO_LOAD)
 
 
-def test_the_first_example_is_answered_without_asking(open_page: OpenPage) -> None:
+def test_the_first_example_is_answered_then_what_is_typed(open_page: OpenPage) -> None:
     page = open_page()
     explore(page)
-    assert page.locator("#query textarea, #query input").input_value() == BIRD_EXAMPLES[0]
+    box = page.locator("#query textarea, #query input")
+    assert box.input_value() == BIRD_EXAMPLES[0]
     wait_for_answer(page, BIRD_EXAMPLES[0])
     assert page.locator(IMAGES).count() == MATCHES
     assert all(image.get_attribute("alt") for image in page.locator(IMAGES).all())
     assert page.locator("#teacher-figures dd").count() == 2
 
-
-def test_a_typed_query_and_an_example_find_images(open_page: OpenPage) -> None:
-    page = open_page()
-    explore(page)
-    box = page.locator("#query textarea, #query input")
     box.fill("a bird with a yellow belly in the snow")
     box.press("Enter")
     wait_for_answer(page, "a bird with a yellow belly in the snow")
@@ -76,11 +72,7 @@ def test_a_typed_query_and_an_example_find_images(open_page: OpenPage) -> None:
     wait_for_answer(page, BIRD_EXAMPLES[1])
     assert box.input_value() == BIRD_EXAMPLES[1]
 
-
-def test_a_query_that_will_not_do_is_said_and_what_was_found_stays(open_page: OpenPage) -> None:
-    page = open_page()
-    explore(page)
-    box = page.locator("#query textarea, #query input")
+    # What will not do is said, and what was found stays.
     for text, says in (("", "nothing to look for"), ("x" * 10_000, "10,000 characters")):
         box.fill(text)
         page.locator("#search").click()
@@ -92,7 +84,7 @@ def test_a_query_that_will_not_do_is_said_and_what_was_found_stays(open_page: Op
     page.locator("#query-notice .ds-notice").wait_for(state="detached")
 
 
-def test_a_match_is_shown_under_every_network(open_page: OpenPage) -> None:
+def test_a_match_is_shown_under_every_network_of_its_study(open_page: OpenPage) -> None:
     page = open_page()
     explore(page)
     for number in (2, 0):  # once while the Compare tab may still be loading, once when it is full
@@ -106,9 +98,8 @@ def test_a_match_is_shown_under_every_network(open_page: OpenPage) -> None:
         assert page.locator("#row .ds-cell").count() >= 3
         explore(page)
 
-
-def test_a_match_of_another_study_brings_its_study(open_page: OpenPage) -> None:
-    page = open_page()
+    # One of another study than the Compare tab shows brings its own.
+    page.get_by_role("tab", name="Compare").click()
     page.locator("#study input").click()
     page.get_by_role("option", name="Silent").click()
     page.locator("#row .ds-cell").first.wait_for(timeout=TO_LOAD)
@@ -119,9 +110,7 @@ def test_a_match_of_another_study_brings_its_study(open_page: OpenPage) -> None:
     page.locator("#row p", has_text=name).wait_for(timeout=TO_LOAD)
     assert "Silent" not in page.locator("#study input").input_value()
 
-
-def test_a_teacher_that_reads_nothing_says_why(open_page: OpenPage) -> None:
-    page = open_page()
+    # A teacher that reads nothing says why.
     explore(page)
     page.locator("#explore-study input").click()
     page.get_by_role("option", name="Silent").click()
