@@ -1,4 +1,4 @@
-"""The real trainer, as the queue starts it: to its end, and ended while it prepares."""
+"""The real trainer, as the queue starts it, ended while it prepares."""
 
 from __future__ import annotations
 
@@ -9,39 +9,16 @@ import psutil
 import pytest
 from trainers import wait_for
 
-from app.queue.trainer import output_tail
 from app.queue.training_queue import TrainingQueue
 from app.studies.order import Order
 from app.studies.ticket import process_of, state_of
-from dait.config.recipe import Recipe, load_recipe
+from dait.config.recipe import load_recipe
 from dait.runs.folder import RunsRoot, StudyFolder
 
 pytestmark = pytest.mark.slow
 
 MOST_SECONDS = 5.0
 """A cancelled training is gone after so long, whatever it was about."""
-
-
-def test_the_real_command_trains_a_study(tmp_path: Path, tiny_study: Path) -> None:
-    teacher = StudyFolder(tiny_study).description()["recipe"]["teacher"]["name"]
-    network = {"name": "resnet10t", "options": {"channels": [8, 8, 8, 8], "stem_width": 8}}
-    recipe = Recipe.model_validate(
-        {
-            "name": "small",
-            "data": {"size": 32, "species": 3, "train_per_class": 4, "val_per_class": 2}
-            | {"test_per_class": 3},
-            "teacher": {"name": teacher},
-            "student": network,
-            "intermediate": network,
-            "train": {"epochs": 1, "batch_size": 4},
-        }
-    )
-    queue = TrainingQueue(RunsRoot(tmp_path))
-    study = StudyFolder(tmp_path / queue.start(Order(recipe, ("independent",), (3,))))
-    wait_for(lambda: process_of(study) is None, seconds=250)
-    assert state_of(study) == "finished", output_tail(study)
-    result = study.run("independent", 3).result()
-    assert result is not None and 0 <= result["top1"] <= 1
 
 
 def test_cancelled_while_it_draws_its_images(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from app.config import PROJECT, AppConfig
+from app.config import AppConfig
 from app.studies.order import Order
 from app.train.command import NAMES, command_line, recipe_file
 from app.train.form import DataSelection, FormValues, read_form
@@ -68,20 +65,6 @@ def test_it_means_what_the_form_orders(own: AppConfig, changes: dict[str, object
     assert nameless(chosen_recipe(args)) == nameless(order.recipe)
     assert tuple(parse_arms(args.arms)) == order.arms
     assert tuple(parse_seeds(args.seeds)) == order.seeds
-
-
-@pytest.mark.slow
-def test_it_starts_the_same_study(own: AppConfig, tmp_path: Path) -> None:
-    order = read_form(own, replace(FORM, arms=["independent"], seed_count=1, epochs=1))
-    words = shlex.split(command_line(own, order))
-    out = tmp_path / "study"
-    subprocess.run(
-        [sys.executable, *words[1:], "--out", str(out)], cwd=PROJECT, check=True, timeout=240
-    )
-    study = json.loads((out / "study.json").read_text())
-    assert Recipe.model_validate(study["recipe"]) == order.recipe
-    assert (study["arms"], study["seeds"]) == (["independent"], [3])
-    assert json.loads((out / "status.json").read_text())["state"] == "finished"
 
 
 def test_what_is_as_in_the_recipe_is_not_said(own: AppConfig) -> None:
