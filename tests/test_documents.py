@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,34 +23,36 @@ def test_every_relative_link_leads_to_a_file(document: Path) -> None:
     assert not missing
 
 
-def run_in(folder: Path, code: str) -> str:
-    """What the code prints, in a process that works in ``folder`` and may not download."""
-    environment = os.environ | {
-        "PYTHONPATH": str(PROJECT),
-        "MPLBACKEND": "Agg",
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Runs code in an empty folder, from where nothing is downloaded; gives what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.delenv("DAIT_RUNS", raising=False)
+
+    def run(code: str) -> str:
+        exec(compile(code, "example", "exec"), {"__name__": "__main__"})
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_python_example_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_python_example_of_the_readme_runs(run: Callable[[str], str], tmp_path: Path) -> None:
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    printed = run_in(tmp_path, code)
+    printed = run(code)
     assert "independent" in printed and "Independent student (" in printed
     assert (tmp_path / "runs" / "first" / "study.json").is_file()
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_and_is_kept_without_outputs(tmp_path: Path) -> None:
+def test_the_notebook_runs_and_is_kept_without_outputs(run: Callable[[str], str]) -> None:
     notebook = json.loads((PROJECT / "docs" / "quickstart.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(not cell["outputs"] for cell in cells)
-    printed = run_in(tmp_path, "\n".join("".join(cell["source"]) for cell in cells))
+    printed = run("\n".join("".join(cell["source"]) for cell in cells))
     assert "independent" in printed and "Intermediate teacher" in printed
