@@ -105,19 +105,6 @@ def test_mistakes_are_sentences(folder: Path, tmp_path: Path) -> None:
         run("data", "preview", str(tmp_path / "nowhere"), "--out", str(tmp_path / "grid.png"))
 
 
-def check(source: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
-    """``data check`` as a script calls it, in a process of its own."""
-    command = [sys.executable, "-m", "dait", "data", "check", str(source), "--size", "32", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def contract(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert {"classes", "train", "val", "test", "bad", "leaks", "warnings"} <= found.keys()
-    return dict(found)
-
-
 def noise(file: Path, seed: int) -> None:
     cells = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +139,7 @@ def test_check_of_a_folder_an_archive_and_a_table(
         assert found["name"] == "pets" and found["warnings"] == []
 
 
-def test_check_says_what_is_amiss(pets: Path) -> None:
+def test_check_says_what_is_amiss(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label, name in enumerate(("cat", "dog")):
         for split, seed in (("train", 0), ("val", 50), ("test", 70)):
             for number in range(10 if split == "train" else 2):
@@ -162,8 +149,10 @@ def test_check_says_what_is_amiss(pets: Path) -> None:
         (pets / name).rmdir()
     (pets / "test/cat/copy.png").write_bytes((pets / "train/cat/3.png").read_bytes())
     (pets / "train/dog/9.png").write_text("<html>Not found</html>")
-    done = check(pets, "--json")
-    found = contract(done)
+    assert run("data", "check", str(pets), "--size", "32", "--json") == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out.splitlines()[-1])
+    assert {"classes", "train", "val", "test", "bad", "leaks", "warnings"} <= found.keys()
     assert found["bad"] == [
         {
             "file": "train/dog/9.png",
@@ -179,8 +168,8 @@ def test_check_says_what_is_amiss(pets: Path) -> None:
         "! 1 of 5 test images are also in train or val",
         "Files from 40 × 40 to 40 × 40 pixels",
     ):
-        assert words in done.stdout
-    assert "Comparing the splits" in done.stderr and "Comparing" not in done.stdout
+        assert words in printed.out
+    assert "Comparing the splits" in printed.err and "Comparing" not in printed.out
 
 
 def test_check_without_json_prints_text_alone(
@@ -210,16 +199,20 @@ def test_check_where_nothing_is_usable(
     assert printed.out == "" and sentence in printed.err
 
 
-def test_a_script_is_told_that_nothing_is_usable(pets: Path) -> None:
+def test_a_script_is_told_that_nothing_is_usable(
+    pets: Path, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     for file in pets.rglob("*.png"):
         file.write_text("no photograph")
-    done = check(pets, "--json")
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("dait: None of the 28 train photographs can be")
-    assert "Traceback" not in done.stderr
+    assert command("data", "check", pets, "--size", "32", "--json") == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "Traceback" not in printed.err
+    assert printed.err.splitlines()[-1].startswith("dait: None of the 28 train photographs can be")
 
 
-def test_check_takes_photographs_of_every_kind(pets: Path) -> None:
+def test_check_takes_photographs_of_every_kind(
+    pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each kind is kept, and right; what is cut short is named with its reason."""
     red, cat = (230, 20, 20), pets / "cat"
     tall = Image.new("RGB", (60, 40), red)
@@ -235,7 +228,8 @@ def test_check_takes_photographs_of_every_kind(pets: Path) -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in (red, "green", "blue")]
     frames[0].save(cat / "moving.gif", save_all=True, append_images=frames[1:])
     (cat / "cut.png").write_bytes((cat / "01.png").read_bytes()[:-300])
-    found = contract(check(pets, "--json"))
+    assert run("data", "check", str(pets), "--size", "32", "--json") == 0
+    found = last_json(capsys)
     assert [problem["file"] for problem in found["bad"]] == ["cat/cut.png"]
     assert "damaged" in found["bad"][0]["reason"]
     assert found["train"] + found["val"] + found["test"] == 46

@@ -70,8 +70,7 @@ def test_another_process_draws_the_same_image() -> None:
 def test_images_go_round_the_species() -> None:
     for species in (2, 6, 40):
         options = replace(SMALL, species=species)
-        labels = [record(options, "val", index).label for index in range(2 * species)]
-        assert labels == [*range(species), *range(species)]
+        assert shown(options, "val")[: 2 * species] == [*range(species), *range(species)]
 
 
 def test_a_long_tail_falls_off_exponentially_in_training_only() -> None:
@@ -104,10 +103,9 @@ def test_two_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def habitats_of(split: SplitName, bias: float, count: int) -> list[tuple[int, str]]:
-    # Sixteen pixels are enough: the habitat is drawn before anything is painted.
     enough = dict.fromkeys(("train_per_class", "val_per_class", "test_per_class"), count // 40)
-    options = FieldGuideOptions(size=16, habitat_bias=bias, **enough)
-    return [(r.label, r.habitat) for r in (record(options, split, i) for i in range(count))]
+    options = FieldGuideOptions(habitat_bias=bias, **enough)
+    return list(zip(shown(options, split), slices_undrawn(options, split)["habitat"], strict=True))
 
 
 def share_at_home(found: list[tuple[int, str]]) -> float:
