@@ -44,9 +44,15 @@ def wait_for_state(page: Any, *states: str, timeout: float = TO_LOAD) -> None:
     page.wait_for_selector(wanted, timeout=timeout)
 
 
-def test_first_visit_and_another_sample_image(open_page: OpenPage) -> None:
+def test_first_visit_photographs_and_the_form(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
     see_comparison(page)
+    look_at_another_sample_image(page)
+    try_photographs(page, tmp_path)
+    fill_in_the_form(page)
+
+
+def look_at_another_sample_image(page: Any) -> None:
     assert page.locator("#table tbody tr").count() >= 3
     for figure in ("#bars", "#plane", "#similarity"):
         assert page.locator(f"{figure} .main-svg").first.is_visible()
@@ -72,15 +78,13 @@ def clear_photograph(page: Any) -> None:
     page.wait_for_selector("#upload input[type=file]", state="attached")
 
 
-def test_photographs_are_refused_or_get_their_row(open_page: OpenPage, tmp_path: Path) -> None:
+def try_photographs(page: Any, tmp_path: Path) -> None:
     (tmp_path / "heavy.jpg").write_bytes(b"\xff\xd8" + bytes(uploads.MAX_BYTES))
     (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (tmp_path / "words.jpg").write_text("words and nothing but words")
     Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.jpg")
-    page = open_page()
-    see_comparison(page)
     row = page.locator("#row p").first.inner_text()
 
     # Too large: refused in the browser, before it is sent.
@@ -106,8 +110,8 @@ def test_photographs_are_refused_or_get_their_row(open_page: OpenPage, tmp_path:
     assert page.locator(CARDS).count() >= 3
 
 
-def test_the_form_shows_the_teachers_accuracy_and_refuses_bad_values(open_page: OpenPage) -> None:
-    page = open_page()
+def fill_in_the_form(page: Any) -> None:
+    """It shows the teacher's accuracy and refuses bad values."""
     go_to(page, "Train")
     known = page.locator("#teacher-known")
     known.get_by_text("fieldguide-clip").first.wait_for()

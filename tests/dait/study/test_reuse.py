@@ -10,7 +10,7 @@ import torch
 
 from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
-from dait.config.recipe import Recipe, load_recipe
+from dait.config.recipe import Recipe
 from dait.errors import UserError
 from dait.events import Event, Note, StageSkipped, StageStarted, ignore
 from dait.models.checkpoint import save_network, tensors_sha256
@@ -28,9 +28,9 @@ ONE_EPOCH = {"train.epochs": 1, "dait.text_weight": 2}
 OTHER_STUDENT = {"student.options.channels": [8, 8, 16, 16]}
 
 
-@pytest.fixture
-def recipe() -> Recipe:
-    return load_recipe("tiny").changed(ONE_EPOCH)
+@pytest.fixture(scope="module")
+def recipe(small_recipe: Recipe) -> Recipe:
+    return small_recipe.changed(ONE_EPOCH)
 
 
 def train(recipe: Recipe, arms: list[Arm], out: Path, *reuse: Path) -> list[Event]:
@@ -68,11 +68,10 @@ def test_another_student_is_taught_as_if_the_teacher_had_been_trained_anew(
 
 
 def test_a_teacher_of_other_settings_is_trained_here_and_that_is_said(
-    recipe: Recipe, tmp_path: Path
+    recipe: Recipe, earlier: Path, tmp_path: Path
 ) -> None:
-    train(recipe, ["dait"], tmp_path / "first")
     changed = recipe.changed({"dait.semantic_weight": 3})
-    heard = train(changed, ["dait"], tmp_path / "second", tmp_path / "first")
+    heard = train(changed, ["dait"], tmp_path / "second", earlier)
     notes = [event.text for event in heard if isinstance(event, Note)]
     assert any(
         "no run in first has trained this intermediate teacher with seed 7" in n for n in notes
@@ -137,26 +136,27 @@ def test_a_folder_without_a_run_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_resumed_study_still_knows_whom_to_ask(recipe: Recipe, tmp_path: Path) -> None:
-    train(recipe, ["dait"], tmp_path / "first")
-    begin_study(recipe, ["dait"], [7], tmp_path / "second", reuse=[tmp_path / "first"])
+def test_a_resumed_study_still_knows_whom_to_ask(
+    recipe: Recipe, earlier: Path, tmp_path: Path
+) -> None:
+    begin_study(recipe, ["dait"], [7], tmp_path / "second", reuse=[earlier])
     train_study(read_plan(StudyFolder(tmp_path / "second")), ignore)
     (run,) = StudyFolder(tmp_path / "second").runs()
     assert (run.result() or {})["taken"] == {"intermediate": "first/dait-s7"}
-    assert weights(tmp_path / "first", "dait-s7", "student") == weights(
+    assert weights(earlier, "dait-s7", "student") == weights(
         tmp_path / "second", "dait-s7", "student"
     )
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def earlier(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of one run, with an intermediate teacher."""
     out = tmp_path_factory.mktemp("earlier") / "first"
-    train(load_recipe("tiny").changed(ONE_EPOCH), ["dait"], out)
+    train(recipe, ["dait"], out)
     return out
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(recipe: Recipe, earlier: Path) -> StudyContext:
     return replace(prepare(recipe, ignore), earlier=(earlier,))
 
