@@ -114,6 +114,7 @@ def test_fetch_of_what_needs_none_and_of_what_cannot_be_had(
     assert "timm:resnet18 are not on this machine" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pretrain_writes_a_teacher(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

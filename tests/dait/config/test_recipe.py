@@ -14,6 +14,7 @@ from dait.config.arms import ARMS, DEFAULT_ARMS
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, parse_recipe, recipe_names
 from dait.errors import UserError
 from dait.models.network import build_network
+from dait.models.spec import NetworkSpec
 from dait.teachers.prompts import reads_prompts
 
 
@@ -131,13 +132,17 @@ def test_yaml_holds_the_whole_recipe_and_comes_back(tmp_path: Path) -> None:
 
 def test_the_recipes_that_come_along() -> None:
     assert {"demo", "tiny"} <= set(recipe_names())
+    networks = dict[tuple[str, int, int], NetworkSpec]()
     for name in recipe_names():
         recipe = load_recipe(name)
         assert recipe.name == name and recipe.title
         for spec in (recipe.student, recipe.intermediate):
             untrained = spec.model_copy(update={"pretrained": False})
-            network = build_network(untrained, recipe.data.species, recipe.data.size)
-            assert min(network.map_size) >= 6, (name, spec.name)
+            described = untrained.model_dump_json(), recipe.data.species, recipe.data.size
+            networks[described] = untrained
+    for (described, classes, size), untrained in networks.items():
+        network = build_network(untrained, classes, size)
+        assert min(network.map_size) >= 6, described
 
 
 @pytest.mark.parametrize(
