@@ -126,7 +126,7 @@ def fill_in_the_form(page: Any) -> None:
 def test_train_refresh_and_compare(open_page: OpenPage) -> None:
     page = open_page()
     go_to(page, "Train")
-    start_tiny(page, 2)
+    start_tiny(page, 1)
     wait_for_state(page, "preparing", "training")
     page.reload()
     go_to(page, "Train")

@@ -166,6 +166,7 @@ print(keep.load(print)["number"], sorted(file.name for file in Path(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     """A disk of 6 MiB, mounted where this process alone sees it: where users may do that."""
     if shutil.which("unshare") is None:

@@ -70,7 +70,8 @@ def test_another_process_draws_the_same_image() -> None:
 def test_images_go_round_the_species() -> None:
     for species in (2, 6, 40):
         options = replace(SMALL, species=species)
-        assert shown(options, "val")[: 2 * species] == [*range(species), *range(species)]
+        labels = shown(options, "val")[: 2 * species]
+        assert labels == (*range(species), *range(species))
 
 
 def test_a_long_tail_falls_off_exponentially_in_training_only() -> None:
@@ -96,9 +97,11 @@ def test_label_noise_mixes_up_species_of_a_family_in_training_only() -> None:
 
 def test_two_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = partial(record, SMALL, "val")
-    together = [drawn.scene.image for drawn in in_parallel(draw, 160)]
+    monkeypatch.setattr("dait.data.fieldguide.parallel._WORTH_IT", 1)
+    monkeypatch.setattr("dait.data.fieldguide.parallel._CHUNK", 8)
+    together = [drawn.scene.image for drawn in in_parallel(draw, 20)]
     monkeypatch.setattr("dait.data.fieldguide.parallel._cores", lambda: 1)
-    alone = [drawn.scene.image for drawn in in_parallel(draw, 160)]
+    alone = [drawn.scene.image for drawn in in_parallel(draw, 20)]
     np.testing.assert_array_equal(np.stack(together), np.stack(alone))
 
 
