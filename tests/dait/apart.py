@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -85,4 +86,12 @@ def _call(
             os.dup2(stream.fileno(), number)
     os.environ.update(more)
     torch.set_num_threads(1)
-    sys.exit(work(*arguments))
+    try:
+        code = work(*arguments) or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: multiprocessing would wait minutes for a pool of processes that the work left.
+    os._exit(code)

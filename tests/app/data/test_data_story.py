@@ -14,7 +14,7 @@ import pytest
 from browsing import OpenPage
 from PIL import Image
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SECONDS = 1000  # milliseconds
 TO_READ, TO_TRAIN = 150 * SECONDS, 300 * SECONDS
