@@ -335,7 +335,7 @@ def test_weights_that_are_not_on_this_machine(
 )
 def test_other_names_list_the_forms(name: str) -> None:
     for ask in (load_teacher, fetch_teacher):
-        with pytest.raises(UserError, match="Known forms: fieldguide-clip, .*openclip:MODEL/TAG"):
+        with pytest.raises(UserError, match=r"Known forms: fieldguide-clip, .*openclip:MODEL/TAG"):
             ask(name)
 
 
