@@ -62,7 +62,8 @@ def form_html(config: AppConfig, recipe: object, data: object, teacher: object) 
         changes: dict[str, Any] = {}
         if teacher:
             name = changes["teacher.name"] = read_teacher(config, teacher)
-            changes["teacher.image_size"] = None if reads_prompts(name) else chosen.data.size
+            if name != chosen.teacher.name:  # whose size the recipe says
+                changes["teacher.image_size"] = None if reads_prompts(name) else chosen.data.size
         if data:
             changes["data.source"] = Sources(config).resolve(data)
         chosen = chosen.changed(changes)

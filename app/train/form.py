@@ -189,7 +189,7 @@ def _data_changes(config: AppConfig, values: FormValues, recipe: Recipe) -> dict
             )
         changes["teacher.templates"] = list(selection.prompts.templates)
         changes["teacher.descriptions"] = dict(selection.prompts.descriptions)
-    if "teacher.name" in changes and not reads_prompts(teacher):
+    if teacher != recipe.teacher.name and not reads_prompts(teacher):
         changes["teacher.image_size"] = changes.get("data.size", recipe.data.size)
     return changes
 

@@ -181,6 +181,9 @@ def test_another_teacher_sees_the_images_as_large_as_they_are(
     assert recipe.teacher.name == "imagenet-lite0"
     assert recipe.teacher.image_size == recipe.data.size == load_recipe("tiny").data.size
     assert ("As in the recipe", "") in teachers(config)
+    photos = load_recipe("photos")
+    named = replace(values, recipe="photos", teacher=photos.teacher.name)
+    assert read_form(config, named).recipe.teacher == photos.teacher
 
 
 def test_the_recipe_stays_where_it_suits_the_data() -> None:
