@@ -135,15 +135,21 @@ def _data_identity(data: Dataset) -> dict[str, str]:
     return identity
 
 
+_ADDED_TO_LOSSES = {"head": "own"}
+"""Settings of losses that were added to an arm later, with what it did before."""
+
+
 def check_fingerprint(
     path: Path, found: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Raises ``UserError`` that names what differs, unless both are the same.
 
-    Settings of ``train`` that ``found`` lacks were not there yet, and were what is now the default.
+    Settings that ``found`` lacks were not there yet, and were what is now the default.
     """
-    if "train" in found:
-        found = {**found, "train": {**TrainConfig().model_dump(), **found["train"]}}
+    defaults = {"train": TrainConfig().model_dump(), "losses": _ADDED_TO_LOSSES}
+    for section in defaults.keys() & found.keys():
+        then = {k: v for k, v in defaults[section].items() if k in wanted.get(section, {})}
+        found = {**found, section: {**then, **found[section]}}
     differing = [
         f"{section} {key} is {wanted.get(section, {}).get(key)!r} and was {was.get(key)!r}"
         for section, was in found.items()

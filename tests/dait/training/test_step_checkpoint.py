@@ -12,10 +12,12 @@ import pytest
 import torch
 from colours import Colours, network
 
+from dait.config.arms import KdConfig
 from dait.config.train import TrainConfig
 from dait.errors import UserError
 from dait.events import Event, Note, ignore
 from dait.tasks.independent import IndependentTask
+from dait.tasks.logits import LogitTask
 from dait.training import checkpoint
 from dait.training.checkpoint import StepCheckpoints, check_fingerprint, fingerprint
 from dait.training.views import StagePosition
@@ -230,3 +232,14 @@ def test_a_setting_that_an_older_version_lacked_had_its_default(tmp_path: Path) 
     slower = fingerprint(task, data, TrainConfig(backbone_lr_scale=0.5), stage)
     with pytest.raises(UserError, match=r"train backbone_lr_scale is 0\.5 and was 1\.0"):
         check_fingerprint(tmp_path, older, slower)
+    taught = {
+        head: LogitTask(network(), "full", network(), KdConfig(head=head))
+        for head in ("own", "both")
+    }
+    older, own, both = (
+        fingerprint(taught[head], data, TrainConfig(), stage) for head in ("own", "own", "both")
+    )
+    del older["losses"]["head"]
+    check_fingerprint(tmp_path, older, own)
+    with pytest.raises(UserError, match="losses head is 'both' and was 'own'"):
+        check_fingerprint(tmp_path, older, both)
