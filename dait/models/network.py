@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
+from dait.models.catalogue import TORCHVISION
 from dait.models.create import create_model, first_line, own_size, stride_refused, takes_size
 from dait.models.heads import HeadMix
 from dait.models.heatmap_layer import Grid, find_heatmap_layer
@@ -292,15 +293,24 @@ def shapes_at(spec: NetworkSpec, num_classes: int, sizes: Iterable[int]) -> Iter
     model = None
     for size in sizes:
         try:
+            if model is None or takes_size(spec.name):
+                model = _without_memory(bare, num_classes, size)
             with torch.device("meta"):
-                if model is None or takes_size(spec.name):
-                    model = create_model(bare, num_classes, size)
                 network = _split(model, spec, num_classes, size)
         except UserError:
             continue
         except REFUSALS:
             continue
         yield network
+
+
+def _without_memory(spec: NetworkSpec, num_classes: int, size: int) -> Any:
+    """The library's network on the meta device."""
+    if spec.name.startswith(TORCHVISION):
+        # Its RegNets compute their widths with tensors, which have no values there.
+        return create_model(spec, num_classes, size).to("meta")
+    with torch.device("meta"):
+        return create_model(spec, num_classes, size)
 
 
 def _works(spec: NetworkSpec, sizes: Iterable[int]) -> int | None:

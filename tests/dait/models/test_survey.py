@@ -24,6 +24,11 @@ def test_a_network_of_one_size_has_only_that() -> None:
     assert survey_shapes("efficientformer_l1").sizes == "224"
 
 
+def test_a_network_whose_widths_are_computed_by_tensors_has_shapes_too() -> None:
+    row = survey_shapes("torchvision:regnet_y_400mf")
+    assert not row.fault and row.map == "440×7×7" and row.sizes.split()[-1] == "256"
+
+
 def test_a_step_of_training_and_a_heatmap_are_tried() -> None:
     row = survey_run(survey_shapes("test_vit"))
     assert (row.fault, row.tried, row.heatmap) == ("", "run", "blocks.5.norm1")
