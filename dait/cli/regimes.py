@@ -58,4 +58,4 @@ def _lines(summaries: list[RegimeSummary]) -> list[str]:
         ]
         for found in summaries
     ]
-    return table([head, *cells])
+    return table(cells, head)
