@@ -14,6 +14,7 @@ from dait.evidence.figures.counts import counts_bars
 from dait.evidence.figures.curves import Show, learning_curves, study_curves
 from dait.evidence.figures.gains import gain_bars
 from dait.evidence.figures.localisation import localisation_bars
+from dait.evidence.figures.regimes import regime_panels
 from dait.evidence.figures.reliability import reliability_panels
 from dait.evidence.figures.similarity import similarity_panels
 from dait.evidence.figures.tsne import tsne_panels
@@ -29,6 +30,7 @@ __all__ = [
     "gain_bars",
     "learning_curves",
     "localisation_bars",
+    "regime_panels",
     "reliability_panels",
     "similarity_panels",
     "slices_bars",

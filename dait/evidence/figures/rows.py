@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dait.evidence.figures import confusion, gains, reliability, similarity, tsne
+from dait.evidence.figures import (
+    confusion,
+    gains,
+    regimes,
+    reliability,
+    similarity,
+    tsne,
+)
 
 Row = dict[str, Any]
 
@@ -108,6 +115,16 @@ def _gains(figure: go.Figure) -> Iterator[Row]:
                 "sd": sd if trace.error_y.visible else None,
                 "ahead": trace.name.removesuffix(" is ahead"),
             }
+
+
+def _regimes(figure: go.Figure) -> Iterator[Row]:
+    names = (
+        *("condition", "teacher", "student", "arm", "zero_shot", "probe", "start_probe"),
+        *("gain", "seeds", "worst", "best"),
+    )
+    for trace in figure.data:
+        for values in _values(trace.customdata):
+            yield dict(zip(names, values, strict=True))
 
 
 def _reliability(figure: go.Figure) -> Iterator[Row]:
@@ -214,5 +231,6 @@ _READERS: dict[str, Callable[[go.Figure], Iterator[Row]]] = {
     similarity.NAME: _similarity,
     confusion.NAME: _confusion,
     gains.NAME: _gains,
+    regimes.NAME: _regimes,
     reliability.NAME: _reliability,
 }
