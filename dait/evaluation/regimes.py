@@ -92,6 +92,11 @@ class RegimeSummary(BaseModel):
 
 def read_rows(path: Path = MAP) -> list[RegimeRow]:
     """The rows of a map. Raises ``UserError`` where the file is missing or damaged."""
+    if not path.exists():
+        raise UserError(
+            f"There is no map of regimes at {path}, and without one there is no advice. "
+            "`python -m dait regimes --out DIR` trains one."
+        )
     try:
         lines = read_bytes(path).splitlines()
         return [RegimeRow.model_validate(parse_json(line)) for line in lines if line.strip()]

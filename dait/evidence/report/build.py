@@ -17,6 +17,7 @@ from dait.evidence.report import (
     heatmaps,
     localisation,
     mistakes,
+    regimes,
     reproduce,
 )
 from dait.evidence.report.accuracy import gains_of, student_of
@@ -37,6 +38,7 @@ _SECTIONS = (
     features.write,
     costs.write_costs,
     costs.write_curves,
+    regimes.write,
     reproduce.write,
 )
 

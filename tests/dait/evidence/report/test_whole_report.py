@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from dait.errors import UserError
+from dait.evaluation.regimes import MAP
 from dait.evidence.report.build import Report, make_report
 from dait.evidence.report.inputs import gather
 
 SECTIONS = (
     *("in-short", "accuracy", "classes", "confusions", "heatmaps", "localisation", "features"),
-    *("costs", "curves", "origins"),
+    *("costs", "curves", *(["regimes"] if MAP.exists() else []), "origins"),
 )
 
 
