@@ -19,9 +19,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dait.api import (
+        Advice,
         Comparison,
         Explanation,
         Recipe,
+        advise,
         explain,
         list_datasets,
         load_network,
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Advice",
     "Comparison",
     "Explanation",
     "Recipe",
+    "advise",
     "explain",
     "list_datasets",
     "load_network",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from PIL import Image
 from dait.config.arms import DEFAULT_ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.data.images.decode import decode_image
-from dait.data.sources.catalogue import list_datasets
+from dait.data.sources.catalogue import FIELD_GUIDE, absolute_source, list_datasets
 from dait.data.sources.registry import open_dataset
+from dait.errors import UserError
+from dait.evaluation.advice import Advice
+from dait.evaluation.advice import advise as _advise
+from dait.evaluation.regimes import MAP, read_rows, summarize
 from dait.events import Emit, ignore
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.row import Explanation, NetworkRow
@@ -21,14 +26,19 @@ from dait.evidence.open_row import open_row
 from dait.evidence.prediction_tables import predicted_networks
 from dait.models.checkpoint import load_network
 from dait.storage.paths import absolute, study_folder
+from dait.study.context import prepare
+from dait.study.estimate import estimate
 from dait.study.plan import Resume
+from dait.study.regimes import measure
 from dait.study.train import run_study as _run_study
 from dait.teachers.registry import load_teacher
 
 __all__ = [
+    "Advice",
     "Comparison",
     "Explanation",
     "Recipe",
+    "advise",
     "explain",
     "list_datasets",
     "load_network",
@@ -42,6 +52,42 @@ __all__ = [
 
 Picture = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or an array ``(H, W, 3)`` uint8."""
+
+
+ADVISED_RECIPE, ADVISED_RECIPE_FIELD_GUIDE = "photos", "few-labels"
+"""Recipes that advice is for, where none is named."""
+
+
+def advise(
+    data: str | Path,
+    recipe: Recipe | str | Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    regimes: str | Path = MAP,
+    emit: Emit = ignore,
+) -> Advice:
+    """Which arms are worth training on some data, what to expect, and how long it takes.
+
+    Measures what the frozen teacher and the student's start weights know of the training and
+    validation images, and some steps of the recommended arms. Trains nothing and does not read the
+    test split.
+
+    data: a data set's name, or a path.
+    recipe: whose teacher and networks; by default ``photos``, or ``few-labels`` for drawn birds.
+    settings: dotted keys of the recipe and their values. regimes: the rows of a map.
+    Raises ``UserError`` for what the user can mend, among it a map that is not there.
+    """
+    known = summarize(read_rows(absolute(regimes)))
+    if not known:
+        raise UserError(f"The map {regimes} has no regime with labels alone: gains are over those.")
+    usual = ADVISED_RECIPE_FIELD_GUIDE if str(data) == FIELD_GUIDE else ADVISED_RECIPE
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(str(recipe or usual))
+    source = {"data.source": absolute_source(str(data))}
+    chosen = chosen.changed({**(settings or {}), **source})
+    found = measure(prepare(chosen, emit, "val"), {"student": chosen.student}, emit=emit)
+    advice = _advise(found["student"], known)
+    arms: Any = advice.recommended
+    return replace(advice, seconds=estimate(chosen, arms, [0], emit).seconds)
 
 
 def run_study(

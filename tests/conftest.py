@@ -19,6 +19,7 @@ from dait.data.base import Dataset
 from dait.data.fieldguide import FieldGuide, open_fieldguide
 from dait.data.sources.registry import open_dataset
 from dait.evaluation.metrics import evaluate_logits
+from dait.evaluation.regimes import Measured, RegimeRow
 from dait.models.checkpoint import save_network
 from dait.models.cost import count_macs, count_parameters
 from dait.models.network import Network, build_network
@@ -271,6 +272,36 @@ def small_recipe(clip_folder: Path) -> Recipe:
         "train": {"epochs": 2, "batch_size": 8, "warmup_epochs": 0.5},
     }
     return parse_recipe(raw, "small")
+
+
+@pytest.fixture
+def map_of_regimes(tmp_path: Path) -> Path:
+    """The rows of a made-up map: two regimes, in which dait is best under the better teacher."""
+    known = {"weak": (0.2, 0.3, 0.55), "strong": (0.9, 0.95, 0.7)}
+    rows = [
+        RegimeRow(
+            condition="labelled",
+            teacher=teacher,
+            student="small",
+            measured=Measured(
+                classes=6,
+                labelled=4,
+                unlabelled=0,
+                zero_shot=zero_shot,
+                probe=probe,
+                start_probe=0.4,
+            ),
+            arm=arm,
+            seed=0,
+            top1=top1,
+        )
+        for teacher, (zero_shot, probe, of_dait) in known.items()
+        for arm, top1 in (("independent", 0.6), ("direct", 0.58), ("dait", of_dait))
+    ]
+    file = tmp_path / "map" / "regimes.jsonl"
+    file.parent.mkdir()
+    file.write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    return file
 
 
 @pytest.fixture

@@ -6,24 +6,15 @@ import argparse
 from contextlib import closing
 from typing import Any
 
+from dait.api import advise
 from dait.cli.options import parse_settings
 from dait.cli.table import print_lines, table
-from dait.config.arms import Arm
-from dait.config.recipe import Recipe, load_recipe
-from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
-from dait.evaluation.advice import Advice, advise, score
+from dait.evaluation.advice import Advice, score
 from dait.evaluation.regimes import MAP, read_rows, summarize
-from dait.events import Emit
 from dait.runs.folder import to_json
 from dait.runs.sinks import TerminalSink
 from dait.storage.paths import absolute
-from dait.study.context import prepare
-from dait.study.estimate import estimate
-from dait.study.regimes import measure
-
-DRAWN, PHOTOGRAPHS = "few-labels", "photos"
-"""Recipes that advice is for, where none is named."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,51 +44,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the advice. Raises UserError."""
-    regimes = summarize(read_rows(absolute(args.map) if args.map else MAP))
+    rows = absolute(args.map) if args.map else MAP
     if args.score:
-        right, count = score(summarize(read_rows(absolute(args.score))), regimes)
+        held_out = summarize(read_rows(absolute(args.score)))
+        right, count = score(held_out, summarize(read_rows(rows)))
         print(to_json({"right": right, "regimes": count}) if args.json else f"{right} of {count}")
         return 0
     if args.data is None:
         raise UserError("Name the data: a folder of images, or a data set's name.")
     with closing(TerminalSink()) as terminal:
-        recipe = _recipe(args)
-        found = measure(
-            prepare(recipe, terminal, "val"), {"student": recipe.student}, emit=terminal
-        )
-        advice = advise(found["student"], regimes)
-        seconds = _seconds(recipe, advice, terminal)
+        settings = parse_settings(args.set)
+        found = advise(args.data, args.recipe, settings=settings, regimes=rows, emit=terminal)
     if args.json:
-        print(to_json(_facts(advice, seconds) | {"measured": found["student"].model_dump()}))
+        print(to_json(_facts(found)))
         return 0
-    print_lines(_lines(advice, seconds))
+    print_lines(_lines(found))
     return 0
 
 
-def _recipe(args: argparse.Namespace) -> Recipe:
-    name = args.recipe or (DRAWN if args.data == "fieldguide" else PHOTOGRAPHS)
-    source = {"data.source": absolute_source(args.data)}
-    return load_recipe(name).changed({**parse_settings(args.set), **source})
-
-
-def _seconds(recipe: Recipe, advice: Advice, emit: Emit) -> float:
-    """Of one seed of the recommended arms."""
-    arms: Any = advice.recommended
-    chosen: tuple[Arm, ...] = arms
-    return estimate(recipe, chosen, [0], emit).seconds
-
-
-def _facts(advice: Advice, seconds: float) -> dict[str, Any]:
+def _facts(advice: Advice) -> dict[str, Any]:
     return {
         "recommended": list(advice.recommended),
         "expected": {arm: [round(v, 4) for v in found] for arm, found in advice.expected.items()},
-        "seconds": round(seconds),
+        "seconds": round(advice.seconds or 0),
         "why": advice.why,
         "distance": round(advice.distance, 3),
+        "measured": advice.measured.model_dump(),
     }
 
 
-def _lines(advice: Advice, seconds: float) -> list[str]:
+def _lines(advice: Advice) -> list[str]:
     rows = [
         [
             arm,
@@ -106,6 +82,7 @@ def _lines(advice: Advice, seconds: float) -> list[str]:
         ]
         for arm, (low, high) in advice.expected.items()
     ]
+    seconds = advice.seconds or 0
     minutes = f"about {seconds / 60:.0f} minutes" if seconds >= 90 else f"about {seconds:.0f} s"
     return [
         f"Train {' or '.join(advice.recommended)}: {minutes} for one seed here.",

@@ -29,12 +29,15 @@ SIMPLE: tuple[str, ...] = ("independent", "direct", "dho", "vl2lite", "kd", "tak
 @dataclass(frozen=True)
 class Advice:
     """What to train. recommended: arms, the best first. expected: the range of the test top-1 of
-    every arm of the map, as fractions. distance: to the nearest regime of the map."""
+    every arm of the map, as fractions. why: two sentences. distance: to the nearest regime of the
+    map. seconds: of one seed of the recommended arms on this machine; None where not estimated."""
 
     recommended: tuple[str, ...]
     expected: dict[str, tuple[float, float]]
     why: str
     distance: float
+    measured: Measured
+    seconds: float | None = None
 
 
 def distance(one: Measured, other: Measured) -> float:
@@ -66,7 +69,8 @@ def advise(measured: Measured, regimes: Sequence[RegimeSummary]) -> Advice:
     alone = measured.start_probe + _mean(start, weights)
     spread = max(start) - min(start) + far[0]
     expected = {arm: _range(arm, alone, spread, near) for arm in arms}
-    return Advice(recommended, expected, _why(measured, near, recommended, gains, far[0]), far[0])
+    why = _why(measured, near, recommended, gains, far[0])
+    return Advice(recommended, expected, why, far[0], measured)
 
 
 def score(

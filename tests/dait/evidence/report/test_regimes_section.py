@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from dait.evaluation.regimes import Measured, RegimeRow
 from dait.evidence.report import regimes
 from dait.evidence.report.inputs import ReportInputs
 from dait.evidence.report.page import page
@@ -24,28 +23,11 @@ def blocks(monkeypatch: pytest.MonkeyPatch, file: Path) -> list[dict[str, Any]]:
     return section.blocks
 
 
-def test_a_sentence_and_a_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    measured = Measured(
-        classes=2, labelled=5, unlabelled=0, zero_shot=0.5, probe=0.6, start_probe=0.4
-    )
-    file = tmp_path / "regimes.jsonl"
-    rows = [
-        RegimeRow(
-            condition="labelled",
-            teacher="one",
-            student="small",
-            measured=measured,
-            arm=arm,
-            seed=0,
-            top1=top1,
-        )
-        for arm, top1 in (("independent", 0.5), ("dait", 0.6))
-    ]
-    file.write_text("".join(row.model_dump_json() + "\n" for row in rows))
-    said, chart = blocks(monkeypatch, file)
+def test_a_sentence_and_a_figure(monkeypatch: pytest.MonkeyPatch, map_of_regimes: Path) -> None:
+    said, chart = blocks(monkeypatch, map_of_regimes)
     assert said["kind"] == "paragraph" and "frozen teacher" in said["text"]
     assert chart["kind"] == "chart" and set(chart["data"]) == {"wide-data", "narrow-data"}
-    assert chart["alt"].endswith("The best arm of 1 regimes: independent in 0, dait in 1.")
+    assert chart["alt"].endswith("of 2 regimes: independent in 1, direct in 0, dait in 1.")
 
 
 def test_no_map_no_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
