@@ -23,8 +23,7 @@ from app.data.prompts import (
     written_templates,
 )
 from app.data.reading import Readings
-from app.data.views import progress_html
-from app.ui.notice import Update, framed, notice, section
+from app.ui.notice import Update, framed, notice, progress_html, section
 from dait.errors import UserError
 from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
 

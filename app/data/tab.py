@@ -31,11 +31,10 @@ from app.data.views import (
     counts_figure,
     grid_html,
     problems_html,
-    progress_html,
     report_html,
 )
 from app.queue.training_queue import TrainingQueue
-from app.ui.notice import HIDDEN_NOTICE, Update, notice
+from app.ui.notice import HIDDEN_NOTICE, Update, notice, progress_html
 from dait.errors import UserError
 
 POLL_SECONDS = 1.0

@@ -6,18 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from app.background import Job
 from app.data.reading import OpenDataset
 from app.ui.notice import empty
 from app.ui.pictures import picture_address
 from app.ui.plot import figure_json
 from app.ui.templates import render
-from app.ui.wording import percent
 from dait.data.base import ALL_SPLITS, SPLITS, UNLABELLED, Split, SplitName
 from dait.data.inspection.report import DataReport
 from dait.data.sources.catalogue import DatasetCard
 from dait.errors import UserError
-from dait.events import Progress
 from dait.evidence import figures
 from dait.evidence.palette import OTHER_COLOUR, SPLIT_COLOURS, SPLIT_TITLES
 
@@ -47,16 +44,6 @@ def about_html(title: str, card: DatasetCard | None, report: DataReport | None) 
         facts=facts,
         homepage=homepage if homepage.startswith(("https://", "http://")) else "",
     )
-
-
-def progress_html(job: Job[Any]) -> str:
-    """How far a background job is."""
-    now = job.progress
-    if isinstance(now, Progress) and now.total:
-        share = min(1.0, now.done / now.total)
-        return render("progress", text=now.what, share=share, amount=_amount(now))
-    text = now.what if isinstance(now, Progress) else now.text
-    return render("progress", text=text, share=None)
 
 
 def report_html(report: DataReport) -> str:
@@ -185,9 +172,3 @@ def _leaked(opened: OpenDataset, image_id: str) -> dict[str, str]:
 def _class_name(opened: OpenDataset, split: Split, index: int) -> str:
     label = int(split.labels[index])
     return "no label" if label == UNLABELLED else opened.dataset.classes[label].name
-
-
-def _amount(now: Progress) -> str:
-    if now.unit == "bytes":
-        return f"{now.done / 1e6:,.0f} of {now.total / 1e6:,.0f} MB"
-    return f"{now.done:,} of {now.total:,} {now.unit} ({percent(now.done / now.total, 0)})"

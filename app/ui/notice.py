@@ -1,4 +1,4 @@
-"""Sentences on the page: headings, notices, and what went wrong."""
+"""Sentences on the page: headings, notices, how far work is, and what went wrong."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.background import Job
 from app.ui.templates import render
+from app.ui.wording import percent
 from dait.errors import UserError
+from dait.events import Progress
 
 HIDDEN_NOTICE = ""
 
@@ -30,6 +33,16 @@ def empty(sentence: str) -> str:
 def hint(sentence: str, live: bool = False) -> str:
     """A line of small text as HTML. live: screen readers announce it when it changes."""
     return render("hint", sentence=sentence, live=live)
+
+
+def progress_html(job: Job[Any]) -> str:
+    """How far a background job is."""
+    now = job.progress
+    if isinstance(now, Progress) and now.total:
+        share = min(1.0, now.done / now.total)
+        return render("progress", text=now.what, share=share, amount=_amount(now))
+    text = now.what if isinstance(now, Progress) else now.text
+    return render("progress", text=text, share=None)
 
 
 def section(title: str, text: str) -> gr.HTML:
@@ -72,3 +85,9 @@ def shows_errors(
         return wrapped
 
     return decorate
+
+
+def _amount(now: Progress) -> str:
+    if now.unit == "bytes":
+        return f"{now.done / 1e6:,.0f} of {now.total / 1e6:,.0f} MB"
+    return f"{now.done:,} of {now.total:,} {now.unit} ({percent(now.done / now.total, 0)})"
