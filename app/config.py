@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dait.errors import UserError, without_paths
+from dait.evaluation.regimes import MAP
 from dait.runs.folder import RunsRoot, runs_root
-from dait.storage.paths import ASSETS, PROJECT, folder_of
+from dait.storage.paths import ASSETS, PROJECT, absolute, folder_of
 
 DEFAULT_PORT = 7860
 MOST_AT_ONCE = 64
@@ -69,8 +70,9 @@ class AppConfig:
     runs: studies that are started here; shipped: bundled studies, read-only;
     data: the folders of photographs that the form offers, by their names;
     paths: whether the visitor is the user of this machine and may name any of its paths;
-    at_once: trainings that run at the same time; hosts: the names by which the server is reached,
-    or ``ANY_HOST``; any_origin: whether pages of other websites may call it.
+    at_once: trainings that run at the same time; regimes: the map that advice is taken from; hosts:
+    the names by which the server is reached, or ``ANY_HOST``; any_origin: whether pages of other
+    websites may call it.
     """
 
     runs: RunsRoot
@@ -81,6 +83,7 @@ class AppConfig:
     port: int | None = None
     paths: bool = False
     at_once: int = 1
+    regimes: Path = MAP
     hosts: tuple[str, ...] = LOOPBACK
     any_origin: bool = False
 
@@ -106,7 +109,8 @@ def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
     """The configuration that the environment describes.
 
     ``GRADIO_SERVER_PORT``, ``GRADIO_SERVER_NAME``, ``DAIT_RUNS``, ``DAIT_DATA`` (a folder whose
-    subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time), ``DAIT_HOSTS`` and
+    subfolders are data sets), ``DAIT_JOBS`` (trainings at the same time), ``DAIT_REGIMES`` (the
+    rows of a map of regimes), ``DAIT_HOSTS`` and
     ``GRADIO_ROOT_PATH`` (the names by which a proxy makes it known) and ``SPACE_ID`` (set on a
     Hugging Face Space). ``DAIT_CACHE`` and ``DAIT_DOWNLOADS``, which others read, are
     checked too: better at the start than in the middle of a training. Raises
@@ -129,6 +133,7 @@ def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
         port=_port(values.get("GRADIO_SERVER_PORT")),
         paths=own,
         at_once=_at_once(values.get("DAIT_JOBS")),
+        regimes=absolute(values.get("DAIT_REGIMES") or MAP),
         hosts=tuple(dict.fromkeys((*LOOPBACK, host, *named))) if known else (ANY_HOST,),
         any_origin=on_space,
     )

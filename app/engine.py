@@ -7,6 +7,7 @@ a module of the page reaches it by ``loader.engine()``.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import open_clip  # noqa: F401 - here and below: what the engine imports at its first use
@@ -23,13 +24,15 @@ import sklearn.preprocessing  # noqa: F401
 import timm  # noqa: F401
 import torch
 
+import dait.api
 import dait.evidence.heatmaps.cam
-import dait.teachers.openclip.demo  # noqa: F401
+import dait.teachers.openclip.demo
 from dait.arms.catalogue import plan_of
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import Dataset
 from dait.data.inspection.report import DataReport, report
+from dait.evaluation.advice import Advice
 from dait.evaluation.networks import shared_teacher
 from dait.events import Emit, Note
 from dait.evidence.figures.export import export_figure
@@ -78,6 +81,10 @@ class Engine:
     def report(self, dataset: Dataset, emit: Emit) -> DataReport:
         """What to know about the data before training."""
         return report(dataset, emit)
+
+    def advise(self, recipe: Recipe, regimes: Path, emit: Emit) -> Advice:
+        """Which arms are worth training with this recipe, by a map of regimes."""
+        return dait.api.advise(recipe.data.source, recipe, regimes=regimes, emit=emit)
 
     def zero_shot(self, teacher: str, dataset: Dataset, emit: Emit) -> ZeroShot:
         """Scores prompts of this teacher on the validation images."""

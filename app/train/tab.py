@@ -16,6 +16,7 @@ from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
 from app.studies.order import order_of
+from app.train.advice import advice_box, wire_advice_box
 from app.train.again import form_or_recipe_for
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
 from app.train.form import (
@@ -147,6 +148,7 @@ class TrainTab:
 def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) -> TrainTab:
     """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
     panel = RunsPanel(config, queue)
+    advice = advice_box()
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             form = _layout_form(config)
@@ -155,6 +157,7 @@ def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) ->
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
     _wire_form(tab, queue)
+    wire_advice_box(advice, config, form.fields)
     wire_runs_panel(panel, page)
     return tab
 

@@ -279,6 +279,11 @@ def estimate(space: Space) -> None:
     space.refuses("from 1 to 5", lambda: space.visitor.presses("estimate", "click", **requested))
 
 
+def advice(space: Space) -> None:
+    requested = {"teacher": "fieldguide-clip", "epochs": 600}
+    space.refuses("from 1 to 5", lambda: space.visitor.presses("advice-ask", "click", **requested))
+
+
 def stop(space: Space) -> None:
     answered, found = space.visitor.calls("stop", space.running)
     assert answered and found["state"] == "stopped", found
@@ -356,6 +361,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "again": again,
     "waiting": waiting,
     "estimate": estimate,
+    "advice": advice,
     "stop": stop,
     "tidy": tidy,
     "upload": upload,
