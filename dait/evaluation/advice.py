@@ -59,8 +59,9 @@ def advise(measured: Measured, regimes: Sequence[RegimeSummary]) -> Advice:
     near = sorted(regimes, key=lambda regime: distance(measured, regime.measured))[:NEIGHBOURS]
     far = [distance(measured, regime.measured) for regime in near]
     weights = [1 / (0.05 + d) for d in far]
-    arms = [arm for arm in SIMPLE if all(arm in regime.gains for regime in near)]
-    gains = {arm: _mean([regime.gain(arm) for regime in near], weights) for arm in arms}
+    # An arm that was not trained in one of them is judged by the others.
+    arms = [arm for arm in SIMPLE if any(arm in regime.gains for regime in near)]
+    gains = {arm: _gain(arm, near, weights) for arm in arms}
     best = max(gains.values())
     close = [arm for arm in arms if gains[arm] >= best - CLOSE]
     first = max(close, key=lambda arm: (gains[arm] >= best - CLOSE / 2, -SIMPLE.index(arm)))
@@ -89,7 +90,7 @@ def _range(
     arm: str, alone: float, spread: float, near: Sequence[RegimeSummary]
 ) -> tuple[float, float]:
     """From the worst to the best seed of the neighbours, wider where these lie far away."""
-    gains = [gain for regime in near for gain in regime.gains[arm]]
+    gains = [gain for regime in near for gain in regime.gains.get(arm, ())]
     low, high = alone + min(gains) - spread / 2, alone + max(gains) + spread / 2
     return max(0.0, min(1.0, low)), max(0.0, min(1.0, high))
 
@@ -122,6 +123,11 @@ def _why(
         f"{near[0].measured.probe:.0%} by a probe, and {said}."
     )
     return f"{first} {second}"
+
+
+def _gain(arm: str, near: Sequence[RegimeSummary], weights: Sequence[float]) -> float:
+    known = [(r.gain(arm), w) for r, w in zip(near, weights, strict=True) if arm in r.gains]
+    return _mean([gain for gain, _ in known], [weight for _, weight in known])
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

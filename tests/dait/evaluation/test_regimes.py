@@ -68,7 +68,8 @@ def test_rows_survive_their_file(tmp_path: Path) -> None:
 
 def test_the_bundled_map_can_be_read() -> None:
     found = summarize(read_rows())
-    assert len(found) >= 8 and all("dait" in regime.top1 for regime in found)
+    assert len(found) >= 8 and all("direct" in regime.top1 for regime in found)
+    assert any("dait" in regime.top1 for regime in found)
 
 
 @pytest.mark.parametrize(("measured", "first"), [(WEAK, "independent"), (STRONG, "dait")])
@@ -86,6 +87,13 @@ def test_advice_follows_the_nearest_regime(measured: Measured, first: str) -> No
 def test_of_equal_arms_the_cheaper_one_comes_first() -> None:
     equal = [row.model_copy(update={"top1": 0.7}) for row in rows()]
     assert advise(STRONG, summarize(equal)).recommended == ("independent", "direct", "dait")
+
+
+def test_an_arm_that_was_not_trained_everywhere_is_judged_where_it_was() -> None:
+    some = [row for row in rows() if (row.arm, row.teacher) != ("dait", "weak")]
+    advice = advise(WEAK, summarize(some))
+    assert advice.recommended[0] == "dait"  # by the strong teacher's regime alone
+    assert set(advice.expected) == {"independent", "direct", "dait"}
 
 
 def test_advice_far_from_the_map_says_so() -> None:
