@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SHIPPED = ("fieldguide-clip", "fieldguide-clip-generalist", "backbones", "runs/demo")
+SHIPPED = ("fieldguide-clip", "fieldguide-clip-generalist", "backbones", "regimes", "runs/demo")
 ENDINGS = ("js", "css", "html", "jinja", "yaml", "json", "txt", "csv")
 
 

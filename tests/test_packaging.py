@@ -48,7 +48,13 @@ def test_everything_that_is_needed_is_in_the_wheel(installed: Path) -> None:
         for path in (PROJECT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    for part in ("fieldguide-clip", "backbones", "runs/demo"):
+    for part in (
+        "fieldguide-clip",
+        "fieldguide-clip-generalist",
+        "backbones",
+        "regimes",
+        "runs/demo",
+    ):
         folder = PROJECT / "assets" / part
         wanted |= {
             "dait" / path.relative_to(PROJECT) for path in folder.rglob("*") if path.is_file()

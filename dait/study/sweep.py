@@ -143,8 +143,8 @@ def _run(
         "seconds": result["seconds"],
         "made_of": result["made_of"]["student"],
     }
-    said = setting or "as it is"
-    emit(Note(f"{arm}, seed {seed}, {said}: {context.measured} top-1 {row['top1']:.1%}"))
+    said, split = setting or "as it is", "validation" if context.measured == "val" else "test"
+    emit(Note(f"{arm}, seed {seed}, {said}: {split} top-1 {row['top1']:.1%}"))
     return row
 
 

@@ -155,7 +155,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path:
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     database=None,

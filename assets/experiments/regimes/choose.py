@@ -1,4 +1,4 @@
-"""The best setting of each arm by validation top-1: ``choose.py DIR >> plan.yaml``.
+"""The best setting of each arm by validation top-1, to follow `plan-head.yaml` in a plan of regimes.
 
 DIR: what ``search.sh`` wrote. Among equals the first, in the order of the arms and the search.
 Prints the number of settings tried, every arm's best, and `settings:` for a plan of regimes.

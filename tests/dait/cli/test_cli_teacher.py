@@ -84,8 +84,9 @@ def test_list_searches_and_says_what_is_known(
     assert command("teacher", "eval", "fieldguide-clip", *words) == 0
     capsys.readouterr()
     assert command("teacher", "list", "--search", "fieldguide", "--json") == 0
-    (entry,) = json.loads(capsys.readouterr().out)["teachers"]
+    entry, generalist = json.loads(capsys.readouterr().out)["teachers"]
     assert entry["name"] == "fieldguide-clip" and entry["here"] is True
+    assert generalist["name"] == "fieldguide-clip-generalist" and not generalist["zero_shot"]
     (figures,) = entry["zero_shot"]
     assert (figures["data"], figures["split"]) == (str(pets), "val")
     assert command("teacher", "list", "--here", "--search", "fieldguide") == 0
