@@ -1,4 +1,4 @@
-"""The best setting of each arm by validation top-1, to follow `plan-head.yaml` in a plan of regimes.
+"""The best setting of each arm by validation top-1: what follows `plan-head.yaml` in `plan.yaml`.
 
 DIR: what ``search.sh`` wrote. Among equals the first, in the order of the arms and the search.
 Prints the number of settings tried, every arm's best, and `settings:` for a plan of regimes.
