@@ -42,6 +42,7 @@ from dait.models.facts import NetworkFacts, network_facts
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
 from dait.runs.data import open_data
+from dait.storage.processors import processors
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import load_teacher
 from dait.teachers.zero_shot import ZeroShot
@@ -54,7 +55,7 @@ class Engine:
         # Two forward passes at once, each with a thread per processor, wait for one another: a
         # pass took ten times as long.
         if "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+            torch.set_num_threads(max(1, processors() // 2))
 
     def network_names(self) -> list[str]:
         """Every network of timm and torchvision."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from dait.errors import UserError
+from dait.storage.processors import processors
 
 
 def print_figure(name: str, value: Any) -> None:
@@ -28,7 +28,7 @@ def print_end(figures: Mapping[str, Any], as_json: bool, trust: str = "") -> int
 
     trust: what to rely on where the machine's ``load`` is above its processors, which is then said.
     """
-    if trust and figures["load"] > (os.cpu_count() or 1):
+    if trust and figures["load"] > processors():
         print(f"The machine is busy with other work: {trust}.")
     if as_json:
         print(json.dumps(figures))

@@ -33,6 +33,7 @@ from dait.events import EpochDone, Event, StepDone
 from dait.runs.folder import RunFolder
 from dait.runs.progress import StagePlan
 from dait.runs.sinks import RunSink
+from dait.storage.processors import processors
 from dait.study.memory import MEBIBYTE, peak_memory_bytes
 from dait.tasks.base import Role
 from dait.teachers.cache.views import TeacherViews
@@ -97,7 +98,7 @@ def measure_train(
         "views_stage2": recipe.dait.views,
         "device": device().type,
         "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),
+        "processors": processors(),
         "load": os.getloadavg()[0],
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, StatusFolder, StudyFolder
 from dait.storage import paths
 from dait.storage.files import read_end
+from dait.storage.processors import processors
 
 OUTPUT = "output.txt"
 PAUSED, CANCELLED = "Paused", "Cancelled"
@@ -82,6 +82,6 @@ def _environment(mark: str, at_once: int) -> dict[str, str]:
     # The child runs in the project's folder, where a relative path would mean another file.
     environment = {**paths.environment(), "PYTHONUNBUFFERED": "1", MARK: mark}
     if at_once > 1:  # processes that each use every processor slow one another down
-        threads = max(1, (os.cpu_count() or 1) // at_once)
+        threads = max(1, processors() // at_once)
         environment.setdefault("OMP_NUM_THREADS", str(threads))
     return environment

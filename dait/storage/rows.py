@@ -28,6 +28,7 @@ from dait.storage.cache import (
     load_or_fill,
     write_manifest,
 )
+from dait.storage.processors import processors
 
 _BLOCK = 8  # rows that a thread makes at a time: what a stop has to wait for
 _BUFFER = 2**20  # bytes
@@ -111,9 +112,7 @@ def load_or_build_rows(
 
 def cores() -> int:
     """Processors that this process may use, 8 at most."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(8, len(os.sched_getaffinity(0)))
-    return min(8, os.cpu_count() or 1)
+    return min(8, processors())
 
 
 def _write_rows(

@@ -34,6 +34,7 @@ from dait.events import Emit, Progress, ignore
 from dait.models.cost import count_parameters
 from dait.models.network import Network, NetworkSpec, build_network
 from dait.runs.data import open_data
+from dait.storage.processors import processors
 from dait.study.memory import peak_memory_bytes
 from dait.tasks.base import Batch, Role
 from dait.teachers.base import FrozenTeacher
@@ -235,7 +236,7 @@ class _Probe:
 
 def _together(step: float, views: float) -> float:
     """Views are made beside the steps where a processor is free for them."""
-    alone = device().type == "cuda" or torch.get_num_threads() >= (os.cpu_count() or 1)
+    alone = device().type == "cuda" or torch.get_num_threads() >= processors()
     return step + views if alone else max(step, views)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import UNLABELLED, Split
 from dait.data.stored import Packed
 from dait.distributed import World
+from dait.storage.processors import processors
 from dait.tasks.base import Batch, Task
 from dait.teachers.cache.views import TeacherViews
 from dait.training.views import StagePosition, TrainingViews
@@ -222,7 +222,7 @@ def prefetched(
     In the caller's own thread where the training has every processor already: a third thread on
     two processors makes each of two wait for it in turn.
     """
-    if device.type == "cpu" and torch.get_num_threads() >= _processors():
+    if device.type == "cpu" and torch.get_num_threads() >= processors():
         yield from map(make, items)
         return
     worker, waiting = ThreadPoolExecutor(1, thread_name_prefix="batches"), deque[Future[Made]]()
@@ -235,9 +235,3 @@ def prefetched(
             yield waiting.popleft().result()
     finally:
         worker.shutdown(cancel_futures=True)
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

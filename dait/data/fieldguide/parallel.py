@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+
+from dait.storage.processors import processors
 
 Drawn = TypeVar("Drawn")
 
@@ -19,7 +20,7 @@ def in_parallel(draw: Callable[[int], Drawn], count: int) -> Iterator[Drawn]:
     Drawing is Python and so holds the interpreter's lock: processes, not threads. joblib's own
     start method needs no ``__main__`` guard in a user's script and does not fork a threaded app.
     """
-    cores = _cores()
+    cores = processors()
     if cores == 1 or count < _WORTH_IT:
         yield from (draw(index) for index in range(count))
         return
@@ -35,9 +36,3 @@ def in_parallel(draw: Callable[[int], Drawn], count: int) -> Iterator[Drawn]:
 
 def _some(draw: Callable[[int], Any], start: int, stop: int) -> list[Any]:
     return [draw(index) for index in range(start, stop)]
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

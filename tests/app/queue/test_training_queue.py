@@ -28,6 +28,7 @@ from app.queue.training_queue import TrainingQueue
 from app.studies.ticket import read_ticket, state_of
 from dait.errors import UserError
 from dait.runs.folder import RunsRoot, StudyFolder
+from dait.storage.processors import processors
 
 Start = Callable[[str], tuple[TrainingQueue, StudyFolder]]
 
@@ -173,4 +174,4 @@ def test_trainers_that_share_the_machine_share_its_processors(tmp_path: Path) ->
         patch.delenv("OMP_NUM_THREADS", raising=False)
         study = StudyFolder(tmp_path / queue.start(ORDER))
     wait_for(lambda: study.state() == "failed")
-    assert output_tail(study) == str(max(1, (os.cpu_count() or 1) // 2))
+    assert output_tail(study) == str(max(1, processors() // 2))

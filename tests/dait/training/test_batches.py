@@ -108,7 +108,7 @@ def test_pieces_are_the_batch() -> None:
 def test_batches_are_made_in_order_and_faults_come_through(
     processors: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_processors", lambda: processors)
+    monkeypatch.setattr(module, "processors", lambda: processors)
     threads: set[str] = set()
 
     def square(number: int) -> int:
@@ -126,7 +126,7 @@ def test_batches_are_made_in_order_and_faults_come_through(
 def test_few_are_made_ahead_and_none_when_nobody_wants_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_processors", lambda: 8)
+    monkeypatch.setattr(module, "processors", lambda: 8)
     made: list[int] = []
     stream: Iterator[None] = prefetched(made.append, range(1000), CPU)
     next(stream)

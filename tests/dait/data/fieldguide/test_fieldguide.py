@@ -100,7 +100,7 @@ def test_two_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("dait.data.fieldguide.parallel._WORTH_IT", 1)
     monkeypatch.setattr("dait.data.fieldguide.parallel._CHUNK", 8)
     together = [drawn.scene.image for drawn in in_parallel(draw, 20)]
-    monkeypatch.setattr("dait.data.fieldguide.parallel._cores", lambda: 1)
+    monkeypatch.setattr("dait.data.fieldguide.parallel.processors", lambda: 1)
     alone = [drawn.scene.image for drawn in in_parallel(draw, 20)]
     np.testing.assert_array_equal(np.stack(together), np.stack(alone))
 
