@@ -62,7 +62,7 @@ def test_the_page_comes_with_the_first_table(config: AppConfig) -> None:
 def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
     page = build_page(empty_config, TrainingQueue(empty_config.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
-    assert len(ticks) == 4
+    assert len(ticks) == 5
     for tick in ticks:
         assert tick.concurrency_limit is None and tick.show_progress == "hidden"
     # Those of the Data tab and of the networks run only while something is being read or measured.
