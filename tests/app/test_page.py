@@ -65,9 +65,9 @@ def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
     assert len(ticks) == 5
     for tick in ticks:
         assert tick.concurrency_limit is None and tick.show_progress == "hidden"
-    # Those of the Data tab and of the networks run only while something is being read or measured.
+    # Those of Data, of networks and of advice run only while something is read or measured.
     timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
-    assert sorted(timer.active for timer in timers) == [False, False, False, False, True]
+    assert sorted(timer.active for timer in timers) == [False, False, False, False, False, True]
 
 
 def test_the_plotting_library_is_the_installed_one() -> None:
