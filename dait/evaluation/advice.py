@@ -77,13 +77,15 @@ def advise(measured: Measured, regimes: Sequence[RegimeSummary]) -> Advice:
 def score(
     held_out: Sequence[RegimeSummary], regimes: Sequence[RegimeSummary], within: float = 0.02
 ) -> tuple[int, int]:
-    """In how many of ``held_out`` the first arm of the advice is within ``within`` (a fraction) of
-    the best arm's mean, and of how many regimes."""
-    right = 0
-    for regime in held_out:
-        first = advise(regime.measured, regimes).recommended[0]
-        right += regime.top1[first] >= max(regime.top1.values()) - within
-    return right, len(held_out)
+    """In how many of ``held_out`` the first arm of the advice gains within ``within`` (a fraction)
+    of what the best arm gains, and of how many; those where it was not trained are left out."""
+    asked = [(regime, advise(regime.measured, regimes).recommended[0]) for regime in held_out]
+    found = [
+        regime.gain(first) >= regime.gain(regime.best) - within
+        for regime, first in asked
+        if first in regime.gains
+    ]
+    return sum(found), len(found)
 
 
 def _range(
@@ -104,9 +106,7 @@ def _why(
 ) -> str:
     """Two sentences."""
     best = recommended[0]
-    said = {True: "that is close", False: "that is not very close, so take it as a hint"}[
-        far <= NEAR
-    ]
+    said = "that is close" if far <= NEAR else "that is not very close, so take it as a hint"
     if far > FAR:
         said = "that is far away, so this is a guess"
     few = "" if measured.unlabelled else "no "

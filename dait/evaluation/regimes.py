@@ -82,8 +82,8 @@ class RegimeSummary(BaseModel):
 
     @property
     def best(self) -> str:
-        """The arm with the best mean."""
-        return max(self.top1, key=lambda arm: self.top1[arm])
+        """The arm with the largest mean gain: arms may have been trained with other seeds."""
+        return max(self.gains, key=self.gain)
 
     def gain(self, arm: str) -> float:
         """Mean gain of an arm over ``REFERENCE``, a fraction."""

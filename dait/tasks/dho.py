@@ -9,9 +9,7 @@ from dait.data.base import ViewKind
 from dait.losses import classification, distillation, zero_shot_logits
 from dait.models.network import Network
 from dait.tasks.base import Batch, Task, TaskOutput, weighted_sum
-
-SECOND = "second_head"
-"""The head that learns from the teacher, by its name among the projections."""
+from dait.tasks.logits import SECOND
 
 
 class DhoTask(Task):

@@ -107,6 +107,9 @@ def test_the_score_counts_first_choices_near_the_best() -> None:
     # Asked of a map of the other regime alone, the first choice is 6 points off.
     weak, strong = regimes()
     assert score([strong], [weak]) == (0, 1)
+    # Where the first choice was not trained, nothing is known of it.
+    few = [row for row in rows() if row.arm != "dait"]
+    assert score(summarize(few)[1:], [strong]) == (0, 0)
 
 
 def test_no_map_no_advice() -> None:
