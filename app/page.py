@@ -121,6 +121,7 @@ def _wire_show_match(tabs: gr.Tabs, explore: ExploreTab, compare: CompareTab) ->
         [explore.message, tabs, *compare.show_outputs],
         api_visibility="private",
         concurrency_limit=4,
+        trigger_mode="multiple",
     ).success(None, js=TO_THE_ROW, api_visibility="private")
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import gradio as gr
 
 from app.compare.linked_views import LinkedViews
-from app.compare.row_box import HIDDEN, QUIET, TO_THE_ROW, RowBox, update_link
+from app.compare.row_box import (
+    QUIET,
+    TO_THE_ROW,
+    WITH_DATA,
+    WITH_DATA_HIDDEN,
+    RowBox,
+    update_link,
+)
 from app.compare.views import CompareViews
 from app.ui.buttons import SEND_INDEX
 from app.ui.notice import Update, notice_box, section, shows_errors
@@ -189,7 +196,7 @@ def _wire_mark(
             return {}
         return box.open(views, ("test", find(study, seed, *extra, event._data)), *inputs)
 
-    done = event(open_mark, [*box.inputs, *more], box.outputs, **QUIET)
+    done = event(open_mark, [*box.inputs, *more], box.outputs, **WITH_DATA)
     update_link(box, done).then(None, js=TO_THE_ROW, api_visibility="private")
 
 
@@ -199,4 +206,4 @@ def wire_thumbnails(tsne: gr.HTML, thumbnail: gr.HTML, box: RowBox, linked: Link
     def picture(study: str | None, seed: int | None, event: gr.EventData) -> str:
         return linked.thumbnail(study, seed, getattr(event, "index", None))
 
-    tsne.focus(picture, [box.study, box.seed], thumbnail, **HIDDEN)
+    tsne.focus(picture, [box.study, box.seed], thumbnail, **WITH_DATA_HIDDEN)

@@ -26,8 +26,16 @@ DEFAULT_LAYERS = ("Default of each network", DEFAULT_LAYER)
 PREDICTED_CLASS = ("Predicted class of each", PREDICTED)
 
 # Private handlers can still be called directly, so CompareViews checks their values.
-QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
+# Gradio drops a request while an earlier one of the same kind is answered, unless it is put off
+# ("always_last"); one that is put off loses its event's data, so those run beside one another.
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": 4,
+    "trigger_mode": "always_last",
+}
 HIDDEN: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
+WITH_DATA: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+WITH_DATA_HIDDEN: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
 SET_OPACITY = "value => { document.documentElement.style.setProperty('--heat-opacity', value); }"
 TO_THE_ROW = "() => window.daitLinks.showRows()"
 ROWS = """
@@ -216,10 +224,10 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
 
     show = rows_handler(views, box)
     inputs = [box.study, box.seed, box.selection, *controls.query]
-    update_link(box, box.gallery.click(open_sample, box.inputs, box.outputs, **QUIET))
+    update_link(box, box.gallery.click(open_sample, box.inputs, box.outputs, **WITH_DATA))
     uploaded = [controls.upload, *box.inputs]
     update_link(box, controls.upload.upload(open_upload, uploaded, box.outputs, **QUIET))
-    removed = box.row.click(remove, [box.study, box.selection], None, **HIDDEN)
+    removed = box.row.click(remove, [box.study, box.selection], None, **WITH_DATA_HIDDEN)
     update_link(box, removed.then(show, inputs, box.outputs, **HIDDEN))
     for control in (controls.method, controls.layer, controls.target):
         update_link(box, control.input(show, inputs, box.outputs, **QUIET))

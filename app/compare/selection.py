@@ -18,24 +18,23 @@ Result = TypeVar("Result")
 
 
 class Selection:
-    """One visitor's selected images, in order, and the study that they belong to.
+    """One visitor's selected images of every study, in order.
 
     Changed in place, so that a handler that started before a change and ends after it sees the
-    change and does not bring the earlier images back.
+    change and does not bring the earlier images back. A handler of one study that ends after
+    another study was opened leaves the images of that one alone.
     """
 
     def __init__(self) -> None:
-        self._current: tuple[str, ImageRefs] | None = None
+        self._images: dict[str, ImageRefs] = {}
 
     def of(self, study: str) -> ImageRefs:
         """The selected images of this study; empty if there are none."""
-        if self._current is None or self._current[0] != study:
-            return ()
-        return self._current[1]
+        return self._images.get(study, ())
 
     def set(self, study: str, *images: ImageRef) -> None:
         """Select these images of a study, and no others."""
-        self._current = (study, images)
+        self._images[study] = images
 
     def with_image(self, study: str, image: ImageRef, keep: bool) -> ImageRefs:
         """The selection with ``image`` added, or the image alone unless ``keep``.

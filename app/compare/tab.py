@@ -21,6 +21,7 @@ from app.compare.row_box import (
     HIDDEN,
     QUIET,
     WAITING,
+    WITH_DATA,
     RowBox,
     late_choices,
     layout_row,
@@ -292,7 +293,7 @@ def _wire_gallery(
     for condition in filters.conditions:
         update_link(box, condition.input(**fill))
     preset = preset_handler(linked, filters)
-    pressed = filters.presets.click(preset, inputs, filters.conditions, **QUIET)
+    pressed = filters.presets.click(preset, inputs, filters.conditions, **WITH_DATA)
     update_link(box, pressed.then(**fill))
 
 

@@ -10,7 +10,11 @@ from app.data.card import card_html, gallery_html, species_choices
 from app.ui.notice import framed, hint, notice, section
 from dait.errors import UserError
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": 2,
+    "trigger_mode": "always_last",
+}
 PICK = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-key]');
@@ -61,4 +65,4 @@ def build_birds(shown: gr.State) -> None:
     for bird in (first, second):
         bird.input(compare, [first, second], card, **QUIET)
     fold.expand(gallery_html, None, gallery, **QUIET)
-    gallery.click(pick, [first, second], [second, card], **QUIET)
+    gallery.click(pick, [first, second], [second, card], **{**QUIET, "trigger_mode": "multiple"})

@@ -161,7 +161,7 @@ def _wire(
     box.open.change(fill, [*chosen, box.owner, *box.values], [*every, *outputs], **QUIET)
     inputs = [box.owner, *chosen, *box.values]
     box.timer.tick(update, inputs, outputs, concurrency_limit=None, **QUIET)
-    box.teacher.input(update, inputs, outputs, **QUIET)
+    box.teacher.input(update, inputs, outputs, trigger_mode="always_last", **QUIET)
     for text in (box.templates, box.descriptions):
         # Not ``input``, which pasting does not trigger. Of many key strokes the last one counts.
         text.change(update, inputs, outputs, trigger_mode="always_last", **QUIET)

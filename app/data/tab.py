@@ -45,6 +45,8 @@ POLL: dict[str, Any] = {
     "show_progress": "hidden",
 }
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
+# Gradio would drop a choice that is made while an earlier one is answered.
+CHOOSE: dict[str, Any] = {**PRESS, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,8 @@ def build_data_tab(panel: gr.Tab, config: AppConfig, queue: TrainingQueue) -> Da
     chosen = [choice.source, choice.size]
     panel.select(tab.open_tab, [*chosen, tab.shown], tab.outputs, **POLL)
     tab.timer.tick(tab.poll, [*chosen, tab.shown], tab.outputs, **POLL)
-    choice.source.input(tab.choose, chosen, tab.outputs, **PRESS)
-    choice.size.input(tab.choose, chosen, tab.outputs, **PRESS)
+    choice.source.input(tab.choose, chosen, tab.outputs, **CHOOSE)
+    choice.size.input(tab.choose, chosen, tab.outputs, **CHOOSE)
     choice.read.click(tab.read, chosen, tab.outputs, **PRESS)
     choice.upload.upload(tab.upload, [choice.upload, choice.size], tab.outputs, **PRESS).then(
         None, None, choice.upload, js="() => null", api_visibility="private"
@@ -270,7 +272,7 @@ def build_data_tab(panel: gr.Tab, config: AppConfig, queue: TrainingQueue) -> Da
     shown = [body.page, *chosen, body.split, body.label]
     turned = [body.grid, body.page]
     for event in (body.split.input, body.label.input):
-        event(partial(tab.turn_page, 0), shown, turned, **PRESS)
+        event(partial(tab.turn_page, 0), shown, turned, **CHOOSE)
     body.more.click(partial(tab.turn_page, 1), shown, turned, **PRESS)
     return DataTab(choice, tab.prompts, tab.readings)
 

@@ -24,7 +24,12 @@ LOADING = empty("One moment: loading the teacher.")
 NO_TEXT = empty("Choose a study whose teacher reads text.")
 
 # Private handlers can still be called directly, so ExploreViews checks their values.
-QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
+# Put off, not dropped, while an earlier one is answered: see app/compare/row_box.py.
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": 4,
+    "trigger_mode": "always_last",
+}
 WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
 
 
@@ -167,7 +172,12 @@ def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews
     )
     for event in (tab.query.submit, tab.search.click):
         event(ask, [tab.study, tab.query], answer, **QUIET)
-    tab.chips.click(use_example, [tab.study, tab.examples], [tab.query, *answer], **QUIET)
+    tab.chips.click(
+        use_example,
+        [tab.study, tab.examples],
+        [tab.query, *answer],
+        **{**QUIET, "trigger_mode": "multiple"},
+    )
 
 
 def list_update(config: AppConfig, current: str | None) -> tuple[Any, Any]:

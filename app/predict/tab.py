@@ -21,7 +21,11 @@ PHOTOS_ID = "photos"
 _PROGRESS = gr.Progress()
 
 # Private handlers can still be called directly, so PredictViews checks their values.
-QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": 2,
+    "trigger_mode": "always_last",
+}
 
 
 def build_predict_tab(panel: gr.Tab, comparisons: Comparisons) -> None:

@@ -292,9 +292,9 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks) -> None:
     gr.Timer(POLL_SECONDS).tick(panel.poll, inputs, outputs, **QUIET)
     # A load event belongs to the page, so a reload and a second tab start with the current state.
     page.load(panel.load, inputs, [panel.width, *outputs], js=WITH_WIDTH, **QUIET)
-    panel.list.click(panel.select, [shown, *inputs], outputs, **QUIET).then(
-        None, None, None, js=TO_THE_CARD, api_visibility="private"
-    )
+    panel.list.click(
+        panel.select, [shown, *inputs], outputs, trigger_mode="multiple", **QUIET
+    ).then(None, None, None, js=TO_THE_CARD, api_visibility="private")
     for action in DIRECT:
         panel.buttons[action].click(
             partial(panel.press, action), [shown, *inputs], outputs, **QUIET

@@ -215,6 +215,7 @@ def _wire_map(box: AdviceBox, config: AppConfig) -> None:
         [box.unmapped, box.ask, box.against, box.plot],
         js=WITH_WIDTH,
         concurrency_limit=2,
+        trigger_mode="always_last",
         **QUIET,
     )
 

@@ -291,6 +291,7 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         [form.selection, form.selection_text],
         api_visibility="private",
         show_progress="hidden",
+        trigger_mode="always_last",
     )
     # In the browser: the server's answer could arrive after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}

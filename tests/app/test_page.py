@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -68,6 +70,24 @@ def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
     # Those of Data, of networks and of advice run only while something is read or measured.
     timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
     assert sorted(timer.active for timer in timers) == [False, False, False, False, False, True]
+
+
+def test_no_choice_is_dropped_while_an_earlier_one_is_answered(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    for handler in page.fns.values():
+        if not handler.fn or handler.api_visibility == "public":
+            continue
+        events = {event for _, event in handler.targets}
+        name = getattr(handler.fn, "__qualname__", str(handler.fn))
+        if any("EventData" in str(hint) for hint in _hints(handler.fn)):
+            # One that is put off loses its event's data.
+            assert handler.trigger_mode == "multiple", name
+        elif handler.trigger_after is not None or events & {"input", "change", "release"}:
+            assert handler.trigger_mode == "always_last", name
+
+
+def _hints(function: Any) -> list[Any]:
+    return list(getattr(inspect.unwrap(function), "__annotations__", {}).values())
 
 
 def test_the_plotting_library_is_the_installed_one() -> None:
