@@ -8,10 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.config import AppConfig
+from app.studies.ticket import FILE as TICKET
 from app.studies.ticket import process_of, read_ticket, state_of
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
-from dait.runs.folder import RunFolder, StudyFolder
+from dait.runs.folder import FileVersion, RunFolder, StudyFolder, version_of
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,39 @@ def finished_studies(config: AppConfig) -> list[StudyEntry]:
     return own + [entry for entry in shipped if entry.state == "finished"]
 
 
+# Lists are made at every poll: a finished study's entry is kept until one of its files changes.
+_FINISHED: dict[Path, tuple[dict[str, FileVersion], StudyEntry]] = {}
+_MOST_KEPT = 50_000
+
+
 def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
     """A study as a list entry; a damaged one has the state ``damaged``."""
+    kept = _FINISHED.get(study.path)
+    if kept is not None:
+        versions, entry = kept
+        if all(version_of(file) == version for file, version in versions.items()):
+            return entry
+        _FINISHED.pop(study.path, None)
+    own = [study.path / name for name in ("status.json", "study.json", TICKET)]
+    versions = {str(file): version_of(file) for file in own}
+    try:
+        described = _description(study.path)
+    except UserError as error:
+        return StudyEntry(study.path.name, study.path.name, "damaged", shipped, message=str(error))
+    results = [run / "result.json" for run in described.runs]
+    versions |= {str(file): version_of(file) for file in results}
+    entry = _entry(study, shipped, described)
+    if entry.state == "finished":
+        if len(_FINISHED) >= _MOST_KEPT:
+            _FINISHED.clear()
+        _FINISHED[study.path] = versions, entry
+    return entry
+
+
+def _entry(study: StudyFolder, shipped: bool, described: _Described) -> StudyEntry:
     name, state = study.path.name, state_of(study)
     try:
         status, ticket, process = study.status(), read_ticket(study), process_of(study)
-        described = _description(study.path)
         results = [_result(run) for run in described.runs]
     except UserError as error:
         return StudyEntry(name, name, "damaged", shipped, message=str(error))
@@ -122,18 +150,17 @@ class _Described:
 
 
 def _description(folder: Path) -> _Described:
-    changed = _changed(folder / "study.json")
-    return _Described() if changed is None else _read_description(folder, changed)
+    version = version_of(folder / "study.json")
+    return _Described() if version is None else _read_description(folder, version)
 
 
 def _result(run: Path) -> tuple[str, float] | None:
-    changed = _changed(run / "result.json")
-    return None if changed is None else _read_result(run, changed)
+    version = version_of(run / "result.json")
+    return None if version is None else _read_result(run, version)
 
 
-# Lists are made at every poll, so unchanged files are not read again.
 @lru_cache(maxsize=1000)
-def _read_description(folder: Path, changed: int) -> _Described:
+def _read_description(folder: Path, version: FileVersion) -> _Described:
     study = StudyFolder(folder)
     described = study.description()
     recipe = described.get("recipe") or {}
@@ -147,17 +174,9 @@ def _read_description(folder: Path, changed: int) -> _Described:
 
 
 @lru_cache(maxsize=10_000)
-def _read_result(run: Path, changed: int) -> tuple[str, float] | None:
+def _read_result(run: Path, version: FileVersion) -> tuple[str, float] | None:
     result = RunFolder(run).result()
     return None if result is None else (result["arm"], result["top1"])
-
-
-def _changed(file: Path) -> int | None:
-    """A file's modification time in nanoseconds; None if there is no file."""
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _means(results: Sequence[tuple[str, float]]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,25 @@ class StatusFolder:
 class RunFolder(StatusFolder):
     """One run: one arm, one seed. ARCHITECTURE.md lists its files."""
 
-    def __init__(self, path: Path | str) -> None:
-        super().__init__(path)
-        self.student = self.weights("student")
-        self.intermediate = self.weights("intermediate")
-        self.predictions = self.path / "predictions.npz"
-        self.checkpoints = self.path / "checkpoints"
+    @cached_property
+    def student(self) -> Path:
+        """The student's weights."""
+        return self.weights("student")
+
+    @cached_property
+    def intermediate(self) -> Path:
+        """The intermediate teacher's weights."""
+        return self.weights("intermediate")
+
+    @cached_property
+    def predictions(self) -> Path:
+        """What the run's networks say of the test images."""
+        return self.path / "predictions.npz"
+
+    @cached_property
+    def checkpoints(self) -> Path:
+        """The folder of what a resumed training continues from."""
+        return self.path / "checkpoints"
 
     def projections(self, role: str) -> Path:
         """What a stage used to train this network and is no part of it."""
@@ -274,16 +288,16 @@ class RunsRoot:
         Folders that ``resolve`` refuses (names with spaces, links that lead out) are left out.
         """
         try:
-            folders = list(self.path.iterdir())
+            with os.scandir(self.path) as folders:
+                found = [
+                    StudyFolder(folder.path)
+                    for folder in folders
+                    if _NAME.fullmatch(folder.name)
+                    and (not folder.is_symlink() or _is_below(Path(folder.path), self.path))
+                    and _holds_study(folder.path)
+                ]
         except OSError:
             return []
-        found = [
-            StudyFolder(folder)
-            for folder in folders
-            if _NAME.fullmatch(folder.name)
-            and _is_below(folder, self.path)
-            and _holds_study(folder)
-        ]
         return sorted(found, key=lambda study: (_born(study), study.path.name), reverse=True)
 
 
@@ -308,9 +322,9 @@ def _is_below(path: Path, root: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-def _holds_study(folder: Path) -> bool:
+def _holds_study(folder: str) -> bool:
     try:
-        names = {file.name for file in folder.iterdir()}
+        names = set(os.listdir(folder))  # noqa: PTH208 - thousands at every poll
     except PermissionError:
         return True  # it may hold one: shown as damaged, and not left out without a word
     except OSError:
@@ -320,14 +334,35 @@ def _holds_study(folder: Path) -> bool:
 
 def _born(study: StudyFolder) -> float:
     """When a study began, in Unix seconds; its folder's time if it does not say."""
+    file = study.path / "status.json"
+    started = _started(file, version_of(file))
     try:
-        started = study.status().get("started")
-    except UserError:
-        started = None
-    try:
-        return study.path.stat().st_mtime if started is None else float(started)
+        return study.path.stat().st_mtime if started is None else started
     except OSError:  # deleted since it was listed
         return 0.0
+
+
+# Folders are listed at every poll of the page, so unchanged files are not read again.
+@lru_cache(maxsize=100_000)
+def _started(file: Path, version: FileVersion) -> float | None:
+    try:
+        status = read_json(file, STATUS) or {}
+    except UserError:
+        return None
+    started: float | None = status.get("started")
+    return started
+
+
+FileVersion = tuple[int, int] | None
+
+
+def version_of(file: Path | str) -> FileVersion:
+    """What changes with a file: modification time in ns, bytes; None if there is no file."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - thousands at every poll
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def runs_root() -> RunsRoot:
