@@ -59,7 +59,7 @@ def advise(measured: Measured, regimes: Sequence[RegimeSummary]) -> Advice:
     near = sorted(regimes, key=lambda regime: distance(measured, regime.measured))[:NEIGHBOURS]
     far = [distance(measured, regime.measured) for regime in near]
     weights = [1 / (0.05 + d) for d in far]
-    # An arm that was not trained in one of them is judged by the others.
+    # An arm that was not trained in one of them is estimated from the others.
     arms = [arm for arm in SIMPLE if any(arm in regime.gains for regime in near)]
     gains = {arm: _gain(arm, near, weights) for arm in arms}
     best = max(gains.values())

@@ -106,7 +106,7 @@ class DrawingRecord:
 
 @cache
 def shown(options: FieldGuideOptions, split: SplitName) -> tuple[int, ...]:
-    """The species that each image of ``split`` shows: round and round, as long as each has some."""
+    """``(N,)`` int64: the species that each image of ``split`` shows, in turn."""
     most = options.per_class(split)
     counts = np.full(options.species, most)
     if split == "train" and options.long_tail > 1:
@@ -137,33 +137,33 @@ def labels(options: FieldGuideOptions, split: SplitName) -> np.ndarray:
 def record(options: FieldGuideOptions, split: SplitName, index: int) -> DrawingRecord:
     """Image ``index`` of ``split``: a function of ``(seed, split, index)`` and the options alone.
 
-    Images go round the species. Splits are disjoint because the split's number is part of the
+    Images take the species in turn. Splits are disjoint because the split's number is part of the
     random seed. Raises ``IndexError`` for an index outside the split.
     """
-    subject = _subject(options, split, index)
-    scene = render_scene(subject.attributes, subject.habitat, options.size, subject.rng)
-    return DrawingRecord(scene, subject.label, subject.attributes, subject.habitat, subject.caption)
+    drawn = _drawn(options, split, index)
+    scene = render_scene(drawn.attributes, drawn.habitat, options.size, drawn.rng)
+    return DrawingRecord(scene, drawn.label, drawn.attributes, drawn.habitat, drawn.caption)
 
 
 def light(options: FieldGuideOptions, split: SplitName, index: int) -> LightName:
-    """The light of ``record(options, split, index)``, without drawing it."""
-    return light_of(_subject(options, split, index).rng)
+    """The light of ``record(options, split, index)``, without drawing the image."""
+    return light_of(_drawn(options, split, index).rng)
 
 
 def slices_undrawn(options: FieldGuideOptions, split: SplitName) -> dict[str, np.ndarray]:
-    """The slices of ``split`` that are known without drawing it, ``(N,)`` strings each."""
-    subjects = [_subject(options, split, index) for index in range(len(shown(options, split)))]
-    at_home = [subject.habitat == home_habitat(subject.label) for subject in subjects]
+    """The slices of ``split`` that need no drawing, ``(N,)`` strings each."""
+    all_drawn = [_drawn(options, split, index) for index in range(len(shown(options, split)))]
+    at_home = [drawn.habitat == home_habitat(drawn.label) for drawn in all_drawn]
     return {
-        "habitat": np.asarray([subject.habitat for subject in subjects]),
+        "habitat": np.asarray([drawn.habitat for drawn in all_drawn]),
         "background": np.where(at_home, "familiar", "unfamiliar"),
-        "light": np.asarray([light_of(subject.rng) for subject in subjects]),
+        "light": np.asarray([light_of(drawn.rng) for drawn in all_drawn]),
     }
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """What an image is to show, and the state that it is drawn from."""
+class _Drawn:
+    """What an image shows, and the random state that it is drawn from."""
 
     label: int
     attributes: Attributes
@@ -172,12 +172,12 @@ class _Subject:
     rng: np.random.Generator
 
 
-def _subject(options: FieldGuideOptions, split: SplitName, index: int) -> _Subject:
+def _drawn(options: FieldGuideOptions, split: SplitName, index: int) -> _Drawn:
     label = shown(options, split)[index]
     attributes = options.guide()[label].attributes
     rng = np.random.default_rng([options.seed, SPLIT_NUMBERS[split], index])
     habitat = _habitat(label, split, options, rng)
-    return _Subject(label, attributes, habitat, caption(attributes, habitat, rng), rng)
+    return _Drawn(label, attributes, habitat, caption(attributes, habitat, rng), rng)
 
 
 def home_habitat(label: int) -> str:
@@ -270,7 +270,7 @@ class FieldGuide:
         habitats = np.asarray(tuple(load_world().habitats))[arrays["habitats"]]
         homes = np.asarray([home_habitat(label) for label in shown(self.options, name)])
         familiar = np.where(habitats == homes, "familiar", "unfamiliar")
-        # Not kept with the images: it is quickly told again from the numbers they were drawn from.
+        # Not kept with the images: it is quickly recomputed from the random state.
         lights = np.asarray([light(self.options, name, index) for index in range(len(habitats))])
         return Split(
             name=name,

@@ -68,7 +68,7 @@ class InventedBirds:
         }
 
     def draw(self, emit: Emit) -> dict[str, np.ndarray]:
-        """All of them, family after family: the arrays of ``draw_family``, joined."""
+        """All families: the arrays of ``draw_family``, concatenated."""
         families = self.count // self.family
         joined: dict[str, np.ndarray] = {}
         for number, family in enumerate(in_parallel(partial(_drawn, self), families)):

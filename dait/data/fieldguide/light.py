@@ -72,7 +72,7 @@ def lit_bird(canvas: Canvas, light: Light) -> np.ndarray:
     kinds = plumage[ids[rows, columns]]
     x, y = place.to_body(columns.astype(np.float32), rows.astype(np.float32))
     local = shade[rows, columns]
-    # Eyes, bills and legs are hard and small: the relief of their surroundings is not theirs.
+    # Eyes, bills and legs are hard and small: the relief around them is not theirs.
     local = np.where(kinds == 0, 1.0 + 0.3 * (local - 1.0), local)
     local = local + np.where(kinds == 1, _scallops(x, y, light.wave), 0.0)
     # Feathers of the back catch the sky, the belly the ground's shade.

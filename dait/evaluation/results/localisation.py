@@ -53,7 +53,7 @@ class Settings(Record):
 
     method: a key of ``heatmaps.METHODS``, None for each network's default. target: explain the
     images' true class or what each network predicts. images: how many of the test split, stratified
-    by class with a fixed seed; road_images: how many of these are judged by ROAD too.
+    by class with a fixed seed; road_images: how many of these have a ROAD score too.
 
     The true class is the default because it is the comparable one: every network answers the same
     question about the same image. With the predicted class, a network that is wrong explains

@@ -23,8 +23,8 @@ def localisation_holds(measurement: Measurement, explained: StoredNetworks) -> b
     """Whether all networks that exist were measured, with their present weights."""
     measured = {row.key: row.weights for row in measurement.networks}
     return all(
-        subject.member.key in measured and measured[subject.member.key] in (None, subject.weights)
-        for subject in explained.networks
+        stored.member.key in measured and measured[stored.member.key] in (None, stored.weights)
+        for stored in explained.networks
     )
 
 

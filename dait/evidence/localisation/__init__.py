@@ -1,5 +1,5 @@
 """Do networks look at the object, and at the parts that tell it from its relatives?
 
-``scores`` judges maps by masks, ``faithfulness`` by what happens to the answer when pixels are
-taken away; ``measure`` does both over a study and keeps what it found.
+``scores`` compares maps with masks, ``faithfulness`` removes pixels and reads the change of the
+prediction; ``measure`` does both over a study and keeps what it found.
 """

@@ -1,4 +1,4 @@
-"""One network's heatmaps of the sample, and what masks and the network itself say of them."""
+"""One network's heatmaps of the sample, scored by masks and by ROAD."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def by_masks(
     sample: Sample,
     recorded: np.ndarray | None,
 ) -> Arrays:
-    """``(n,)`` arrays of the sample: the figures of ``scores.Localisation``, NaN where none.
+    """``(n,)`` arrays over the sample: the figures of ``scores.Localisation``; NaN: no figure.
 
     ``mass``, ``pointing``, ``rank``, ``part_mass`` (of the distinguishing parts), ``empty``,
-    ``unmasked``; ``target``, ``predicted`` and ``indices`` say of which class and which test image.
-    recorded: ``(N, C)`` logits of the whole split when the study was trained. Raises ``UserError``
-    where the images give others today.
+    ``unmasked``; ``target``, ``predicted`` and ``indices`` are the explained class, the prediction
+    and the test image. recorded: ``(N, C)`` logits of the whole split when the study was trained.
+    Raises ``UserError`` where the same images give other logits today.
     """
     found = [
         _maps(network, method, target, sample, places)
@@ -62,12 +62,12 @@ def by_road(
     network: nn.Module, method: str, target: Target, sample: Sample, count: int
 ) -> np.ndarray:
     """``(n,)`` float32: ROAD of ``count`` of the sample's images, NaN for the others."""
-    judged = np.full(len(sample), np.nan, dtype=np.float32)
+    scores = np.full(len(sample), np.nan, dtype=np.float32)
     places = sample.some(count)
     for some in np.split(places, range(_ROAD_BATCH, len(places), _ROAD_BATCH)):
         found = _maps(network, method, target, sample, some)
-        judged[some] = road(network, sample.images(some), found.raw, found.target)
-    return judged
+        scores[some] = road(network, sample.images(some), found.raw, found.target)
+    return scores
 
 
 def _maps(
@@ -80,7 +80,7 @@ def _maps(
 
 
 def _require_same(recorded: np.ndarray, sample: Sample, now: np.ndarray) -> None:
-    """Drawings and photographs can change after a training; then figures would be of others."""
+    """Images can change after a training; then the figures would be of other images."""
     if len(recorded) == len(sample.split):
         then = recorded[sample.indices]
         lengths = np.linalg.norm(now, axis=1) * np.linalg.norm(then, axis=1)

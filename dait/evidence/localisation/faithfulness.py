@@ -1,8 +1,8 @@
-"""Does the answer hang on what a heatmap marks? ROAD, as the ``grad-cam`` package computes it.
+"""Does the prediction depend on what a heatmap marks? ROAD, as in the ``grad-cam`` package.
 
-Pixels are taken away and filled in from their neighbours, the most relevant first or the least
+Pixels are removed and filled in from their neighbours, the most relevant first or the least
 relevant first, and the probability of the explained class is read again ("remove and debias", Rong
-et al. 2022). A map that means something loses much by the first and little by the second.
+et al. 2022). A faithful map loses much by the first and little by the second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PERCENTILES = (20, 50, 80)
 
 
 def road(network: nn.Module, images: Tensor, raw: Tensor, target: Tensor) -> np.ndarray:
-    """``(B,)`` in [-1, 1]: half of what removing the most relevant costs more than the least.
+    """``(B,)`` in [-1, 1]: half the extra cost of removing the most relevant pixels first.
 
     images: ``(B, 3, S, S)`` in [0, 1]; raw: ``(B, h, w)`` maps of ``target`` ``(B,)``. The figure
     is a difference in the class's probability, a mean over ``PERCENTILES``; NaN for an empty map.

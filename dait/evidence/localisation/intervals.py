@@ -1,4 +1,4 @@
-"""Means over images with bootstrap intervals; images that could not be scored are NaN."""
+"""Means over images with bootstrap intervals; images without a score are NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the networks of a study look, over a sample of its test split; measured once and kept."""
+"""Where the networks of a study look on a sample of its test split; measured once and kept."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ def measure(
     settings: Settings | None = None,
     emit: Emit = ignore,
 ) -> Measurement:
-    """Judge the heatmaps of every network; what was judged before is read from its folder.
+    """Score the heatmaps of every network; kept scores are read from the study's folder.
 
-    data: of the subjects' recipe. The figures are kept in ``localisation.json`` and, of every
-    image, in ``localisation.npz``; where these cannot be written, a note says so. A network that
-    cannot be loaded or explained is left out, with a note. Raises ``UserError`` where none is left,
-    for data without masks and boxes, and for an unknown method.
+    data: the data set of the study's recipe. The figures are kept in
+    ``localisation.json``, those of every image in ``localisation.npz``; where these cannot be
+    written, a note says so. A network that cannot be loaded or explained is left out, with a note.
+    Raises ``UserError`` where none is left, for data without masks and boxes, and for an unknown
+    method.
     """
     settings = settings or Settings()
     if settings.method is not None and settings.method not in METHODS:
@@ -56,19 +57,19 @@ def measure(
     rows: list[NetworkLocalisation] = []
     arrays: dict[str, Arrays] = {}
     failure = ""
-    for number, subject in enumerate(explained.networks):
+    for number, stored in enumerate(explained.networks):
         emit(Progress(WHAT, number, len(explained.networks), "networks"))
-        made_of = _made_of(subject, data, settings)
+        made_of = _made_of(stored, data, settings)
         try:
-            found = _figures(subject, sample, settings, folder, made_of)
+            found = _figures(stored, sample, settings, folder, made_of)
         except UserError as error:
-            failure = f"{subject.member.key}: {error}"
+            failure = f"{stored.member.key}: {error}"
             emit(Note(f"without {failure}"))
             continue
         if not has_distinguishing(data):
             del found["part_mass"]
-        arrays[subject.member.key] = found
-        rows.append(_row(subject, found, made_of))
+        arrays[stored.member.key] = found
+        rows.append(_row(stored, found, made_of))
     emit(Progress(WHAT, len(explained.networks), len(explained.networks), "networks"))
     if not rows:
         raise UserError(f"No network of {explained.folder} could be explained; {failure}")
@@ -131,18 +132,18 @@ class _Folder:
 
 
 def _figures(
-    subject: StoredNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
+    stored: StoredNetwork, sample: Sample, settings: Settings, folder: _Folder, made_of: str
 ) -> Arrays:
     """The kept arrays of a network, or new ones."""
-    key = subject.member.key
+    key = stored.member.key
     kept = folder.figures.get(key, made_of) or {}
-    # Named by how many images it judged: asking for more of them is another measurement.
+    # Named by the number of images: asking for more of them is another measurement.
     road = f"road-{settings.road_images}"
     if "mass" not in kept or (settings.road_images and road not in kept):
-        network = subject.load().to(device())
+        network = stored.load().to(device())
         method = settings.method or default_method(network)
         if "mass" not in kept:
-            kept = by_masks(network, method, settings.target, sample, subject.recorded())
+            kept = by_masks(network, method, settings.target, sample, stored.recorded())
             folder.put(key, made_of, kept)
         if settings.road_images:
             kept[road] = by_road(network, method, settings.target, sample, settings.road_images)
@@ -151,27 +152,27 @@ def _figures(
     return found | {"road": kept[road]} if settings.road_images else found
 
 
-def _row(subject: StoredNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
-    member, empty, unmasked = subject.member, arrays["empty"], arrays["unmasked"]
+def _row(stored: StoredNetwork, arrays: Arrays, made_of: str) -> NetworkLocalisation:
+    member, empty, unmasked = stored.member, arrays["empty"], arrays["unmasked"]
     return NetworkLocalisation(
         key=member.key,
         role=member.role,
         title=member.title,
-        seed=subject.seed,
+        seed=stored.seed,
         method=str(arrays["method"]),
         made_of=made_of,
         estimates=estimates(arrays),
         scored=int((~empty & ~unmasked).sum()),
         empty=int(empty.sum()),
         unmasked=int(unmasked.sum()),
-        weights=subject.weights,
+        weights=stored.weights,
     )
 
 
-def _made_of(subject: StoredNetwork, data: Dataset, settings: Settings) -> str:
+def _made_of(stored: StoredNetwork, data: Dataset, settings: Settings) -> str:
     """Names everything that a network's figures depend on; ROAD's are told apart by their name."""
     described = [
-        *(VERSION, data.fingerprint, subject.weights, PERCENTILES),
+        *(VERSION, data.fingerprint, stored.weights, PERCENTILES),
         *(settings.method, settings.target, settings.images),
     ]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

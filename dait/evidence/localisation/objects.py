@@ -1,4 +1,4 @@
-"""Which pixels are the object, and which of these tell its class from its relatives."""
+"""Which pixels are the object, and which of them distinguish its class from similar ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PART_NAMES = ("other", "distinguishing")
 def object_labels(data: Dataset, split: Split, indices: np.ndarray) -> np.ndarray:
     """``(n, S, S)`` uint8 of the images ``indices`` of ``split``: 0 background, k a part's number.
 
-    Part k is ``PART_NAMES[k - 1]``. Distinguishing parts are known of the Field Guide alone; of
-    other data the whole object is 1, and where it has boxes and no masks, so is the box. An image
-    without either is all 0. Raises ``UserError`` for data that has neither.
+    Part k is ``PART_NAMES[k - 1]``. Only the Field Guide has distinguishing parts; in other data
+    the whole object is 1, or its box where there is no mask. An image without either is all 0.
+    Raises ``UserError`` for data that has neither.
     """
     if split.masks is not None:
         masks = np.asarray(split.masks[indices])
@@ -40,12 +40,12 @@ def object_labels(data: Dataset, split: Split, indices: np.ndarray) -> np.ndarra
 
 
 def has_distinguishing(data: Dataset) -> bool:
-    """Whether ``object_labels`` tells the distinguishing parts of this data."""
+    """Whether this data has distinguishing parts."""
     return isinstance(with_all_labels(data), FieldGuide)
 
 
 def distinguishing_parts(guide: Sequence[Species]) -> tuple[frozenset[str], ...]:
-    """Of each species of a guide, the parts in which it differs from any other of its family.
+    """For each species of a guide, the parts in which it differs from others of its family.
 
     A species that differs in its shape differs in all parts; one alone in its family in none.
     """

@@ -1,4 +1,4 @@
-"""The test images that every network is asked about, with their objects marked."""
+"""The test images whose heatmaps are scored, with masks of their objects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sample:
         return view_batch(self.split.images[chosen], chosen, 0, ViewPolicy("original"))
 
     def some(self, count: int) -> np.ndarray:
-        """Places of at most ``count`` images of the sample, stratified by class again."""
+        """Indices of at most ``count`` images of the sample, stratified by class."""
         return stratified_sample(self.labels, count, seed=1)
 
     def area(self, least: int) -> MeanInterval | None:

@@ -1,4 +1,4 @@
-"""Does a heatmap look at the object? Raw maps against masks.
+"""How much of a heatmap lies on the object: raw maps against masks.
 
 All figures are fractions of [0, 1] and use the raw map, upsampled bilinearly to the mask's size
 and never scaled. A map that is zero everywhere, and an image without any object pixel, are counted

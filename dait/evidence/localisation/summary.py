@@ -1,4 +1,4 @@
-"""From figures of every image to means and differences with intervals."""
+"""Figures per image, summarised as means and differences with intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def estimates(arrays: Arrays) -> dict[str, MeanInterval]:
-    """The mean of every one of ``FIGURES`` that some image could be scored by."""
+    """The mean of each of ``FIGURES`` that at least one image has."""
     found = {name: mean_interval(arrays[name]) for name in FIGURES if name in arrays}
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
@@ -30,7 +30,7 @@ def estimates(arrays: Arrays) -> dict[str, MeanInterval]:
 def arms(
     networks: Sequence[NetworkLocalisation], arrays: Mapping[str, Arrays]
 ) -> tuple[ArmLocalisation, ...]:
-    """Every role's networks together; ``arrays`` goes by the network's key."""
+    """The networks of each role together; ``arrays`` goes by the network's key."""
     rows = []
     for role, own in _by_role(networks).items():
         merged = _merged([arrays[network.key] for network in own])

@@ -62,7 +62,7 @@ Encode = Callable[[Split], np.ndarray]
 
 @dataclass(frozen=True)
 class _Images:
-    """What is measured; ``new`` is None for data that is not drawn."""
+    """The images of the measurement; ``new`` is None for data that is not drawn."""
 
     data: Dataset
     train: Split
@@ -73,7 +73,7 @@ class _Images:
 
 @dataclass(frozen=True)
 class _Network:
-    """A network to be read. ``encode`` is called when it is its turn: weights load then."""
+    """A network to probe. ``encode`` loads its weights when it is called."""
 
     key: str
     role: str
@@ -86,7 +86,7 @@ class _Network:
 def measure_teacher(
     teacher: FrozenTeacher, data: Dataset, emit: Emit = ignore, pairs: int = PAIRS
 ) -> ProbeResults:
-    """What ``teacher`` knows of ``data``, from the cache where nothing has changed.
+    """Zero-shot figures and probes of ``teacher`` on ``data``; kept in the cache.
 
     pairs: how many new birds to draw, of the Field Guide. Takes minutes the first time.
     Raises ``UserError`` for data that cannot be had.
@@ -114,7 +114,7 @@ def measure_study(
     emit: Emit = ignore,
     pairs: int = PAIRS,
 ) -> ProbeResults:
-    """The same for the study's teacher, and what can be read from each of its networks.
+    """The same for the study's teacher, and linear probes of each of its networks.
 
     teacher, data: those of its recipe. Networks are those of every seed that can be opened. Kept in
     the study's ``knowledge.json``. Raises ``UserError`` for a study that is not finished, and where

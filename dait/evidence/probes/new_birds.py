@@ -1,4 +1,4 @@
-"""Birds that no training has seen, drawn with captions: to measure with, never to learn from."""
+"""Drawn birds with captions that are in no training set: for measurements alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NewBirds:
 
     @property
     def split(self) -> Split:
-        """The same images in the shape of a split, for what reads splits; labels are all 0."""
+        """The same images as a split; labels are all 0."""
         return Split(
             name="test",
             images=self.images,
@@ -83,7 +83,7 @@ def new_birds(size: int, count: int = PAIRS, seed: int = 0, emit: Emit = ignore)
         tables=kept["tables"],
         habitats=kept["habitats"],
         poses=kept["poses"],
-        lights=np.array([light_of(_subject(seed, number).rng) for number in range(count)]),
+        lights=np.array([light_of(_drawn(seed, number).rng) for number in range(count)]),
     )
 
 
@@ -98,8 +98,8 @@ class _Bird:
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """What a bird's image is to show, and the state that it is drawn from."""
+class _Drawn:
+    """What an image shows, and the random state that it is drawn from."""
 
     attributes: Attributes
     habitat: str
@@ -108,16 +108,16 @@ class _Subject:
     rng: np.random.Generator
 
 
-def _subject(seed: int, number: int) -> _Subject:
+def _drawn(seed: int, number: int) -> _Drawn:
     habitats = tuple(load_world().habitats)
     rng = np.random.default_rng([seed, NEW_BIRDS_STREAM, number])
     attributes = random_attributes(rng)
     habitat = habitats[int(rng.integers(len(habitats)))]
-    return _Subject(attributes, habitat, *_caption(attributes, habitat, rng), rng)
+    return _Drawn(attributes, habitat, *_caption(attributes, habitat, rng), rng)
 
 
 def _draw(size: int, seed: int, number: int) -> _Bird:
-    bird = _subject(seed, number)
+    bird = _drawn(seed, number)
     scene = render_scene(bird.attributes, bird.habitat, size, bird.rng)
     values = load_world().attributes
     table = [values[name].values.index(bird.attributes[name]) for name in values]

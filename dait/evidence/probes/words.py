@@ -1,4 +1,4 @@
-"""What a teacher that reads text knows: classes, captions and attributes, named without training.
+"""Zero-shot figures of a teacher that reads text: classes, captions and attributes.
 
 Every figure is a share of images with its 95 % bootstrap interval.
 """

@@ -29,7 +29,7 @@ FOCUS = "dait"
 """The arm that examples are chosen by, where it is there."""
 
 LOCALISED_IMAGES = 200
-"""Looked at where ``localise`` has not measured before; it looks at more, and judges by ROAD."""
+"""Images measured where ``localise`` has not; that command takes more, and ROAD too."""
 
 
 @dataclass(frozen=True)
