@@ -40,7 +40,7 @@ from dait.teachers.cache.views import TeacherViews
 from dait.training.batches import Batches
 from dait.training.loop import train_stage
 from dait.training.optimizer import build_optimizer
-from dait.training.step import autocast
+from dait.training.precision import autocast
 from dait.training.views import StagePosition
 
 STAGES: dict[str, tuple[Arm, Role]] = {

@@ -42,7 +42,8 @@ from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
 from dait.teachers.weights import is_here
 from dait.training.batches import rounds_of, steps_of
-from dait.training.step import Step, check_precision, enough_memory
+from dait.training.precision import check_precision
+from dait.training.step import Step, enough_memory
 from dait.training.views import StagePosition, epochs_that_make, view_bytes, views_to_keep
 
 WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0

@@ -30,10 +30,11 @@ from dait.training.batches import Batches
 from dait.training.checkpoint import StepCheckpoints, fingerprint
 from dait.training.inference import predict_split
 from dait.training.optimizer import learning_rate
+from dait.training.precision import check_precision
 from dait.training.resume import Resume
 from dait.training.selection import Average, BestEpoch, chosen_mix
 from dait.training.state import LoopState, TrainingState
-from dait.training.step import Step, check_precision, enough_memory
+from dait.training.step import Step, enough_memory
 from dait.training.views import StagePosition
 
 FEW_STEPS = 300

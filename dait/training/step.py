@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dait.config.train import Precision, TrainConfig
+from dait.config.train import TrainConfig
 from dait.distributed import World, sum_over
 from dait.errors import UserError
 from dait.tasks.base import Batch, Task
 from dait.training.batches import micro_batches
 from dait.training.optimizer import build_optimizer
+from dait.training.precision import autocast
 
-_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory: you tried to allocate")
 _SHORT = 1e-5  # torch divides by the norm and a millionth, so it clips a little below the limit
 
@@ -100,27 +100,6 @@ class Step:
             f"learning rate of {rate:.3g} ({parts}). Lower train.learning_rate, or the weight of "
             "the part that is not finite."
         )
-
-
-def check_precision(precision: Precision, device: torch.device) -> None:
-    """Raises ``UserError`` for a precision that the device does not have."""
-    if precision == "fp16" and device.type != "cuda":
-        raise UserError(
-            f"train.precision is fp16, which needs an NVIDIA GPU, and this is {device.type}. Set "
-            "it to fp32; bf16 works on a CPU, but is slower on most."
-        )
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UserError("train.precision is bf16, which this GPU does not have. Use fp16 or fp32.")
-    old = device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0)
-    if precision == "bf16" and old:
-        raise UserError("train.precision is bf16, which needs macOS 14 or newer. Use fp32.")
-
-
-def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The block's matrix products and convolutions run in ``precision``; losses stay in fp32."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, _DTYPES[precision])
 
 
 @contextmanager

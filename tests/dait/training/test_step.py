@@ -17,7 +17,8 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.tasks.base import Batch, Task, TaskOutput
 from dait.tasks.independent import IndependentTask
 from dait.training.loop import train_stage
-from dait.training.step import Step, check_precision
+from dait.training.precision import check_precision
+from dait.training.step import Step
 from dait.training.views import StagePosition
 
 CPU = torch.device("cpu")
