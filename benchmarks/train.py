@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -182,7 +182,7 @@ class _Measured:
         views = self.views if task.needs_vlm else None
         source = Batches(task, train, self.config, self.stage, views, ALONE, where)
         with closing(source.epoch(0)) as batches:
-            batch = next(batches)
+            batch = replace(next(batches), taught=None)  # a bare loop runs a trained teacher
 
         def run() -> None:
             for _ in range(self.steps):

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -36,7 +36,7 @@ from dait.models.network import Network, NetworkSpec, build_network
 from dait.runs.data import open_data
 from dait.storage.processors import processors
 from dait.study.memory import peak_memory_bytes
-from dait.tasks.base import Batch, Role
+from dait.tasks.base import Batch, Role, TaughtTask
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.embedding import Embedder
 from dait.teachers.registry import load_teacher
@@ -44,6 +44,7 @@ from dait.teachers.weights import is_here
 from dait.training.batches import rounds_of, steps_of
 from dait.training.precision import check_precision
 from dait.training.step import Step, enough_memory
+from dait.training.teacher_outputs import output_bytes, outputs_to_hold
 from dait.training.views import StagePosition, epochs_that_make, view_bytes, views_to_keep
 
 WARM_UPS, MOST_STEPS, SECONDS_A_STAGE = 2, 10, 2.0
@@ -118,7 +119,8 @@ class _TeacherCost:
 class _StageCost:
     """Seconds of a stage by all its parts, and what it trains.
 
-    rounds: of its images; held_bytes: of views that are shown again.
+    rounds: of its images; held_bytes: of views that are shown again, and of what a trained teacher
+    gives for them.
     """
 
     seconds: float
@@ -192,6 +194,14 @@ class _Probe:
             stepping = _seconds(
                 lambda: step.update(step.forward_backward(batch, self.batch), rate=1e-6, number=1)
             )
+            taught = self._taught(task, batch)
+            repeating = stepping
+            if taught is not None:  # later showings of a view, whose outputs are held
+                repeating = _seconds(
+                    lambda: step.update(
+                        step.forward_backward(taught, self.batch), rate=1e-6, number=1
+                    )
+                )
         task.eval()
         with torch.no_grad():
             predicting = _seconds(lambda: task.network(batch.images).logits.cpu(), most=3)
@@ -202,8 +212,13 @@ class _Probe:
         place = StagePosition(0, 1, rounds, seed=0, distinct_views=self.recipe.views.distinct)
         held = views_to_keep(task.views, place, *shape, device())
         making = epochs_that_make(place, held)
-        training = (rounds - making) * stepping
-        training += making * _together(stepping, self._views(task.views))
+        outputs_bytes = 0
+        if taught is not None and taught.taught is not None:
+            outputs_bytes = images * output_bytes(taught.taught) // self.batch
+        held_outputs = outputs_to_hold(place, outputs_bytes) if outputs_bytes else 0
+        teaching = epochs_that_make(place, held_outputs)
+        training = teaching * stepping + (rounds - teaching) * repeating
+        training += making * (_together(stepping, self._views(task.views)) - stepping)
         validation = stage.epochs * self.counts.val + self.counts.test
         learned = sum(parameter.numel() for parameter in task.trainable())
         return _StageCost(
@@ -214,8 +229,14 @@ class _Probe:
             needs_vlm=task.needs_vlm,
             views=task.views,
             rounds=rounds,
-            held_bytes=held * view_bytes(*shape),
+            held_bytes=held * view_bytes(*shape) + held_outputs * outputs_bytes,
         )
+
+    def _taught(self, task: Any, batch: Batch) -> Batch | None:
+        """The batch with its trained teacher's outputs; None where these are not held."""
+        if not isinstance(task, TaughtTask) or not task.teacher_outputs or self.recipe.train.mixes:
+            return None
+        return replace(batch, taught=task.needed(task.taught(batch)))
 
     def _batch(self, channels_last: bool) -> Batch:
         size = self.recipe.data.size

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dait.config.arms import Head
 from dait.data.base import ViewKind
-from dait.models.network import Network
+from dait.models.network import Network, NetworkOutput
 
 Role = Literal["student", "intermediate", "classifier", "assistant"]
 """What a network is to an arm; its weights' file is called so."""
@@ -24,12 +24,14 @@ class Batch:
     """images ``(B, 3, S, S)`` in [0, 1], labels ``(B,)``, vlm ``(B, d)`` of the same views.
 
     shares: ``(B, C)``, how much of each class is in an image, where images are mixed.
+    taught: the trained teacher's outputs for the same views, where they are computed already.
     """
 
     images: Tensor
     labels: Tensor
     vlm: Tensor | None = None
     shares: Tensor | None = None
+    taught: NetworkOutput | None = None
 
     @property
     def target(self) -> Tensor:
@@ -109,6 +111,28 @@ class TaughtTask(Task):
     def teacher(self) -> Network:
         """The frozen network."""
         return self._teacher[0]
+
+    @property
+    def teacher_outputs(self) -> tuple[str, ...]:
+        """The fields of ``NetworkOutput`` that the loss needs of the teacher."""
+        raise NotImplementedError
+
+    def needed(self, output: NetworkOutput) -> NetworkOutput:
+        """The teacher's outputs, those that the loss does not need emptied to ``(B, 0)``."""
+        return NetworkOutput(
+            *(
+                value if name in self.teacher_outputs else value.new_empty(len(value), 0)
+                for name, value in zip(output._fields, output, strict=True)
+            )
+        )
+
+    def taught(self, batch: Batch) -> NetworkOutput:
+        """The teacher's outputs for the batch; those that the loss does not need may be empty."""
+        if batch.taught is not None:
+            return batch.taught
+        with torch.no_grad():
+            output: NetworkOutput = self.teacher(batch.images)
+        return output
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         self._teacher[0]._apply(fn)  # it moves to a device with the task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dait.config.arms import DaitConfig
@@ -23,8 +22,13 @@ from dait.tasks.base import Batch, TaskOutput, TaughtTask, projection, weighted_
 TO_VLM = "student_to_vlm"
 """``P_S``, by its name among the projections."""
 
-TEACHER_TERMS = {"spatial_weight", "pooled_weight", "logit_weight", "text_weight"}
-"""The weights of the terms that need the teacher."""
+_NEEDED = {
+    "spatial_weight": "map",
+    "pooled_weight": "pooled",
+    "logit_weight": "logits",
+    "text_weight": "pooled",
+}
+"""What the term of each weight needs of the teacher."""
 
 
 class DistilTask(TaughtTask):
@@ -80,12 +84,15 @@ class DistilTask(TaughtTask):
             texts._apply(fn)
         return super()._apply(fn, recurse)
 
+    @property
+    def teacher_outputs(self) -> tuple[str, ...]:
+        """What the terms that have a weight need."""
+        weights = self.config.model_dump(include=set(_NEEDED))
+        return tuple(dict.fromkeys(_NEEDED[name] for name, weight in weights.items() if weight))
+
     def forward(self, batch: Batch) -> TaskOutput:
         config = self.config
-        taught = None
-        if any(config.model_dump(include=TEACHER_TERMS).values()):
-            with torch.no_grad():
-                taught = self.teacher(batch.images)
+        taught = self.taught(batch) if self.teacher_outputs else None
         output = self.network(batch.images)
         parts = {
             "classification": classification(output.logits, batch.target, self.label_smoothing)

@@ -44,6 +44,11 @@ class LogitTask(TaughtTask):
         """A linear head of its own for the teacher's logits."""
         return self.projections[SECOND] if self.head != "own" else None
 
+    @property
+    def teacher_outputs(self) -> tuple[str, ...]:
+        """The logits, where they have a weight."""
+        return ("logits",) if self.config.logit_weight else ()
+
     def forward(self, batch: Batch) -> TaskOutput:
         config, parts = self.config, dict[str, torch.Tensor]()
         output = self.network(batch.images)
@@ -52,8 +57,7 @@ class LogitTask(TaughtTask):
                 output.logits, batch.target, self.label_smoothing
             )
         if config.logit_weight:
-            with torch.no_grad():
-                taught = self.teacher(batch.images).logits
+            taught = self.taught(batch).logits
             second = self.second_head()
             learns = output.logits if second is None else second(output.pooled)
             parts["logits"] = distillation(learns, taught, config.temperature)

@@ -21,9 +21,11 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import UNLABELLED, Split
 from dait.data.stored import Packed
 from dait.distributed import World
+from dait.models.network import NetworkOutput
 from dait.storage.processors import processors
-from dait.tasks.base import Batch, Task
+from dait.tasks.base import Batch, Task, TaughtTask
 from dait.teachers.cache.views import TeacherViews
+from dait.training.teacher_outputs import TeacherOutputs
 from dait.training.views import StagePosition, TrainingViews
 
 PREFETCH = 2
@@ -135,7 +137,18 @@ class Batches:
         vlm = None
         if self.task.needs_vlm and self.vlm_views is not None:
             vlm = sent(self.vlm_views.rows(view, index, images), self.device)
-        return Batch(images, labels, vlm, shares)
+        taught = None
+        if self._teacher_outputs is not None:
+            taught = self._teacher_outputs.rows(view, index)
+        return Batch(images, labels, vlm, shares, taught)
+
+    @cached_property
+    def _teacher_outputs(self) -> TeacherOutputs | None:
+        """Of a trained teacher that sees views again; mixed images come but once."""
+        task = self.task
+        if not isinstance(task, TaughtTask) or not task.teacher_outputs or self.config.mixes:
+            return None
+        return TeacherOutputs(task, self.views, self.config)
 
 
 def steps_of(images: int, batch_size: int) -> int:
@@ -211,7 +224,12 @@ def micro_batches(batch: Batch, count: int) -> list[Batch]:
         [None] * count if tensor is None else list(torch.tensor_split(tensor, count))
         for tensor in (batch.images, batch.labels, batch.vlm, batch.shares)
     ]
-    return [Batch(*piece) for piece in zip(*columns, strict=True)]  # type: ignore[arg-type]
+    taught: list[NetworkOutput | None] = [None] * count
+    if batch.taught is not None:
+        outputs = [torch.tensor_split(tensor, count) for tensor in batch.taught]
+        taught = [NetworkOutput(*piece) for piece in zip(*outputs, strict=True)]
+    pieces = zip(*columns, taught, strict=True)
+    return [Batch(*piece) for piece in pieces]  # type: ignore[arg-type]
 
 
 def prefetched(

@@ -34,6 +34,11 @@ class StagePosition:
     distinct_views: int = 0
     unlabelled: bool = False
 
+    @property
+    def repeats(self) -> bool:
+        """Whether views are shown again."""
+        return 0 < self.distinct_views < self.epochs
+
     def view(self, epoch: int) -> int:
         """The number of the view that an epoch (or a round of the images) shows."""
         return epoch % self.distinct_views if self.distinct_views else epoch
@@ -129,8 +134,7 @@ def views_to_keep(
     None on an NVIDIA GPU, which makes its views itself, and none where nothing is augmented.
     processes: that train together, perhaps on this machine.
     """
-    repeats = 0 < stage.distinct_views < stage.epochs
-    if device.type == "cuda" or kind == "original" or not repeats:
+    if device.type == "cuda" or kind == "original" or not stage.repeats:
         return 0
     free = psutil.virtual_memory().available // 4
     room = min(MOST_BYTES, free) // processes
