@@ -1,4 +1,4 @@
-"""A network as one ONNX graph, its normalisation and both heads inside, and that graph in int8."""
+"""A network as one ONNX graph, with its normalisation and both heads inside."""
 
 from __future__ import annotations
 
@@ -23,46 +23,90 @@ from dait.models.network import Network
 OPSET = 18
 """Of ONNX: what torch writes without converting, and what runtimes on phones read too."""
 
-INPUT, OUTPUTS = "image", ("logits", "features", "maps")
+INPUT = "image"
+LOGITS, FEATURES, MAPS = OUTPUTS = ("logits", "features", "maps")
 HEAD = "head"
 """The output with the linear head's weights, where the class activation map is exact."""
 
+UNLIKE = "unlike"
+"""The output that says how far an image is from anything trained on."""
+
+_BATCH = 32
 _ALIKE = 1e-3
 """By how much ONNX may differ from PyTorch, as a fraction of the largest output."""
 
 
 class _Graph(nn.Module):
-    """``(B, 3, S, S)`` in [0, 1] → logits, features, maps, and where there is one the head."""
+    """``(B, 3, S, S)`` in [0, 1] → the outputs ``names``."""
 
-    def __init__(self, network: Network, head: Tensor | None) -> None:
+    cam_weights: Tensor | None
+
+    def __init__(
+        self, network: Network, head: Tensor | None, familiarity: Mapping[str, np.ndarray] | None
+    ) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("head", head, persistent=False)
+        self.cam_weights = None if head is None else nn.Buffer(head)
+        self.distance = None if familiarity is None else _Distance(familiarity)
+        self.names = list(OUTPUTS)
+        self.names += [HEAD] if head is not None else []
+        self.names += [UNLIKE] if familiarity is not None else []
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output = self.network(image)
-        outputs = (output.logits, output.pooled, output.map)
-        return outputs if self.head is None else (*outputs, self.head.clone())
+        outputs = [output.logits, output.pooled, output.map]
+        if self.cam_weights is not None:
+            outputs.append(self.cam_weights.clone())
+        if self.distance is not None:
+            outputs.append(self.distance(output.pooled))
+        return tuple(outputs)
 
 
-def export_onnx(network: Network, path: Path, metadata: Mapping[str, Any]) -> None:
+class _Distance(nn.Module):
+    """``(B, p)`` features → ``(B,)``, how far they are from anything trained on.
+
+    The distance of ``dait.evaluation.features.familiarity``, of whose arrays it is made.
+    """
+
+    means: Tensor
+    directions: Tensor
+    variances: Tensor
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        for name in ("means", "directions", "variances"):
+            self.register_buffer(name, torch.from_numpy(np.array(arrays[name], np.float32)))
+        self.rest = float(arrays["rest"])
+
+    def forward(self, features: Tensor) -> Tensor:
+        apart = features[:, None] - self.means  # (B, M, p)
+        along = (apart @ self.directions.T) ** 2
+        others = ((apart**2).sum(2) - along.sum(2)).clamp(min=0)
+        return ((along / self.variances).sum(2) + others / self.rest).amin(1)
+
+
+def export_onnx(
+    network: Network,
+    path: Path,
+    metadata: Mapping[str, Any],
+    familiarity: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write ``network`` (in eval mode, on the CPU) to one ONNX file, and compare the two.
 
     Input: ``image``, float32 ``(B, 3, S, S)`` RGB in [0, 1]; B is free. Outputs: ``logits``
     ``(B, classes)``, of both heads where the network has two; ``features``, the pooled vectors
     ``(B, p)``; ``maps``, the last feature maps ``(B, C, h, w)``; and where the logits are linear in
     the mean of the maps ``head``, its weights ``(classes, C)``: the class activation map of class c
-    is ``sum_k head[c, k] · maps[:, k]`` (Zhou et al. 2016).
+    is ``sum_k head[c, k] · maps[:, k]`` (Zhou et al. 2016). With familiarity (the arrays of
+    a ``Familiarity``) also ``unlike`` ``(B,)``, to be compared with its threshold.
 
     metadata: kept in the file as JSON, a key each. Raises ``UserError`` for a network that has an
     operator which ONNX lacks, or whose graph answers otherwise, and ``OSError``.
     """
-    head = cam_weights(network)
-    names = [*OUTPUTS, *([HEAD] if head is not None else [])]
     size = network.image_size
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, size, size, generator=generator)
-    graph = _Graph(network, head).eval()
+    graph = _Graph(network, cam_weights(network), familiarity).eval()
     try:
         with torch.no_grad(), _quiet():
             program: Any = torch.onnx.export(
@@ -71,7 +115,7 @@ def export_onnx(network: Network, path: Path, metadata: Mapping[str, Any]) -> No
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[INPUT],
-                output_names=names,
+                output_names=graph.names,
                 dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
                 verbose=False,
             )
@@ -84,7 +128,7 @@ def export_onnx(network: Network, path: Path, metadata: Mapping[str, Any]) -> No
         model, {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
     )
     path.write_bytes(model.SerializeToString())
-    _compare(graph, path, names, images)
+    _compare(graph, path, images)
 
 
 def open_graph(path: Path) -> onnxruntime.InferenceSession:
@@ -98,9 +142,12 @@ def open_graph(path: Path) -> onnxruntime.InferenceSession:
 
 
 def logits_of(session: onnxruntime.InferenceSession, images: np.ndarray) -> np.ndarray:
-    """``(B, classes)`` of images ``(B, 3, S, S)`` float32 in [0, 1]."""
-    (logits,) = session.run([OUTPUTS[0]], {INPUT: images})
-    return np.asarray(logits)
+    """``(N, classes)`` of images ``(N, 3, S, S)`` float32 in [0, 1]."""
+    parts = [
+        session.run([LOGITS], {INPUT: images[at : at + _BATCH]})[0]
+        for at in range(0, len(images), _BATCH)
+    ]
+    return np.concatenate(parts)
 
 
 @torch.no_grad()
@@ -129,14 +176,14 @@ def cam_weights(network: Network) -> Tensor | None:
     return None
 
 
-def _compare(graph: nn.Module, path: Path, names: list[str], images: Tensor) -> None:
+def _compare(graph: _Graph, path: Path, images: Tensor) -> None:
     """Raise ``UserError`` unless the file answers as the network does, one image or two."""
     session = open_graph(path)
     for count in (1, 2):
         with torch.no_grad():
             expected = graph(images[:count])
-        found = session.run(names, {INPUT: images[:count].numpy()})
-        for name, ours, theirs in zip(names, expected, found, strict=True):
+        found = session.run(graph.names, {INPUT: images[:count].numpy()})
+        for name, ours, theirs in zip(graph.names, expected, found, strict=True):
             largest = max(1.0, float(ours.abs().amax()))
             if not np.allclose(ours.numpy(), theirs, rtol=_ALIKE, atol=_ALIKE * largest):
                 far = float(np.abs(ours.numpy() - np.asarray(theirs)).max())
