@@ -68,7 +68,7 @@ class SplitFiles:
     def _file(self, at: int, folder: Path) -> Path:
         if not self._entries:
             path = folder / f"{at}.jpg"
-            Image.fromarray(self.split.images[at]).save(path, quality=JPEG_QUALITY)
+            Image.fromarray(self.split.images[at]).save(path, quality=JPEG_QUALITY, subsampling=0)
             return path
         entry = self._entries[self.split.ids[at]]
         if entry.trim is None:
