@@ -142,8 +142,9 @@ def predict(study: NetworkRow, images: Iterable[Picture], top: int = 5) -> list[
     """The ``top`` most probable classes of each image, by every network of ``load_study``.
 
     Gives for each image ``{"image": ..., "networks": [...]}``; a network has ``network``, ``role``,
-    ``title``, ``latency_ms`` and ``top``: ``index``, ``key``, ``name``, ``probability`` (fraction)
-    of a class each. Raises ``UserError`` for an image that cannot be read.
+    ``title``, ``latency_ms``, ``unlike`` (anything it was trained on; None where not known) and
+    ``top``: ``index``, ``key``, ``name``, ``probability`` (fraction) of a class each. Raises
+    ``UserError`` for an image that cannot be read.
     """
     return [
         {"image": image, "networks": predicted_networks(study, read_image(study, image), top)}
