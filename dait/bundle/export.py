@@ -19,7 +19,10 @@ from dait.bundle.quantize import CALIBRATION_IMAGES, quantize
 from dait.bundle.weights import FP16, WEIGHTS, halved, library_config, plain_weights
 from dait.data.base import ClassInfo, Dataset
 from dait.errors import UserError
+from dait.evaluation.evaluate import familiarity_of
+from dait.evaluation.features.familiarity import FAMILIAR
 from dait.evaluation.records import classes_around
+from dait.evaluation.unlike import UnlikeScore
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import LoadedNetwork, load_network
 from dait.models.tensors import save_tensors
@@ -127,10 +130,13 @@ def _fill(
         (folder / name).write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
     graphs: dict[str, Answers] = {}
     int8 = None
+    familiarity = familiarity_of(run, emit).get("student")
+    score = None if familiarity is None else UnlikeScore(familiarity)
+    unlike = None if score is None else {"threshold": score.threshold, "familiar": FAMILIAR}
     if onnx:
         emit(Note(f"writing {network.spec.name} as ONNX"))
-        metadata = {"labels": labels, "preprocess": how, "unlike": None}
-        export_onnx(network, folder / ONNX, metadata)
+        metadata = {"labels": labels, "preprocess": how, "unlike": unlike}
+        export_onnx(network, folder / ONNX, metadata, score)
         shutil.copyfile(str(package_files("dait.bundle") / SCRIPT), folder / SCRIPT)
         emit(Note("quantising it to int8"))
         int8 = quantize(folder / ONNX, folder / INT8, _calibration(data))
@@ -147,7 +153,7 @@ def _fill(
         **measured,
         "bytes": _sizes(folder),
         "int8": int8,
-        "unlike": None,
+        "unlike": unlike,
         "left_out": weights.left_out or None,
     }
     for sentence in _disagreements(deployment):

@@ -139,6 +139,7 @@ def measure_bundle(
         "difference": {name: float(difference[name]) for name in difference if name != "torch"},
         "top1": {name: float(rows.mean()) for name, rows in correct.items()},
         "top1_interval": {name: list(bootstrap_interval(rows)) for name, rows in correct.items()},
+        "called_unlike": float(np.mean([line["unlike"] for line in script])) if script else None,
         "latency_ms": _latencies(network, graphs),
         "parameters": count_parameters(network),
         "macs": count_macs(network),
