@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from dait.bundle.weights import FP16, WEIGHTS, reload_plain
 from dait.data.base import Dataset, Split
-from dait.data.folders.dataset import ImageFileDataset
-from dait.data.folders.listing import ImageEntry
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_image
 from dait.data.images.frame import Framing
 from dait.errors import UserError
@@ -46,9 +45,10 @@ class SplitFiles:
     def __init__(self, data: Dataset) -> None:
         self.split: Split = data.split("test")
         self.labels = np.asarray(self.split.labels)
-        self._entries: Mapping[str, ImageEntry] = {}
-        if isinstance(data, ImageFileDataset):
-            self._entries = {entry.id: entry for entry in data.listing.splits["test"]}
+        # Only data sets of files have one, also those of which few labels are used.
+        listing: Listing | None = getattr(data, "listing", None)
+        entries = listing.splits["test"] if listing else ()
+        self._entries: Mapping[str, ImageEntry] = {entry.id: entry for entry in entries}
 
     def __len__(self) -> int:
         return len(self.split)
