@@ -148,6 +148,11 @@ class RunFolder(StatusFolder):
         """The folder of what a resumed training continues from."""
         return self.path / "checkpoints"
 
+    @cached_property
+    def familiarity(self) -> Path:
+        """What says whether an image is unlike anything trained on."""
+        return self.path / "familiarity.npz"
+
     def projections(self, role: str) -> Path:
         """What a stage used to train this network and is no part of it."""
         return self.checkpoints / f"projections-{role}.safetensors"
