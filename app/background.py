@@ -140,11 +140,11 @@ class Job(Generic[Result]):
 
 
 class JobPool(Generic[Result]):
-    """Jobs by key; the last few that are done are kept."""
+    """Jobs by key, some at the same time; the last few that are done are kept."""
 
-    def __init__(self, kept: int = 4) -> None:
+    def __init__(self, kept: int = 4, at_once: int = AT_ONCE) -> None:
         self._kept = kept
-        self._turns = threading.Semaphore(AT_ONCE)
+        self._turns = threading.Semaphore(at_once)
         self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
 

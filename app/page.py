@@ -19,6 +19,7 @@ from app.data.prompt_box import prompts_of
 from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
 from app.explore.tab import ExploreTab, build_explore_tab
+from app.export.bundles import Bundles
 from app.policy import Policy
 from app.predict.tab import build_predict_tab
 from app.queue.actions import require
@@ -61,13 +62,13 @@ class Page(gr.Blocks):
 
 def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
     """The whole page. Building it trains nothing, draws nothing and loads no network."""
-    views = CompareViews(config)
+    views, bundles = CompareViews(config), Bundles(config)
     with Page(config) as page:
         build_api(config, queue, views)  # first: names are assigned in this order
         gr.HTML(render("header"), apply_default_css=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
-                compare = build_compare_tab(views)
+                compare = build_compare_tab(views, bundles)
             with gr.Tab("Predict", id="predict") as predict_panel:
                 build_predict_tab(predict_panel, views.comparisons)
             with gr.Tab("Explore", id="explore") as explore_panel:
@@ -75,7 +76,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
             with gr.Tab("Data", id="data") as data_panel:
                 data = build_data_tab(data_panel, config, queue)
             with gr.Tab("Train", id="train") as train_panel:
-                train = build_train_tab(page, config, queue)
+                train = build_train_tab(page, config, queue, bundles)
             with gr.Tab("About", id="about"):
                 build_about_tab()
         _wire_list_of_studies(page, compare_panel, compare)

@@ -40,6 +40,8 @@ from app.compare.view_link import (
 )
 from app.compare.views import CompareViews
 from app.comparisons.study_list import study_choices, study_list
+from app.export.box import build_export_box
+from app.export.bundles import Bundles
 from app.server.loader import light
 from app.ui.notice import Update, empty, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
@@ -124,11 +126,12 @@ class CompareTab:
         return study_list(self.views.config, requested.study)
 
 
-def build_compare_tab(views: CompareViews) -> CompareTab:
+def build_compare_tab(views: CompareViews, bundles: Bundles) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
     tab = _layout(views)
     build_save_figure(views, linked, tab.box, tab.linked)
+    build_export_box(bundles, tab.study, "export")
     _wire_study(tab, views, linked)
     wire_row(tab.box, views)
     wire_linked_figures(tab.linked, tab.box, linked)

@@ -64,6 +64,7 @@ class RunsPanel:
 
     def lay_out_card(self) -> None:
         """The selected study, and the actions on it."""
+        self.state, self.shown = gr.State(PageState()), gr.State("")
         section("Training", "It continues when this page is closed.")
         self.errors = notice_box("background-notice")
         self.card = gr.HTML(NOTHING_YET, elem_id="live", apply_default_css=False)
@@ -106,7 +107,6 @@ class RunsPanel:
         self.undo = gr.Button("", visible=False, size="sm", elem_id="run-undo")
         self.list = framed(NO_STUDIES, "studies", js_on_load=PICK)
         self.more = gr.Button("Show older studies", visible=False, size="sm", elem_id="run-more")
-        self.state, self.shown = gr.State(PageState()), gr.State("")
         self.width = gr.Number(WIDE, visible=False)
 
     @property

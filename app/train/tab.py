@@ -12,6 +12,8 @@ import gradio as gr
 from app.catalogue.sources import Sources
 from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
+from app.export.box import build_export_box
+from app.export.bundles import Bundles
 from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
@@ -145,7 +147,9 @@ class TrainTab:
         return changes
 
 
-def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) -> TrainTab:
+def build_train_tab(
+    page: gr.Blocks, config: AppConfig, queue: TrainingQueue, bundles: Bundles
+) -> TrainTab:
     """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
     panel = RunsPanel(config, queue)
     advice = advice_box()
@@ -154,6 +158,7 @@ def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) ->
             form = _layout_form(config)
         with gr.Column(scale=3, min_width=320):
             panel.lay_out_card()
+            build_export_box(bundles, panel.shown, "train-export")
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
     _wire_form(tab, queue)

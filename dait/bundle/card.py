@@ -27,7 +27,7 @@ TITLES = {
 }
 """The forms of an exported student, by the names that ``deployment.json`` has for them."""
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+|~$&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _LARGEST_SLICES = 12
 
 

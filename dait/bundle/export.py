@@ -19,11 +19,14 @@ from dait.bundle.quantize import CALIBRATION_IMAGES, quantize
 from dait.bundle.weights import FP16, WEIGHTS, halved, library_config, plain_weights
 from dait.data.base import ClassInfo, Dataset
 from dait.errors import UserError
+from dait.evaluation.evaluate import data_here, familiarity_of
+from dait.evaluation.features.familiarity import FAMILIAR
 from dait.evaluation.records import classes_around
+from dait.evaluation.unlike import UnlikeScore
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import LoadedNetwork, load_network
 from dait.models.tensors import save_tensors
-from dait.runs.data import open_data_of, recipe_of
+from dait.runs.data import recipe_of
 from dait.runs.folder import RunFolder, StudyFolder, to_json
 from dait.storage.files import cannot_write, new_folder
 
@@ -55,15 +58,14 @@ def export_run(run: RunFolder, folder: Path, onnx: bool = True, emit: Emit = ign
 
     onnx: also write ``model.onnx``, ``model.int8.onnx`` and ``predict.py``. The folder appears when
     all is done. Raises ``UserError`` for a run that is not finished, has no weights or whose images
-    are gone; for a network that ONNX cannot hold; where ``folder`` has files; and for a full disk.
+    are not on this machine; for a network that ONNX cannot hold; where ``folder`` has files; and
+    for a full disk.
     """
     _require_finished(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; name a new folder.")
     student = load_network(run.student)
-    recipe = recipe_of(run)
-    # Labels are hidden from training alone.
-    data = open_data_of(run.path, recipe.changed({"data.labelled_per_class": None}), emit)
+    data = data_here(run, emit)
     classes = _classes(run, student, data)
     try:
         with new_folder(folder) as unfinished:
@@ -127,10 +129,13 @@ def _fill(
         (folder / name).write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
     graphs: dict[str, Answers] = {}
     int8 = None
+    familiarity = familiarity_of(run, emit).get("student")
+    score = None if familiarity is None else UnlikeScore(familiarity)
+    unlike = None if score is None else {"threshold": score.threshold, "familiar": FAMILIAR}
     if onnx:
         emit(Note(f"writing {network.spec.name} as ONNX"))
-        metadata = {"labels": labels, "preprocess": how, "unlike": None}
-        export_onnx(network, folder / ONNX, metadata)
+        metadata = {"labels": labels, "preprocess": how, "unlike": unlike}
+        export_onnx(network, folder / ONNX, metadata, score)
         shutil.copyfile(str(package_files("dait.bundle") / SCRIPT), folder / SCRIPT)
         emit(Note("quantising it to int8"))
         int8 = quantize(folder / ONNX, folder / INT8, _calibration(data))
@@ -147,7 +152,7 @@ def _fill(
         **measured,
         "bytes": _sizes(folder),
         "int8": int8,
-        "unlike": None,
+        "unlike": unlike,
         "left_out": weights.left_out or None,
     }
     for sentence in _disagreements(deployment):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.unlike import UnlikeScore
 from dait.models.create import first_line
 from dait.models.network import Network
 
@@ -41,55 +42,30 @@ class _Graph(nn.Module):
 
     cam_weights: Tensor | None
 
-    def __init__(
-        self, network: Network, head: Tensor | None, familiarity: Mapping[str, np.ndarray] | None
-    ) -> None:
+    def __init__(self, network: Network, head: Tensor | None, score: UnlikeScore | None) -> None:
         super().__init__()
         self.network = network
         self.cam_weights = None if head is None else nn.Buffer(head)
-        self.distance = None if familiarity is None else _Distance(familiarity)
+        self.score = score
         self.names = list(OUTPUTS)
         self.names += [HEAD] if head is not None else []
-        self.names += [UNLIKE] if familiarity is not None else []
+        self.names += [UNLIKE] if score is not None else []
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output = self.network(image)
         outputs = [output.logits, output.pooled, output.map]
         if self.cam_weights is not None:
             outputs.append(self.cam_weights.clone())
-        if self.distance is not None:
-            outputs.append(self.distance(output.pooled))
+        if self.score is not None:
+            outputs.append(self.score(output.pooled))
         return tuple(outputs)
-
-
-class _Distance(nn.Module):
-    """``(B, p)`` features → ``(B,)``, how far they are from anything trained on.
-
-    The distance of ``dait.evaluation.features.familiarity``, of whose arrays it is made.
-    """
-
-    means: Tensor
-    directions: Tensor
-    variances: Tensor
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        super().__init__()
-        for name in ("means", "directions", "variances"):
-            self.register_buffer(name, torch.from_numpy(np.array(arrays[name], np.float32)))
-        self.rest = float(arrays["rest"])
-
-    def forward(self, features: Tensor) -> Tensor:
-        apart = features[:, None] - self.means  # (B, M, p)
-        along = (apart @ self.directions.T) ** 2
-        others = ((apart**2).sum(2) - along.sum(2)).clamp(min=0)
-        return ((along / self.variances).sum(2) + others / self.rest).amin(1)
 
 
 def export_onnx(
     network: Network,
     path: Path,
     metadata: Mapping[str, Any],
-    familiarity: Mapping[str, np.ndarray] | None = None,
+    score: UnlikeScore | None = None,
 ) -> None:
     """Write ``network`` (in eval mode, on the CPU) to one ONNX file, and compare the two.
 
@@ -97,8 +73,8 @@ def export_onnx(
     ``(B, classes)``, of both heads where the network has two; ``features``, the pooled vectors
     ``(B, p)``; ``maps``, the last feature maps ``(B, C, h, w)``; and where the logits are linear in
     the mean of the maps ``head``, its weights ``(classes, C)``: the class activation map of class c
-    is ``sum_k head[c, k] · maps[:, k]`` (Zhou et al. 2016). With familiarity (the arrays of
-    a ``Familiarity``) also ``unlike`` ``(B,)``, to be compared with its threshold.
+    is ``sum_k head[c, k] · maps[:, k]`` (Zhou et al. 2016). With a score also
+    ``unlike`` ``(B,)``, to be compared with its threshold.
 
     metadata: kept in the file as JSON, a key each. Raises ``UserError`` for a network that has an
     operator which ONNX lacks, or whose graph answers otherwise, and ``OSError``.
@@ -106,7 +82,7 @@ def export_onnx(
     size = network.image_size
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, size, size, generator=generator)
-    graph = _Graph(network, cam_weights(network), familiarity).eval()
+    graph = _Graph(network, cam_weights(network), score).eval()
     try:
         with torch.no_grad(), _quiet():
             program: Any = torch.onnx.export(

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from dait.bundle.weights import FP16, WEIGHTS, reload_plain
 from dait.data.base import Dataset, Split
-from dait.data.folders.dataset import ImageFileDataset
-from dait.data.folders.listing import ImageEntry
+from dait.data.folders.listing import ImageEntry, Listing
 from dait.data.images.decode import decode_image
 from dait.data.images.frame import Framing
 from dait.errors import UserError
@@ -46,9 +45,10 @@ class SplitFiles:
     def __init__(self, data: Dataset) -> None:
         self.split: Split = data.split("test")
         self.labels = np.asarray(self.split.labels)
-        self._entries: Mapping[str, ImageEntry] = {}
-        if isinstance(data, ImageFileDataset):
-            self._entries = {entry.id: entry for entry in data.listing.splits["test"]}
+        # Only data sets of files have one, also those of which few labels are used.
+        listing: Listing | None = getattr(data, "listing", None)
+        entries = listing.splits["test"] if listing else ()
+        self._entries: Mapping[str, ImageEntry] = {entry.id: entry for entry in entries}
 
     def __len__(self) -> int:
         return len(self.split)
@@ -68,7 +68,7 @@ class SplitFiles:
     def _file(self, at: int, folder: Path) -> Path:
         if not self._entries:
             path = folder / f"{at}.jpg"
-            Image.fromarray(self.split.images[at]).save(path, quality=JPEG_QUALITY)
+            Image.fromarray(self.split.images[at]).save(path, quality=JPEG_QUALITY, subsampling=0)
             return path
         entry = self._entries[self.split.ids[at]]
         if entry.trim is None:
@@ -139,6 +139,7 @@ def measure_bundle(
         "difference": {name: float(difference[name]) for name in difference if name != "torch"},
         "top1": {name: float(rows.mean()) for name, rows in correct.items()},
         "top1_interval": {name: list(bootstrap_interval(rows)) for name, rows in correct.items()},
+        "called_unlike": float(np.mean([line["unlike"] for line in script])) if script else None,
         "latency_ms": _latencies(network, graphs),
         "parameters": count_parameters(network),
         "macs": count_macs(network),

@@ -110,7 +110,7 @@ def main(files: list[str]) -> int:
         shares = np.exp(logits - logits.max())
         shares /= shares.sum()
         top = [[labels[k], float(shares[k])] for k in np.argsort(-shares, kind="stable")[:TOP]]
-        strange = bool(unlike) and bool(score[0] > unlike["threshold"])
+        strange = bool(unlike) and not score[0] <= unlike["threshold"]  # NaN is strange too
         print(json.dumps({"file": file, "top": top, "unlike": strange}, ensure_ascii=False))
     return code
 

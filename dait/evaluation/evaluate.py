@@ -33,7 +33,7 @@ from dait.evaluation.runs import EvaluatedRun, figures_of, recorded_figures
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import load_network
 from dait.models.network import Network
-from dait.runs.data import open_data, open_data_of, recipe_of
+from dait.runs.data import open_data_of, recipe_of
 from dait.runs.files import load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import set_aside, write_arrays
@@ -126,7 +126,7 @@ def familiarity_of(run: RunFolder, emit: Emit = ignore) -> dict[str, Familiarity
     if found or not run.student.exists():
         return found
     try:
-        data = _data_here(run)
+        data = data_here(run)
         networks = _networks(run, data)
         emit(Note(f"{run.path.name}: measuring what its training images look like to its networks"))
         arrays = measure_familiarity(networks, data, run)
@@ -168,7 +168,7 @@ def _changed(run: RunFolder, stored: RunPredictions, emit: Emit) -> str:
     if run.student.exists() and other_networks(run, stored.weights):
         return "the networks have changed"
     try:
-        data = _data_here(run)
+        data = data_here(run)
     except UserError as error:
         emit(Note(f"the stored predictions could not be checked against the images: {error}"))
         return ""
@@ -212,13 +212,13 @@ def _networks(run: RunFolder, data: Dataset) -> dict[Role, Network]:
     return networks
 
 
-def _data_here(run: RunFolder) -> Dataset:
+def data_here(run: RunFolder, emit: Emit = ignore) -> Dataset:
     """The run's data set if it is on this machine; ``UserError`` if not: nothing is downloaded."""
     recipe = recipe_of(run)
     name = recipe.data.source.partition(":")[0]
     if any(card.name == name and not card.available for card in list_datasets()):
         raise UserError(f"The data set {recipe.data.source} is not on this machine.")
-    return open_data(recipe, ignore)
+    return open_data_of(run.path, recipe, emit)
 
 
 def _note_other_images(run: RunFolder, data: Dataset, emit: Emit) -> None:

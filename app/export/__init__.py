@@ -1,0 +1,1 @@
+"""A trained student as a file to take away."""

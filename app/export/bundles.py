@@ -1,0 +1,124 @@
+"""Students as .zip files: made by a process in the background, one at a time, and kept a while."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from app.background import Job, JobPool
+from app.config import PROJECT, AppConfig
+from app.studies.entries import open_study
+from dait.config.arms import arm_title
+from dait.errors import UserError
+from dait.events import Emit, Note
+from dait.runs.folder import RunFolder
+from dait.storage import paths
+
+KEPT_SECONDS = 3600.0
+LONGEST_SECONDS = 1800.0
+"""An export that takes longer is ended."""
+
+_FOLDERS = "dait-bundle-"
+
+
+class Bundles:
+    """The exported students of the studies that the page lists, shared by visitors."""
+
+    def __init__(self, config: AppConfig) -> None:
+        self._config = config
+        self._jobs: JobPool[Path] = JobPool(at_once=1)
+
+    def runs(self, study_id: object) -> list[tuple[str, str]]:
+        """(title, folder name) of every finished run of a study that has its weights.
+
+        Raises ``UserError`` for a study that is not listed or is damaged.
+        """
+        study = open_study(self._config, study_id)
+        rows = study.description()["runs"]
+        return [
+            (f"{arm_title(row['arm'])}, seed {row['seed']}", run.path.name)
+            for row, run in zip(rows, study.runs(), strict=True)
+            if run.student.is_file() and run.state() == "finished"
+        ]
+
+    def start(self, study_id: object, name: object) -> tuple[str, Job[Path]]:
+        """The job that exports a run, and its key; a file that is ready is not made again.
+
+        Both come from a browser. Raises ``UserError`` for a run that cannot be exported.
+        """
+        if name not in [run for _, run in self.runs(study_id)]:
+            raise UserError("Choose a finished run of this study.")
+        run = RunFolder(open_study(self._config, study_id).path / str(name))
+        changed = run.student.stat().st_mtime_ns
+        key = f"{study_id}/{name}/{changed}"
+        known = self._jobs.get(key)
+        if known is not None and known.result is not None and known.result.is_file():
+            return key, known
+        return key, self._jobs.start(key, partial(_export, run, f"{study_id}-{name}"))
+
+    def get(self, key: str) -> Job[Path] | None:
+        """The job of this key, running or done recently."""
+        return self._jobs.get(key)
+
+
+def _export(run: RunFolder, name: str, emit: Emit) -> Path:
+    """The .zip file of a run's student."""
+    _remove_old()
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
+    try:
+        # Another process: writing ONNX keeps Python busy, and the page would not answer meanwhile.
+        _run_export(run, folder / name, emit)
+        emit(Note("Packing the files"))
+        archive = shutil.make_archive(str(folder / name), "zip", folder, name)
+        shutil.rmtree(folder / name)
+        return Path(archive)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _run_export(run: RunFolder, target: Path, emit: Emit) -> None:
+    words = [sys.executable, "-m", "dait", "export", str(run.path), "--to", str(target), "--onnx"]
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        cwd=PROJECT,
+        env={**paths.environment(), "PYTHONUNBUFFERED": "1"},
+    )
+    limit = threading.Timer(LONGEST_SECONDS, process.kill)
+    limit.start()
+    last = ""
+    try:
+        assert process.stderr is not None  # it is a pipe
+        for line in process.stderr:
+            if line.strip():
+                last = line.strip()
+                emit(Note(last))
+        code = process.wait()
+    finally:
+        limit.cancel()
+        process.kill()
+        process.wait()
+    if code:
+        said = last.removeprefix("dait: ")
+        raise UserError(said or f"The export ended with code {code} before it had finished.")
+
+
+def _remove_old() -> None:
+    """Gradio serves a copy of a file, and leaves the original to us."""
+    before = time.time() - KEPT_SECONDS
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
+        with suppress(OSError):  # removed by another request, or another user's folder
+            if folder.stat().st_mtime < before:
+                shutil.rmtree(folder)
