@@ -63,8 +63,8 @@ def export_run(
     onnx: also write ``model.onnx``, ``model.int8.onnx`` and ``predict.py``. web: these, and
     ``index.html``, which runs the student in a browser (``dait.bundle.web``). The folder appears
     when all is done. Raises ``UserError`` for a run that is not finished, has no weights or whose
-    images are not on this machine; for a network that ONNX cannot hold; where ``folder`` has files; and
-    for a full disk.
+    images are not on this machine; for a network that ONNX cannot hold; where ``folder`` has
+    files; and for a full disk.
     """
     _require_finished(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
