@@ -244,6 +244,13 @@ RULES = (
         "`app.predict.views`, `app.ui.photo_uploads`",
     ),
     Rule(
+        "download-student",
+        "Download the student of a finished run",
+        "yes",
+        "yes, if its images are on the machine; one is packed at a time",
+        "`app.export.bundles`",
+    ),
+    Rule(
         "file-by-address",
         "Hand over a file by a web address or a path instead of uploading it",
         "no",

@@ -33,12 +33,14 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
     """Lay the fold out and wire it. study: holds the id of the study; name: of the element."""
     with gr.Accordion("Download a student", open=False, elem_id=name) as fold:
         gr.HTML(EXPLAINED, apply_default_css=False)
-        with gr.Row(equal_height=True):
-            run = gr.Dropdown([], label="Run", min_width=220, elem_id=f"{name}-run")
-            make = gr.Button("Prepare the download", min_width=160, elem_id=f"{name}-make")
+        run = gr.Dropdown([], label="Run", elem_id=f"{name}-run")
         message = notice_box(f"{name}-notice")
         state = gr.HTML("", elem_id=f"{name}-state", apply_default_css=False)
-        ready = gr.DownloadButton("Download", visible=False, elem_id=f"{name}-file")
+        with gr.Row(elem_classes="ds-actions"):
+            make = gr.Button("Prepare the download", size="sm", elem_id=f"{name}-make")
+            ready = gr.DownloadButton(
+                "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
+            )
     timer = gr.Timer(POLL_SECONDS, active=False)
     asked = gr.State("")
 

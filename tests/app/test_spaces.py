@@ -22,6 +22,7 @@ from PIL import Image
 from visitor import Visitor, file_named
 
 from app.config import PROJECT, SPACE_LIMITS, AppConfig
+from app.export.bundles import Bundles
 from app.policy import RULES, Policy, rules_table
 from app.queue.training_queue import TrainingQueue
 from app.studies.order import Order
@@ -332,6 +333,16 @@ def file_by_address(space: Space) -> None:
     assert not answered
 
 
+def download_student(space: Space) -> None:
+    bundles = Bundles(AppConfig(RunsRoot(space.runs), limits=SPACE_LIMITS))
+    assert ("DAIT, seed 0", "dait-s0") in bundles.runs("demo")
+    for study, run in (("demo", "dait-s1"), ("demo", "../demo/dait-s0"), ("../runs", "dait-s0")):
+        with pytest.raises(UserError):
+            bundles.start(study, run)
+    with pytest.raises(UserError, match="finished run"):
+        bundles.start("tiny-20260101-120000-00000001", "dait-s0")  # it is stopped
+
+
 def outside_the_queue(space: Space) -> None:
     for way in ("run", "api"):
         posted = {"data": ["tiny"]}
@@ -367,6 +378,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "upload": upload,
     "delete-upload": delete_upload,
     "photographs": photographs,
+    "download-student": download_student,
     "file-by-address": file_by_address,
     "outside-the-queue": outside_the_queue,
     "anything-else-downloaded": anything_else_downloaded,
