@@ -64,8 +64,16 @@ def web_runtime(emit: Emit = ignore) -> Runtime:
     Raises ``UserError`` where there is no npm, where it cannot get the package, and where the
     package is not the one that was tried.
     """
-    folder = cache_dir() / "web-runtime" / f"{PACKAGE}-{VERSION}"
-    return load_or_fill(folder, _load, lambda temporary: _fill(temporary, emit), emit)
+    return load_or_fill(_folder(), _load, lambda temporary: _fill(temporary, emit), emit)
+
+
+def has_web_runtime() -> bool:
+    """Whether the runtime is on this machine, so that nothing has to be got."""
+    return _load(_folder()) is not None
+
+
+def _folder() -> Path:
+    return cache_dir() / "web-runtime" / f"{PACKAGE}-{VERSION}"
 
 
 def _load(folder: Path) -> Runtime | None:
