@@ -96,6 +96,7 @@ _BENCH = Group(
             "benchmarks.explain", "a heatmap row, over bare forward and backward passes"
         ),
         "report": Command("benchmarks.report", "the report on the shipped study"),
+        "export": Command("benchmarks.export", "curated networks in ONNX, against PyTorch"),
     },
 )
 COMMANDS: dict[str, Command | Group] = {
@@ -132,7 +133,9 @@ COMMANDS: dict[str, Command | Group] = {
     ),
     "localise": Command("dait.cli.localise", "how much of their heatmaps lies on the object"),
     "merge": Command("dait.cli.merge", "put studies of the same recipe together, say one per seed"),
-    "export": Command("dait.cli.export", "copy a finished study with fp16 weights, to be shipped"),
+    "export": Command(
+        "dait.cli.export", "a run's student as a model for elsewhere, or a study as a small copy"
+    ),
     "push": Command("dait.cli.push", "upload a run's student to the Hugging Face hub"),
     "data": _DATA,
     "teacher": _TEACHER,
