@@ -251,6 +251,13 @@ RULES = (
         "`app.export.bundles`",
     ),
     Rule(
+        "page-for-a-phone",
+        "Download a page that runs a student in a browser",
+        "yes: npm gets its runtime once",
+        "only where its runtime is in the cache",
+        "`Bundles.start`",
+    ),
+    Rule(
         "file-by-address",
         "Hand over a file by a web address or a path instead of uploading it",
         "no",

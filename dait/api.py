@@ -116,17 +116,23 @@ def run_study(
 
 
 def export_model(
-    run: str | Path, folder: str | Path, *, onnx: bool = True, emit: Emit = ignore
+    run: str | Path,
+    folder: str | Path,
+    *,
+    onnx: bool = True,
+    web: bool = False,
+    emit: Emit = ignore,
 ) -> Bundle:
     """Write the student of a finished run to a new folder that works without this project.
 
     Weights for timm or torchvision, a model card, and with ``onnx`` also ONNX in fp32 and int8 and
-    ``predict.py``; every file is compared with PyTorch on the whole test split.
+    ``predict.py``; every file is compared with PyTorch on the whole test split. web: also
+    ``index.html``, one file that runs the student in a browser.
 
     run: a path, or a name in the runs folder (``demo/dait-s0``).
     Raises ``UserError`` for what the user can mend; then nothing is written.
     """
-    return export_run(RunFolder(study_folder(run)), absolute(folder), onnx, emit)
+    return export_run(RunFolder(study_folder(run)), absolute(folder), onnx, emit, web)
 
 
 def load_study(folder: str | Path, seed: int | None = None) -> NetworkRow:

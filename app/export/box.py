@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.background import Job
-from app.export.bundles import Bundles
+from app.export.bundles import FILES, FORMS, Bundles
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box, progress_html
 from dait.errors import UserError
 from dait.storage.files import format_bytes
@@ -22,8 +22,10 @@ QUIET: dict[str, Any] = {
 }
 EXPLAINED = hint(
     "One .zip file that works without this app: weights for timm or torchvision, ONNX in fp32 and "
-    "int8, a script that needs onnxruntime alone, and a model card. Every file is first compared "
-    "with the student on the whole test split, which takes a minute or more."
+    "int8, a script that needs onnxruntime alone, and a model card. Or one page to try it on your "
+    "phone: send it there and open it; it needs no connection, and photographs stay on the phone. "
+    "Every file is first compared with the student on the whole test split, which takes a minute "
+    "or more."
 )
 
 NONE_YET = "No run of this study has finished with its weights."
@@ -37,6 +39,9 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
         message = notice_box(f"{name}-notice")
         state = gr.HTML("", elem_id=f"{name}-state", apply_default_css=False)
         with gr.Row(elem_classes="ds-actions"):
+            form = gr.Dropdown(
+                list(FORMS), value=FILES, label="As", min_width=220, elem_id=f"{name}-form"
+            )
             make = gr.Button("Prepare the download", size="sm", elem_id=f"{name}-make")
             ready = gr.DownloadButton(
                 "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
@@ -59,9 +64,9 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             message: said,
         }
 
-    def prepare(study_id: object, name: object) -> Update:
+    def prepare(study_id: object, name: object, form: object) -> Update:
         try:
-            key, job = bundles.start(study_id, name)
+            key, job = bundles.start(study_id, name, form)
         except UserError as error:
             return {message: notice(str(error)), **ended()}
         job.wait(SOON_SECONDS)
@@ -98,6 +103,6 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
     changed = [message, asked, state, ready, timer]
     gr.on([study.change, fold.expand], offer, [study, run], [run, make, message], **QUIET)
     # A file is of the run that is chosen.
-    gr.on([study.change, run.input], ended, None, changed, **QUIET)
-    make.click(prepare, [study, run], changed, **QUIET)
+    gr.on([study.change, run.input, form.input], ended, None, changed, **QUIET)
+    make.click(prepare, [study, run, form], changed, **QUIET)
     timer.tick(poll, asked, changed, **QUIET)

@@ -15,6 +15,7 @@ from pathlib import Path
 from app.background import Job, JobPool
 from app.config import PROJECT, AppConfig
 from app.studies.entries import open_study
+from dait.bundle.web.runtime import has_web_runtime
 from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.events import Emit, Note
@@ -26,6 +27,10 @@ LONGEST_SECONDS = 1800.0
 """An export that takes longer is ended."""
 
 _FOLDERS = "dait-bundle-"
+
+FILES, PAGE = "files", "page"
+FORMS = (("Model files (.zip)", FILES), ("Page for a phone (.html)", PAGE))
+"""What a student is handed out as."""
 
 
 class Bundles:
@@ -48,33 +53,47 @@ class Bundles:
             if run.student.is_file() and run.state() == "finished"
         ]
 
-    def start(self, study_id: object, name: object) -> tuple[str, Job[Path]]:
+    def start(self, study_id: object, name: object, form: object = FILES) -> tuple[str, Job[Path]]:
         """The job that exports a run, and its key; a file that is ready is not made again.
 
-        Both come from a browser. Raises ``UserError`` for a run that cannot be exported.
+        All come from a browser. Raises ``UserError`` for a run that cannot be exported, and for a
+        page whose runtime is not here and is not got for other visitors.
         """
+        if form not in (FILES, PAGE):
+            raise UserError("Choose the model files or the page.")
+        if form == PAGE and not self._config.paths and not has_web_runtime():
+            raise UserError(
+                "What runs a network in a browser is not on this server, and is not got for "
+                "visitors. Download the model files, or make the page on a machine of your own: "
+                "`python -m dait export RUN --to DIR --web`."
+            )
         if name not in [run for _, run in self.runs(study_id)]:
             raise UserError("Choose a finished run of this study.")
         run = RunFolder(open_study(self._config, study_id).path / str(name))
         changed = run.student.stat().st_mtime_ns
-        key = f"{study_id}/{name}/{changed}"
+        key = f"{study_id}/{name}/{changed}/{form}"
         known = self._jobs.get(key)
         if known is not None and known.result is not None and known.result.is_file():
             return key, known
-        return key, self._jobs.start(key, partial(_export, run, f"{study_id}-{name}"))
+        return key, self._jobs.start(key, partial(_export, run, f"{study_id}-{name}", form == PAGE))
 
     def get(self, key: str) -> Job[Path] | None:
         """The job of this key, running or done recently."""
         return self._jobs.get(key)
 
 
-def _export(run: RunFolder, name: str, emit: Emit) -> Path:
-    """The .zip file of a run's student."""
+def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
+    """The .zip file of a run's student, or the one file that runs it in a browser."""
     _remove_old()
     folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
     try:
         # Another process: writing ONNX keeps Python busy, and the page would not answer meanwhile.
-        _run_export(run, folder / name, emit)
+        _run_export(run, folder / name, "--web" if page else "--onnx", emit)
+        if page:
+            single = folder / f"{name}.html"
+            (folder / name / "index.html").replace(single)
+            shutil.rmtree(folder / name)
+            return single
         emit(Note("Packing the files"))
         archive = shutil.make_archive(str(folder / name), "zip", folder, name)
         shutil.rmtree(folder / name)
@@ -84,8 +103,8 @@ def _export(run: RunFolder, name: str, emit: Emit) -> Path:
         raise
 
 
-def _run_export(run: RunFolder, target: Path, emit: Emit) -> None:
-    words = [sys.executable, "-m", "dait", "export", str(run.path), "--to", str(target), "--onnx"]
+def _run_export(run: RunFolder, target: Path, option: str, emit: Emit) -> None:
+    words = [sys.executable, "-m", "dait", "export", str(run.path), "--to", str(target), option]
     process = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,

@@ -16,6 +16,8 @@ from dait.bundle.graph import export_onnx, logits_of, open_graph
 from dait.bundle.measure import Answers, SplitFiles, measure_bundle
 from dait.bundle.preprocess import labels_of, preprocessing
 from dait.bundle.quantize import CALIBRATION_IMAGES, quantize
+from dait.bundle.web.build import PAGE, page_of_bundle
+from dait.bundle.web.runtime import web_runtime
 from dait.bundle.weights import FP16, WEIGHTS, halved, library_config, plain_weights
 from dait.data.base import ClassInfo, Dataset
 from dait.errors import UserError
@@ -53,13 +55,16 @@ class Bundle:
     deployment: Mapping[str, Any]
 
 
-def export_run(run: RunFolder, folder: Path, onnx: bool = True, emit: Emit = ignore) -> Bundle:
+def export_run(
+    run: RunFolder, folder: Path, onnx: bool = True, emit: Emit = ignore, web: bool = False
+) -> Bundle:
     """Write a finished run's student to a new folder, every file compared on the test split.
 
-    onnx: also write ``model.onnx``, ``model.int8.onnx`` and ``predict.py``. The folder appears when
-    all is done. Raises ``UserError`` for a run that is not finished, has no weights or whose images
-    are not on this machine; for a network that ONNX cannot hold; where ``folder`` has files; and
-    for a full disk.
+    onnx: also write ``model.onnx``, ``model.int8.onnx`` and ``predict.py``. web: these, and
+    ``index.html``, which runs the student in a browser (``dait.bundle.web``). The folder appears
+    when all is done. Raises ``UserError`` for a run that is not finished, has no weights or whose
+    images are not on this machine; for a network that ONNX cannot hold; where ``folder`` has
+    files; and for a full disk.
     """
     _require_finished(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -67,9 +72,14 @@ def export_run(run: RunFolder, folder: Path, onnx: bool = True, emit: Emit = ign
     student = load_network(run.student)
     data = data_here(run, emit)
     classes = _classes(run, student, data)
+    runtime = web_runtime(emit) if web else None
     try:
         with new_folder(folder) as unfinished:
-            deployment = _fill(unfinished, run, student, classes, data, onnx, emit)
+            deployment = _fill(unfinished, run, student, classes, data, onnx or web, emit)
+            if runtime is not None:
+                title = f"{student.network.spec.name}: {data.name}"
+                page = page_of_bundle(unfinished, runtime, title)
+                (unfinished / PAGE).write_text(page, encoding="utf-8")
             sizes = {file.name: file.stat().st_size for file in sorted(unfinished.iterdir())}
     except OSError as error:
         raise cannot_write(folder, error) from error

