@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.compare.filters import ANY_PART, Filters, layout_filters
+from app.compare.filters import ANY_PART, NO_MATCH, Filters, layout_filters
 from app.compare.linked_views import LinkedViews
 from app.compare.selection import ImageRef, Selection
 from app.compare.view_link import OPACITY, LinkState
@@ -243,6 +243,8 @@ def rows_handler(views: CompareViews, box: RowBox) -> Callable[..., Update]:
     def show_rows(study: str | None, seed: int | None, selection: Selection, *query: Any) -> Update:
         if study is None:
             return {box.row: ""}
+        if not selection.of(study):
+            return {box.row: NO_MATCH}
         return {
             box.row: selection.compute(study, lambda refs: views.rows(study, seed, refs, *query))
         }

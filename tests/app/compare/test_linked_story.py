@@ -22,6 +22,13 @@ A_CELL = """selector => {
   return [left + xaxis._offset + xaxis.l2p(x), top + yaxis._offset + yaxis.l2p(y)];
 }"""
 
+# The images of the row are those that the filter found, or both say that there are none.
+MOVED = """() => {
+  const found = [...document.querySelectorAll('#gallery [data-index]')].map(b => b.dataset.index);
+  const shown = [...document.querySelectorAll('#row [data-image]')].map(r => r.dataset.image);
+  return shown.every(image => found.includes(image)) && (shown.length > 0) === (found.length > 0);
+}"""
+
 
 def opened(page: Any) -> list[str]:
     """The test images whose rows stand on the page."""
@@ -91,6 +98,19 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     page.wait_for_function("location.search.includes('wrong=')", timeout=TO_LOAD)
     said, images = found.inner_text(), opened(page)
     assert image in images and "wrong" in said
+
+    # Without earlier rows the row is always one of the images that the filter found.
+    page.locator("#keep input").uncheck()
+    for preset, condition in (("All right", "&right="), ("All wrong", "&wrong=")):
+        page.locator("#presets button", has_text=preset).click()
+        page.wait_for_function(
+            "condition => location.search.includes(condition)", arg=condition, timeout=TO_LOAD
+        )
+        page.wait_for_function(MOVED, timeout=TO_LOAD)
+    page.locator("#keep input").check()
+    page.locator("#gallery button").nth(1).click()
+    wait_for_rows(page, 2)
+    images = opened(page)
 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#copy-link").click()
