@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dait.config.arms import arm_title
+from dait.config.arms import ARMS, arm_title
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
@@ -21,9 +21,6 @@ from dait.runs.files import damaged, read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
 VLM = "vlm"
-ARM_ORDER = ("direct", "independent", "vl2lite", "dho", "kd", "takd", "dait")
-"""The order of the arms in tables and rows; others follow in the study's own."""
-
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -51,7 +48,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """``study.json``, read; ``runs`` maps every seed to its finished runs, in ``ARM_ORDER``."""
+    """``study.json``, read; ``runs`` maps every seed to its finished runs, ordered as ``ARMS``."""
 
     folder: StudyFolder
     description: Mapping[str, Any]
@@ -80,9 +77,8 @@ class StudyRecord:
 
     @property
     def frozen_teacher(self) -> ComparedNetwork:
-        """The frozen teacher; one that reads no text is no vision-language model."""
-        title = arm_title(VLM) if self.teacher.get("reads_text", True) else "Frozen teacher"
-        return ComparedNetwork(VLM, VLM, title)
+        """The frozen teacher, whether it reads text or not."""
+        return ComparedNetwork(VLM, VLM, arm_title(VLM))
 
 
 @dataclass(frozen=True)
@@ -206,8 +202,9 @@ def classes_around(run: Path) -> tuple[ClassInfo, ...]:
 
 
 def arm_place(arm: str) -> int:
-    """Where an arm stands in ``ARM_ORDER``; other arms come last."""
-    return ARM_ORDER.index(arm) if arm in ARM_ORDER else len(ARM_ORDER)
+    """Where an arm stands in tables, rows and figures: as in ``ARMS``; other arms come last."""
+    names: tuple[str, ...] = ARMS
+    return names.index(arm) if arm in names else len(names)
 
 
 def _predictions(run: RunRecord, classes: int) -> RunPredictions:

@@ -29,6 +29,11 @@ MOVED = """() => {
   return shown.every(image => found.includes(image)) && (shown.length > 0) === (found.length > 0);
 }"""
 
+# What refers to a gradient or a clip by an address, which the page may have left.
+BY_ADDRESS = """() => [...document.querySelectorAll('svg *')].flatMap(part => [...part.attributes]
+  .map(attribute => attribute.value)
+  .filter(value => value.includes('url(') && /url\\(['"]?(?!['"]?#)/.test(value)))"""
+
 
 def opened(page: Any) -> list[str]:
     """The test images whose rows stand on the page."""
@@ -112,6 +117,7 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     wait_for_rows(page, 2)
     images = opened(page)
 
+    assert page.evaluate(BY_ADDRESS) == []
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#copy-link").click()
     page.locator("#copy-link", has_text="Link copied").wait_for()
