@@ -68,6 +68,13 @@ class Selection:
             chosen = self.with_image(study, ("test", first), keep)
         self.set(study, *chosen)
 
+    def drop_uploads(self, study: str) -> bool:
+        """Without the visitor's own photographs; whether there was one."""
+        images = self.of(study)
+        kept = tuple(ref for ref in images if ref[0] != "upload")
+        self.set(study, *kept)
+        return kept != images
+
     def remove(self, study: str, position: object) -> None:
         """Remove the image at ``position``; the last one stays."""
         images = self.of(study)
