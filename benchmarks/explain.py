@@ -92,7 +92,7 @@ def _row() -> tuple[NetworkRow, list[nn.Module]]:
     members = [ComparedNetwork(f"{number}", "network", "") for number in range(len(networks))]
     loaders = {m.key: (lambda network=n: network) for m, n in zip(members, networks, strict=True)}
     classes = [ClassInfo(str(number), str(number)) for number in range(CLASSES)]
-    return NetworkRow(members, classes, Framing(SIZE), loaders), networks
+    return NetworkRow(members, classes, Framing(SIZE), loaders, {}), networks
 
 
 def _network(name: str, size: int) -> nn.Module:

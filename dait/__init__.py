@@ -20,11 +20,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from dait.api import (
         Advice,
+        Bundle,
         Comparison,
         Explanation,
         Recipe,
         advise,
         explain,
+        export_model,
         list_datasets,
         load_network,
         load_recipe,
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Advice",
+    "Bundle",
     "Comparison",
     "Explanation",
     "Recipe",
     "advise",
     "explain",
+    "export_model",
     "list_datasets",
     "load_network",
     "load_recipe",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dait.bundle.export import Bundle, export_run
 from dait.config.arms import DEFAULT_ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.data.images.decode import decode_image
@@ -25,6 +26,7 @@ from dait.evidence.heatmaps.row import Explanation, NetworkRow
 from dait.evidence.open_row import open_row
 from dait.evidence.prediction_tables import predicted_networks
 from dait.models.checkpoint import load_network
+from dait.runs.folder import RunFolder
 from dait.storage.paths import absolute, study_folder
 from dait.study.context import prepare
 from dait.study.estimate import estimate
@@ -35,11 +37,13 @@ from dait.teachers.registry import load_teacher
 
 __all__ = [
     "Advice",
+    "Bundle",
     "Comparison",
     "Explanation",
     "Recipe",
     "advise",
     "explain",
+    "export_model",
     "list_datasets",
     "load_network",
     "load_recipe",
@@ -111,6 +115,20 @@ def run_study(
     return _run_study(chosen, arms, seeds, absolute(out), emit, resume)
 
 
+def export_model(
+    run: str | Path, folder: str | Path, *, onnx: bool = True, emit: Emit = ignore
+) -> Bundle:
+    """Write the student of a finished run to a new folder that works without this project.
+
+    Weights for timm or torchvision, a model card, and with ``onnx`` also ONNX in fp32 and int8 and
+    ``predict.py``; every file is compared with PyTorch on the whole test split.
+
+    run: a path, or a name in the runs folder (``demo/dait-s0``).
+    Raises ``UserError`` for what the user can mend; then nothing is written.
+    """
+    return export_run(RunFolder(study_folder(run)), absolute(folder), onnx, emit)
+
+
 def load_study(folder: str | Path, seed: int | None = None) -> NetworkRow:
     """The networks of a finished study for one seed (a ``Comparison``), or of a single run.
 
@@ -124,8 +142,9 @@ def predict(study: NetworkRow, images: Iterable[Picture], top: int = 5) -> list[
     """The ``top`` most probable classes of each image, by every network of ``load_study``.
 
     Gives for each image ``{"image": ..., "networks": [...]}``; a network has ``network``, ``role``,
-    ``title``, ``latency_ms`` and ``top``: ``index``, ``key``, ``name``, ``probability`` (fraction)
-    of a class each. Raises ``UserError`` for an image that cannot be read.
+    ``title``, ``latency_ms``, ``unlike`` (anything it was trained on; None where not known) and
+    ``top``: ``index``, ``key``, ``name``, ``probability`` (fraction) of a class each. Raises
+    ``UserError`` for an image that cannot be read.
     """
     return [
         {"image": image, "networks": predicted_networks(study, read_image(study, image), top)}

@@ -57,7 +57,8 @@ def _photo_endpoints(views: PredictViews) -> None:
 
         study: the id of a finished study, from /status. photos: image files, at most 200.
         Returns ``images`` (``image``: the file's name; ``networks``: ``network``, ``role``,
-        ``title``, ``latency_ms`` and ``top``, the five most probable classes with ``index``,
+        ``title``, ``latency_ms``, ``unlike`` (whether the photograph is unlike anything that it was
+        trained on; null if not known) and ``top``, the five most probable classes with ``index``,
         ``key``, ``name`` and ``probability``), ``problems`` (a sentence for each file that cannot
         be read) and ``left_out`` (a sentence for each network that cannot be loaded). Waiting
         photographs are predicted in batches; ``latency_ms`` is a photograph's share.

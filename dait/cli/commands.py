@@ -133,6 +133,7 @@ COMMANDS: dict[str, Command | Group] = {
     "localise": Command("dait.cli.localise", "how much of their heatmaps lies on the object"),
     "merge": Command("dait.cli.merge", "put studies of the same recipe together, say one per seed"),
     "export": Command("dait.cli.export", "copy a finished study with fp16 weights, to be shipped"),
+    "push": Command("dait.cli.push", "upload a run's student to the Hugging Face hub"),
     "data": _DATA,
     "teacher": _TEACHER,
     "networks": Command("dait.cli.networks", "find students and intermediate teachers, their cost"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dait.errors import UserError
 from dait.evidence.heatmaps.row import NetworkRow
 from dait.evidence.prediction_tables import predictions_csv
 from dait.runs.folder import to_json
+from dait.runs.sinks import TerminalSink
 from dait.storage.files import write_atomically
 from dait.storage.paths import absolute, study_folder
 
@@ -56,10 +58,12 @@ def run(args: argparse.Namespace) -> int:
     row = load_study(args.folder, args.seed)
     for key, sentence in row.load().items():
         print(f"dait: without {key}: {sentence}", file=sys.stderr)
+    with closing(TerminalSink()) as terminal:
+        row.measure_familiarity(terminal)
     seen, problems = _predict(row, args.image, args.top)
     for image in seen:
         print(image["image"])
-        rows = [(one["network"], _words(one["top"])) for one in image["networks"]]
+        rows = [(one["network"], _words(one["top"], one["unlike"])) for one in image["networks"]]
         print_lines(table(rows, indent=2))
     if args.csv is not None:
         write_atomically(args.csv, predictions_csv(seen))
@@ -90,5 +94,6 @@ def _predict(
     return seen, problems
 
 
-def _words(top: list[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{found['name']} {found['probability']:.1%}" for found in top)
+def _words(top: list[Mapping[str, Any]], unlike: bool | None) -> str:
+    named = ", ".join(f"{found['name']} {found['probability']:.1%}" for found in top)
+    return f"{named} (the photograph is unlike anything it was trained on)" if unlike else named

@@ -13,20 +13,31 @@ from dait.data.folders.names import nfc
 from dait.data.sources.catalogue import list_datasets
 from dait.distributed import device
 from dait.errors import UserError
+from dait.evaluation.features.familiarity import Familiarity, by_prefix
 from dait.evaluation.measure import (
+    measure_familiarity,
     networks_of,
     other_networks,
     prediction_arrays,
     weights_and_data,
 )
-from dait.evaluation.predictions import RunPredictions, predictions_from, read_predictions
+from dait.evaluation.predictions import (
+    ROLES,
+    WEIGHTS,
+    RunPredictions,
+    predictions_from,
+    read_predictions,
+)
 from dait.evaluation.records import classes_around
 from dait.evaluation.runs import EvaluatedRun, figures_of, recorded_figures
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import load_network
+from dait.models.network import Network
 from dait.runs.data import open_data, open_data_of, recipe_of
+from dait.runs.files import load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import set_aside, write_arrays
+from dait.tasks.base import Role
 from dait.training.inference import predict_split
 
 _ROUNDING = 0.01
@@ -90,6 +101,42 @@ def predictions_of(run: RunFolder, split: SplitName, emit: Emit = ignore) -> Run
     return predictions_from(arrays, path)
 
 
+def stored_familiarity(run: RunFolder) -> dict[str, Familiarity]:
+    """What was measured of the run's present networks, by role; none where nothing was.
+
+    A file that cannot be used counts as none: it is made anew.
+    """
+    try:
+        arrays = load_arrays(run.familiarity) or {}
+        if WEIGHTS not in arrays or other_networks(run, str(arrays[WEIGHTS])):
+            return {}
+    except UserError:
+        return {}
+    found = {role: by_prefix(arrays, f"{role}_") for role in ROLES}
+    return {role: own for role, own in found.items() if own is not None}
+
+
+def familiarity_of(run: RunFolder, emit: Emit = ignore) -> dict[str, Familiarity]:
+    """``stored_familiarity``, measured and kept in the run's folder where it is missing.
+
+    Runs every network over training and validation images. Nothing is downloaded: where images or
+    weights are not on this machine there is none, and a note says why.
+    """
+    found = stored_familiarity(run)
+    if found or not run.student.exists():
+        return found
+    try:
+        data = _data_here(run)
+        networks = _networks(run, data)
+        emit(Note(f"{run.path.name}: measuring what its training images look like to its networks"))
+        arrays = measure_familiarity(networks, data, run)
+        write_arrays(run.familiarity, arrays)
+    except UserError as error:
+        emit(Note(f"{run.path.name} cannot say what is unlike anything trained on: {error}"))
+        return {}
+    return stored_familiarity(run)
+
+
 def _stored(run: RunFolder, split: SplitName, emit: Emit) -> RunPredictions | None:
     """The predictions in the file, or None where they must be computed again."""
     path = run.predictions_of(split)
@@ -136,29 +183,33 @@ def _computed(run: RunFolder, split: SplitName, emit: Emit) -> dict[str, np.ndar
             "split. The run has not finished, or was exported without its networks (an export "
             "keeps those of one seed): evaluate the study that it was exported from."
         )
-    files = networks_of(run)
-    networks = {role: load_network(file) for role, file in files.items()}
     try:
         data = open_data_of(run.path, recipe_of(run), emit)
     except UserError as error:
         raise UserError(
             f"Its images are needed to evaluate {run.path} on {split}. {error}"
         ) from error
-    keys = [nfc(info.key) for info in data.classes]
-    for role, loaded in networks.items():
-        if [nfc(key) for key in loaded.classes] != keys:
-            raise UserError(
-                f"{files[role]} knows other classes than the data set {data.name} has now, or in "
-                "another order. Put the images back as they were in training."
-            )
+    networks = _networks(run, data)
     _note_other_images(run, data, emit)
     images = data.split(split)
     emit(Note(f"{run.path.name}: its networks predict {len(images):,} {split} images"))
-    outputs = {
-        role: predict_split(loaded.network.to(device()), images)
-        for role, loaded in networks.items()
-    }
+    outputs = {role: predict_split(network, images) for role, network in networks.items()}
     return prediction_arrays(outputs, images) | weights_and_data(run, data.fingerprint)
+
+
+def _networks(run: RunFolder, data: Dataset) -> dict[Role, Network]:
+    """The run's networks on this machine's device; ``UserError`` if they know other classes."""
+    keys = [nfc(info.key) for info in data.classes]
+    networks: dict[Role, Network] = {}
+    for role, file in networks_of(run).items():
+        loaded = load_network(file)
+        if [nfc(key) for key in loaded.classes] != keys:
+            raise UserError(
+                f"{file} knows other classes than the data set {data.name} has now, or in "
+                "another order. Put the images back as they were in training."
+            )
+        networks[role] = loaded.network.to(device())
+    return networks
 
 
 def _data_here(run: RunFolder) -> Dataset:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from dait.arms.plan import ROLE_TITLES
-from dait.data.base import Split
+from dait.data.base import Dataset, Split
 from dait.distributed import device, this_world
+from dait.evaluation.features.familiarity import fit_familiarity
+from dait.evaluation.features.similarity import stratified_sample
 from dait.evaluation.metrics import evaluate_logits
 from dait.evaluation.predictions import DATA, SLICE, WEIGHTS
 from dait.models.checkpoint import weights_digest
@@ -25,6 +27,9 @@ from dait.runs.folder import RunFolder
 from dait.storage.files import write_arrays
 from dait.tasks.base import Role
 from dait.training.inference import Predictions, predict_split
+
+FAMILIAR_IMAGES = 10_000
+"""At most so many training images say what is familiar; more cost time and hardly change it."""
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow")
 
@@ -95,6 +100,27 @@ def prediction_arrays(outputs: Mapping[Role, Predictions], split: Split) -> dict
         prefix = "" if role == "student" else f"{role}_"
         arrays |= {f"{prefix}logits": _half(found.logits), f"{prefix}pooled": _half(found.pooled)}
     return arrays
+
+
+def measure_familiarity(
+    networks: Mapping[Role, Network], data: Dataset, folder: RunFolder
+) -> dict[str, np.ndarray]:
+    """What each network's training images look like to it, as the arrays of ``familiarity.npz``.
+
+    From the labelled images of the training split and all of the validation split.
+    """
+    train, val = data.split("train"), data.split("val")
+    labelled = np.flatnonzero(train.labels >= 0)
+    chosen = labelled[stratified_sample(train.labels[labelled], FAMILIAR_IMAGES)]
+    arrays: dict[str, np.ndarray] = {}
+    for role, network in networks.items():
+        pooled = predict_split(network, train, index=chosen).pooled.numpy()
+        own = fit_familiarity(
+            pooled, train.labels[chosen], predict_split(network, val).pooled.numpy()
+        )
+        if own is not None:
+            arrays |= {f"{role}_{name}": values for name, values in own.arrays().items()}
+    return arrays | weights_and_data(folder, data.fingerprint)
 
 
 def networks_of(run: RunFolder) -> dict[Role, Path]:

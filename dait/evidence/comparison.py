@@ -27,7 +27,7 @@ from dait.evaluation.records import (
     read_seed,
     read_study,
 )
-from dait.evidence.heatmaps.explanation import Loader
+from dait.evidence.heatmaps.explanation import Loader, Trained
 from dait.evidence.heatmaps.row import NetworkRow
 from dait.evidence.selection import test_slices
 from dait.evidence.single_images import SingleImages
@@ -80,6 +80,7 @@ class Comparison(NetworkRow):
             self._record.classes,
             self.recipe.data.framing,
             self._loaders_of_members(),
+            self._trained_members(),
         )
         self._images = SingleImages(self.recipe.data, partial(moved_hint, study.path, self.recipe))
         self._kept: dict[str, Any] = {}
@@ -199,6 +200,14 @@ class Comparison(NetworkRow):
                 }
             )
         return rows
+
+    def _trained_members(self) -> dict[str, Trained]:
+        runs = self._record.runs[self.seed]
+        trained = {run.folder.path.name: Trained(run.folder, "student") for run in runs}
+        taught = intermediate_run(self._record, self.seed)
+        return trained | (
+            {} if taught is None else {INTERMEDIATE: Trained(taught.folder, INTERMEDIATE)}
+        )
 
     def _once(self, name: str, compute: Callable[[], T]) -> T:
         with self._computing[name]:

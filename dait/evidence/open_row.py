@@ -12,7 +12,7 @@ from dait.errors import UserError
 from dait.evaluation.networks import trained_network
 from dait.evaluation.records import INTERMEDIATE, ComparedNetwork, classes_around
 from dait.evidence.comparison import Comparison
-from dait.evidence.heatmaps.explanation import Loader
+from dait.evidence.heatmaps.explanation import Loader, Trained
 from dait.evidence.heatmaps.row import NetworkRow
 from dait.models.checkpoint import load_network
 from dait.runs.data import recipe_of
@@ -36,14 +36,17 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
         )
     student = load_network(run.student)
     networks: dict[str, Loader] = {}
+    trained: dict[str, Trained] = {}
     members: list[ComparedNetwork] = []
     keys = tuple(student.classes)
     if run.intermediate.is_file():
         members.append(ComparedNetwork(INTERMEDIATE, INTERMEDIATE, arm_title(INTERMEDIATE)))
         networks[INTERMEDIATE] = partial(trained_network, run.intermediate, keys)
+        trained[INTERMEDIATE] = Trained(run, INTERMEDIATE)
     arm, key = student.description.arm, path.resolve().name
     members.append(ComparedNetwork(key, arm, arm_title(arm)))
     networks[key] = lambda: student.network
+    trained[key] = Trained(run, "student")
     classes = classes_around(path)
     if tuple(info.key for info in classes) != keys:
         classes = tuple(ClassInfo(key, key) for key in keys)
@@ -51,4 +54,4 @@ def open_row(path: Path, seed: int | None = None) -> NetworkRow:
     framing = Framing(student.description.image_size)
     if (path / "config.yaml").is_file():
         framing = recipe_of(run).data.framing
-    return NetworkRow(members, classes, framing, networks)
+    return NetworkRow(members, classes, framing, networks, trained)

@@ -23,8 +23,9 @@ def predicted_networks(
     """A mapping for each network of ``row`` that can be loaded, of ``(S, S, 3)`` uint8.
 
     ``network`` (the member's key), ``role``, ``title``, ``latency_ms`` (of the
-    forward pass) and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a class each,
-    best first. Raises ``UserError`` as ``NetworkRow.predict`` does.
+    forward pass), ``unlike`` (whether the image is unlike anything that it was trained on, None
+    where that is not known) and ``top``: ``index``, ``key``, ``name`` and ``probability`` of a
+    class each, best first. Raises ``UserError`` as ``NetworkRow.predict`` does.
     """
     return named_networks(row, row.predict_timed(image, top, passes))
 
@@ -40,6 +41,7 @@ def named_networks(
             "role": members[key].role,
             "title": members[key].title,
             "latency_ms": 1000 * found.seconds,
+            "unlike": found.unlike,
             "top": row.named(found.top),
         }
         for key, found in predictions.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,20 +69,30 @@ def cpu_latency_ms(
     one small network wait for each other far longer than they work. At least three runs are timed,
     then as many of ``runs`` as fit into ``budget_seconds``.
     """
+    with one_thread(), _on_cpu(network) as (model, images):
+        return 1000 * statistics.median(
+            time_calls(lambda: model(images), runs, warm_ups, budget_seconds)
+        )
+
+
+def time_calls(
+    call: Callable[[], object], runs: int, warm_ups: int = 3, budget_seconds: float = 3.0
+) -> list[float]:
+    """The seconds of each of ``runs`` calls, at least three, or fewer for ``budget_seconds``."""
+    for _ in range(warm_ups):
+        call()
     times: list[float] = []
-    with _one_thread(), _on_cpu(network) as (model, images):
-        for _ in range(warm_ups):
-            model(images)
-        deadline = time.perf_counter() + budget_seconds
-        while len(times) < 3 or (len(times) < runs and time.perf_counter() < deadline):
-            start = time.perf_counter()
-            model(images)
-            times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+    deadline = time.perf_counter() + budget_seconds
+    while len(times) < 3 or (len(times) < runs and time.perf_counter() < deadline):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return times
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """torch with one thread; restores its number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -132,6 +132,7 @@ class RunFolder(StatusFolder):
         self.student = self.weights("student")
         self.intermediate = self.weights("intermediate")
         self.predictions = self.path / "predictions.npz"
+        self.familiarity = self.path / "familiarity.npz"
         self.checkpoints = self.path / "checkpoints"
 
     def projections(self, role: str) -> Path:

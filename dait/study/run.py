@@ -13,11 +13,12 @@ from dait.config.recipe import Recipe, parse_recipe
 from dait.data.pool import pool_size
 from dait.distributed import ALONE, World, on_main
 from dait.errors import UserError
-from dait.evaluation.measure import measure_networks, runtime, versions
+from dait.evaluation.measure import measure_familiarity, measure_networks, runtime, versions
 from dait.events import Emit, Note, ignore
 from dait.runs.folder import RunFolder
 from dait.runs.sinks import RunSink, fan_out
 from dait.runs.trackers import TrackerName, tracked
+from dait.storage.files import write_arrays
 from dait.study.context import StudyContext
 from dait.study.lock import locked_folder, write_failure
 from dait.study.plan import PlannedRun, StudyPlan
@@ -116,6 +117,9 @@ def run_arm(
         figures = measure_networks(
             networks, context.data.split(context.measured), folder, context.data.fingerprint
         )
+        if context.measured == "test":  # a trial on validation images is not used afterwards
+            familiar = measure_familiarity(networks, context.data, folder)
+            write_arrays(folder.familiarity, familiar)
         for role, network in figures["between"].items():
             network["val_top1"] = val_top1.get(role)
         result = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,26 +33,32 @@ class Predictions:
 
 @torch.no_grad()
 def predict_split(
-    network: Network, split: Split, batch: int = 128, world: World = ALONE
+    network: Network,
+    split: Split,
+    batch: int = 128,
+    world: World = ALONE,
+    index: np.ndarray | None = None,
 ) -> Predictions:
     """The network's answers in eval mode; its mode is restored.
 
+    index: of the split's images, those that are asked for, in rising order; None takes all.
     world: each of several processes predicts a part of the split, and has all answers in the end.
     """
     was_training = network.training
     device = network.mean.device
-    policy, own = ViewPolicy("original"), rows_of(world, len(split))
+    wanted = np.arange(len(split)) if index is None else index
+    policy, own = ViewPolicy("original"), rows_of(world, len(wanted))
     logits = [torch.empty((0, network.num_classes), device=device)]
     pooled = [torch.empty((0, network.pooled_width), device=device)]
     network.eval()
     try:
         for start in range(own.start, own.stop, batch):
-            index = range(start, min(start + batch, own.stop))
-            images = split.images[start : index.stop]
-            output = network(view_batch(images, index, 0, policy, device=device))
+            rows = wanted[start : min(start + batch, own.stop)]
+            images = split.images[rows]
+            output = network(view_batch(images, rows.tolist(), 0, policy, device=device))
             logits.append(output.logits)
             pooled.append(output.pooled)
     finally:
         network.train(was_training)
-    answers = (gathered(world, torch.cat(rows), len(split)).cpu() for rows in (logits, pooled))
+    answers = (gathered(world, torch.cat(own), len(wanted)).cpu() for own in (logits, pooled))
     return Predictions(*answers)

@@ -22,11 +22,13 @@ DECODER_VERSION = 2
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Pillow's names of the formats that are read; no other reader of Pillow's is ever started."""
 
+BARS = (124, 116, 104)
+"""Of a letterbox: ImageNet's mean, about 0 once a network has normalised it."""
+
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 20 * 2**20
 
 _WHITE = (255, 255, 255, 255)
-_BARS = (124, 116, 104)  # ImageNet's mean: about 0 once a network has normalised it
 
 # What people rename to .jpg, by the file's first bytes (lower case), for a reason that helps.
 _LOOKS_LIKE = (
@@ -189,7 +191,7 @@ def _to_stored(
         white.alpha_composite(small)
         small = white.convert("RGB")
     if framing.fit == "letterbox":
-        square = Image.new("RGB", (framing.size, framing.size), _BARS)
+        square = Image.new("RGB", (framing.size, framing.size), BARS)
         square.paste(small, frame.shift)
         small = square
     return np.array(small), frame

@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dait.errors import UserError
+from dait.evaluation.evaluate import stored_familiarity
+from dait.evaluation.features.familiarity import Familiarity
 from dait.evaluation.networks import TeacherScores
 from dait.evaluation.records import ComparedNetwork
 from dait.evidence.heatmaps.cam import (
@@ -33,14 +35,17 @@ from dait.evidence.heatmaps.explanation import (
     Loader,
     NetworkPrediction,
     Question,
+    Trained,
 )
 from dait.evidence.heatmaps.layers import Explainable, layer_names
+from dait.models.network import NetworkOutput
 
 
 class NetworkEngine:
     """The networks of a row, each loaded once when it is first needed; safe for several threads.
 
-    classes: how many there are; image_size: side of the images in pixels; loaders: by member key.
+    classes: how many there are; image_size: side of the images in pixels; loaders and trained: by
+    member key.
     """
 
     def __init__(
@@ -49,10 +54,12 @@ class NetworkEngine:
         classes: int,
         image_size: int,
         loaders: Mapping[str, Loader],
+        trained: Mapping[str, Trained],
     ) -> None:
         self._members, self._classes, self._size = members, classes, image_size
-        self._loaders = loaders
+        self._loaders, self._trained = loaders, trained
         self._networks: dict[str, nn.Module | UserError] = {}
+        self._known: dict[str, Familiarity] = {}
         self._loading = threading.Lock()
 
     def load(self) -> dict[str, str]:
@@ -94,7 +101,7 @@ class NetworkEngine:
         if len(failures) == len(self._members):
             raise UserError(next(iter(failures.values()), "There is no network here."))
         found = {
-            member.key: _predictions(self._network(member.key), batch, member, top, passes)
+            member.key: self._predictions(member, batch, top, passes)
             for member in self._members
             if member.key not in failures
         }
@@ -112,6 +119,36 @@ class NetworkEngine:
         if isinstance(found, UserError):
             raise UserError(str(found))
         return found
+
+    def _predictions(
+        self, member: ComparedNetwork, images: Tensor, top: int, passes: int
+    ) -> list[NetworkPrediction]:
+        network, seconds = self._network(member.key), []
+        with lock_of(network):
+            for _ in range(passes):
+                start = time.perf_counter()
+                output = _run(network, images)
+                seconds.append(time.perf_counter() - start)
+        logits, share = _finite_logits(output, member), min(seconds) / len(images)
+        familiarity = self._familiarity(member.key)
+        unlike: list[bool | None] = [None] * len(images)
+        if familiarity is not None and isinstance(output, NetworkOutput):
+            unlike = familiarity.unlike(output.pooled.float().cpu().numpy()).tolist()
+        return [
+            NetworkPrediction(_most_probable(own, top), share, odd)
+            for own, odd in zip(logits, unlike, strict=True)
+        ]
+
+    def _familiarity(self, key: str) -> Familiarity | None:
+        """Read again while there is none: it may be measured meanwhile."""
+        with self._loading:
+            if key not in self._known and key in self._trained:
+                stored = self._trained[key]
+                found = stored_familiarity(stored.run).get(stored.role)
+                if found is None:
+                    return None
+                self._known[key] = found
+            return self._known.get(key)
 
     def _explain(self, member: ComparedNetwork, images: Tensor, question: Question) -> Explanation:
         try:
@@ -185,19 +222,6 @@ def _most_probable(logits: Tensor, top: int = TOP) -> list[tuple[int, float]]:
     return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
 
 
-def _predictions(
-    network: nn.Module, images: Tensor, member: ComparedNetwork, top: int, passes: int
-) -> list[NetworkPrediction]:
-    seconds = []
-    with lock_of(network):
-        for _ in range(passes):
-            start = time.perf_counter()
-            logits = _logits(network, images, member)
-            seconds.append(time.perf_counter() - start)
-    share = min(seconds) / len(images)
-    return [NetworkPrediction(_most_probable(own, top), share) for own in logits]
-
-
 def _heatmaps(
     network: nn.Module, images: Tensor, target: Tensor | None, question: Question
 ) -> Heatmaps:
@@ -207,8 +231,16 @@ def _heatmaps(
 
 def _logits(network: nn.Module, images: Tensor, member: ComparedNetwork) -> Tensor:
     """``(B, C)``."""
-    with torch.no_grad():
-        output = network(images)
+    return _finite_logits(_run(network, images), member)
+
+
+@torch.no_grad()
+def _run(network: nn.Module, images: Tensor) -> Any:
+    """A ``NetworkOutput``, or the logits of a frozen teacher."""
+    return network(images)
+
+
+def _finite_logits(output: Any, member: ComparedNetwork) -> Tensor:
     logits: Tensor = getattr(output, "logits", output).float().cpu()
     if not torch.isfinite(logits).all():
         raise UserError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from dait.evaluation.records import ComparedNetwork
+from dait.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 TOP = 5
 Loader: TypeAlias = "Callable[[], nn.Module]"
 """Reads a network from its file."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a trained network is stored: a run's folder, and the network's role in the run."""
+
+    run: RunFolder
+    role: str
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,13 @@ class NetworkPrediction:
     """What one network predicts for one image.
 
     top: the most probable classes, (index, probability), best first; seconds: of its forward pass
-    on this machine, shared by the images of a batch.
+    on this machine, shared by the images of a batch; unlike: whether the image is unlike anything
+    that the network was trained on, None where that was not measured.
     """
 
     top: list[tuple[int, float]]
     seconds: float
+    unlike: bool | None = None
 
 
 @dataclass(frozen=True)

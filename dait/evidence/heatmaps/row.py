@@ -20,7 +20,15 @@ from dait.data.images.decode import decode_picture
 from dait.data.images.frame import Framing
 from dait.errors import UserError
 from dait.evaluation.records import ComparedNetwork
-from dait.evidence.heatmaps.explanation import TOP, Explanation, Loader, NetworkPrediction, Question
+from dait.events import Emit, ignore
+from dait.evidence.heatmaps.explanation import (
+    TOP,
+    Explanation,
+    Loader,
+    NetworkPrediction,
+    Question,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from dait.evidence.heatmaps.engine import NetworkEngine
@@ -30,7 +38,8 @@ class NetworkRow:
     """Networks that know the same classes and see images of one size; each is loaded once.
 
     members: in the order of the row; classes: in the order of every network's logits; framing: the
-    preprocessing of photographs that they learned with.
+    preprocessing of photographs that they learned with; loaders, and trained (all but
+    frozen teachers), go by member key.
     May be called from several threads.
     """
 
@@ -40,18 +49,31 @@ class NetworkRow:
         classes: Sequence[ClassInfo],
         framing: Framing,
         loaders: Mapping[str, Loader],
+        trained: Mapping[str, Trained],
     ) -> None:
         self.members = tuple(members)
         self.classes = tuple(classes)
         self.framing = framing
         self.image_size = framing.size
-        self._loaders = dict(loaders)
+        self._loaders, self._trained = dict(loaders), dict(trained)
         self._engine: NetworkEngine | None = None
         self._starting = threading.Lock()
 
     def load(self) -> dict[str, str]:
         """Load every network now. Returns why a network cannot be loaded, by member key."""
         return self._running().load()
+
+    def measure_familiarity(self, emit: Emit = ignore) -> None:
+        """Have every trained network know what is unlike anything that it was trained on.
+
+        What a run's folder keeps is read at any time; this measures and keeps what is missing
+        there, which runs the networks over training and validation images. Nothing is downloaded;
+        a note says where it cannot be had.
+        """
+        from dait.evaluation.evaluate import familiarity_of  # brings PyTorch
+
+        for run in {one.run.path: one.run for one in self._trained.values()}.values():
+            familiarity_of(run, emit)
 
     def prepare(self, image: Image.Image | np.ndarray) -> np.ndarray:
         """Any picture → ``(S, S, 3)`` uint8 RGB: upright, opaque, cut as test images are.
@@ -185,6 +207,10 @@ class NetworkRow:
         with self._starting:
             if self._engine is None:
                 self._engine = NetworkEngine(
-                    self.members, len(self.classes), self.image_size, self._loaders
+                    self.members,
+                    len(self.classes),
+                    self.image_size,
+                    self._loaders,
+                    self._trained,
                 )
             return self._engine

@@ -77,3 +77,21 @@ def test_nothing_to_look_at_is_a_sentence(
     assert "should be the folder of a study" in capsys.readouterr().err
     assert main(["predict", str(tiny_study), "--image", str(bad), "--top", "0"]) == 2
     assert "at least 1" in capsys.readouterr().err
+
+
+def test_a_photograph_unlike_anything_trained_on_is_said_to_be(
+    copied: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tmp_path / "noise.png"
+    pixels = np.random.default_rng(0).choice([0, 255], (*Image.open(photos[0]).size, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(strange)
+    files = [str(photos[0]), str(strange)]
+    assert main(["predict", str(copied), "--image", *files, "--json"]) == 0
+    shown = capsys.readouterr()
+    bird, other = json.loads(shown.out.splitlines()[-1])["images"]
+    unlike = {network["network"]: network["unlike"] for network in other["networks"]}
+    assert unlike.pop("vlm") is None and len(unlike) == 4 and all(unlike.values())
+    familiar = [network["unlike"] for network in bird["networks"]]
+    assert familiar.count(False) >= 3
+    assert shown.out.count("unlike anything it was trained on") == 4 + familiar.count(True)
+    assert (copied / "dait-s0" / "familiarity.npz").exists()

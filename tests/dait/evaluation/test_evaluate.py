@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dait.config.recipe import parse_recipe
 from dait.data.sources.registry import open_dataset
 from dait.errors import UserError
-from dait.evaluation.evaluate import has_predictions, predictions_of
+from dait.evaluation.evaluate import (
+    familiarity_of,
+    has_predictions,
+    predictions_of,
+    stored_familiarity,
+)
 from dait.evaluation.measure import weights_and_data
 from dait.events import Event, Note
 from dait.models.checkpoint import load_network, save_network
@@ -214,3 +220,37 @@ def test_test_predictions_of_other_networks_are_noted(run: RunFolder) -> None:
     save_network(run.student, change_to.network, change_to.classes, arm="dait")
     predictions_of(run, "test", heard)
     assert any("other networks now than those that it was measured by" in said for said in heard)
+
+
+def test_what_is_familiar_is_measured_once_and_again_for_other_networks(run: RunFolder) -> None:
+    assert stored_familiarity(run) == {}  # a run of an older version
+    heard = Heard()
+    found = familiarity_of(run, heard)
+    assert set(found) == {"student", "intermediate"} and len(heard) == 1
+    val = predictions_of(run, "val")
+    for role, known in found.items():
+        assert known.unlike(val.pooled[role]).mean() <= 1 / 32
+    stamp = run.familiarity.stat().st_mtime_ns
+    again = familiarity_of(run, heard)
+    np.testing.assert_array_equal(again["student"].means, found["student"].means)
+    assert run.familiarity.stat().st_mtime_ns == stamp
+
+    loaded = load_network(run.student)
+    with torch.no_grad():
+        for weight in loaded.network.parameters():
+            weight.mul_(1.5)
+    save_network(run.student, loaded.network, loaded.classes, arm="dait")
+    assert stored_familiarity(run) == {}
+    other = familiarity_of(run)
+    assert not np.array_equal(other["student"].means, found["student"].means)
+
+    run.familiarity.write_bytes(b"no arrays")
+    assert stored_familiarity(run) == {} and set(familiarity_of(run)) == set(found)
+
+
+def test_without_its_images_a_run_says_nothing_of_what_is_familiar(run: RunFolder) -> None:
+    config = run.config()
+    run.write_config({**config, "data": {**config["data"], "source": "/nowhere/at/all"}})
+    heard = Heard()
+    assert familiarity_of(run, heard) == {}
+    assert not run.familiarity.exists() and any("cannot say" in said for said in heard)

@@ -34,7 +34,7 @@ STATUS_KEYS = {
 }  # fmt: skip
 RUN_FILES = {
     "config.yaml", "status.json", "metrics.jsonl", "log.txt", "student.safetensors",
-    "predictions.npz", "result.json",
+    "predictions.npz", "familiarity.npz", "result.json",
 }  # fmt: skip
 
 
