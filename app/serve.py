@@ -25,7 +25,7 @@ from app.server.loader import hold_back, load_in_background, wait_for_first_view
 from app.server.sessions import Sessions
 from app.ui.photo_uploads import MAX_BYTES, limits_head
 from app.ui.plot import plot_head, plotly_script
-from app.ui.streams import streams_head
+from app.ui.scripts import scripts_head
 from app.ui.theme import studio_css, studio_theme
 from dait.errors import UserError
 
@@ -53,7 +53,7 @@ def serve(config: AppConfig, block: bool) -> str:
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
-            head=streams_head() + plot_head() + links_head() + limits_head(limits),
+            head=scripts_head() + plot_head() + links_head() + limits_head(limits),
             max_file_size=max(limits.values()),
             enable_monitoring=False,
             ssr_mode=False,
