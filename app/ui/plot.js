@@ -55,6 +55,8 @@ window.daitPlot = (() => {
       const first = drawn === null;
       drawn = json + ink;
       await withoutBase(() => library.react(box, figure.data, figure.layout, CONFIG));
+      window.daitKeys.gatherTools(box);
+      if (first) box.on("plotly_afterplot", () => window.daitKeys.gatherTools(box));
       if (first) window.daitLinks.follow(box, trigger);
       else window.daitLinks.drawn(box);
     }

@@ -1,10 +1,10 @@
-"""Scripts of the whole page: its stream of answers, and its tabs."""
+"""Scripts of the whole page: its stream of answers, and its tabs and figures by keyboard."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_SCRIPTS = ("streams.js", "tabs.js")
+_SCRIPTS = ("streams.js", "tabs.js", "figure_keys.js")
 
 
 def scripts_head() -> str:

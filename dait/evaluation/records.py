@@ -17,6 +17,7 @@ from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.predictions import INTERMEDIATE, RunPredictions, read_predictions
+from dait.evaluation.results.latency import with_one_latency
 from dait.runs.files import damaged, read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
@@ -39,7 +40,8 @@ class ComparedNetwork:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A finished run: its arm, its folder and its ``result.json``."""
+    """A finished run: its arm, its folder and its ``result.json``, with one latency an
+    architecture in the whole study."""
 
     arm: str
     folder: RunFolder
@@ -109,11 +111,15 @@ def read_study(folder: StudyFolder) -> StudyRecord:
         raise damaged(folder.path / "study.json", "it names no classes")
     listed = [(row["arm"], row["seed"]) for row in description["runs"]]
     recipe = parse_recipe(description.get("recipe"), str(folder.path / "study.json"))
+    finished = [
+        (arm, seed, run, result)
+        for (arm, seed), run in zip(listed, folder.runs(), strict=True)
+        if (result := run.result()) is not None
+    ]
+    results = with_one_latency([result for *_, result in finished])
     runs: dict[int, list[RunRecord]] = {}
-    for (arm, seed), run in zip(listed, folder.runs(), strict=True):
-        result = run.result()
-        if result is not None:
-            runs.setdefault(seed, []).append(RunRecord(arm, run, result))
+    for (arm, seed, run, _), result in zip(finished, results, strict=True):
+        runs.setdefault(seed, []).append(RunRecord(arm, run, result))
     if not runs:
         raise UserError(f"No run of the study {folder.path} has finished: nothing to compare.")
     ordered = {

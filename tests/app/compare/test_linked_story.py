@@ -86,6 +86,21 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     page.wait_for_selector(f'#plane .ds-rings i[data-image="{image}"]', state="attached")
     assert opened(page) == [image]
 
+    # By keyboard: the figure is one stop, arrows move, Enter opens; so are its tools.
+    page.locator("#similarity .plot-box").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    assert page.locator("#similarity .ds-said").inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "before => document.querySelector('#row [data-image]')?.dataset.image !== before",
+        arg=image,
+        timeout=TO_LOAD,
+    )
+    image = opened(page)[0]
+    stops = page.locator("#bars .modebar-btn[tabindex='0']")
+    assert stops.count() == 1 and page.locator("#bars .modebar-btn").count() > 1
+
     # What is pressed then stands below it.
     page.locator("#keep input").check()
     unfold(page, "#fold-confusion", "#confusion")
