@@ -194,6 +194,14 @@ def _layout_form(config: AppConfig, panel: RunsPanel) -> TrainForm:
     )
     if config.limits.note:
         gr.HTML(notice(config.limits.note, calm=True), apply_default_css=False)
+        if config.space:
+            gr.Button(
+                "Duplicate this Space",
+                link=f"https://huggingface.co/spaces/{config.space}?duplicate=true",
+                link_target="_blank",
+                size="sm",
+                elem_id="duplicate",
+            )
     defaults = FormValues(
         recipe=first.name,
         data=AS_IN_RECIPE,
