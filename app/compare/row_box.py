@@ -186,7 +186,7 @@ def _layout_controls() -> Controls:
             elem_id="layer",
         )
         sentence = gr.Textbox(
-            label="A sentence for the vision-language model",
+            label="A sentence for the frozen teacher",
             info="Its heatmap then shows this sentence. Press Enter",
             max_lines=1,
             elem_id="sentence",

@@ -300,16 +300,6 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     wire_recipe_box(form.file, config, form.values, form.outputs, tab.fill)
     wire_pipeline_box(form.pipeline, config, form.values)
     wire_estimate_box(form.cost, config, form.values, lambda: len(queue.working()))
-    # What was wrong with the form may be mended.
-    gr.on(
-        [component.change for component in form.values],
-        None,
-        None,
-        form.notice,
-        js="() => ''",
-        api_visibility="private",
-        show_progress="hidden",
-    )
     # The Data tab's selection is only for its own data.
     form.data.input(
         lambda: (None, HIDDEN_NOTICE),
