@@ -62,6 +62,8 @@ SPACE_LIMITS = Limits(
     "Duplicate this Space for real work.",
 )
 
+_SPACE = re.compile(r"[\w.-]+/[\w.-]+")
+
 
 @dataclass(frozen=True)
 class AppConfig:
@@ -72,7 +74,7 @@ class AppConfig:
     paths: whether the visitor is the user of this machine and may name any of its paths;
     at_once: trainings that run at the same time; regimes: the map that advice is taken from; hosts:
     the names by which the server is reached, or ``ANY_HOST``; any_origin: whether pages of other
-    websites may call it.
+    websites may call it; space: the owner and name of the Space that it is, empty elsewhere.
     """
 
     runs: RunsRoot
@@ -86,6 +88,7 @@ class AppConfig:
     regimes: Path = MAP
     hosts: tuple[str, ...] = LOOPBACK
     any_origin: bool = False
+    space: str = ""
 
     def __post_init__(self) -> None:
         for root in (self.runs.path, self.shipped.path, *self.data.values()):
@@ -136,6 +139,7 @@ def read_config(environment: Mapping[str, str] | None = None) -> AppConfig:
         regimes=absolute(values.get("DAIT_REGIMES") or MAP),
         hosts=tuple(dict.fromkeys((*LOOPBACK, host, *named))) if known else (ANY_HOST,),
         any_origin=on_space,
+        space=values.get("SPACE_ID", "") if _SPACE.fullmatch(values.get("SPACE_ID", "")) else "",
     )
 
 

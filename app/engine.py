@@ -7,6 +7,7 @@ a module of the page reaches it by ``loader.engine()``.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
 from dait.runs.data import open_data
 from dait.storage.processors import processors
+from dait.study.rough import rough_seconds
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.registry import load_teacher
 from dait.teachers.zero_shot import ZeroShot
@@ -74,6 +76,10 @@ class Engine:
         arms: tuple[Arm, ...] = ("kd", "takd")
         stages = (stage for arm in arms for stage in plan_of(arm).stages(recipe))
         return next((stage.network for stage in stages if stage.role == role), None)
+
+    def rough_seconds(self, recipe: Recipe, arms: Sequence[Arm], seeds: Sequence[int]) -> float:
+        """A first guess of how long a study takes here."""
+        return rough_seconds(recipe, arms, seeds)
 
     def open_data(self, recipe: Recipe, emit: Emit) -> Dataset:
         """The recipe's data, decoded."""

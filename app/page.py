@@ -25,7 +25,6 @@ from app.predict.tab import build_predict_tab
 from app.queue.actions import require
 from app.queue.training_queue import TrainingQueue
 from app.server.failures import guard
-from app.server.open_stream import hold_streams
 from app.train.form import DataSelection, data_choices, require_fit
 from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
 from app.ui.notice import Update, shows_errors
@@ -50,6 +49,13 @@ class Page(gr.Blocks):
     def __init__(self, config: AppConfig) -> None:
         self._policy = Policy(config)
         super().__init__(title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS))
+
+    def get_config_file(self) -> Any:
+        """As Gradio does it, without a connection for every open tab: a browser has six.
+
+        It would tell when a tab is closed; ``app.server.sessions`` keeps the most active ones.
+        """
+        return {**super().get_config_file(), "connect_heartbeat": False}
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any) -> Any:
         """As Gradio does it, which would fetch any web address that a request names as a file."""
@@ -90,7 +96,6 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
             train.form.data,
             **QUIET,
         )
-        hold_streams(page)
     guard(page)
     return page
 

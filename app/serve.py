@@ -22,10 +22,10 @@ from app.queue.training_queue import TrainingQueue
 from app.server.failures import GuardedServer
 from app.server.guard import Guard
 from app.server.loader import hold_back, load_in_background, wait_for_first_view
-from app.server.open_stream import WORKERS
 from app.server.sessions import Sessions
 from app.ui.photo_uploads import MAX_BYTES, limits_head
 from app.ui.plot import plot_head, plotly_script
+from app.ui.scripts import scripts_head
 from app.ui.theme import studio_css, studio_theme
 from dait.errors import UserError
 
@@ -53,14 +53,13 @@ def serve(config: AppConfig, block: bool) -> str:
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
-            head=plot_head() + links_head() + limits_head(limits),
+            head=scripts_head() + plot_head() + links_head() + limits_head(limits),
             max_file_size=max(limits.values()),
             enable_monitoring=False,
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
             app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": lifespan(config)},
-            max_threads=WORKERS,
             share=False,
             footer_links=["gradio", "settings"],
             show_error=False,

@@ -114,11 +114,17 @@ def layout_filters() -> Filters:
 
 
 def gallery_handler(
-    views: CompareViews, linked: LinkedViews, filters: Filters, gallery: gr.HTML, box: gr.HTML
+    views: CompareViews,
+    linked: LinkedViews,
+    filters: Filters,
+    gallery: gr.HTML,
+    box: gr.HTML,
 ) -> Callable[..., Update]:
     """The handler that fills the gallery, of study, seed, ``Selection`` and the conditions.
 
-    box: for notices. Where no image is selected yet, it selects the first one.
+    box: for notices. Where no image is selected yet, it selects the first one. After the
+    conditions it takes whether earlier rows are kept, if the visitor changed the conditions:
+    images that do not match are then no longer selected, but the first match is.
     """
 
     @light
@@ -131,21 +137,26 @@ def gallery_handler(
         wrong: Any,
         label: Any,
         part: Any,
+        keep: bool | None = None,
     ) -> Update:
         if study is None:
             return {gallery: ""}
         query = linked.image_filter(study, seed, right, wrong, label, part)
+        if keep is not None and not query.anything:
+            _, _, match = linked.matches(study, seed, query, ())
+            selection.narrow(study, linked.matching(study, seed, query), match, keep)
         if query.anything:
+            first: int | None
             images, first = selection.compute(study, lambda refs: views.gallery(study, seed, refs))
             found: Any = gr.update(value="", visible=False)
         else:
             sentence, images, match = selection.compute(
                 study, lambda refs: linked.matches(study, seed, query, refs)
             )
-            first = 0 if match is None else match
+            first = match
             images = images or NO_MATCH
             found = gr.update(value=render("status", sentence=sentence), visible=True)
-        if not selection.of(study):
+        if first is not None and not selection.of(study):
             selection.set(study, ("test", first))
         # The table is out already; what follows needs the engine.
         first_view_is_out()

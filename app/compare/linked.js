@@ -69,6 +69,12 @@ window.daitLinks = (() => {
     return card;
   }
 
+  // By keyboard there is no pointer: the picture stands at the mark.
+  function placeOf(box, mark) {
+    const { left, top } = box.getBoundingClientRect();
+    return { x: left + mark.xaxis._offset + mark.xaxis.d2p(mark.x), y: top + mark.yaxis._offset + mark.yaxis.d2p(mark.y) };
+  }
+
   function showPicture(image, at, ask) {
     pointer = at;
     clearTimeout(waiting);
@@ -101,18 +107,21 @@ window.daitLinks = (() => {
     const frame = box.parentElement;
     const kind = box.dataset.marks;
     if (!kind) return;
-    box.on("plotly_click", ({ points: [mark] }) => {
-      if (!mark?.customdata) return;
+    const press = (panel, data) => {
       hidePicture();
-      trigger("select", { panel: mark.curveNumber, data: [...mark.customdata] });
+      trigger("select", { panel, data: [...data] });
+    };
+    box.on("plotly_click", ({ points: [mark] }) => {
+      if (mark?.customdata) press(mark.curveNumber, mark.customdata);
     });
+    window.daitKeys.steer(box, press);
     if (kind !== "points") return;
     maps.set(frame, { box, places: placesOf(box) });
     box.on("plotly_hover", ({ points: [mark], event }) => {
       over = mark.customdata?.[0] ?? null;
       ringAll();
       const ask = (index) => trigger("focus", { index });
-      if (over !== null) showPicture(over, { x: event.clientX, y: event.clientY }, ask);
+      if (over !== null) showPicture(over, event ? { x: event.clientX, y: event.clientY } : placeOf(box, mark), ask);
     });
     box.on("plotly_unhover", () => {
       over = null;

@@ -112,24 +112,24 @@ def layout_linked_figures() -> LinkedFigures:
 def wire_linked_figures(parts: LinkedFigures, box: RowBox, linked: LinkedViews) -> None:
     """Draw each when its fold is opened, and again when another network is chosen."""
 
-    @shows_errors(parts.notice)
+    @shows_errors(parts.notice, {parts.confusion: None, parts.pairs: ""})
     def confusion(study: str | None, seed: Any, role: str, width: float) -> Update:
         if study is None:
             return {parts.confusion: None, parts.pairs: ""}
         figure = linked.confusion(study, seed, min(2, panel_columns(width)))
         return {parts.confusion: figure, parts.pairs: linked.pairs(study, seed, role)}
 
-    @shows_errors(parts.notice)
+    @shows_errors(parts.notice, {parts.pairs: ""})
     def pairs(study: str | None, seed: Any, role: str) -> Update:
         return {parts.pairs: linked.pairs(study, seed, role) if study else ""}
 
-    @shows_errors(parts.notice)
+    @shows_errors(parts.notice, {parts.gains: None})
     def gains(study: str | None, seed: Any, ours: str, theirs: str, width: float) -> Update:
         if study is None:
             return {parts.gains: None}
         return {parts.gains: linked.gains(study, seed, ours, theirs, panel_columns(width))}
 
-    @shows_errors(parts.notice)
+    @shows_errors(parts.notice, {parts.reliability: None})
     def reliability(study: str | None, seed: Any, width: float) -> Update:
         if study is None:
             return {parts.reliability: None}

@@ -89,13 +89,19 @@ class LinkedViews:
             cut = (name, value)
         return ImageFilter(right_keys, wrong_keys, chosen, cut)
 
+    def matching(self, study: object, seed: int | None, query: ImageFilter) -> list[int]:
+        """The test images that match, by index."""
+        comparison = self.comparisons.get(study, seed).comparison
+        found = matching(comparison.logits, comparison.labels, comparison.slices(), query)
+        return [int(index) for index in found]
+
     def matches(
         self, study: object, seed: int | None, query: ImageFilter, selected: ImageRefs
     ) -> tuple[str, str, int | None]:
         """A sentence about the matches, the images as HTML, and the first one (None for none)."""
         opened = self.comparisons.get(study, seed)
         comparison = opened.comparison
-        found = matching(comparison.logits, comparison.labels, comparison.slices(), query)
+        found = np.asarray(self.matching(study, seed, query), dtype=np.int64)
         shown = spread(found, comparison.labels, MOST_MATCHES)
         images = [
             (index, opened.image(index), comparison.classes[comparison.labels[index]].name)

@@ -8,14 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.compare.filters import ANY_PART, Filters, layout_filters
+from app.compare.filters import ANY_PART, NO_MATCH, Filters, layout_filters
 from app.compare.linked_views import LinkedViews
 from app.compare.selection import ImageRef, Selection
 from app.compare.view_link import OPACITY, LinkState
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.server.loader import light
 from app.ui.buttons import SEND_INDEX
-from app.ui.notice import Update, empty, framed, notice_box, section, shows_errors
+from app.ui.notice import HIDDEN_NOTICE, Update, empty, framed, notice_box, section, shows_errors
 from dait.errors import UserError
 
 WAITING = empty("One moment: loading the networks.")
@@ -194,7 +194,7 @@ def _layout_controls() -> Controls:
             elem_id="layer",
         )
         sentence = gr.Textbox(
-            label="A sentence for the vision-language model",
+            label="A sentence for the frozen teacher",
             info="Its heatmap then shows this sentence. Press Enter",
             max_lines=1,
             elem_id="sentence",
@@ -207,6 +207,7 @@ def _layout_controls() -> Controls:
 def wire_row(box: RowBox, views: CompareViews) -> None:
     """Wire everything but what fills the gallery."""
     controls = box.controls
+    show = rows_handler(views, box)
 
     # Gradio passes the event first, where the signature has it.
     @shows_errors(box.notice)
@@ -219,12 +220,21 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
             return {}
         return box.open(views, ("upload", path), *values)
 
+    @shows_errors(box.notice)
+    def clear_upload(study: str, seed: int | None, selection: Selection, *query: Any) -> Update:
+        if not study or not selection.drop_uploads(study):
+            return {box.notice: HIDDEN_NOTICE}
+        if not selection.of(study):
+            _, first = views.gallery(study, seed)
+            selection.set(study, ("test", first))
+        return show(study, seed, selection, *query)
+
     def remove(study: str, selection: Selection, event: gr.EventData) -> None:
         selection.remove(study, getattr(event, "position", None))
 
-    show = rows_handler(views, box)
     inputs = [box.study, box.seed, box.selection, *controls.query]
     update_link(box, box.gallery.click(open_sample, box.inputs, box.outputs, **WITH_DATA))
+    update_link(box, controls.upload.clear(clear_upload, inputs, box.outputs, **QUIET))
     uploaded = [controls.upload, *box.inputs]
     update_link(box, controls.upload.upload(open_upload, uploaded, box.outputs, **QUIET))
     removed = box.row.click(remove, [box.study, box.selection], None, **WITH_DATA_HIDDEN)
@@ -247,10 +257,12 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
 def rows_handler(views: CompareViews, box: RowBox) -> Callable[..., Update]:
     """The handler that shows the selected images, of study, seed, ``Selection`` and the query."""
 
-    @shows_errors(box.notice)
+    @shows_errors(box.notice, {box.row: ""})
     def show_rows(study: str | None, seed: int | None, selection: Selection, *query: Any) -> Update:
         if study is None:
             return {box.row: ""}
+        if not selection.of(study):
+            return {box.row: NO_MATCH}
         return {
             box.row: selection.compute(study, lambda refs: views.rows(study, seed, refs, *query))
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from dait.errors import UserError
@@ -50,6 +50,29 @@ class Selection:
                 "earlier rows’."
             )
         return (*before, image)
+
+    def narrow(self, study: str, matching: Collection[int], first: int | None, keep: bool) -> None:
+        """Of the selected images only those that match, or ``first`` if none does.
+
+        matching: test images by index. first: None if nothing matches. keep: no image goes, and
+        ``first`` is added if none matches.
+
+        Raises ``UserError`` if it cannot be added.
+        """
+        chosen = self.of(study)
+        fitting = [ref for ref in chosen if ref[0] == "test" and ref[1] in matching]
+        if not keep:
+            chosen = tuple(fitting)
+        if not fitting and first is not None:
+            chosen = self.with_image(study, ("test", first), keep)
+        self.set(study, *chosen)
+
+    def drop_uploads(self, study: str) -> bool:
+        """Without the visitor's own photographs; whether there was one."""
+        images = self.of(study)
+        kept = tuple(ref for ref in images if ref[0] != "upload")
+        self.set(study, *kept)
+        return kept != images
 
     def remove(self, study: str, position: object) -> None:
         """Remove the image at ``position``; the last one stays."""

@@ -293,11 +293,13 @@ def _wire_gallery(
         shown = event.then(**fill).then(**rows)
         update_link(box, shown).then(late_choices(views, linked, box), inputs, late, **HIDDEN)
     update_link(box, tab.reloads.change(**fill).then(**rows))
+    # Whatever chooses images moves the row, so that it never shows what was filtered out.
+    moving = {**fill, "inputs": [*fill["inputs"], box.keep]}
     for condition in filters.conditions:
-        update_link(box, condition.input(**fill))
+        update_link(box, condition.input(**moving).then(**rows))
     preset = preset_handler(linked, filters)
     pressed = filters.presets.click(preset, inputs, filters.conditions, **WITH_DATA)
-    update_link(box, pressed.then(**fill))
+    update_link(box, pressed.then(**moving).then(**rows))
 
 
 def _wire_features(tab: CompareTab, views: CompareViews) -> None:

@@ -14,6 +14,7 @@ from app.catalogue.sources import FIELD_GUIDE
 from app.compare.selection import ImageRef, ImageRefs
 from app.comparisons.cache import Comparisons, OpenComparison, class_groups
 from app.comparisons.heatmap_row import Picture, gallery_html, row_html
+from app.comparisons.unlike import unlike_html
 from app.config import AppConfig
 from app.server.loader import engine
 from app.studies.entries import finished_studies, open_study
@@ -124,7 +125,9 @@ class CompareViews:
         for position, image in enumerate(images):
             picture = _picture(opened, image)
             found = opened.row(picture.seen, question)
-            rows.append(row_html(picture, found, classes, position if len(images) > 1 else None))
+            removable = position if len(images) > 1 else None
+            unlike = "" if picture.index is not None else _unlike(opened, picture)
+            rows.append(row_html(picture, found, classes, removable, unlike))
         return "".join(rows)
 
     def facts(self, study_id: object, seed: int | None) -> tuple[Comparison, list[str]]:
@@ -226,6 +229,11 @@ def _picture(opened: OpenComparison, ref: ImageRef) -> Picture:
         raise UserError("Choose one of the sample images, or upload a photograph.")
     image, label = comparison.test_image(value)
     return Picture(image, image, label, f"Test image {value}", value)
+
+
+def _unlike(opened: OpenComparison, picture: Picture) -> str:
+    (answers,) = opened.answers([picture.seen])
+    return unlike_html([answer.unlike for answer in answers.values()], opened.comparison)
 
 
 def _question(

@@ -38,10 +38,12 @@ def row_html(
     explanations: Sequence[Explanation],
     classes: Sequence[ClassInfo],
     removable: int | None = None,
+    unlike: str = "",
 ) -> str:
     """One card per network: the picture under its heatmap, its prediction, and whether it is right.
 
-    removable: the row's position among several, where it has a button to remove it.
+    removable: the row's position among several, where it has a button to remove it. unlike: of
+    ``unlike_html``.
     """
     return render(
         "heatmap_row",
@@ -50,6 +52,7 @@ def row_html(
         cells=[{"explanation": found, "heatmap": _heatmap(found)} for found in explanations],
         classes=classes,
         removable=removable,
+        unlike=unlike,
         other_answers=OTHER_CLASSES,
     )
 

@@ -145,14 +145,13 @@ def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews
         return _study_update(tab, views, study, panel_columns(width))
 
     def ask(study: str | None, text: str) -> Update:
-        # Earlier matches stay in view when a query is refused.
-        return _search_update(tab, views, study, text, {})
+        return _search_update(tab, views, study, text)
 
     def first_query(study: str | None, text: str) -> Update:
         """The answer to the study's first example."""
         if not text:
             return {tab.message: gr.skip()}  # Gradio takes no empty dict
-        return _search_update(tab, views, study, text, {tab.matches: ""})
+        return _search_update(tab, views, study, text)
 
     def use_example(study: str | None, examples: list[str], event: gr.EventData) -> Update:
         index = getattr(event, "index", None)
@@ -236,14 +235,13 @@ def _closed(tab: ExploreTab) -> Update:
     }
 
 
-def _search_update(
-    tab: ExploreTab, views: ExploreViews, study: str | None, text: str, otherwise: Update
-) -> Update:
+def _search_update(tab: ExploreTab, views: ExploreViews, study: str | None, text: str) -> Update:
     if study is None:
         return {tab.message: HIDDEN_NOTICE}
     try:
         found = views.ask(study, text)
     except UserError as error:
-        return {tab.message: notice(str(error)), **otherwise}
+        # Matches of the query before would look like its answer.
+        return {tab.message: notice(str(error)), tab.matches: ""}
     message = notice(found.message, calm=True) if found.message else HIDDEN_NOTICE
     return {tab.message: message, tab.matches: found.matches}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from app.comparisons.unlike import is_unlike, unlike_html
 from app.predict.views import Explained, PhotoPredictions
 from app.ui.pictures import picture_address
 from app.ui.tables import Cell, table_html
@@ -26,6 +27,7 @@ def photo_html(found: Explained) -> str:
         "photo",
         name=found.picture.name,
         csv=_csv_link([found.image]),
+        unlike=unlike_html([one["unlike"] for one in found.image["networks"]], found.comparison),
         photograph=picture_address(found.picture.shown),
         cards=[
             {
@@ -45,7 +47,12 @@ def batch_html(found: PhotoPredictions) -> str:
     body: list[tuple[str, list[Cell]]] = []
     for image, thumbnail in zip(found.images, found.thumbnails, strict=True):
         answers = {network["network"]: network for network in image["networks"]}
-        head = render("photo_name", address=picture_address(thumbnail), name=image["image"])
+        head = render(
+            "photo_name",
+            address=picture_address(thumbnail),
+            name=image["image"],
+            unlike=is_unlike([one["unlike"] for one in image["networks"]]),
+        )
         body.append((head, [_best(answers.get(member.key)) for member in found.members]))
     latencies = ", ".join(
         f"{member.title} {milliseconds(_median_latency(found.images, member.key))}"

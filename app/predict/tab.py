@@ -65,7 +65,7 @@ def build_predict_tab(panel: gr.Tab, comparisons: Comparisons) -> None:
     def predict(study_id: object, files: object, progress: gr.Progress = _PROGRESS) -> Update:
         paths = tuple(files) if isinstance(files, (list, tuple)) else (files,) if files else ()
         if not paths:
-            return {message: gr.skip()}  # Gradio takes no empty dict
+            return {message: HIDDEN_NOTICE, result: EMPTY, last: ()}
         try:
             if len(paths) == 1:
                 explained = views.one(study_id, paths[0])
@@ -87,8 +87,10 @@ def build_predict_tab(panel: gr.Tab, comparisons: Comparisons) -> None:
 
     outputs = [message, result, last]
     shown: dict[str, Any] = {**QUIET, "show_progress_on": result}
-    photos.upload(predict, [study, photos], outputs, **shown)
+    for change in (photos.upload, photos.delete, photos.clear):
+        change(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)
+    snapshot.clear(predict, [study, snapshot], outputs, **shown)
     study.input(predict, [study, last], outputs, **shown)
     refresh = partial(study_list, comparisons.config)
     panel.select(refresh, study, study, api_visibility="private", show_progress="hidden")

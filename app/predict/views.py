@@ -21,6 +21,7 @@ from app.ui.photo_uploads import read_photo
 from dait.data.images.decode import BadImage
 from dait.errors import UserError
 from dait.evaluation.records import ComparedNetwork
+from dait.evaluation.results.latency import with_one_latency
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.explanation import Explanation, Question
 from dait.evidence.prediction_tables import named_networks, predicted_networks
@@ -95,7 +96,8 @@ class PredictViews:
                     problems.append(f"{path.name} {error.reason}.")
             thumbnails += [_thumbnail(image) for image in read]
             for name, answers in zip(names, opened.answers(read), strict=True):
-                images.append({"image": name, "networks": named_networks(comparison, answers)})
+                networks = _one_latency(comparison, named_networks(comparison, answers))
+                images.append({"image": name, "networks": networks})
         progress(len(paths), len(paths))
         if not images:
             raise UserError("\n".join(problems))
@@ -121,7 +123,7 @@ class PredictViews:
         failures = comparison.load()
         # These passes warm the networks up, so they are not timed.
         explanations = opened.row(seen, Question(method, target))
-        networks = predicted_networks(comparison, seen, passes=PASSES)
+        networks = _one_latency(comparison, predicted_networks(comparison, seen, passes=PASSES))
         return Explained(
             Picture(seen, shown, None, path.name),
             {"image": path.name, "networks": networks},
@@ -129,6 +131,19 @@ class PredictViews:
             comparison,
             _left_out(opened, failures),
         )
+
+
+def _one_latency(comparison: Comparison, networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same networks; those of one architecture take equally long."""
+    costs = {row["key"]: row for row in comparison.table()}
+    measured = [
+        {**costs.get(network["network"], {}), "latency_ms": network["latency_ms"]}
+        for network in networks
+    ]
+    return [
+        {**network, "latency_ms": found["latency_ms"]}
+        for network, found in zip(networks, with_one_latency(measured), strict=True)
+    ]
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:

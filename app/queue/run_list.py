@@ -47,6 +47,14 @@ def _cells(entry: StudyEntry) -> list[Cell]:
             percent(entry.progress, 0) if started else "",
         ),
         (render("run_arms", entry=entry), ""),
-        (", ".join(str(seed) for seed in entry.seeds) or UNKNOWN, ""),
+        _seeds(entry.seeds),
         (moment(entry.waiting_since or entry.started), ""),
     ]
+
+
+def _seeds(seeds: Sequence[int]) -> Cell:
+    """How many, and below which: a lone 0 would read as none."""
+    if not seeds:
+        return UNKNOWN, ""
+    which = ", ".join(str(seed) for seed in seeds)
+    return f"{len(seeds)}", f"seed {which}" if len(seeds) == 1 else f"seeds {which}"

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import gradio as gr
 from app.background import ERRORS
 from app.config import PROJECT, AppConfig, hide_paths
 from app.policy import Policy
+from app.server.loader import engine
 from app.studies.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
@@ -89,6 +91,9 @@ class Probe:
             _turn.release()
             raise UserError(f"The estimate could not be started ({error}).") from error
         self._ended, self.figures, self.error = False, None, ""
+        self.rough: float | None = None
+        """Seconds, a first guess; None until it is known, and for what cannot be guessed."""
+        threading.Thread(target=self._guess, args=[order], daemon=True).start()
         threading.Thread(target=self._wait, daemon=True).start()
 
     figures: Mapping[str, Any] | None
@@ -118,6 +123,10 @@ class Probe:
             time.sleep(0.02)
         return not self.running
 
+    def _guess(self, order: Order) -> None:
+        with suppress(UserError):  # the process says why
+            self.rough = engine().rough_seconds(order.recipe, order.arms, order.seeds)
+
     def _wait(self) -> None:
         try:
             code = self._process.wait(timeout=LONGEST_SECONDS)
@@ -136,9 +145,9 @@ class Probe:
         except Exception as error:  # for example, it did not print JSON
             self.error = f"The estimate failed: {ERRORS.log(error, 'The estimate')}"
         finally:
-            self._ended = True
             self._folder.cleanup()
             _turn.release()
+            self._ended = True
 
 
 class PageEstimate:
@@ -269,7 +278,10 @@ def _measured_on(found: Mapping[str, Any], beside: int) -> str:
 
 
 def _waiting(probe: Probe) -> str:
-    return hint(f"{hide_paths(probe.progress)} …", live=True)
+    guess = ""
+    if probe.rough is not None:
+        guess = f"Roughly {_time(probe.rough)}, by the networks' size, beside the frozen teacher. "
+    return hint(f"{guess}{hide_paths(probe.progress)} …", live=True)
 
 
 def _time(seconds: float) -> str:

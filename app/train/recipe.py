@@ -14,7 +14,7 @@ from app.studies.order import Order
 from app.train.again import form_or_recipe_for
 from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form
-from app.ui.notice import Update, shows_errors
+from app.ui.notice import Update, notice, notice_box, shows_errors
 from dait.config.arms import DEFAULT_ARMS
 from dait.config.recipe import LONGEST_TEXT, recipe_from_text
 from dait.errors import UserError
@@ -47,6 +47,7 @@ class RecipeBox:
     command: gr.Textbox
     save: gr.Button
     load: gr.UploadButton
+    message: gr.HTML
     file: gr.JSON
 
 
@@ -71,7 +72,8 @@ def recipe_box(first: str) -> RecipeBox:
             min_width=120,
             elem_id="recipe-load",
         )
-    return RecipeBox(command, save, load, gr.JSON(visible=False))
+    message = notice_box("recipe-notice")
+    return RecipeBox(command, save, load, message, gr.JSON(visible=False))
 
 
 def wire_recipe_box(
@@ -79,33 +81,32 @@ def wire_recipe_box(
     config: AppConfig,
     values: list[Any],
     outputs: list[Any],
-    message: gr.HTML,
     fill: Fill,
 ) -> None:
     """Update the command line with the form, and save and load the form as a file.
 
-    values: the form's components in the order of ``FormValues``; outputs: what ``fill`` changes;
-    message: the form's notice.
+    values: the form's components in the order of ``FormValues``; outputs: what ``fill`` changes.
     """
 
     def show(*values: Any) -> str:
         return preview(config, FormValues(*values))
 
-    @shows_errors(message, {box.file: None})
+    @shows_errors(box.message, {box.file: None})
     def save(*values: Any) -> Update:
         order = read_form(config, FormValues(*values))
         return {box.file: {"name": file_name(order.recipe), "text": recipe_file(config, order)}}
 
-    @shows_errors(message)
+    @shows_errors(box.message)
     def load(file: str | None, *values: Any) -> Update:
-        return fill(*load_recipe_file(config, file, FormValues(*values)))
+        filled, sentence = load_recipe_file(config, file, FormValues(*values))
+        return fill(filled, "") | {box.message: notice(sentence, calm=True)}
 
     events = [component.change for component in values]
     gr.on(events, show, values, box.command, trigger_mode="always_last", **QUIET)
-    box.save.click(save, values, [box.file, message], **QUIET).then(
+    box.save.click(save, values, [box.file, box.message], **QUIET).then(
         None, box.file, None, js=DOWNLOAD, api_visibility="private"
     )
-    box.load.upload(load, [box.load, *values], outputs, **QUIET)
+    box.load.upload(load, [box.load, *values], [box.message, *outputs], **QUIET)
 
 
 def preview(config: AppConfig, values: FormValues) -> str:

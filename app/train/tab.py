@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,16 +40,17 @@ from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
 from app.ui.notice import (
     HIDDEN_NOTICE,
     Update,
-    hint,
     notice,
     notice_box,
     section,
     shows_errors,
 )
+from app.ui.templates import render
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES, arm_title
 from dait.config.recipe import Recipe, load_recipe
 
 # Private handlers can still be called directly: ids and values are checked inside.
+_CODE = re.compile(r"`([^`]+)`")
 PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
 
 
@@ -128,7 +130,7 @@ class TrainTab:
             chosen = load_recipe(recipe)
             changes |= {
                 form.recipe: recipe,
-                form.expected: _expected(chosen),
+                form.expected: _expected(self.config, chosen),
                 form.epochs: _epochs(self.config, chosen),
             }
         return changes
@@ -140,8 +142,10 @@ class TrainTab:
         changes |= {
             form.recipe: gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
             form.data: gr.update(choices=data_choices(self.config, values.data), value=values.data),
-            form.expected: _expected(chosen_recipe(self.config, values.recipe, values.loaded)),
-            form.selection_text: notice(sentence.strip(), calm=True),
+            form.expected: _expected(
+                self.config, chosen_recipe(self.config, values.recipe, values.loaded)
+            ),
+            form.selection_text: notice(sentence, calm=True) if sentence else HIDDEN_NOTICE,
             form.notice: HIDDEN_NOTICE,
         }
         return changes
@@ -153,12 +157,7 @@ def build_train_tab(
     """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
     panel = RunsPanel(config, queue)
     advice = advice_box()
-    with gr.Row():
-        with gr.Column(scale=2, min_width=320):
-            form = _layout_form(config)
-        with gr.Column(scale=3, min_width=320):
-            panel.lay_out_card()
-            build_export_box(bundles, panel.shown, "train-export")
+    form = _layout_form(config, panel, bundles)
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
     _wire_form(tab, queue)
@@ -188,7 +187,8 @@ def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
     return epochs, seeds
 
 
-def _layout_form(config: AppConfig) -> TrainForm:
+def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> TrainForm:
+    """What is trained on the left; how much of it, the start and the training on the right."""
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
     section(
@@ -198,38 +198,14 @@ def _layout_form(config: AppConfig) -> TrainForm:
     )
     if config.limits.note:
         gr.HTML(notice(config.limits.note, calm=True), apply_default_css=False)
-    recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
-    expected = gr.HTML(_expected(first), elem_id="expected", apply_default_css=False)
-    data = gr.Dropdown(
-        data_choices(config),
-        value=AS_IN_RECIPE,
-        label="Data",
-        info="Upload your own photographs in the Data tab.",
-        elem_id="train-data",
-    )
-    selection_text = notice_box("handed")
-    teacher = gr.Dropdown(
-        teachers(config),
-        value=AS_IN_RECIPE,
-        label="Frozen teacher",
-        allow_custom_value=config.paths,
-        elem_id="train-teacher",
-    )
-    teacher_facts = gr.HTML("", elem_id="teacher-known", apply_default_css=False)
-    arms = gr.CheckboxGroup(
-        [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
-        value=list(DEFAULT_ARMS),
-        label="Arms",
-        elem_id="arms",
-    )
-    epochs, seed_count = _amounts(config, first)
-    with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
-        networks = network_box(config, fold)
-        first_seed = gr.Number(0, label="First seed", precision=0)
-    pipeline = pipeline_box()
-    start = gr.Button("Start training", variant="primary", elem_id="start")
-    message = notice_box("train-notice")
-    cost = estimate_box()
+        if config.space:
+            gr.Button(
+                "Duplicate this Space",
+                link=f"https://huggingface.co/spaces/{config.space}?duplicate=true",
+                link_target="_blank",
+                size="sm",
+                elem_id="duplicate",
+            )
     defaults = FormValues(
         recipe=first.name,
         data=AS_IN_RECIPE,
@@ -240,7 +216,46 @@ def _layout_form(config: AppConfig) -> TrainForm:
         student=AS_IN_RECIPE,
         intermediate=AS_IN_RECIPE,
     )
-    file = recipe_box(preview(config, defaults))
+    with gr.Row():
+        with gr.Column(scale=1, min_width=320):
+            recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
+            expected = gr.HTML(
+                _expected(config, first), elem_id="expected", apply_default_css=False
+            )
+            data = gr.Dropdown(
+                data_choices(config),
+                value=AS_IN_RECIPE,
+                label="Data",
+                info="Upload your own photographs in the Data tab.",
+                elem_id="train-data",
+            )
+            selection_text = notice_box("handed")
+            teacher = gr.Dropdown(
+                teachers(config),
+                value=AS_IN_RECIPE,
+                label="Frozen teacher",
+                allow_custom_value=config.paths,
+                elem_id="train-teacher",
+            )
+            teacher_facts = gr.HTML("", elem_id="teacher-known", apply_default_css=False)
+            arms = gr.CheckboxGroup(
+                [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
+                value=list(DEFAULT_ARMS),
+                label="Arms",
+                elem_id="arms",
+            )
+        with gr.Column(scale=1, min_width=320):
+            epochs, seed_count = _amounts(config, first)
+            with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
+                networks = network_box(config, fold)
+                first_seed = gr.Number(0, label="First seed", precision=0)
+            pipeline = pipeline_box()
+            start = gr.Button("Start training", variant="primary", elem_id="start")
+            message = notice_box("train-notice")
+            cost = estimate_box()
+            panel.lay_out_card()
+            build_export_box(bundles, panel.shown, "train-export")
+            file = recipe_box(preview(config, defaults))
     return TrainForm(
         recipe=recipe,
         expected=expected,
@@ -275,7 +290,8 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     def start_again_from(shown: object) -> Update:
         study = require(config, shown, "again")
         values, differences = form_or_recipe_for(config, order_of(study), study.path.name)
-        return tab.fill(values, f"The form is filled in as this study was started. {differences}")
+        sentence = f"The form is filled in as this study was started. {differences}"
+        return tab.fill(values, sentence.strip())
 
     form.start.click(
         start,
@@ -286,7 +302,7 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     )
     panel.buttons["again"].click(start_again_from, panel.shown, form.outputs, **PRESS)
     wire_network_box(form.networks, config, form.recipe, form.data, form.selection)
-    wire_recipe_box(form.file, config, form.values, form.outputs, form.notice, tab.fill)
+    wire_recipe_box(form.file, config, form.values, form.outputs, tab.fill)
     wire_pipeline_box(form.pipeline, config, form.values)
     wire_estimate_box(form.cost, config, form.values, lambda: len(queue.working()))
     # The Data tab's selection is only for its own data.
@@ -300,7 +316,7 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     )
     # In the browser: the server's answer could arrive after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}
-    known = {name: [_expected(own), _epochs(config, own)] for name, own in recipes.items()}
+    known = {name: [_expected(config, own), _epochs(config, own)] for name, own in recipes.items()}
     form.recipe.input(
         None,
         [form.recipe, form.expected, form.epochs],
@@ -326,12 +342,15 @@ def wire_teacher_facts(form: TrainForm, config: AppConfig, panel: gr.Tab) -> Non
     )
 
 
-def _expected(recipe: Recipe) -> str:
-    facts = (
-        f"Images of {recipe.data.size} px; student {recipe.student.name}, intermediate teacher "
-        f"{recipe.intermediate.name}, frozen teacher {recipe.teacher.name}."
+def _expected(config: AppConfig, recipe: Recipe) -> str:
+    """What a recipe says of its cost and accuracy, where all its epochs may be trained."""
+    limit = config.limits.epochs
+    return render(
+        "recipe_expected",
+        sentence=_CODE.split(recipe.expected),
+        recipe=recipe,
+        most_epochs=limit if limit < recipe.train.epochs else None,
     )
-    return hint(f"{recipe.expected} {facts}".strip())
 
 
 def _epochs(config: AppConfig, recipe: Recipe) -> int:

@@ -20,6 +20,20 @@ window.daitPlot = (() => {
     return "#" + [r, g, b].map((part) => Math.round(part).toString(16).padStart(2, "0")).join("");
   }
 
+  // Where the page has a base address, Plotly refers to its gradients and clips by the address that
+  // the page had then: once it changes, the colour bars are gone. Whether it has one is read when a
+  // figure is drawn first, before ``draw`` returns its promise.
+  function withoutBase(draw) {
+    const base = document.querySelector("base");
+    const address = base?.getAttribute("href");
+    base?.removeAttribute("href");
+    try {
+      return draw();
+    } finally {
+      if (address) base.setAttribute("href", address);
+    }
+  }
+
   return (element, props, watch, trigger) => {
     const box = element.querySelector(".plot-box");
     let drawn = null;
@@ -40,7 +54,9 @@ window.daitPlot = (() => {
       box.style.minHeight = `${figure.layout.height}px`;
       const first = drawn === null;
       drawn = json + ink;
-      await library.react(box, figure.data, figure.layout, CONFIG);
+      await withoutBase(() => library.react(box, figure.data, figure.layout, CONFIG));
+      window.daitKeys.gatherTools(box);
+      if (first) box.on("plotly_afterplot", () => window.daitKeys.gatherTools(box));
       if (first) window.daitLinks.follow(box, trigger);
       else window.daitLinks.drawn(box);
     }

@@ -41,7 +41,15 @@ def comparison_table(rows: Sequence[Row], caption: str) -> str:
 
 def representation_table(rows: Sequence[Row], caption: str) -> str:
     """The table of ``Comparison.representation()``: cosines, k-NN, silhouette, CKA."""
-    names = ("Intra", "Inter", "Gap", "k-NN", "Silhouette", "CKA with VLM", "CKA with T")
+    names = (
+        "Intra",
+        "Inter",
+        "Gap",
+        "k-NN",
+        "Silhouette",
+        "CKA with frozen teacher",
+        "CKA with intermediate",
+    )
     keys = ("intra", "inter", "gap", "knn", "silhouette", "cka_vlm", "cka_intermediate")
     body = [
         (

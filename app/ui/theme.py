@@ -52,6 +52,7 @@ _CONTROLS = {
     "checkbox_border_color_selected": "#0f766e",
     "checkbox_border_color_selected_dark": "#0f766e",
     "checkbox_label_background_fill": "#f1f4f7",
+    "checkbox_label_background_fill_dark": "#12161c",
     "checkbox_label_background_fill_selected": "#e3f2ef",
     "checkbox_label_background_fill_selected_dark": "#17352f",
     "button_primary_background_fill": "#0f766e",

@@ -183,6 +183,7 @@ def _facts(cell: Cell) -> dict[str, Any]:
         "target": None if found.sentence else target,
         "sentence": found.sentence,
         "similarity": found.similarity,
+        "barely": found.barely,
         "map": list(found.raw.shape),
         "maximum": float(found.raw.max(initial=0.0)),
         "empty": found.empty,
@@ -209,7 +210,8 @@ def _verdict(fact: Mapping[str, Any]) -> str:
     best = fact["top"][0]
     says = f"{best['name']} {best['probability']:.0%}"
     if fact["similarity"] is not None:
-        says = f"similarity {fact['similarity']:.2f}"
+        barely = ", barely matches" if fact["barely"] else ""
+        says = f"similarity {fact['similarity']:.2f}{barely}"
     if fact["note"]:
         return f"{says}; {fact['note']}"
     return f"{says}; the heatmap is empty" if fact["empty"] else says

@@ -37,7 +37,7 @@ ARM_TITLES: Mapping[str, str] = {
     "kd": "Logit distillation",
     "takd": "Teacher assistant",
     "intermediate": "Intermediate teacher",
-    "vlm": "Vision-language model",
+    "vlm": "Frozen teacher",
 }
 """Titles of the arms, and of the teachers that a study compares with them."""
 

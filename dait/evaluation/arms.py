@@ -59,7 +59,7 @@ class ArmRuns:
 
 
 def group_by_arm(runs: Sequence[EvaluatedRun]) -> list[ArmRuns]:
-    """The runs by arm, in the order of ``ARM_ORDER``, then as given; seeds ascend.
+    """The runs by arm, in the order of ``ARMS``, then as given; seeds ascend.
 
     Seeds of one recipe belong together wherever their folders lie, unless a seed occurs twice: then
     those of one folder do. Raises ``UserError`` where the runs were evaluated on different images

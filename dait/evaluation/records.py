@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from dait.config.arms import arm_title
+from dait.config.arms import ARMS, arm_title
 from dait.config.recipe import Recipe, parse_recipe
 from dait.data.base import ClassInfo
 from dait.errors import UserError
 from dait.evaluation.predictions import INTERMEDIATE, RunPredictions, read_predictions
+from dait.evaluation.results.latency import with_one_latency
 from dait.runs.files import damaged, read_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 
 VLM = "vlm"
-ARM_ORDER = ("direct", "independent", "vl2lite", "dho", "kd", "takd", "dait")
-"""The order of the arms in tables and rows; others follow in the study's own."""
-
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -42,7 +40,8 @@ class ComparedNetwork:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A finished run: its arm, its folder and its ``result.json``."""
+    """A finished run: its arm, its folder and its ``result.json``, with one latency an
+    architecture in the whole study."""
 
     arm: str
     folder: RunFolder
@@ -51,7 +50,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """``study.json``, read; ``runs`` maps every seed to its finished runs, in ``ARM_ORDER``."""
+    """``study.json``, read; ``runs`` maps every seed to its finished runs, ordered as ``ARMS``."""
 
     folder: StudyFolder
     description: Mapping[str, Any]
@@ -80,9 +79,8 @@ class StudyRecord:
 
     @property
     def frozen_teacher(self) -> ComparedNetwork:
-        """The frozen teacher; one that reads no text is no vision-language model."""
-        title = arm_title(VLM) if self.teacher.get("reads_text", True) else "Frozen teacher"
-        return ComparedNetwork(VLM, VLM, title)
+        """The frozen teacher, whether it reads text or not."""
+        return ComparedNetwork(VLM, VLM, arm_title(VLM))
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,15 @@ def read_study(folder: StudyFolder) -> StudyRecord:
         raise damaged(folder.path / "study.json", "it names no classes")
     listed = [(row["arm"], row["seed"]) for row in description["runs"]]
     recipe = parse_recipe(description.get("recipe"), str(folder.path / "study.json"))
+    finished = [
+        (arm, seed, run, result)
+        for (arm, seed), run in zip(listed, folder.runs(), strict=True)
+        if (result := run.result()) is not None
+    ]
+    results = with_one_latency([result for *_, result in finished])
     runs: dict[int, list[RunRecord]] = {}
-    for (arm, seed), run in zip(listed, folder.runs(), strict=True):
-        result = run.result()
-        if result is not None:
-            runs.setdefault(seed, []).append(RunRecord(arm, run, result))
+    for (arm, seed, run, _), result in zip(finished, results, strict=True):
+        runs.setdefault(seed, []).append(RunRecord(arm, run, result))
     if not runs:
         raise UserError(f"No run of the study {folder.path} has finished: nothing to compare.")
     ordered = {
@@ -206,8 +208,9 @@ def classes_around(run: Path) -> tuple[ClassInfo, ...]:
 
 
 def arm_place(arm: str) -> int:
-    """Where an arm stands in ``ARM_ORDER``; other arms come last."""
-    return ARM_ORDER.index(arm) if arm in ARM_ORDER else len(ARM_ORDER)
+    """Where an arm stands in tables, rows and figures: as in ``ARMS``; other arms come last."""
+    names: tuple[str, ...] = ARMS
+    return names.index(arm) if arm in names else len(names)
 
 
 def _predictions(run: RunRecord, classes: int) -> RunPredictions:

@@ -46,7 +46,7 @@ class Comparison(NetworkRow):
     """The networks of one seed of a finished study, and what is known of them.
 
     ``members`` are the frozen teacher (``vlm``), the intermediate teacher, and the students in the
-    order of ``records.ARM_ORDER``: those that exist. Networks are loaded when first needed and
+    order of ``ARMS``: those that exist. Networks are loaded when first needed and
     figures computed once, so it is worth keeping; several threads may use it.
 
     Also: ``seed``, ``seeds`` (those that can be opened), ``recipe``, ``study`` (its folder).

@@ -30,7 +30,7 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Whatever proxy another test of this process made the library remember."""
 
 OpenPage = Callable[..., Any]
-"""From a query string and a viewport to a page."""
+"""From a query string and a viewport, or a page to open a tab beside, to a page."""
 
 
 ACTION_MS = 90_000
@@ -79,9 +79,14 @@ def watched_tabs(browser: Any, address: str) -> Iterator[OpenPage]:
     tabs: list[_Watch] = []
     contexts = []
 
-    def open_tab(query: str = "", viewport: dict[str, int] | None = None) -> Any:
-        context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
-        contexts.append(context)
+    def open_tab(
+        query: str = "", viewport: dict[str, int] | None = None, beside: Any = None
+    ) -> Any:
+        if beside is None:
+            context = browser.new_context(viewport=viewport or {"width": 1280, "height": 900})
+            contexts.append(context)
+        else:
+            context = beside.context
         page = context.new_page()
         page.set_default_timeout(ACTION_MS)
         tabs.append(_Watch(page, address))

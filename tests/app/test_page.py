@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,28 @@ def test_windows_is_told_where_the_app_runs(
     with pytest.raises(SystemExit) as ended:
         launch.main()
     assert ended.value.code == 2 and "WSL 2" in capsys.readouterr().err
+
+
+def test_a_space_can_be_duplicated(empty_config: AppConfig) -> None:
+    assert read_config({"SPACE_ID": "somebody/birds"}).space == "somebody/birds"
+    assert read_config({"SPACE_ID": "<b>"}).space == read_config({}).space == ""
+    space = replace(empty_config, limits=SPACE_LIMITS, space="somebody/birds")
+    links = [
+        [str(block.link) for block in page.blocks.values() if block.elem_id == "duplicate"]
+        for page in (build_page(c, TrainingQueue(c.runs)) for c in (space, empty_config))
+    ]
+    assert links == [["https://huggingface.co/spaces/somebody/birds?duplicate=true"], []]
+
+
+def test_no_tab_holds_a_connection_by_itself(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    assert page.config["connect_heartbeat"] is False
+
+
+def test_what_a_space_limits_is_not_quoted_from_the_recipe(empty_config: AppConfig) -> None:
+    for limits, words in ((SPACE_LIMITS, "at most 5"), (empty_config.limits, "<code>")):
+        config = replace(empty_config, limits=limits)
+        page = build_page(config, TrainingQueue(config.runs))
+        (expected,) = [block for block in page.blocks.values() if block.elem_id == "expected"]
+        assert isinstance(expected, gr.HTML)
+        assert words in str(expected.value) and "`" not in str(expected.value)

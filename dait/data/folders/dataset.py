@@ -21,7 +21,7 @@ from dait.data.images.frame import Framing
 from dait.data.stored import StoredImages
 from dait.errors import UserError
 from dait.events import Emit, ignore
-from dait.storage.cache import cache_dir
+from dait.storage.cache import cache_dir, entry_path, load_entry
 from dait.storage.rows import Column, Row, Rows, load_or_build_rows
 
 SIZES = (16, 1024)
@@ -90,9 +90,11 @@ class ImageFileDataset:
         return _digest(chain(facts, *(_facts(self.listing, name, True) for name in splits)))
 
     def counts(self) -> dict[SplitName, int]:
-        """Images per split: as listed, less the bad files of the splits decoded so far."""
-        listed = self.listing.splits
-        return {name: len(self._splits.get(name, listed[name])) for name in self._listed}
+        """Images per split: as listed, less the bad files of the splits decoded so far.
+
+        Those that an earlier opening of the data decoded are still in the cache.
+        """
+        return {name: self._count(name) for name in self._listed}
 
     def listed_labels(self, name: SplitName) -> np.ndarray:
         """``(N,)`` int64: the labels of a split as listed, or as decoded if it has been."""
@@ -136,6 +138,13 @@ class ImageFileDataset:
         """The splits that there are."""
         return tuple(name for name in ALL_SPLITS if name in self.listing.splits)
 
+    def _count(self, name: SplitName) -> int:
+        if name in self._splits:
+            return len(self._splits[name])
+        entries = self.listing.splits[name]
+        decoded = load_entry(entry_path(cache_dir(), self._key(name, self._columns(entries))))
+        return len(entries) if decoded is None else len(decoded["_kept"])
+
     def _load(self, name: SplitName) -> Split:
         entries = self.listing.splits[name]
         rows = self._rows(name, entries)
@@ -174,6 +183,24 @@ class ImageFileDataset:
         return self.framing.fit == "crop"
 
     def _rows(self, name: SplitName, entries: tuple[ImageEntry, ...]) -> Rows:
+        columns = self._columns(entries)
+        return load_or_build_rows(
+            cache_dir(),
+            self._key(name, columns),
+            len(entries),
+            columns,
+            lambda at: self._row(entries[at], columns),
+            f"Decoding the {name} photographs",
+            self._emit,
+        )
+
+    def _key(self, name: SplitName, columns: Iterable[str]) -> str:
+        """What the decoded split is called in the cache folder."""
+        facts = [*_facts_of(self.framing, self.reader), *columns]
+        digest = _digest(chain(facts, _facts(self.listing, name, False)))
+        return f"listed-{name}-{self.size}-{digest}"
+
+    def _columns(self, entries: tuple[ImageEntry, ...]) -> dict[str, Column]:
         side = self.framing.short_side
         if self._ragged:
             columns = {
@@ -188,17 +215,7 @@ class ImageFileDataset:
             columns["mask"] = Column((self.size, self.size))
         if any(entry.box for entry in entries):
             columns["box"] = Column((4,), "float32")
-        facts = [*_facts_of(self.framing, self.reader), *columns]
-        digest = _digest(chain(facts, _facts(self.listing, name, False)))
-        return load_or_build_rows(
-            cache_dir(),
-            f"listed-{name}-{self.size}-{digest}",
-            len(entries),
-            columns,
-            lambda at: self._row(entries[at], columns),
-            f"Decoding the {name} photographs",
-            self._emit,
-        )
+        return columns
 
     def _row(self, entry: ImageEntry, columns: Iterable[str]) -> Row:
         if not entry.file.is_file():

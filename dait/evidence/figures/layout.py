@@ -96,12 +96,13 @@ def empty_figure(name: str, sentence: str, dark: bool | None = None) -> go.Figur
 
 
 def panels(titles: Sequence[str], columns: int, gap_pixels: int, panel_height: int) -> Panels:
-    """Subplots titled ``titles``, at most ``columns`` a row (at least one).
+    """Subplots titled ``titles``, at most ``columns`` a row (at least one), in even rows.
 
-    gap_pixels: vertical room between rows, of ``panel_height`` pixels each.
+    gap_pixels: vertical room between rows, of ``panel_height`` pixels each. A last row with fewer
+    panels stands in the middle.
     """
-    columns = max(1, min(columns, len(titles)))
-    rows = math.ceil(len(titles) / columns)
+    rows = math.ceil(len(titles) / max(1, min(columns, len(titles))))
+    columns = math.ceil(len(titles) / rows)
     total = rows * panel_height + (rows - 1) * gap_pixels
     padded = [text(title) for title in titles] + [""] * (rows * columns - len(titles))
     figure = make_subplots(
@@ -112,11 +113,27 @@ def panels(titles: Sequence[str], columns: int, gap_pixels: int, panel_height: i
         vertical_spacing=gap_pixels / total if rows > 1 else 0.0,
     )
     cells = [(index // columns + 1, index % columns + 1) for index in range(len(titles))]
-    for spare in range(len(titles), rows * columns):
-        row, column = spare // columns + 1, spare % columns + 1
-        figure.update_xaxes(visible=False, row=row, col=column)
-        figure.update_yaxes(visible=False, row=row, col=column)
+    spare = rows * columns - len(titles)
+    for place in range(columns - spare + 1, columns + 1):
+        figure.update_xaxes(visible=False, row=rows, col=place)
+        figure.update_yaxes(visible=False, row=rows, col=place)
+    _centre_last_row(figure, cells, columns, spare)
     return Panels(figure, cells, rows, columns)
+
+
+def _centre_last_row(
+    figure: go.Figure, cells: Sequence[tuple[int, int]], columns: int, spare: int
+) -> None:
+    if not spare:
+        return
+    first, second = (figure.get_subplot(1, column).xaxis.domain for column in (1, 2))
+    shift = (second[0] - first[0]) * spare / 2
+    for place, (row, column) in enumerate(cells):
+        if place < len(cells) + spare - columns:
+            continue
+        axis = figure.get_subplot(row, column).xaxis
+        axis.domain = tuple(edge + shift for edge in axis.domain)
+        figure.layout.annotations[place].x += shift
 
 
 def axis_name(row: int, column: int, columns: int, letter: str) -> str:

@@ -66,9 +66,9 @@ def square_axes(
         }
     bounds = [start - 0.5 for start, _ in spans.values() if start > 0]
     hidden = {"showticklabels": False}
-    for place, (row, column) in enumerate(cells):
+    for row, column in cells:
         where = {"row": row, "col": column}
-        lowest_panel = place + columns >= len(cells)
+        lowest_panel = row == cells[-1][0]
         figure.update_xaxes(
             showgrid=False,
             zeroline=False,

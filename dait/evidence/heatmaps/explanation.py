@@ -36,7 +36,8 @@ class Explanation:
     top: the most probable classes, (index, probability), best first.
     target: the class that the heatmap explains; of a sentence, the class that is predicted.
     sentence: what the heatmap explains instead of a class, else empty; ``similarity`` is then its
-        cosine with the image.
+        cosine with the image, and ``barely`` says that the sentence fits the image hardly better
+        than the name of any class does.
     note: why there is no heatmap (the sentence of a ``UserError``), else empty. Then ``empty`` is
         True, ``raw`` is ``(0, 0)``, and ``top`` is empty too if the network could not run at all.
     """
@@ -50,6 +51,7 @@ class Explanation:
     note: str = ""
     sentence: str = ""
     similarity: float | None = None
+    barely: bool = False
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,7 @@ def _measure(
         captions = teacher.embed_text(list(images.new.captions)).float().cpu()
         pairs = retrieval(of_new, captions, images.new.unambiguous())
         attributes = _attributes(teacher, test, of_new, images)
-    frozen = _Network(
-        VLM, VLM, _teacher_title(teacher), None, test.numpy(), lambda: _of_teacher(teacher)
-    )
+    frozen = _Network(VLM, VLM, arm_title(VLM), None, test.numpy(), lambda: _of_teacher(teacher))
     read = []
     for number, network in enumerate([frozen, *networks]):
         emit(Progress("Reading the networks", number, 1 + len(networks), "networks"))
@@ -285,10 +283,6 @@ def _require_same(kept: np.ndarray, encode: Encode, test: Split, study: StudyFol
         f"The test images are not those that the study {study.path} was trained and tested with: "
         "the data, or how it is drawn, has changed since. Train the study again."
     )
-
-
-def _teacher_title(teacher: FrozenTeacher) -> str:
-    return arm_title(VLM) if teacher.reads_text else "Frozen teacher"
 
 
 def _digest(teacher: FrozenTeacher, data: Dataset, pairs: int, files: dict[str, str]) -> str:

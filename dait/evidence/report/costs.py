@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from dait.evaluation.arms import ArmRuns
+from dait.evaluation.results.latency import with_one_latency
 from dait.evidence import figures
 from dait.evidence.report.accuracy import student_of
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
@@ -36,14 +37,19 @@ def write_curves(inputs: ReportInputs) -> Section:
 
 
 def _costs(section: Section, test: TestSet) -> None:
-    results = [
-        result
+    finished = {
+        run.folder.path: result
         for group in test.groups
         for run in group.runs.values()
         if (result := run.folder.result()) is not None
-    ]
-    rows = figures.bubble_rows(results)
-    described = "; ".join(f"{test.title_of(g)}: {_cost_words(_result(g))}" for g in test.groups)
+    }
+    results = dict(zip(finished, with_one_latency(list(finished.values())), strict=True))
+    own = [results.get(any_run(group).folder.path, {}) for group in test.groups]
+    rows = figures.bubble_rows(list(results.values()))
+    described = "; ".join(
+        f"{test.title_of(group)}: {_cost_words(result)}"
+        for group, result in zip(test.groups, own, strict=True)
+    )
     section.figure(
         figures.bubble(rows, dark=False),
         f"Bubbles of parameters against test top-1, area by latency. {described}.",
@@ -62,8 +68,7 @@ def _costs(section: Section, test: TestSet) -> None:
             " × ".join(str(side) for side in result.get("map") or ()) or UNKNOWN,
             _number(result.get("seconds"), 1 / 60, "min"),
         ]
-        for group in test.groups
-        for result in (_result(group),)
+        for group, result in zip(test.groups, own, strict=True)
     ]
     section.table(
         "Costs of the student of one seed, and how long its training took with all that taught it.",
@@ -100,10 +105,6 @@ def _curves(section: Section, test: TestSet, student: str) -> None:
 
 def _curve_name(test: TestSet, group: ArmRuns, seed: int) -> str:
     return f"{test.key_of(group)}-s{seed}"
-
-
-def _result(group: ArmRuns) -> Mapping[str, Any]:
-    return any_run(group).folder.result() or {}
 
 
 def _cost_words(result: Mapping[str, Any]) -> str:

@@ -24,8 +24,8 @@ _COLUMNS = {
     "gap": "Gap",
     "knn": "k-NN",
     "silhouette": "Silhouette",
-    "cka_vlm": "CKA with VLM",
-    "cka_intermediate": "CKA with T",
+    "cka_vlm": "CKA with frozen teacher",
+    "cka_intermediate": "CKA with intermediate",
 }
 
 

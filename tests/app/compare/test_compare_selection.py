@@ -51,3 +51,18 @@ def test_rows_stand_below_each_other_and_can_be_removed() -> None:
     selection.set("study", ("test", 4))
     selection.remove("study", 0)
     assert selection.of("study") == (("test", 4),)
+
+
+def test_a_filter_moves_the_row() -> None:
+    selection = Selection()
+    selection.set("study", ("test", 1), ("upload", "mine.jpg"), ("test", 4))
+    selection.narrow("study", [4, 7], 4, keep=False)
+    assert selection.of("study") == (("test", 4),)
+    selection.narrow("study", [7, 9], 7, keep=False)
+    assert selection.of("study") == (("test", 7),)
+    selection.narrow("study", [2], 2, keep=True)
+    assert selection.of("study") == (("test", 7), ("test", 2))
+    selection.narrow("study", [7], 7, keep=True)
+    assert selection.of("study") == (("test", 7), ("test", 2))
+    selection.narrow("study", [], None, keep=False)
+    assert selection.of("study") == ()

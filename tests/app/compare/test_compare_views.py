@@ -154,7 +154,7 @@ def test_the_plane_and_the_matrices_have_a_panel_for_every_network(
         axes = [name for name in json.loads(figure)["layout"] if name.startswith("xaxis")]
         titles = [note["text"] for note in json.loads(figure)["layout"]["annotations"]]
         assert len(axes) >= ROW_MEMBERS
-        assert {"DAIT", "Direct distillation", "Vision-language model"} <= set(titles)
+        assert {"DAIT", "Direct distillation", "Frozen teacher"} <= set(titles)
     assert views.representation(study_id, None).count('<th scope="row">') == ROW_MEMBERS
 
 

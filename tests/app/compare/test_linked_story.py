@@ -22,6 +22,18 @@ A_CELL = """selector => {
   return [left + xaxis._offset + xaxis.l2p(x), top + yaxis._offset + yaxis.l2p(y)];
 }"""
 
+# The images of the row are those that the filter found, or both say that there are none.
+MOVED = """() => {
+  const found = [...document.querySelectorAll('#gallery [data-index]')].map(b => b.dataset.index);
+  const shown = [...document.querySelectorAll('#row [data-image]')].map(r => r.dataset.image);
+  return shown.every(image => found.includes(image)) && (shown.length > 0) === (found.length > 0);
+}"""
+
+# What refers to a gradient or a clip by an address, which the page may have left.
+BY_ADDRESS = """() => [...document.querySelectorAll('svg *')].flatMap(part => [...part.attributes]
+  .map(attribute => attribute.value)
+  .filter(value => value.includes('url(') && /url\\(['"]?(?!['"]?#)/.test(value)))"""
+
 
 def opened(page: Any) -> list[str]:
     """The test images whose rows stand on the page."""
@@ -74,6 +86,21 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     page.wait_for_selector(f'#plane .ds-rings i[data-image="{image}"]', state="attached")
     assert opened(page) == [image]
 
+    # By keyboard: the figure is one stop, arrows move, Enter opens; so are its tools.
+    page.locator("#similarity .plot-box").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    assert page.locator("#similarity .ds-said").inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "before => document.querySelector('#row [data-image]')?.dataset.image !== before",
+        arg=image,
+        timeout=TO_LOAD,
+    )
+    image = opened(page)[0]
+    stops = page.locator("#bars .modebar-btn[tabindex='0']")
+    assert stops.count() == 1 and page.locator("#bars .modebar-btn").count() > 1
+
     # What is pressed then stands below it.
     page.locator("#keep input").check()
     unfold(page, "#fold-confusion", "#confusion")
@@ -92,6 +119,20 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     said, images = found.inner_text(), opened(page)
     assert image in images and "wrong" in said
 
+    # Without earlier rows the row is always one of the images that the filter found.
+    page.locator("#keep input").uncheck()
+    for preset, condition in (("All right", "&right="), ("All wrong", "&wrong=")):
+        page.locator("#presets button", has_text=preset).click()
+        page.wait_for_function(
+            "condition => location.search.includes(condition)", arg=condition, timeout=TO_LOAD
+        )
+        page.wait_for_function(MOVED, timeout=TO_LOAD)
+    page.locator("#keep input").check()
+    page.locator("#gallery button").nth(1).click()
+    wait_for_rows(page, 2)
+    images = opened(page)
+
+    assert page.evaluate(BY_ADDRESS) == []
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#copy-link").click()
     page.locator("#copy-link", has_text="Link copied").wait_for()

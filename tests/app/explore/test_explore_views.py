@@ -74,7 +74,7 @@ def knowledge() -> ProbeResults:
         ),
         attributes=(AttributeFigures(name="crown", values=6, species=score, birds=score),),
         networks=(
-            network("vlm", "vlm", "Vision-language model", None, 0.812),
+            network("vlm", "vlm", "Frozen teacher", None, 0.812),
             network("dait-s0", "dait", "DAIT", 0, 0.30),
             network("dait-s1", "dait", "DAIT", 1, 0.40),
         ),
@@ -122,7 +122,7 @@ def test_what_is_read_is_the_mean_over_seeds_beside_guessing(
         for title, cells in re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table)
     }
     plain = {name: [text.replace("\u00a0", " ") for text in texts] for name, texts in rows.items()}
-    assert plain["Vision-language model"] == ["81.2 %"] * 5
+    assert plain["Frozen teacher"] == ["81.2 %"] * 5
     assert plain["DAIT"] == ["35.0 %"] * 5
     assert plain["Chance"] == ["25.0 %", "16.7 %", "16.7 %", "33.3 %", "33.3 %"]
     assert plain["Most common value"] == ["19.0 %"] * 5

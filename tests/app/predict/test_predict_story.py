@@ -23,7 +23,8 @@ def test_one_photograph_and_then_several_with_a_broken_one(
         Image.fromarray(pixels).save(tmp_path / name)
     (tmp_path / "words.jpg").write_text("words and nothing but words")
     page = open_page()
-    page.get_by_role("tab", name="Predict").click()
+    page.get_by_role("tab", name="Compare").press("ArrowRight")
+    page.wait_for_selector('[role="tab"][aria-selected="true"]:has-text("Predict")')
     page.wait_for_function("document.querySelector('#predict-study input')?.value")
     chooser = page.locator("#photos input[type=file]")
     chooser.set_input_files(tmp_path / "second.png")
@@ -33,8 +34,10 @@ def test_one_photograph_and_then_several_with_a_broken_one(
     assert page.locator("#predicted .ds-top").count() == networks
     assert page.locator("#predicted").get_by_text("Latency", exact=False).count() >= networks
 
+    # No answer outlives the photograph that it was about.
     page.locator("#photos").get_by_label("Clear").first.click()
     page.wait_for_selector("#photos input[type=file]", state="attached")
+    page.wait_for_selector("#predicted .ds-cell", state="detached", timeout=TO_LOAD)
     chooser.set_input_files([tmp_path / n for n in ("=mine.png", "second.png", "words.jpg")])
     page.wait_for_selector("#predicted table", timeout=TO_LOAD)
     assert page.locator("#predicted tbody tr").count() == 2
@@ -45,3 +48,10 @@ def test_one_photograph_and_then_several_with_a_broken_one(
         lines = list(csv.DictReader(file))
     assert {line["image"] for line in lines} == {"'=mine.png", "second.png"}
     assert {line["rank"] for line in lines} >= {"1", "2", "3"}
+
+    # Noise is no bird: the way on leads to a training.
+    page.locator("#photos").get_by_label("Clear").first.click()
+    page.wait_for_selector("#photos input[type=file]", state="attached")
+    chooser.set_input_files(tmp_path / "second.png")
+    page.locator("#predicted .ds-unlike button").click(timeout=TO_LOAD)
+    page.wait_for_selector('[role="tab"][aria-selected="true"]:has-text("Train")')

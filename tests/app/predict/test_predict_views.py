@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.compare.views import CompareViews
 from app.comparisons.cache import Comparisons
 from app.config import AppConfig
 from app.predict.html import batch_html, photo_html
@@ -20,6 +21,7 @@ from app.predict.views import MAX_PHOTOS, PredictViews
 from app.studies.entries import finished_studies
 from app.ui.photo_uploads import read_photo
 from dait.errors import UserError
+from dait.runs.folder import RunsRoot
 
 NETWORKS = 5
 
@@ -150,3 +152,20 @@ def test_predictions_get_into_no_heatmap(views: PredictViews, study_id: str, pho
             for found, raw in zip(comparison.explain(image, "gradcam"), expected, strict=True):
                 np.testing.assert_allclose(found.raw, raw, atol=1e-5)
         requested.result()
+
+
+def test_a_photograph_from_another_world_is_said_to_be_one(tmp_path: Path) -> None:
+    config = AppConfig(runs=RunsRoot(tmp_path / "runs"))  # and the studies that come along
+    views = PredictViews(Comparisons(config))
+    comparison = views.comparisons.get("demo").comparison
+    noise, bird = drawn(tmp_path / "noise.png"), tmp_path / "bird.png"
+    Image.fromarray(comparison.test_image(37)[0]).save(bird)
+    said = photo_html(views.one("demo", noise))
+    assert "Unlike anything trained on" in said
+    assert "40 drawn birds" in said and 'data-tab="Train"' in said
+    assert "Unlike anything" not in photo_html(views.one("demo", str(bird)))
+    table = batch_html(views.many("demo", [noise, str(bird)]))
+    assert table.count("unlike anything trained on") == 1
+    compare = CompareViews(config)
+    assert "Unlike anything trained on" in compare.rows("demo", None, (("upload", noise),))
+    assert "Unlike anything" not in compare.rows("demo", None, (("upload", str(bird)),))

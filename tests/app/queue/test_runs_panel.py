@@ -39,6 +39,7 @@ def test_what_a_page_shows_already_is_not_sent_again(panel: RunsPanel, config: A
     first = panel.poll(visitor, WIDTH)
     assert first[panel.shown] == study.path.name
     assert "Finished" in first[panel.card] and study.path.name in first[panel.list]
+    assert "seeds 0, 1" in first[panel.list]  # a lone 0 would read as none
     assert enabled(first, panel) == {"compare", "again", "rename", "delete"}
     assert panel.poll(visitor, WIDTH) == {panel.shown: study.path.name}
     study.log("a line more")

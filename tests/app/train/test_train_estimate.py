@@ -89,6 +89,12 @@ def test_two_do_not_measure_one_another(estimate: PageEstimate) -> None:
     assert other.wait(60)
 
 
+def test_a_rough_figure_comes_before_the_measured_one(estimate: PageEstimate) -> None:
+    probe = begin(estimate, SLEEPS)
+    wait_for(lambda: probe.rough is not None)
+    assert probe.running and probe.rough is not None and probe.rough > 0
+
+
 def test_its_folder_goes_with_it(estimate: PageEstimate) -> None:
     code = "import sys, time; print(sys.argv[1], file=sys.stderr, flush=True); time.sleep(60)"
     probe = begin(estimate, code)

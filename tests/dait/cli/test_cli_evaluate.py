@@ -111,12 +111,12 @@ def test_a_study_has_means_over_seeds_tests_and_gains(
     shown = capsys.readouterr().out
     line = last_line(shown)
     right: dict[tuple[str, int], np.ndarray] = {}
-    for arm in ("direct", "independent", "dait"):
+    for arm in ("independent", "direct", "dait"):
         for seed in (0, 1):
             own = arrays_of(study / f"{arm}-s{seed}" / "predictions.npz")
             right[arm, seed] = own["logits"].argmax(1) == own["labels"]
             labels = own["labels"]
-    assert list(line["arms"]) == ["direct", "independent", "dait"] and line["left_out"] == []
+    assert list(line["arms"]) == ["independent", "direct", "dait"] and line["left_out"] == []
     assert line["runs"][0]["run"] == str(study / "independent-s0")
     for arm, found in line["arms"].items():
         top1 = [right[arm, seed].mean() for seed in (0, 1)]
@@ -124,7 +124,7 @@ def test_a_study_has_means_over_seeds_tests_and_gains(
         assert found["top1"]["mean"] == pytest.approx(np.mean(top1))
         assert found["top1"]["sd"] == pytest.approx(statistics.stdev(top1))
         assert f"  {arm:<13}top-1 {found['top1']['mean']:.1%}" in shown
-    pairs = [("direct", "independent"), ("direct", "dait"), ("independent", "dait")]
+    pairs = [("independent", "direct"), ("independent", "dait"), ("direct", "dait")]
     tests = [(test["a"], test["b"], test["seed"]) for test in line["mcnemar"]]
     assert tests == [(a, b, seed) for a, b in pairs for seed in (0, 1)]
     for test in line["mcnemar"]:
@@ -208,14 +208,16 @@ def test_runs_of_two_recipes_are_kept_apart(
         config.write_text(config.read_text().replace("learning_rate: 0.002", "learning_rate: 0.01"))
     assert command("evaluate", study, other / "dait-s0", "--json") == 0
     line = last_line(capsys.readouterr().out)
-    assert list(line["arms"]) == ["direct", "independent", "study/dait", "other/dait"]
+    assert list(line["arms"]) == ["independent", "direct", "study/dait", "other/dait"]
     assert line["arms"]["other/dait"]["seeds"] == [0]
     same = [
         test for test in line["mcnemar"] if (test["a"], test["b"]) == ("study/dait", "other/dait")
     ]
     assert [(test["seed"], test["only_a"], test["p"]) for test in same] == [(0, 0, 1.0)]
     assert command("evaluate", study, other, "--against", "dait") == 2
-    assert "no arm 'dait' among these runs; they are of study/direct, " in capsys.readouterr().err
+    assert (
+        "no arm 'dait' among these runs; they are of study/independent, " in capsys.readouterr().err
+    )
 
     # Seeds of one recipe belong together wherever they lie, unless one of them is there twice.
     lone = Path(shutil.copytree(study / "direct-s1", tmp_path / "elsewhere" / "direct-s1"))
@@ -241,7 +243,7 @@ def test_what_a_user_can_mend_is_a_sentence(
 
     assert "holds neither a study" in refused(tmp_path)
     assert "--against compares arms" in refused(study / "dait-s0", "--against", "direct")
-    assert "no arm 'kd' among these runs; they are of direct, independent, dait" in refused(
+    assert "no arm 'kd' among these runs; they are of independent, direct, dait" in refused(
         study, "--against", "kd"
     )
     change_result(study / "dait-s0", top1=0.999)

@@ -16,7 +16,7 @@ from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.cam import METHODS
 from dait.runs.folder import StudyFolder
 
-KEYS = ["vlm", "intermediate", "direct-s0", "independent-s0", "dait-s0"]
+KEYS = ["vlm", "intermediate", "independent-s0", "direct-s0", "dait-s0"]
 
 
 @pytest.fixture(scope="module")

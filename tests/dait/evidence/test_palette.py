@@ -88,7 +88,7 @@ def test_a_run_takes_its_arms_look() -> None:
     look = run_look("dait-s3")
     assert (look.arm, look.seed, look.colour) == ("dait", 3, ARM_COLOURS["dait"])
     assert look.title == "DAIT, seed 3"
-    assert run_look("vlm").title == "Vision-language model"
+    assert run_look("vlm").title == "Frozen teacher"
     assert run_look("something else").colour == OTHER_COLOUR
 
 

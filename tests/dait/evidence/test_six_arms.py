@@ -37,7 +37,7 @@ def six(copied: Path) -> Path:
 
 def test_students_stand_in_the_arms_order_and_their_teachers_are_no_members(six: Path) -> None:
     members = Comparison(StudyFolder(six)).members
-    arms = ["direct", "independent", "vl2lite", "kd", "takd", "dait"]
+    arms = ["independent", "direct", "vl2lite", "kd", "takd", "dait"]
     assert [member.role for member in members] == ["vlm", "intermediate", *arms]
     assert [member.key for member in members[2:]] == [f"{arm}-s0" for arm in arms]
 

@@ -260,6 +260,17 @@ def test_empty_splits_and_classes_are_sentences(listing: Callable[..., Listing])
         ImageFileDataset(facts, 16).split("train")
 
 
+def test_a_second_opening_counts_what_the_first_one_could_read(
+    listing: Callable[..., Listing], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_text("no image")
+    listed = listing([entry(tmp_path / "bad.png"), entry(tmp_path / "a.png")])
+    first, again = ImageFileDataset(listed, 16), ImageFileDataset(listed, 16)
+    assert again.counts()["test"] == 2  # nothing is decoded to count
+    first.split("test")
+    assert again.counts()["test"] == 1
+
+
 def test_problems_of_the_listing_come_first(
     listing: Callable[..., Listing], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from dait.evidence.figures import (
     teacher_rows,
     tsne_panels,
 )
+from dait.evidence.figures.layout import panels
 from dait.evidence.palette import ARM_COLOURS
 
 ARMS = ("independent", "direct", "dait")
@@ -325,3 +326,18 @@ def test_what_taught_in_one_arm_alone_is_in_the_bars_and_bubbles() -> None:
 
 def test_a_study_without_teachers_has_rows_of_none() -> None:
     assert teacher_rows([{"arm": "direct", "top1": 0.5, "intermediate": None, "between": {}}]) == []
+
+
+@pytest.mark.parametrize(("count", "at_most", "rows"), [(2, 3, 1), (4, 3, 2), (5, 3, 2), (5, 2, 3)])
+def test_no_panel_has_an_empty_cell_beside_it(count: int, at_most: int, rows: int) -> None:
+    figure, cells, found, columns = panels([f"{n}" for n in range(count)], at_most, 40, 300)
+    assert found == rows == cells[-1][0] and columns <= at_most
+    for row in range(1, rows + 1):
+        edges = [
+            edge for at in cells if at[0] == row for edge in figure.get_subplot(*at).xaxis.domain
+        ]
+        assert edges[0] == pytest.approx(1 - edges[-1])  # as much room on either side
+    titles = figure.layout.annotations
+    for place, at in enumerate(cells):
+        low, high = figure.get_subplot(*at).xaxis.domain
+        assert titles[place].x == pytest.approx((low + high) / 2)

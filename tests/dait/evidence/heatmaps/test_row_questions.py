@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from dait.api import load_study
 from dait.errors import UserError
 from dait.evaluation.networks import TeacherScores, shared_teacher
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.cam import METHODS, explain
 from dait.evidence.heatmaps.explanation import Explanation
 from dait.runs.folder import StudyFolder
+from dait.storage.paths import ASSETS
 
 SENTENCE = "a bird with a red crown"
 
@@ -42,6 +44,16 @@ def test_a_sentence_is_looked_for_by_the_teacher_alone(
     for cell in others:
         assert "knows classes, not words" in cell.note and cell.empty
         assert cell.top and cell.similarity is None and cell.sentence == SENTENCE
+
+
+def test_a_sentence_that_matches_nothing_is_no_hit() -> None:
+    study = load_study(ASSETS / "runs" / "demo")
+    assert isinstance(study, Comparison)
+    image, label = study.test_image(37)
+    own = f"a {study.classes[label].name.lower()}"
+    assert not study.explain(image, target=own)[0].barely
+    assert study.explain(image, target="a red fire truck")[0].barely
+    assert not study.explain(image)[0].barely  # a class was asked, no sentence
 
 
 def test_a_classs_own_prompt_gives_its_map() -> None:

@@ -32,8 +32,8 @@ from dait.study.train import complete_study
 
 SETTINGS = Settings(images=8, road_images=2)
 KEYS = [
-    *("vlm", "intermediate-s0", "direct-s0", "independent-s0", "dait-s0"),
-    *("intermediate-s1", "direct-s1", "independent-s1", "dait-s1"),
+    *("vlm", "intermediate-s0", "independent-s0", "direct-s0", "dait-s0"),
+    *("intermediate-s1", "independent-s1", "direct-s1", "dait-s1"),
 ]
 
 
@@ -72,7 +72,7 @@ def test_every_network_of_every_seed_is_judged(
     found = measured[2]
     assert [network.key for network in found.networks] == KEYS
     assert [arm.role for arm in found.arms] == [
-        *("vlm", "intermediate", "direct", "independent", "dait")
+        *("vlm", "intermediate", "independent", "direct", "dait")
     ]
     assert found.arms[0].seeds == () and found.arms[-1].seeds == (0, 1)
     assert found.networks[0].method == "layercam" and found.networks[1].method == "gradcam"
@@ -119,7 +119,7 @@ def test_arms_are_means_over_seeds_and_differences_are_paired(
         [np.nanmean(mass["dait-s0"]), np.nanmean(mass["dait-s1"])]
     )
     pairs = [(difference.first, difference.second) for difference in found.differences]
-    assert pairs == [("independent", "direct"), ("dait", "direct"), ("dait", "independent")]
+    assert pairs == [("direct", "independent"), ("dait", "independent"), ("dait", "direct")]
     paired = over_seeds("dait") - over_seeds("direct")
     estimate = found.differences[1].estimates["mass"]
     assert estimate.value == pytest.approx(np.nanmean(paired))

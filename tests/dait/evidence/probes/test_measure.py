@@ -28,8 +28,8 @@ from dait.teachers.registry import load_teacher, prototypes_of
 
 PAIRS = 20
 KEYS = [
-    *("vlm", "intermediate-s0", "direct-s0", "independent-s0", "dait-s0"),
-    *("intermediate-s1", "direct-s1", "independent-s1", "dait-s1"),
+    *("vlm", "intermediate-s0", "independent-s0", "direct-s0", "dait-s0"),
+    *("intermediate-s1", "independent-s1", "direct-s1", "dait-s1"),
 ]
 
 
@@ -111,7 +111,7 @@ def test_the_networks_of_a_study_are_read(measured: Path, tiny_study: Path) -> N
     assert [network.key for network in found.networks] == KEYS
     assert [network.seed for network in found.networks] == [None, 0, 0, 0, 0, 1, 1, 1, 1]
     roles = {network.role for network in found.networks}
-    assert roles == {"vlm", "intermediate", "direct", "independent", "dait"}
+    assert roles == {"vlm", "intermediate", "independent", "direct", "dait"}
     for network in found.networks:
         for reading in network.readings:
             assert reading.accuracy.count == 12
