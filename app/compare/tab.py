@@ -17,9 +17,11 @@ from app.compare.linked_figures import (
     wire_thumbnails,
 )
 from app.compare.linked_views import LinkedViews
+from app.compare.opening import layout_opening, wire_opening
 from app.compare.row_box import (
     HIDDEN,
     QUIET,
+    TO_THE_ROW,
     WAITING,
     RowBox,
     late_choices,
@@ -39,6 +41,7 @@ from app.compare.view_link import (
     restrict,
 )
 from app.compare.views import CompareViews
+from app.comparisons.study_choice import StudyChoice
 from app.comparisons.study_list import study_choices, study_list
 from app.server.loader import light
 from app.ui.notice import Update, empty, framed, notice, notice_box, section, shows_errors
@@ -61,6 +64,7 @@ class CompareTab:
     width: gr.Number
     notice: gr.HTML
     link_notice: gr.HTML
+    opening: gr.HTML
     table: gr.HTML
     bars: gr.HTML
     slices: gr.HTML
@@ -113,22 +117,23 @@ class CompareTab:
 
     @light
     def refresh_list(self, current: str | None, requested: RequestedView) -> Any:
-        """The current list of studies; the selection is kept.
+        """The current list of studies; the selection is kept while it is there.
 
         On a page whose link has not been read yet, the link decides what is shown.
         """
         if current:
-            return gr.update(choices=study_choices(self.views.config))
+            return study_list(self.views.config, current)
         if requested.study is None:
             return gr.skip()
         return study_list(self.views.config, requested.study)
 
 
-def build_compare_tab(views: CompareViews) -> CompareTab:
+def build_compare_tab(views: CompareViews, choice: StudyChoice) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
-    tab = _layout(views)
+    tab = _layout(views, choice)
     build_save_figure(views, linked, tab.box, tab.linked)
+    _wire_look_closer(tab)
     _wire_study(tab, views, linked)
     wire_row(tab.box, views)
     wire_linked_figures(tab.linked, tab.box, linked)
@@ -137,13 +142,12 @@ def build_compare_tab(views: CompareViews) -> CompareTab:
     return tab
 
 
-def _layout(views: CompareViews) -> CompareTab:
-    with gr.Row(equal_height=True):
-        study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
-        seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False, elem_id="seed")
+def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
+    study, seed = choice.study, choice.seed
     width = gr.Number(WIDE, visible=False)
     link_notice = notice_box("link-notice")
     top_notice = notice_box("compare-notice")
+    opening = layout_opening(views)
     section(
         "Accuracy and cost",
         "Every student was trained on the same images, with the same seeds and schedule. DAIT "
@@ -178,6 +182,7 @@ def _layout(views: CompareViews) -> CompareTab:
         width=width,
         notice=top_notice,
         link_notice=link_notice,
+        opening=opening,
         table=table,
         bars=bars,
         slices=slices,
@@ -206,7 +211,7 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
         found = views.overview(study, seed)
         return {
             tab.seed: gr.update(
-                choices=[(f"{number}", number) for number in found.seeds],
+                choices=[(f"Seed {number}", number) for number in found.seeds],
                 value=found.seed,
                 visible=len(found.seeds) > 1,
             ),
@@ -262,8 +267,22 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
     linked_to = opened.then(apply_link, [*inputs, tab.requested, box.selection], reset, **HIDDEN)
     of_seed = tab.seed.input(overview, inputs, head, **QUIET)
     folded = of_seed.then(fold_figures, inputs, tab.linked.reset_outputs, **HIDDEN)
+    wire_opening(tab.opening, views, tab.study, tab.seed, (opened.then, of_seed.then))
     _wire_gallery(tab, views, linked, (linked_to, folded))
     _wire_features(tab, views)
+
+
+def _wire_look_closer(tab: CompareTab) -> None:
+    """The opening's image becomes that of the rows below."""
+
+    @shows_errors(tab.box.notice)
+    def look(study: str, selection: Selection, reloads: int, event: gr.EventData) -> Update:
+        return tab.show(study, getattr(event, "index", None), study, selection, reloads)
+
+    outputs = [tab.box.notice, *tab.show_outputs]
+    tab.opening.select(look, tab.show_inputs, outputs, **QUIET).then(
+        None, js=TO_THE_ROW, api_visibility="private"
+    )
 
 
 def _wire_gallery(

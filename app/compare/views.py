@@ -5,6 +5,7 @@ Ids, indices and names may come from a browser and are checked here; wrong ones 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -66,8 +67,8 @@ class CompareViews:
         self.config = config
         self.comparisons = Comparisons(config)
 
-    def first_table(self) -> str:
-        """The default study's table, which is part of the page from the start.
+    def of_first(self, shown: Callable[[OpenComparison], str]) -> str:
+        """``shown`` of the default study, which is part of the page from the start.
 
         Empty if there is none, or if reading it would delay the start. A damaged study's error is
         shown when it is opened.
@@ -79,8 +80,12 @@ class CompareViews:
             folder = open_study(self.config, entry.id).path
             files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
             if sum(file.stat().st_size for file in files if file.is_file()) <= QUICKLY_READ_BYTES:
-                return _table(self.comparisons.get(entry.id).comparison)
+                return shown(self.comparisons.get(entry.id))
         return ""
+
+    def first_table(self) -> str:
+        """The default study's table."""
+        return self.of_first(lambda opened: _table(opened.comparison))
 
     def overview(self, study_id: object, seed: int | None) -> Overview:
         """Table, accuracy bars and, where the results have them, accuracy by slice."""

@@ -24,7 +24,7 @@ def test_one_photograph_and_then_several_with_a_broken_one(
     (tmp_path / "words.jpg").write_text("words and nothing but words")
     page = open_page()
     page.get_by_role("tab", name="Predict").click()
-    page.wait_for_function("document.querySelector('#predict-study input')?.value")
+    page.wait_for_function("document.querySelector('#study input')?.value")
     chooser = page.locator("#photos input[type=file]")
     chooser.set_input_files(tmp_path / "second.png")
     page.wait_for_selector("#predicted .ds-cell", timeout=TO_LOAD)
