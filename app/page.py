@@ -1,4 +1,4 @@
-"""The page: a header, six tabs, the links between them, and the endpoints for programs."""
+"""The page: a header, seven tabs, the links between them, and the endpoints for programs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from app.data.prompt_box import prompts_of
 from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
 from app.explore.tab import ExploreTab, build_explore_tab
+from app.paper.tab import build_paper_tab
+from app.paper.views import PaperViews
 from app.policy import Policy
 from app.predict.tab import build_predict_tab
 from app.queue.actions import require
@@ -73,6 +75,9 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views, choice)
+            with gr.Tab("Paper", id="paper") as paper_panel:
+                paper = PaperViews(config, views.comparisons)
+                build_paper_tab(paper_panel, choice, paper)
             with gr.Tab("Predict", id="predict") as predict_panel:
                 build_predict_tab(choice.study, views.comparisons)
             with gr.Tab("Explore", id="explore") as explore_panel:
@@ -83,7 +88,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
                 train = build_train_tab(page, config, queue)
             with gr.Tab("About", id="about") as about_panel:
                 build_about_tab()
-        of_studies = [compare_panel, predict_panel, explore_panel]
+        of_studies = [compare_panel, paper_panel, predict_panel, explore_panel]
         _wire_list_of_studies(page, of_studies, compare)
         _wire_address(page, tabs, [*of_studies, data_panel, train_panel, about_panel])
         _wire_show_match(tabs, explore, compare)
@@ -111,7 +116,7 @@ def _wire_list_of_studies(page: gr.Blocks, panels: Sequence[gr.Tab], compare: Co
 
 
 def _wire_address(page: gr.Blocks, tabs: gr.Tabs, panels: Sequence[gr.Tab]) -> None:
-    """The open tab stands in the address, and the address opens it."""
+    """The address opens the tab that stands in it, where ``linked.js`` writes it."""
     names = [str(panel.id) for panel in panels]
 
     @light
@@ -120,8 +125,6 @@ def _wire_address(page: gr.Blocks, tabs: gr.Tabs, panels: Sequence[gr.Tab]) -> N
         return gr.update(selected=name) if name in names else gr.skip()
 
     page.load(requested_tab, None, tabs, **QUIET)
-    for name, panel in zip(names, panels, strict=True):
-        panel.select(None, js=f"() => window.daitLinks.openTab('{name}')", api_visibility="private")
 
 
 def _wire_show_match(tabs: gr.Tabs, explore: ExploreTab, compare: CompareTab) -> None:

@@ -168,6 +168,7 @@ window.daitLinks = (() => {
   }
 
   function openTab(name) {
+    if (document.documentElement.dataset.tab === name) return;
     document.documentElement.dataset.tab = name;
     const query = new URLSearchParams(location.search);
     if (name === FIRST_TAB) query.delete("tab");
@@ -205,5 +206,12 @@ window.daitLinks = (() => {
   // What is asked for may still come: a page that is scrolled to a point ends scrolling after that.
   addEventListener("scroll", () => card?.classList.remove("seen"), { passive: true });
   document.documentElement.dataset.tab = FIRST_TAB;
-  return { setStudy, openTab, follow, drawn, pictureCame, rowsChanged, showRows, setAddress, copy };
+  // At once, whoever chose the tab: Gradio's own events wait while figures are drawn.
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const chosen = target.getAttribute("aria-selected") === "true";
+      if (chosen && target.matches("#tabs [data-tab-id]")) openTab(target.dataset.tabId);
+    }
+  }).observe(document, { subtree: true, attributeFilter: ["aria-selected"] });
+  return { setStudy, follow, drawn, pictureCame, rowsChanged, showRows, setAddress, copy };
 })();

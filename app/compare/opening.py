@@ -45,7 +45,7 @@ def opening_html(
     comparison = opened.comparison
     finding = comparison.finding()
     disputed = comparison.disputed()
-    shown = index if index is not None else first_image(comparison)
+    shown = index if index is not None else comparison.example()
     others = disputed[:OTHERS] if row is not None else []
     heat = {found.member.key: found for found in row or ()}
     return render(
@@ -78,12 +78,6 @@ def opening_html(
         tops=_tops(comparison),
         whisker=_whisker(comparison),
     )
-
-
-def first_image(comparison: Comparison) -> int:
-    """The most disputed test image, or the first of the gallery where none is disputed."""
-    disputed = comparison.disputed()
-    return disputed[0] if disputed else comparison.gallery(1)[0]
 
 
 def first_opening(views: CompareViews) -> str:
@@ -123,7 +117,7 @@ def wire_opening(
             return ""
 
     def drawn(comparison: OpenComparison, images: ImageRefs, explained: bool) -> str:
-        index = images[0][1] if images else first_image(comparison.comparison)
+        index = images[0][1] if images else comparison.comparison.example()
         if comparison.comparison.recipe.data.source != FIELD_GUIDE:
             engine()  # some readers of photographs import it
         if not explained:

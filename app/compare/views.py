@@ -108,11 +108,16 @@ class CompareViews:
         comparison = opened.comparison
         if comparison.recipe.data.source != FIELD_GUIDE:
             engine()  # some readers of photographs import it
+        first = comparison.example()
         images = [
             (index, image, comparison.classes[label].name)
             for index, image, label in opened.samples(GALLERY_IMAGES)
         ]
-        first = images[0][0]
+        if first not in [index for index, *_ in images]:
+            name = comparison.classes[comparison.labels[first]].name
+            # It stands for a sample of its class.
+            place = next((at for at, (*_, own) in enumerate(images) if own == name), 0)
+            images[place] = (first, opened.image(first), name)
         pressed = {value for kind, value in selected or (("test", first),) if kind == "test"}
         return gallery_html(images, pressed), first
 

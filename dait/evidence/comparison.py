@@ -133,6 +133,11 @@ class Comparison(NetworkRow):
         }
         return [int(index) for index in disputed(students, self.labels)]
 
+    def example(self) -> int:
+        """The most disputed test image, or the first of the gallery where none is disputed."""
+        disputed = self.disputed()
+        return disputed[0] if disputed else self.gallery(1)[0]
+
     def test_image(self, index: int) -> tuple[np.ndarray, int]:
         """``(S, S, 3)`` uint8 and the label of one test image, drawn or decoded singly.
 

@@ -16,7 +16,7 @@ from dait.evaluation.arms import DIRECT, mean_and_sd
 from dait.evaluation.metrics import holm, mcnemar
 from dait.evaluation.predictions import read_predictions
 from dait.evaluation.records import StudyRecord, arm_place
-from dait.evidence.wording import listed, p_value, percent, points, seeds
+from dait.evidence.wording import listed, p_is, percent, points, seeds
 
 FOCUS = "dait"
 """The arm that a study is about, where it has it."""
@@ -181,8 +181,7 @@ def _clause(name: str, verdict: Verdict) -> str:
     gain = f"{points(verdict.gain)} points"
     if verdict.p is None:
         return f"{name} differs from {other} by {gain}, which is not tested"
-    p = p_value(verdict.p)
-    said = f"({gain}, p {p if p.startswith('<') else f'= {p}'})"
+    said = f"({gain}, {p_is(verdict.p)})"
     if verdict.outcome == "open":
         return f"no difference between {name} and {other} is shown {said}"
     return f"{name} is {'ahead of' if verdict.outcome == 'ahead' else 'behind'} {other} {said}"

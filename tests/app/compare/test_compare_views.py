@@ -74,14 +74,16 @@ def test_a_test_image_gives_a_row_of_heatmaps(config: AppConfig, study_id: str) 
 def test_the_gallery_marks_what_is_picked(config: AppConfig, study_id: str) -> None:
     views = CompareViews(config)
     _, first = views.gallery(study_id, None)
+    other = (first + 1) % 12
     for picks, marked in (
         ((), [str(first)]),
-        ((("test", first + 1),), [str(first + 1)]),
+        ((("test", other),), [str(other)]),
         ((("upload", "mine.jpg"),), []),
-        ((("test", first), ("test", first + 1)), [str(first), str(first + 1)]),
+        ((("test", first), ("test", other)), [str(first), str(other)]),
     ):
         gallery, _ = views.gallery(study_id, None, picks)
-        assert re.findall(r'data-index="(\d+)" aria-pressed="true"', gallery) == marked
+        found = re.findall(r'data-index="(\d+)" aria-pressed="true"', gallery)
+        assert sorted(found) == sorted(marked)
 
 
 def test_only_an_image_of_the_study_can_be_shown(config: AppConfig, study_id: str) -> None:
