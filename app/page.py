@@ -14,6 +14,7 @@ from app.catalogue.teachers import read_teacher
 from app.compare.selection import Selection
 from app.compare.tab import CompareTab, build_compare_tab
 from app.compare.views import CompareViews
+from app.comparisons.report_sections import ReportSections
 from app.comparisons.study_choice import layout_study_choice
 from app.comparisons.study_list import study_list
 from app.config import AppConfig
@@ -31,6 +32,7 @@ from app.server.failures import guard
 from app.server.loader import light
 from app.server.open_stream import hold_streams
 from app.train.form import DataSelection, data_choices, require_fit
+from app.train.kept_form import keep_form
 from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
 from app.ui.notice import Update, shows_errors
 from app.ui.templates import render
@@ -67,6 +69,7 @@ class Page(gr.Blocks):
 def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
     """The whole page. Building it trains nothing, draws nothing and loads no network."""
     views = CompareViews(config)
+    sections = ReportSections(config, views.comparisons)
     with Page(config) as page:
         build_api(config, queue, views)  # first: names are assigned in this order
         with gr.Row(elem_id="head"):
@@ -74,10 +77,9 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
             choice = layout_study_choice()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
-                compare = build_compare_tab(views, choice)
+                compare = build_compare_tab(views, choice, sections)
             with gr.Tab("Paper", id="paper") as paper_panel:
-                paper = PaperViews(config, views.comparisons)
-                build_paper_tab(paper_panel, choice, paper)
+                build_paper_tab(paper_panel, choice, PaperViews(sections))
             with gr.Tab("Predict", id="predict") as predict_panel:
                 build_predict_tab(choice.study, views.comparisons)
             with gr.Tab("Explore", id="explore") as explore_panel:
@@ -95,6 +97,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
         _wire_see_in_compare(config, tabs, train, compare)
         _wire_use_in_training(config, tabs, data, train)
         wire_teacher_facts(train.form, config, train_panel)
+        keep_form(page, train.form, config)
         train_panel.select(
             lambda chosen: gr.update(choices=data_choices(config, chosen)),
             train.form.data,

@@ -16,7 +16,6 @@ from app.compare.view_link import links_head
 from app.config import AppConfig
 from app.data.layout import UPLOAD_ID
 from app.page import CACHE_SECONDS, build_page
-from app.paper.tab import paper_head
 from app.policy import Policy
 from app.predict.tab import PHOTOS_ID
 from app.queue.training_queue import TrainingQueue
@@ -54,7 +53,7 @@ def serve(config: AppConfig, block: bool) -> str:
             prevent_thread_lock=True,
             theme=studio_theme(),
             css=studio_css(),
-            head=plot_head() + links_head() + paper_head() + limits_head(limits),
+            head=plot_head() + links_head() + limits_head(limits),
             max_file_size=max(limits.values()),
             enable_monitoring=False,
             ssr_mode=False,

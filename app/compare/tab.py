@@ -32,6 +32,7 @@ from app.compare.row_box import (
 )
 from app.compare.save_figure import build_save_figure
 from app.compare.selection import ImageRef, Selection
+from app.compare.several import build_several
 from app.compare.view_link import (
     LinkState,
     RequestedView,
@@ -41,6 +42,7 @@ from app.compare.view_link import (
     restrict,
 )
 from app.compare.views import CompareViews
+from app.comparisons.report_sections import ReportSections
 from app.comparisons.study_choice import StudyChoice
 from app.comparisons.study_list import study_choices, study_list
 from app.server.loader import light
@@ -66,6 +68,9 @@ class CompareTab:
     link_notice: gr.HTML
     opening: gr.HTML
     table: gr.HTML
+    tests: gr.HTML
+    of_seeds: gr.HTML
+    of_seed: gr.HTML
     bars: gr.HTML
     slices: gr.HTML
     box: RowBox
@@ -128,10 +133,13 @@ class CompareTab:
         return study_list(self.views.config, requested.study)
 
 
-def build_compare_tab(views: CompareViews, choice: StudyChoice) -> CompareTab:
+def build_compare_tab(
+    views: CompareViews, choice: StudyChoice, sections: ReportSections
+) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
     tab = _layout(views, choice)
+    build_several(choice, sections)
     build_save_figure(views, linked, tab.box, tab.linked)
     _wire_look_closer(tab)
     _wire_study(tab, views, linked)
@@ -154,11 +162,15 @@ def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
         "trains its intermediate teacher as well.",
     )
     table = framed(views.first_table() or WAITING, "table")
+    with gr.Accordion("p values, seed by seed", open=False, elem_id="fold-tests"):
+        tests = gr.HTML("", elem_id="tests", apply_default_css=False)
+    of_seeds = gr.HTML("", elem_id="of-seeds", apply_default_css=False)
     with gr.Row():
         with gr.Column(min_width=320):
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
         with gr.Column(min_width=320):
             slices = plot_box("Accuracy on familiar and unfamiliar backgrounds", 380)
+    of_seed = gr.HTML("", elem_id="of-seed", apply_default_css=False)
     box = layout_row(study, seed)
     linked = layout_linked_figures()
     section(
@@ -184,6 +196,9 @@ def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
         link_notice=link_notice,
         opening=opening,
         table=table,
+        tests=tests,
+        of_seeds=of_seeds,
+        of_seed=of_seed,
         bars=bars,
         slices=slices,
         box=box,
@@ -200,12 +215,15 @@ def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
 def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> None:
     box, filters = tab.box, tab.box.filters
 
+    of = [tab.tests, tab.of_seeds, tab.of_seed]
+    emptied: Update = dict.fromkeys([tab.table, *of, tab.bars, tab.slices], "")
+
     # A study that cannot be opened must not leave the figures of the previous one below its name.
     @light
-    @shows_errors(tab.notice, {tab.table: "", tab.bars: "", tab.slices: ""})
+    @shows_errors(tab.notice, emptied)
     def overview(study: str | None, seed: int | RequestedView | None) -> Update:
         if study is None:
-            return {tab.table: EMPTY, tab.bars: "", tab.slices: ""}
+            return emptied | {tab.table: EMPTY}
         if isinstance(seed, RequestedView):
             seed = _seed_of(views, study, seed.get(study))
         found = views.overview(study, seed)
@@ -216,6 +234,9 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
                 visible=len(found.seeds) > 1,
             ),
             tab.table: found.table,
+            tab.tests: found.tests,
+            tab.of_seeds: found.of_seeds,
+            tab.of_seed: found.of_seed,
             tab.bars: found.bars,
             tab.slices: gr.update(value=found.slices, visible=found.slices is not None),
         }
@@ -254,7 +275,7 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
             return {tab.linked.pairs_of: gr.skip()}  # Gradio takes no empty dict
         return tab.linked.reset(linked.networks(study, seed))
 
-    head = [tab.notice, tab.seed, tab.table, tab.bars, tab.slices]
+    head = [tab.notice, tab.seed, tab.table, *of, tab.bars, tab.slices]
     reset = [
         tab.link_notice,
         *box.reset_outputs,

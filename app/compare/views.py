@@ -18,16 +18,20 @@ from app.comparisons.heatmap_row import Picture, gallery_html, row_html
 from app.config import AppConfig
 from app.server.loader import engine
 from app.studies.entries import finished_studies, open_study
+from app.ui.notice import hint
 from app.ui.photo_uploads import read_photo
 from app.ui.plot import figure_json
-from app.ui.tables import comparison_table, representation_table
-from app.ui.wording import listed
+from app.ui.tables import comparison_table, representation_table, table_html
+from app.ui.wording import listed, p_value, points, seed_words
+from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.explanation import Question
 
 GALLERY_IMAGES = 32
+TSNE_IMAGES = 500
+"""Test images in a t-SNE map."""
 QUICKLY_READ_BYTES = 16 * 2**20
 SHOWN_PIXELS = 448
 """Side of an uploaded photograph as it is shown; the networks see a smaller copy."""
@@ -50,11 +54,17 @@ SLICES = ("background", "habitat")
 
 @dataclass(frozen=True)
 class Overview:
-    """The head of a comparison: its figures as HTML and JSON, and its seeds and classes."""
+    """The head of a comparison: its figures as HTML and JSON, and its seeds and classes.
+
+    of_seeds, of_seed: which seeds and images the figures over all seeds, and those of one, show.
+    """
 
     table: str
     bars: str
     slices: str | None
+    of_seeds: str
+    of_seed: str
+    tests: str
     seeds: tuple[int, ...]
     seed: int
     classes: tuple[str, ...]
@@ -95,6 +105,9 @@ class CompareViews:
             table=_table(comparison),
             bars=accuracy_figure(comparison.table(), results),
             slices=slices_figure(results),
+            of_seeds=_of_seeds(comparison),
+            of_seed=_of_seed(comparison),
+            tests=_tests_table(comparison),
             seeds=tuple(comparison.seeds),
             seed=comparison.seed,
             classes=tuple(info.name for info in comparison.classes),
@@ -273,11 +286,54 @@ def _table(comparison: Comparison) -> str:
     return comparison_table(comparison.table(), _caption(comparison, comparison.results()))
 
 
+def _of_seeds(comparison: Comparison) -> str:
+    finding = comparison.finding()
+    means = "Means over" if len(finding.seeds) > 1 else "Of"
+    return hint(f"{means} {seed_words(finding.seeds)}, all {finding.images:,} test images.")
+
+
+def _of_seed(comparison: Comparison) -> str:
+    images = len(comparison.labels)
+    drawn = f" The t-SNE maps show {TSNE_IMAGES} of them." if images > TSNE_IMAGES else ""
+    return hint(
+        f"Everything from here on is of the networks of seed {comparison.seed} and of all "
+        f"{images:,} test images.{drawn}"
+    )
+
+
+def _tests_table(comparison: Comparison) -> str:
+    """McNemar's tests of the compared arm, seed by seed; empty where there is none."""
+    finding = comparison.finding()
+    if not finding.tests:
+        return hint("No arms are compared here, or no predictions of single images are kept.")
+    ours = arm_title(finding.arm)
+    body = [
+        (
+            f"{ours} against {arm_title(test.base)}",
+            [
+                (f"{test.seed}", ""),
+                (points(test.gain), ""),
+                (p_value(test.p), ""),
+                (p_value(test.corrected), ""),
+            ],
+        )
+        for test in finding.tests
+    ]
+    caption = (
+        f"McNemar’s exact test on the {finding.images:,} test images, seed by seed; corrected: "
+        "after Holm for the tests of this table. It says whether two networks differ, not whether "
+        "two trainings would again."
+    )
+    return table_html(caption, "Pair", ("Seed", "Difference, points", "p", "Corrected"), body)
+
+
 def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
     images = results[0].get("n_test") if results else None
     tested = f"{images:,} test images" if images else "the test images"
     seeds = len({result["seed"] for result in results})
-    trained = "one seed" if seeds == 1 else f"{seeds} seeds, means; interval and p of one seed"
+    trained = f"seed {comparison.seed}"
+    if seeds > 1:
+        trained = f"means of {seeds} seeds; interval and p of seed {comparison.seed}"
     data = comparison.study.description().get("data") or {}
     left_out = data.get("problems") or []
     unread = f" {len(left_out)} files could not be read and were left out." if left_out else ""

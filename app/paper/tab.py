@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.comparisons.study_choice import OPEN_TAB, StudyChoice
-from app.comparisons.study_list import study_choices
 from app.paper.exhibits import EXHIBITS
 from app.paper.views import PaperViews
 from app.server.loader import light
@@ -23,13 +21,12 @@ from app.ui.notice import (
     section,
     shows_errors,
 )
-from app.ui.plot import WIDE, panel_columns
+from app.ui.plot import DRAW_REPORT, WIDE, panel_columns
 from dait.errors import UserError
 
 TAB = "paper"
 EMPTY = empty("No finished study yet. Train one in the Train tab: its figures appear here.")
 WAITING = empty("One moment.")
-DRAW = "window.daitPaper(element, props, watch, trigger);"
 DOWNLOAD = "paper-file"
 WITH_WIDTH = "(chosen, others, _) => [chosen, others, window.innerWidth]"
 IF_OPEN = f"(study, seed, _) => [study, seed, {OPEN_TAB}]"
@@ -40,12 +37,6 @@ QUIET: dict[str, Any] = {
     "concurrency_limit": 2,
     "show_progress": "hidden",
 }
-_SCRIPT = Path(__file__).with_name("paper.js")
-
-
-def paper_head() -> str:
-    """The script in the page's head that draws the exhibits."""
-    return f"<script>{_SCRIPT.read_text(encoding='utf-8')}</script>"
 
 
 def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> None:
@@ -58,13 +49,13 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
     others = gr.Dropdown(
         [],
         multiselect=True,
-        label="Studies in the tables and in Figures 4 and 5",
+        label="Studies and runs in the tables and in Figures 4 and 5",
         info="Empty: the study chosen above",
         elem_id="paper-studies",
     )
     message = notice_box("paper-notice")
     shown = {
-        exhibit.key: gr.HTML(WAITING, js_on_load=DRAW, apply_default_css=False)
+        exhibit.key: gr.HTML(WAITING, js_on_load=DRAW_REPORT, apply_default_css=False)
         for exhibit in EXHIBITS
     }
     ready = hidden_download(DOWNLOAD)
@@ -78,8 +69,7 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
 
     @light
     def look(study: str | None, seed: int | None) -> Update:
-        choices = study_choices(views.config)
-        return {chosen: (study, seed), others: gr.update(choices=choices)}
+        return {chosen: (study, seed), others: gr.update(choices=views.sections.choices())}
 
     def show(of: tuple[str | None, int | None], more: Any, window: object) -> Iterator[Update]:
         study, seed = of

@@ -83,7 +83,8 @@ def _plane(section: Section, comparison: Comparison) -> None:
         f"t-SNE maps of {len(placed.indices):,} test images by {_titles(comparison)}.",
         f"t-SNE of the features of {len(placed.indices):,} test images under the networks of seed "
         f"{comparison.seed}: the same images in every panel, one perplexity. Points that lie "
-        "together are neighbours in the features; distances between clusters, their sizes and the axes mean nothing.",
+        "together are neighbours in the features; distances between clusters, their sizes and the "
+        "axes mean nothing.",
     )
 
 

@@ -12,9 +12,10 @@ from html import unescape
 import pytest
 
 from app.comparisons.cache import Comparisons
+from app.comparisons.report_sections import MOST, ReportSections
 from app.config import AppConfig
 from app.paper.exhibits import EXHIBITS
-from app.paper.views import MOST_STUDIES, PaperViews
+from app.paper.views import PaperViews
 from app.studies.entries import finished_studies
 from dait.errors import UserError
 from dait.evidence.report.exhibits import KEYS
@@ -30,7 +31,7 @@ def study_id(config: AppConfig) -> str:
 
 @pytest.fixture
 def views(config: AppConfig) -> PaperViews:
-    return PaperViews(config, Comparisons(config))
+    return PaperViews(ReportSections(config, Comparisons(config)))
 
 
 def test_every_exhibit_says_what_it_is_and_what_made_it(views: PaperViews, study_id: str) -> None:
@@ -92,9 +93,9 @@ def test_several_studies_stand_side_by_side(
     assert f"{other.name}: DAIT" in html
     with pytest.raises(UserError, match="no study"):
         next(views.exhibits(study_id, None, ["gone"], 3))
-    with pytest.raises(UserError, match=f"At most {MOST_STUDIES}"):
+    with pytest.raises(UserError, match=f"At most {MOST}"):
         copies = []
-        for number in range(MOST_STUDIES + 1):
+        for number in range(MOST + 1):
             copies.append(f"copy-{number}")
             shutil.copytree(other, config.runs.path / copies[-1])
         next(views.exhibits(study_id, None, copies, 3))

@@ -1,5 +1,5 @@
-// Draws the figures inside the HTML of the Paper tab, and leads from it to the other tabs.
-window.daitPaper = (element, props, watch, trigger) => {
+// Draws the figures inside the HTML of report sections, and leads from them to other tabs.
+window.daitReport = (element, props, watch, trigger) => {
   const still = () => {};
 
   function draw() {
