@@ -32,7 +32,6 @@ from app.server.failures import guard
 from app.server.loader import light
 from app.server.open_stream import hold_streams
 from app.train.form import DataSelection, data_choices, require_fit
-from app.train.kept_form import keep_form
 from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
 from app.ui.notice import Update, shows_errors
 from app.ui.templates import render
@@ -97,7 +96,6 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
         _wire_see_in_compare(config, tabs, train, compare)
         _wire_use_in_training(config, tabs, data, train)
         wire_teacher_facts(train.form, config, train_panel)
-        keep_form(page, train.form, config)
         train_panel.select(
             lambda chosen: gr.update(choices=data_choices(config, chosen)),
             train.form.data,

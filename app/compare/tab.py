@@ -21,7 +21,6 @@ from app.compare.opening import layout_opening, wire_opening
 from app.compare.row_box import (
     HIDDEN,
     QUIET,
-    TO_THE_ROW,
     WAITING,
     RowBox,
     late_choices,
@@ -301,8 +300,9 @@ def _wire_look_closer(tab: CompareTab) -> None:
         return tab.show(study, getattr(event, "index", None), study, selection, reloads)
 
     outputs = [tab.box.notice, *tab.show_outputs]
+    js = "() => document.querySelector('#row').scrollIntoView({ block: 'center' })"
     tab.opening.select(look, tab.show_inputs, outputs, **QUIET).then(
-        None, js=TO_THE_ROW, api_visibility="private"
+        None, js=js, api_visibility="private"
     )
 
 

@@ -6,7 +6,8 @@ the page does not offer (any more) is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,10 +15,9 @@ import gradio as gr
 from app.config import AppConfig
 from app.server.loader import light
 from app.train.form import data_choices, network_choices, recipe_choices, teachers
-from app.train.tab import TrainForm, expected_html
 from app.ui.notice import Update
 from dait.config.arms import ARMS
-from dait.config.recipe import load_recipe
+from dait.config.recipe import Recipe, load_recipe
 
 KEY = "dait-train-form"
 # Gradio encrypts what it keeps; with a key that changes, a restart would lose it. There is nothing
@@ -29,38 +29,47 @@ KEPT = (*LISTS, "arms", *NUMBERS)
 """Fields by their names in ``FormValues``. Prompts and loaded files are not kept."""
 LONGEST = 300
 LARGEST = 2.0**53
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-}
 
 
-def keep_form(page: gr.Blocks, form: TrainForm, config: AppConfig) -> None:
-    """Keep the form whenever it changes, and fill it when the page is opened."""
+def keep_form(
+    page: gr.Blocks,
+    config: AppConfig,
+    components: Mapping[str, Any],
+    expected: gr.HTML,
+    describe: Callable[[Recipe], str],
+) -> None:
+    """Keep the form whenever it changes, and fill it when the page is opened.
+
+    components: of the fields; expected, describe: where and how the recipe is described. Called
+    before other handlers are wired: Gradio's page runs those of one event one after the other.
+    """
     kept = gr.BrowserState(None, storage_key=KEY, secret=SECRET)
-    fields = {name: form.fields[name] for name in KEPT}
-
-    @light
-    def save(*values: Any) -> dict[str, Any]:
-        return dict(zip(fields, values, strict=True))
+    fields = {name: components[name] for name in KEPT}
 
     @light
     def restore(values: Any) -> Update:
         found = usable(config, values)
         changes: Update = {fields[name]: value for name, value in found.items()}
         if "recipe" in found:
-            changes[form.expected] = expected_html(load_recipe(found["recipe"]))
-        return changes or {form.expected: gr.skip()}  # Gradio takes no empty dict
+            changes[expected] = describe(load_recipe(found["recipe"]))
+        return changes or {expected: gr.skip()}  # Gradio takes no empty dict
 
-    page.load(restore, kept, [*fields.values(), form.expected], **QUIET)
+    names = json.dumps(KEPT)
     gr.on(
         [field.change for field in fields.values()],
-        save,
+        None,
         list(fields.values()),
         kept,
-        trigger_mode="always_last",
-        **QUIET,
+        js=f"(...values) => Object.fromEntries({names}.map((name, at) => [name, values[at]]))",
+        api_visibility="private",
+    )
+    page.load(
+        restore,
+        kept,
+        [*fields.values(), expected],
+        api_visibility="private",
+        concurrency_limit=None,
+        show_progress="hidden",
     )
 
 

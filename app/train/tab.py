@@ -31,6 +31,7 @@ from app.train.form import (
     recipe_for,
     teachers,
 )
+from app.train.kept_form import keep_form
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
@@ -126,7 +127,7 @@ class TrainTab:
             chosen = load_recipe(recipe)
             changes |= {
                 form.recipe: recipe,
-                form.expected: expected_html(chosen),
+                form.expected: _expected(chosen),
                 form.epochs: _epochs(self.config, chosen),
             }
         return changes
@@ -138,7 +139,7 @@ class TrainTab:
         changes |= {
             form.recipe: gr.update(choices=recipe_choices(values.loaded), value=values.recipe),
             form.data: gr.update(choices=data_choices(self.config, values.data), value=values.data),
-            form.expected: expected_html(chosen_recipe(self.config, values.recipe, values.loaded)),
+            form.expected: _expected(chosen_recipe(self.config, values.recipe, values.loaded)),
             form.selection_text: notice(sentence.strip(), calm=True),
             form.notice: HIDDEN_NOTICE,
         }
@@ -156,6 +157,7 @@ def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) ->
             panel.lay_out_card()
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
+    keep_form(page, config, form.fields, form.expected, _expected)
     _wire_form(tab, queue)
     wire_advice_box(advice, config, form.fields)
     wire_runs_panel(panel, page)
@@ -194,7 +196,7 @@ def _layout_form(config: AppConfig) -> TrainForm:
     if config.limits.note:
         gr.HTML(notice(config.limits.note, calm=True), apply_default_css=False)
     recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
-    expected = gr.HTML(expected_html(first), elem_id="expected", apply_default_css=False)
+    expected = gr.HTML(_expected(first), elem_id="expected", apply_default_css=False)
     data = gr.Dropdown(
         data_choices(config),
         value=AS_IN_RECIPE,
@@ -294,7 +296,7 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     )
     # In the browser: the server's answer could arrive after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}
-    known = {name: [expected_html(own), _epochs(config, own)] for name, own in recipes.items()}
+    known = {name: [_expected(own), _epochs(config, own)] for name, own in recipes.items()}
     form.recipe.input(
         None,
         [form.recipe, form.expected, form.epochs],
@@ -320,8 +322,7 @@ def wire_teacher_facts(form: TrainForm, config: AppConfig, panel: gr.Tab) -> Non
     )
 
 
-def expected_html(recipe: Recipe) -> str:
-    """What to expect of a recipe, and its networks."""
+def _expected(recipe: Recipe) -> str:
     facts = (
         f"Images of {recipe.data.size} px; student {recipe.student.name}, intermediate teacher "
         f"{recipe.intermediate.name}, frozen teacher {recipe.teacher.name}."
