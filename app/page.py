@@ -32,6 +32,7 @@ from app.server.failures import guard
 from app.server.loader import light
 from app.server.open_stream import hold_streams
 from app.train.form import DataSelection, data_choices, require_fit
+from app.train.kept_form import form_storage
 from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
 from app.ui.notice import Update, shows_errors
 from app.ui.templates import render
@@ -74,6 +75,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
         with gr.Row(elem_id="head"):
             gr.HTML(render("header"), apply_default_css=False)
             choice = layout_study_choice()
+        kept = form_storage()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
                 compare = build_compare_tab(views, choice, sections)
@@ -86,7 +88,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
             with gr.Tab("Data", id="data") as data_panel:
                 data = build_data_tab(data_panel, config, queue)
             with gr.Tab("Train", id="train") as train_panel:
-                train = build_train_tab(page, config, queue)
+                train = build_train_tab(page, kept, config, queue)
             with gr.Tab("About", id="about") as about_panel:
                 build_about_tab()
         of_studies = [compare_panel, paper_panel, predict_panel, explore_panel]

@@ -31,8 +31,15 @@ LONGEST = 300
 LARGEST = 2.0**53
 
 
+def form_storage() -> gr.BrowserState:
+    """Where the form is kept. Laid out outside of the tabs: Gradio's page does not read what is in
+    a closed one."""
+    return gr.BrowserState(None, storage_key=KEY, secret=SECRET)
+
+
 def keep_form(
     page: gr.Blocks,
+    kept: gr.BrowserState,
     config: AppConfig,
     components: Mapping[str, Any],
     expected: gr.HTML,
@@ -40,10 +47,10 @@ def keep_form(
 ) -> None:
     """Keep the form whenever it changes, and fill it when the page is opened.
 
-    components: of the fields; expected, describe: where and how the recipe is described. Called
-    before other handlers are wired: Gradio's page runs those of one event one after the other.
+    kept: of ``form_storage``; components: of the fields; expected, describe: where and how the
+    recipe is described. Called before other handlers are wired: Gradio's page runs those of one
+    event one after the other.
     """
-    kept = gr.BrowserState(None, storage_key=KEY, secret=SECRET)
     fields = {name: components[name] for name in KEPT}
 
     @light

@@ -146,8 +146,13 @@ class TrainTab:
         return changes
 
 
-def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) -> TrainTab:
-    """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
+def build_train_tab(
+    page: gr.Blocks, kept: gr.BrowserState, config: AppConfig, queue: TrainingQueue
+) -> TrainTab:
+    """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer.
+
+    kept: of ``form_storage``.
+    """
     panel = RunsPanel(config, queue)
     advice = advice_box()
     with gr.Row():
@@ -157,7 +162,7 @@ def build_train_tab(page: gr.Blocks, config: AppConfig, queue: TrainingQueue) ->
             panel.lay_out_card()
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
-    keep_form(page, config, form.fields, form.expected, _expected)
+    keep_form(page, kept, config, form.fields, form.expected, _expected)
     _wire_form(tab, queue)
     wire_advice_box(advice, config, form.fields)
     wire_runs_panel(panel, page)
