@@ -7,7 +7,7 @@ a module of the page reaches it by ``loader.engine()``.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,20 @@ from dait.data.inspection.report import DataReport, report
 from dait.evaluation.advice import Advice
 from dait.evaluation.networks import shared_teacher
 from dait.events import Emit, Note
+from dait.evidence.comparison import Comparison
 from dait.evidence.figures.export import export_figure
+from dait.evidence.figures.rows import figure_csv
+from dait.evidence.report.build import make_report
+from dait.evidence.report.exhibits import exhibit_section
+from dait.evidence.report.inputs import ReportInputs, gather
+from dait.evidence.report.section import Section
 from dait.evidence.search import Found, check_query, not_known, search, why_unread
 from dait.models.catalogue import all_names
 from dait.models.facts import NetworkFacts, network_facts
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
 from dait.runs.data import open_data
+from dait.runs.folder import StudyFolder
 from dait.storage.processors import processors
 from dait.study.rough import rough_seconds
 from dait.teachers.base import FrozenTeacher
@@ -125,6 +132,24 @@ class Engine:
     def why_unread(self, teacher: str) -> str:
         """Why this teacher cannot be queried."""
         return why_unread(teacher)
+
+    def report_inputs(
+        self, folders: Sequence[Path], open_study: Callable[[StudyFolder], Comparison]
+    ) -> ReportInputs:
+        """What the report's sections are written from; nothing is measured that is not kept."""
+        return gather(folders, open_study=open_study, measuring=False)
+
+    def exhibit(self, key: str, inputs: ReportInputs, sweeps: Sequence[Path]) -> Section:
+        """A section of the report by itself."""
+        return exhibit_section(key, inputs, sweeps)
+
+    def figure_csv(self, figure: str) -> str:
+        """The data of a figure's JSON as CSV."""
+        return figure_csv(plotly.io.from_json(figure))
+
+    def report_page(self, folders: Sequence[Path], emit: Emit) -> str:
+        """The report on studies as one HTML file."""
+        return make_report(folders, emit=emit).html
 
     def export_figure(self, figure: str, kind: str, title: str) -> bytes:
         """A figure's JSON as a file of this kind."""

@@ -1,7 +1,8 @@
-"""The page: a header, six tabs, the links between them, and the endpoints for programs."""
+"""The page: a header, seven tabs, the links between them, and the endpoints for programs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,8 @@ from app.catalogue.teachers import read_teacher
 from app.compare.selection import Selection
 from app.compare.tab import CompareTab, build_compare_tab
 from app.compare.views import CompareViews
+from app.comparisons.report_sections import ReportSections
+from app.comparisons.study_choice import layout_study_choice
 from app.comparisons.study_list import study_list
 from app.config import AppConfig
 from app.data.prompt_box import prompts_of
@@ -20,12 +23,16 @@ from app.data.reading import SIZES
 from app.data.tab import DataTab, build_data_tab
 from app.explore.tab import ExploreTab, build_explore_tab
 from app.export.bundles import Bundles
+from app.paper.tab import build_paper_tab
+from app.paper.views import PaperViews
 from app.policy import Policy
 from app.predict.tab import build_predict_tab
 from app.queue.actions import require
 from app.queue.training_queue import TrainingQueue
 from app.server.failures import guard
+from app.server.loader import light
 from app.train.form import DataSelection, data_choices, require_fit
+from app.train.kept_form import form_storage
 from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
 from app.ui.notice import Update, shows_errors
 from app.ui.templates import render
@@ -69,23 +76,31 @@ class Page(gr.Blocks):
 def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
     """The whole page. Building it trains nothing, draws nothing and loads no network."""
     views, bundles = CompareViews(config), Bundles(config)
+    sections = ReportSections(config, views.comparisons)
     with Page(config) as page:
         build_api(config, queue, views)  # first: names are assigned in this order
-        gr.HTML(render("header"), apply_default_css=False)
+        with gr.Row(elem_id="head"):
+            gr.HTML(render("header"), apply_default_css=False)
+            choice = layout_study_choice()
+        kept = form_storage()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare") as compare_panel:
-                compare = build_compare_tab(views, bundles)
+                compare = build_compare_tab(views, bundles, choice, sections)
+            with gr.Tab("Paper", id="paper") as paper_panel:
+                build_paper_tab(paper_panel, choice, PaperViews(sections))
             with gr.Tab("Predict", id="predict") as predict_panel:
-                build_predict_tab(predict_panel, views.comparisons)
+                build_predict_tab(choice.study, views.comparisons)
             with gr.Tab("Explore", id="explore") as explore_panel:
-                explore = build_explore_tab(explore_panel, config, views.comparisons)
+                explore = build_explore_tab(explore_panel, choice, config, views.comparisons)
             with gr.Tab("Data", id="data") as data_panel:
                 data = build_data_tab(data_panel, config, queue)
             with gr.Tab("Train", id="train") as train_panel:
-                train = build_train_tab(page, config, queue, bundles)
-            with gr.Tab("About", id="about"):
+                train = build_train_tab(page, kept, config, queue, bundles)
+            with gr.Tab("About", id="about") as about_panel:
                 build_about_tab()
-        _wire_list_of_studies(page, compare_panel, compare)
+        of_studies = [compare_panel, paper_panel, predict_panel, explore_panel]
+        _wire_list_of_studies(page, of_studies, compare)
+        _wire_address(page, tabs, [*of_studies, data_panel, train_panel, about_panel])
         _wire_show_match(tabs, explore, compare)
         _wire_see_in_compare(config, tabs, train, compare)
         _wire_use_in_training(config, tabs, data, train)
@@ -100,10 +115,25 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
     return page
 
 
-def _wire_list_of_studies(page: gr.Blocks, panel: gr.Tab, compare: CompareTab) -> None:
-    """Fill the Compare tab's list when the page is opened, and refresh it with the tab."""
+def _wire_list_of_studies(page: gr.Blocks, panels: Sequence[gr.Tab], compare: CompareTab) -> None:
+    """Fill the list when the page is opened, and refresh it with the tabs that show a study."""
     page.load(compare.list_for_link, compare.requested, compare.study, **QUIET)
-    panel.select(compare.refresh_list, [compare.study, compare.requested], compare.study, **QUIET)
+    for panel in panels:
+        panel.select(
+            compare.refresh_list, [compare.study, compare.requested], compare.study, **QUIET
+        )
+
+
+def _wire_address(page: gr.Blocks, tabs: gr.Tabs, panels: Sequence[gr.Tab]) -> None:
+    """The address opens the tab that stands in it, where ``linked.js`` writes it."""
+    names = [str(panel.id) for panel in panels]
+
+    @light
+    def requested_tab(request: gr.Request) -> Any:
+        name = request.query_params.get("tab")
+        return gr.update(selected=name) if name in names else gr.skip()
+
+    page.load(requested_tab, None, tabs, **QUIET)
 
 
 def _wire_show_match(tabs: gr.Tabs, explore: ExploreTab, compare: CompareTab) -> None:

@@ -2,6 +2,7 @@
 // shown beside the point, open rows are marked in the gallery and the maps, the address is updated.
 window.daitLinks = (() => {
   const KEYS = new Set(LINK_KEYS);
+  const FIRST_TAB = "compare";
   const SETTLED = 60; // ms that a pointer stays before a picture is asked for
   const maps = new Map(); // frame → { box, places: image → [[panel's axes, x, y]], ask }
   const pictures = new Map(); // image → HTML
@@ -161,12 +162,35 @@ window.daitLinks = (() => {
     });
   }
 
+  function replaceQuery(query) {
+    const asked = `${query}`;
+    history.replaceState(history.state, "", `${location.pathname}${asked && "?"}${asked}${location.hash}`);
+  }
+
+  // A study is chosen for the whole page; what else the address says of another one goes.
+  function setStudy(study) {
+    const query = new URLSearchParams(location.search);
+    if (!study || query.get("study") === study) return;
+    for (const key of KEYS) query.delete(key);
+    query.set("study", study);
+    replaceQuery(query);
+  }
+
+  function openTab(name) {
+    if (document.documentElement.dataset.tab === name) return;
+    document.documentElement.dataset.tab = name;
+    const query = new URLSearchParams(location.search);
+    if (name === FIRST_TAB) query.delete("tab");
+    else query.set("tab", name);
+    replaceQuery(query);
+  }
+
   function setAddress(query) {
     if (!query) return;
     const kept = new URLSearchParams(location.search);
     for (const key of KEYS) kept.delete(key);
     const all = [query, kept.toString()].filter(Boolean).join("&");
-    history.replaceState(history.state, "", `${location.pathname}?${all}${location.hash}`);
+    replaceQuery(all);
   }
 
   async function copy() {
@@ -190,5 +214,13 @@ window.daitLinks = (() => {
   }
   // What is asked for may still come: a page that is scrolled to a point ends scrolling after that.
   addEventListener("scroll", () => card?.classList.remove("seen"), { passive: true });
-  return { follow, drawn, pictureCame, rowsChanged, showRows, setAddress, copy };
+  document.documentElement.dataset.tab = FIRST_TAB;
+  // At once, whoever chose the tab: Gradio's own events wait while figures are drawn.
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const chosen = target.getAttribute("aria-selected") === "true";
+      if (chosen && target.matches("#tabs [data-tab-id]")) openTab(target.dataset.tabId);
+    }
+  }).observe(document, { subtree: true, attributeFilter: ["aria-selected"] });
+  return { setStudy, follow, drawn, pictureCame, rowsChanged, showRows, setAddress, copy };
 })();

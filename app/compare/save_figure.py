@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +13,13 @@ from app.compare.linked_views import LinkedViews
 from app.compare.row_box import QUIET, RowBox
 from app.compare.views import CompareViews
 from app.server.loader import engine
+from app.ui.downloads import file_to_download, hidden_download, press
 from app.ui.notice import Update, notice_box, shows_errors
 from dait.errors import UserError
 
-KEPT_SECONDS = 600
-_FOLDERS = "dait-figure-"
 COLUMNS = 3
 """Panels side by side in a saved figure."""
 FORMATS = (("HTML page", "html"), ("CSV table", "csv"), ("PNG picture", "png"), ("SVG", "svg"))
-PRESS_LINK = "() => document.querySelector('#saved-figure')?.click()"
 
 Draw = Callable[..., str | None]
 
@@ -74,20 +67,7 @@ def saved_figure(
     if drawn is None:
         raise UserError(f"This study has nothing to show in ‘{title}’.")
     content = engine().export_figure(drawn, str(kind), f"{title}, {study}")
-    stem = re.sub(r"[^\w.-]+", "-", f"{study}-{name}")
-    _remove_old()
-    path = Path(tempfile.mkdtemp(prefix=_FOLDERS)) / f"{stem}.{kind}"
-    path.write_bytes(content)
-    return path
-
-
-def _remove_old() -> None:
-    """Gradio serves a copy of the file, and leaves the original to us."""
-    before = time.time() - KEPT_SECONDS
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
-        with suppress(OSError):  # removed by another request, or another user's folder
-            if folder.stat().st_mtime < before:
-                shutil.rmtree(folder)
+    return file_to_download(f"{study}-{name}.{kind}", content)
 
 
 def build_save_figure(
@@ -109,8 +89,7 @@ def build_save_figure(
             )
             save = gr.Button("Download", min_width=140, elem_id="save-now")
         message = notice_box("save-notice")
-        # The page presses it, so it must be part of the page.
-        ready = gr.DownloadButton("File", visible="hidden", elem_id="saved-figure")
+        ready = hidden_download("saved-figure")
 
     @shows_errors(message)
     def write(study: str | None, seed: Any, ours: str, theirs: str, name: str, kind: str) -> Update:
@@ -119,6 +98,5 @@ def build_save_figure(
         return {ready: str(saved_figure(figures, name, kind, study, seed, ours, theirs))}
 
     inputs = [box.study, box.seed, parts.ours, parts.theirs, name, kind]
-    save.click(lambda: None, None, ready, **QUIET).then(
-        write, inputs, [message, ready], **QUIET
-    ).success(None, js=PRESS_LINK, api_visibility="private")
+    cleared = save.click(lambda: None, None, ready, **QUIET)
+    press(cleared.then(write, inputs, [message, ready], **QUIET), "saved-figure")

@@ -17,6 +17,7 @@ from app.compare.linked_figures import (
     wire_thumbnails,
 )
 from app.compare.linked_views import LinkedViews
+from app.compare.opening import layout_opening, wire_opening
 from app.compare.row_box import (
     HIDDEN,
     QUIET,
@@ -31,6 +32,7 @@ from app.compare.row_box import (
 )
 from app.compare.save_figure import build_save_figure
 from app.compare.selection import ImageRef, Selection
+from app.compare.several import build_several
 from app.compare.view_link import (
     LinkState,
     RequestedView,
@@ -40,6 +42,8 @@ from app.compare.view_link import (
     restrict,
 )
 from app.compare.views import CompareViews
+from app.comparisons.report_sections import ReportSections
+from app.comparisons.study_choice import StudyChoice
 from app.comparisons.study_list import study_choices, study_list
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
@@ -64,7 +68,11 @@ class CompareTab:
     width: gr.Number
     notice: gr.HTML
     link_notice: gr.HTML
+    opening: gr.HTML
     table: gr.HTML
+    tests: gr.HTML
+    of_seeds: gr.HTML
+    of_seed: gr.HTML
     bars: gr.HTML
     slices: gr.HTML
     box: RowBox
@@ -116,23 +124,27 @@ class CompareTab:
 
     @light
     def refresh_list(self, current: str | None, requested: RequestedView) -> Any:
-        """The current list of studies; the selection is kept.
+        """The current list of studies; the selection is kept while it is there.
 
         On a page whose link has not been read yet, the link decides what is shown.
         """
         if current:
-            return gr.update(choices=study_choices(self.views.config))
+            return study_list(self.views.config, current)
         if requested.study is None:
             return gr.skip()
         return study_list(self.views.config, requested.study)
 
 
-def build_compare_tab(views: CompareViews, bundles: Bundles) -> CompareTab:
+def build_compare_tab(
+    views: CompareViews, bundles: Bundles, choice: StudyChoice, sections: ReportSections
+) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
-    tab = _layout(views)
+    tab = _layout(views, choice)
+    build_several(choice, sections)
     build_save_figure(views, linked, tab.box, tab.linked)
     build_export_box(bundles, tab.study, "export")
+    _wire_look_closer(tab)
     _wire_study(tab, views, linked)
     wire_row(tab.box, views)
     wire_linked_figures(tab.linked, tab.box, linked)
@@ -141,24 +153,27 @@ def build_compare_tab(views: CompareViews, bundles: Bundles) -> CompareTab:
     return tab
 
 
-def _layout(views: CompareViews) -> CompareTab:
-    with gr.Row(equal_height=True):
-        study = gr.Dropdown([], label="Study", scale=4, min_width=260, elem_id="study")
-        seed = gr.Dropdown([], label="Seed", scale=1, min_width=110, visible=False, elem_id="seed")
+def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
+    study, seed = choice.study, choice.seed
     width = gr.Number(WIDE, visible=False)
     link_notice = notice_box("link-notice")
     top_notice = notice_box("compare-notice")
+    opening = layout_opening(views)
     section(
         "Accuracy and cost",
         "Every student was trained on the same images, with the same seeds and schedule. DAIT "
         "trains its intermediate teacher as well.",
     )
     table = framed(views.first_table() or WAITING, "table")
+    with gr.Accordion("p values, seed by seed", open=False, elem_id="fold-tests"):
+        tests = gr.HTML("", elem_id="tests", apply_default_css=False)
+    of_seeds = gr.HTML("", elem_id="of-seeds", apply_default_css=False)
     with gr.Row():
         with gr.Column(min_width=320):
             bars = plot_box("Test accuracy of every network", 380, elem_id="bars")
         with gr.Column(min_width=320):
             slices = plot_box("Accuracy on familiar and unfamiliar backgrounds", 380)
+    of_seed = gr.HTML("", elem_id="of-seed", apply_default_css=False)
     box = layout_row(study, seed)
     linked = layout_linked_figures()
     section(
@@ -182,7 +197,11 @@ def _layout(views: CompareViews) -> CompareTab:
         width=width,
         notice=top_notice,
         link_notice=link_notice,
+        opening=opening,
         table=table,
+        tests=tests,
+        of_seeds=of_seeds,
+        of_seed=of_seed,
         bars=bars,
         slices=slices,
         box=box,
@@ -199,22 +218,28 @@ def _layout(views: CompareViews) -> CompareTab:
 def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> None:
     box, filters = tab.box, tab.box.filters
 
+    of = [tab.tests, tab.of_seeds, tab.of_seed]
+    emptied: Update = dict.fromkeys([tab.table, *of, tab.bars, tab.slices], "")
+
     # A study that cannot be opened must not leave the figures of the previous one below its name.
     @light
-    @shows_errors(tab.notice, {tab.table: "", tab.bars: "", tab.slices: ""})
+    @shows_errors(tab.notice, emptied)
     def overview(study: str | None, seed: int | RequestedView | None) -> Update:
         if study is None:
-            return {tab.table: EMPTY, tab.bars: "", tab.slices: ""}
+            return emptied | {tab.table: EMPTY}
         if isinstance(seed, RequestedView):
             seed = _seed_of(views, study, seed.get(study))
         found = views.overview(study, seed)
         return {
             tab.seed: gr.update(
-                choices=[(f"{number}", number) for number in found.seeds],
+                choices=[(f"Seed {number}", number) for number in found.seeds],
                 value=found.seed,
                 visible=len(found.seeds) > 1,
             ),
             tab.table: found.table,
+            tab.tests: found.tests,
+            tab.of_seeds: found.of_seeds,
+            tab.of_seed: found.of_seed,
             tab.bars: found.bars,
             tab.slices: gr.update(value=found.slices, visible=found.slices is not None),
         }
@@ -253,7 +278,7 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
             return {tab.linked.pairs_of: gr.skip()}  # Gradio takes no empty dict
         return tab.linked.reset(linked.networks(study, seed))
 
-    head = [tab.notice, tab.seed, tab.table, tab.bars, tab.slices]
+    head = [tab.notice, tab.seed, tab.table, *of, tab.bars, tab.slices]
     reset = [
         tab.link_notice,
         *box.reset_outputs,
@@ -266,8 +291,23 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
     linked_to = opened.then(apply_link, [*inputs, tab.requested, box.selection], reset, **HIDDEN)
     of_seed = tab.seed.input(overview, inputs, head, **QUIET)
     folded = of_seed.then(fold_figures, inputs, tab.linked.reset_outputs, **HIDDEN)
+    wire_opening(tab.opening, views, tab.study, tab.seed, (opened.then, of_seed.then))
     _wire_gallery(tab, views, linked, (linked_to, folded))
     _wire_features(tab, views)
+
+
+def _wire_look_closer(tab: CompareTab) -> None:
+    """The opening's image becomes that of the rows below."""
+
+    @shows_errors(tab.box.notice)
+    def look(study: str, selection: Selection, reloads: int, event: gr.EventData) -> Update:
+        return tab.show(study, getattr(event, "index", None), study, selection, reloads)
+
+    outputs = [tab.box.notice, *tab.show_outputs]
+    js = "() => document.querySelector('#row').scrollIntoView({ block: 'center' })"
+    tab.opening.select(look, tab.show_inputs, outputs, **QUIET).then(
+        None, js=js, api_visibility="private"
+    )
 
 
 def _wire_gallery(

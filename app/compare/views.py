@@ -5,6 +5,7 @@ Ids, indices and names may come from a browser and are checked here; wrong ones 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -18,16 +19,20 @@ from app.comparisons.unlike import unlike_html
 from app.config import AppConfig
 from app.server.loader import engine
 from app.studies.entries import finished_studies, open_study
+from app.ui.notice import hint
 from app.ui.photo_uploads import read_photo
 from app.ui.plot import figure_json
-from app.ui.tables import comparison_table, representation_table
-from app.ui.wording import listed
+from app.ui.tables import comparison_table, representation_table, table_html
+from app.ui.wording import listed, p_value, points, seed_words
+from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.comparison import Comparison
 from dait.evidence.heatmaps.explanation import Question
 
 GALLERY_IMAGES = 32
+TSNE_IMAGES = 500
+"""Test images in a t-SNE map."""
 QUICKLY_READ_BYTES = 16 * 2**20
 SHOWN_PIXELS = 448
 """Side of an uploaded photograph as it is shown; the networks see a smaller copy."""
@@ -50,11 +55,17 @@ SLICES = ("background", "habitat")
 
 @dataclass(frozen=True)
 class Overview:
-    """The head of a comparison: its figures as HTML and JSON, and its seeds and classes."""
+    """The head of a comparison: its figures as HTML and JSON, and its seeds and classes.
+
+    of_seeds, of_seed: which seeds and images the figures over all seeds, and those of one, show.
+    """
 
     table: str
     bars: str
     slices: str | None
+    of_seeds: str
+    of_seed: str
+    tests: str
     seeds: tuple[int, ...]
     seed: int
     classes: tuple[str, ...]
@@ -67,8 +78,8 @@ class CompareViews:
         self.config = config
         self.comparisons = Comparisons(config)
 
-    def first_table(self) -> str:
-        """The default study's table, which is part of the page from the start.
+    def of_first(self, shown: Callable[[OpenComparison], str]) -> str:
+        """``shown`` of the default study, which is part of the page from the start.
 
         Empty if there is none, or if reading it would delay the start. A damaged study's error is
         shown when it is opened.
@@ -80,8 +91,12 @@ class CompareViews:
             folder = open_study(self.config, entry.id).path
             files = [folder / "teacher.npz", *folder.glob("*/predictions.npz")]
             if sum(file.stat().st_size for file in files if file.is_file()) <= QUICKLY_READ_BYTES:
-                return _table(self.comparisons.get(entry.id).comparison)
+                return shown(self.comparisons.get(entry.id))
         return ""
+
+    def first_table(self) -> str:
+        """The default study's table."""
+        return self.of_first(lambda opened: _table(opened.comparison))
 
     def overview(self, study_id: object, seed: int | None) -> Overview:
         """Table, accuracy bars and, where the results have them, accuracy by slice."""
@@ -91,6 +106,9 @@ class CompareViews:
             table=_table(comparison),
             bars=accuracy_figure(comparison.table(), results),
             slices=slices_figure(results),
+            of_seeds=_of_seeds(comparison),
+            of_seed=_of_seed(comparison),
+            tests=_tests_table(comparison),
             seeds=tuple(comparison.seeds),
             seed=comparison.seed,
             classes=tuple(info.name for info in comparison.classes),
@@ -104,11 +122,16 @@ class CompareViews:
         comparison = opened.comparison
         if comparison.recipe.data.source != FIELD_GUIDE:
             engine()  # some readers of photographs import it
+        first = comparison.example()
         images = [
             (index, image, comparison.classes[label].name)
             for index, image, label in opened.samples(GALLERY_IMAGES)
         ]
-        first = images[0][0]
+        if first not in [index for index, *_ in images]:
+            name = comparison.classes[comparison.labels[first]].name
+            # It stands for a sample of its class.
+            place = next((at for at, (*_, own) in enumerate(images) if own == name), 0)
+            images[place] = (first, opened.image(first), name)
         pressed = {value for kind, value in selected or (("test", first),) if kind == "test"}
         return gallery_html(images, pressed), first
 
@@ -271,11 +294,54 @@ def _table(comparison: Comparison) -> str:
     return comparison_table(comparison.table(), _caption(comparison, comparison.results()))
 
 
+def _of_seeds(comparison: Comparison) -> str:
+    finding = comparison.finding()
+    means = "Means over" if len(finding.seeds) > 1 else "Of"
+    return hint(f"{means} {seed_words(finding.seeds)}, all {finding.images:,} test images.")
+
+
+def _of_seed(comparison: Comparison) -> str:
+    images = len(comparison.labels)
+    drawn = f" The t-SNE maps show {TSNE_IMAGES} of them." if images > TSNE_IMAGES else ""
+    return hint(
+        f"Everything from here on is of the networks of seed {comparison.seed} and of all "
+        f"{images:,} test images.{drawn}"
+    )
+
+
+def _tests_table(comparison: Comparison) -> str:
+    """McNemar's tests of the compared arm, seed by seed; empty where there is none."""
+    finding = comparison.finding()
+    if not finding.tests:
+        return hint("No arms are compared here, or no predictions of single images are kept.")
+    ours = arm_title(finding.arm)
+    body = [
+        (
+            f"{ours} against {arm_title(test.base)}",
+            [
+                (f"{test.seed}", ""),
+                (points(test.gain), ""),
+                (p_value(test.p), ""),
+                (p_value(test.corrected), ""),
+            ],
+        )
+        for test in finding.tests
+    ]
+    caption = (
+        f"McNemar’s exact test on the {finding.images:,} test images, seed by seed; corrected: "
+        "after Holm for the tests of this table. It says whether two networks differ, not whether "
+        "two trainings would again."
+    )
+    return table_html(caption, "Pair", ("Seed", "Difference, points", "p", "Corrected"), body)
+
+
 def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
     images = results[0].get("n_test") if results else None
     tested = f"{images:,} test images" if images else "the test images"
     seeds = len({result["seed"] for result in results})
-    trained = "one seed" if seeds == 1 else f"{seeds} seeds, means; interval and p of one seed"
+    trained = f"seed {comparison.seed}"
+    if seeds > 1:
+        trained = f"means of {seeds} seeds; interval and p of seed {comparison.seed}"
     data = comparison.study.description().get("data") or {}
     left_out = data.get("problems") or []
     unread = f" {len(left_out)} files could not be read and were left out." if left_out else ""

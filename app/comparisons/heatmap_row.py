@@ -73,11 +73,15 @@ def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], selected: Collec
     )
 
 
+def heat_address(found: Explanation) -> str | None:
+    """The overlay of a heatmap as an address; None if it is empty."""
+    return None if found.empty else picture_address(heat_layer(found.heat), kind="PNG")
+
+
 def _heatmap(found: Explanation) -> dict[str, Any] | None:
     """The overlay as an address, and its maximum in percent of the sides; None if it is empty."""
     if found.empty:
         return None
     peak = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
     top, left = (100 * (at + 0.5) / found.heat.shape[0] for at in peak)
-    address = picture_address(heat_layer(found.heat), kind="PNG")
-    return {"address": address, "top": top, "left": left}
+    return {"address": heat_address(found), "top": top, "left": left}

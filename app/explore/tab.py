@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from app.comparisons.cache import Comparisons
-from app.comparisons.study_list import study_choices
+from app.comparisons.study_choice import WITH_OPEN_TAB, StudyChoice
 from app.config import AppConfig
 from app.explore.views import ExploreViews
+from app.server.loader import light
 from app.ui.buttons import SEND_INDEX, chips_html
 from app.ui.notice import HIDDEN_NOTICE, Update, empty, framed, notice, notice_box, section
 from app.ui.plot import WIDE, panel_columns, plot_box
@@ -30,6 +31,7 @@ QUIET: dict[str, Any] = {
     "concurrency_limit": 4,
     "trigger_mode": "always_last",
 }
+TAB = "explore"
 WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
 
 
@@ -37,7 +39,8 @@ WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
 class ExploreTab:
     """The tab's components."""
 
-    study: gr.Dropdown
+    study: gr.State
+    """The page's study, as soon as the tab is open."""
     width: gr.Number
     notice: gr.HTML
     query: gr.Textbox
@@ -62,16 +65,17 @@ class ExploreTab:
         return [component for component in vars(self).values() if component not in kept]
 
 
-def build_explore_tab(panel: gr.Tab, config: AppConfig, comparisons: Comparisons) -> ExploreTab:
+def build_explore_tab(
+    panel: gr.Tab, choice: StudyChoice, config: AppConfig, comparisons: Comparisons
+) -> ExploreTab:
     """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
     tab = _layout()
-    _wire(panel, tab, config, ExploreViews(config, comparisons))
+    _wire(panel, tab, choice, ExploreViews(config, comparisons))
     return tab
 
 
 def _layout() -> ExploreTab:
-    with gr.Row(equal_height=True):
-        study = gr.Dropdown([], label="Study", elem_id="explore-study")
+    study = gr.State("")
     width = gr.Number(WIDE, visible=False)
     top = notice_box("explore-notice")
     section(
@@ -140,7 +144,12 @@ def _layout() -> ExploreTab:
     )
 
 
-def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews) -> None:
+def _wire(panel: gr.Tab, tab: ExploreTab, choice: StudyChoice, views: ExploreViews) -> None:
+    @light
+    def follow(study: str | None, open_tab: object) -> Any:
+        """Loading a teacher takes long, so it waits until somebody looks."""
+        return study if open_tab == TAB else gr.skip()
+
     def show(study: str | None, width: object) -> Update:
         return _study_update(tab, views, study, panel_columns(width))
 
@@ -159,13 +168,12 @@ def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews
             return {tab.message: notice("Choose one of the examples.")}
         return {tab.query: examples[index]} | ask(study, examples[index])
 
-    def refresh(current: str | None) -> Update:
-        update, below = list_update(config, current)
-        return {tab.study: update, tab.matches: below}
-
     answer = [tab.message, tab.matches]
     hidden: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
-    panel.select(refresh, tab.study, [tab.study, tab.matches], **hidden)
+    panel.select(light(lambda study: study), choice.study, tab.study, **hidden)
+    choice.study.change(
+        follow, [choice.study, choice.open_tab], tab.study, js=WITH_OPEN_TAB, **hidden
+    )
     tab.study.change(show, [tab.study, tab.width], tab.outputs, js=WITH_WIDTH, **hidden).then(
         first_query, [tab.study, tab.query], answer, **QUIET
     )
@@ -177,19 +185,6 @@ def _wire(panel: gr.Tab, tab: ExploreTab, config: AppConfig, views: ExploreViews
         [tab.query, *answer],
         **{**QUIET, "trigger_mode": "multiple"},
     )
-
-
-def list_update(config: AppConfig, current: str | None) -> tuple[Any, Any]:
-    """The current list of studies, and what is below it if there is none.
-
-    Studies may have come or gone; the selection is kept.
-    """
-    choices = study_choices(config)
-    ids = [study_id for _, study_id in choices]
-    if not ids:
-        return gr.update(choices=[], value=None), EMPTY
-    kept: dict[str, Any] = {} if current in ids else {"value": ids[0]}
-    return gr.update(choices=choices, **kept), gr.skip()
 
 
 def _study_update(tab: ExploreTab, views: ExploreViews, study: str | None, columns: int) -> Update:

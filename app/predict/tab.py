@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.comparisons.cache import Comparisons
-from app.comparisons.study_list import study_list
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MAX_PHOTOS, PredictViews
 from app.ui.notice import HIDDEN_NOTICE, Update, empty, notice, notice_box, section
@@ -28,14 +26,13 @@ QUIET: dict[str, Any] = {
 }
 
 
-def build_predict_tab(panel: gr.Tab, comparisons: Comparisons) -> None:
-    """Lay the tab out inside ``panel``, which is the current ``gr.Tab``, and wire it."""
+def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
+    """Lay the tab out inside the current ``gr.Tab`` and wire it. study: whose networks answer."""
     section(
         "Predict",
         f"Every network of a study classifies your photographs, at most {MAX_PHOTOS} of 20 MB at "
         "once. Each is cropped like the test images, and deleted within two hours.",
     )
-    study = gr.Dropdown([], label="Study", elem_id="predict-study")
     with gr.Row():
         photos = gr.File(
             label="Photographs (one, or several for a table)",
@@ -91,6 +88,4 @@ def build_predict_tab(panel: gr.Tab, comparisons: Comparisons) -> None:
         change(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)
     snapshot.clear(predict, [study, snapshot], outputs, **shown)
-    study.input(predict, [study, last], outputs, **shown)
-    refresh = partial(study_list, comparisons.config)
-    panel.select(refresh, study, study, api_visibility="private", show_progress="hidden")
+    study.change(predict, [study, last], outputs, **shown)

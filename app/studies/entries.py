@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from app.config import AppConfig
 from app.studies.ticket import FILE as TICKET
@@ -13,6 +14,10 @@ from app.studies.ticket import process_of, read_ticket, state_of
 from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.runs.folder import FileVersion, RunFolder, StudyFolder, version_of
+
+FRONT = "demo"
+"""The bundled study that the page opens with."""
+TRIAL_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class StudyEntry:
     started: Unix seconds at which its training started or was resumed; waiting_since: at which it
     was put into the queue, if it is there; position: in the queue, from 1; 0 if it is not there.
     running: whether a local process trains it; requested: the last request to that process.
-    progress: 0 to 1; top1: mean test top-1 by arm, over the seeds that have finished.
+    trial: trained for fewer than ``TRIAL_EPOCHS``. progress: 0 to 1; top1: mean test top-1 by arm,
+    over the seeds that have finished.
     """
 
     id: str
@@ -37,6 +43,7 @@ class StudyEntry:
     position: int = 0
     running: bool = False
     requested: str = ""
+    trial: bool = False
     progress: float = 0.0
     top1: dict[str, float] = field(default_factory=dict)
 
@@ -73,14 +80,16 @@ def own_studies(config: AppConfig) -> list[StudyEntry]:
 
 
 def finished_studies(config: AppConfig) -> list[StudyEntry]:
-    """The studies that can be compared: own ones, newest first, then the bundled ones.
+    """The studies that can be compared; the page opens with the first.
 
-    ``demo`` is the first bundled one.
+    The bundled ones come first, ``FRONT`` before the others, then those trained here, the newest
+    first, and last those that only try something out (fewer than ``TRIAL_EPOCHS`` epochs).
     """
     own = [entry for entry in own_studies(config) if entry.state == "finished"]
+    own.sort(key=lambda entry: entry.trial)
     shipped = [entry_of(study, shipped=True) for study in config.shipped.studies()]
-    shipped.sort(key=lambda entry: (entry.id != "demo", entry.id))
-    return own + [entry for entry in shipped if entry.state == "finished"]
+    shipped.sort(key=lambda entry: (entry.id != FRONT, entry.id))
+    return [entry for entry in shipped if entry.state == "finished"] + own
 
 
 # Lists are made at every poll: a finished study's entry is kept until one of its files changes.
@@ -133,6 +142,7 @@ def _entry(study: StudyFolder, shipped: bool, described: _Described) -> StudyEnt
         waiting_since=ticket.waiting_since if state == "queued" else None,
         running=process is not None,
         requested=ticket.requested if process is not None and process[0] == ticket.pid else "",
+        trial=0 < described.epochs < TRIAL_EPOCHS,
         progress=status.get("progress") or 0.0,
         top1=_means([result for result in results if result is not None]),
     )
@@ -146,6 +156,7 @@ class _Described:
     name: str = ""
     arms: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    epochs: int = 0
     runs: tuple[Path, ...] = ()
 
 
@@ -169,8 +180,16 @@ def _read_description(folder: Path, version: FileVersion) -> _Described:
         name=described.get("name") or "",
         arms=tuple(described.get("arms") or ()),
         seeds=tuple(described.get("seeds") or ()),
+        epochs=_epochs(recipe),
         runs=tuple(run.path for run in study.runs()),
     )
+
+
+def _epochs(recipe: Mapping[str, Any]) -> int:
+    """0 where the recipe does not say; a damaged one is refused when it is opened."""
+    train = recipe.get("train")
+    found = train.get("epochs") if isinstance(train, Mapping) else None
+    return found if isinstance(found, int) else 0
 
 
 @lru_cache(maxsize=10_000)

@@ -34,6 +34,7 @@ from app.train.form import (
     recipe_for,
     teachers,
 )
+from app.train.kept_form import keep_form
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
@@ -152,14 +153,22 @@ class TrainTab:
 
 
 def build_train_tab(
-    page: gr.Blocks, config: AppConfig, queue: TrainingQueue, bundles: Bundles
+    page: gr.Blocks,
+    kept: gr.BrowserState,
+    config: AppConfig,
+    queue: TrainingQueue,
+    bundles: Bundles,
 ) -> TrainTab:
-    """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer."""
+    """Lay the tab out inside the current ``gr.Tab``, and wire it to the page's load and a timer.
+
+    kept: of ``form_storage``.
+    """
     panel = RunsPanel(config, queue)
     advice = advice_box()
     form = _layout_form(config, panel, bundles)
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
+    keep_form(page, kept, config, form.fields, form.expected, partial(_expected, config))
     _wire_form(tab, queue)
     wire_advice_box(advice, config, form.fields)
     wire_runs_panel(panel, page)

@@ -19,7 +19,10 @@ from app.ui.templates import render
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_SCRIPT = Path(__file__).with_name("plot.js")
+_SCRIPT, _REPORT_SCRIPT = (Path(__file__).with_name(name) for name in ("plot.js", "report.js"))
+DRAW_REPORT = "window.daitReport(element, props, watch, trigger);"
+"""``js_on_load`` of a ``gr.HTML`` with sections of a report in it. A press on ‘Data as CSV’ is its
+event ``click``, with the ``index`` of the block."""
 
 
 WIDE = 1280
@@ -41,8 +44,8 @@ def plotly_script() -> Path:
 
 
 def plot_head() -> str:
-    """What the page's head needs for ``plot_box`` to work."""
-    script = _SCRIPT.read_text(encoding="utf-8")
+    """What the page's head needs for ``plot_box`` and ``DRAW_REPORT`` to work."""
+    script = "\n".join(file.read_text(encoding="utf-8") for file in (_SCRIPT, _REPORT_SCRIPT))
     address = f"gradio_api/file={plotly_script().as_posix()}"
     return f"<script>{script.replace('PLOTLY_ADDRESS', escape(address))}</script>"
 

@@ -13,6 +13,7 @@ from dait.evidence.wording import (
     points,
     three_digits,
 )
+from dait.evidence.wording import seeds as seed_words
 
 __all__ = [
     "STATES",
@@ -27,6 +28,7 @@ __all__ = [
     "p_value",
     "percent",
     "points",
+    "seed_words",
     "state_word",
 ]
 

@@ -163,6 +163,16 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
     return McNemar(only_a, only_b, _fair_coin_p(min(only_a, only_b), only_a + only_b))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values after Holm's correction for as many tests (Holm 1979), in the same order."""
+    count, largest = len(p_values), 0.0
+    corrected = [0.0] * count
+    for rank, place in enumerate(sorted(range(count), key=lambda place: p_values[place])):
+        largest = max(largest, min(1.0, (count - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
     """``(C,)``: how many images each class has."""
     return np.bincount(labels, minlength=classes)

@@ -27,9 +27,10 @@ from dait.evaluation.records import (
     read_seed,
     read_study,
 )
+from dait.evidence.finding import Finding, read_finding
 from dait.evidence.heatmaps.explanation import Loader, Trained
 from dait.evidence.heatmaps.row import NetworkRow
-from dait.evidence.selection import test_slices
+from dait.evidence.selection import disputed, test_slices
 from dait.evidence.single_images import SingleImages
 from dait.runs.data import moved_hint
 from dait.runs.folder import StudyFolder
@@ -37,7 +38,7 @@ from dait.runs.folder import StudyFolder
 if TYPE_CHECKING:
     from torch import nn
 
-FIGURES = ("table", "tsne", "similarity", "representation", "slices")
+FIGURES = ("table", "finding", "tsne", "similarity", "representation", "slices")
 
 T = TypeVar("T")
 
@@ -118,6 +119,25 @@ class Comparison(NetworkRow):
     def table(self) -> list[dict[str, Any]]:
         """A row a network; see ``dait.evaluation.arms.comparison_table`` for its keys."""
         return self._once("table", lambda: comparison_table(self._record, self._here))
+
+    def finding(self) -> Finding:
+        """What the study found, over all seeds."""
+        return self._once("finding", lambda: read_finding(self._record))
+
+    def disputed(self) -> list[int]:
+        """The test images that some students name right and others wrong, the most disputed first
+        (``dait.evidence.selection.disputed``)."""
+        students = {
+            member.key: self.logits[member.key]
+            for member in self.members
+            if member.role not in (VLM, INTERMEDIATE)
+        }
+        return [int(index) for index in disputed(students, self.labels)]
+
+    def example(self) -> int:
+        """The most disputed test image, or the first of the gallery where none is disputed."""
+        disputed = self.disputed()
+        return disputed[0] if disputed else self.gallery(1)[0]
 
     def test_image(self, index: int) -> tuple[np.ndarray, int]:
         """``(S, S, 3)`` uint8 and the label of one test image, drawn or decoded singly.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 
 import numpy as np
 
@@ -88,6 +89,23 @@ def _field_guide_slices(study: StudyRecord) -> Mapping[str, np.ndarray]:
         return {}
     names = {field.name for field in fields(FieldGuideOptions)}
     return slices_undrawn(FieldGuideOptions(**data.model_dump(include=names)), "test")
+
+
+def disputed(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """The images that some networks name right and others wrong, the most disputed first.
+
+    logits: ``(N, C)`` by network; labels: ``(N,)``. Two networks differ by the total variation
+    distance of their class probabilities, an image by the mean over all pairs; of two alike the
+    first comes first. Empty with one network, and where all are right or wrong together.
+    """
+    right = np.stack([own.argmax(axis=1) == labels for own in logits.values()])
+    images = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
+    shares = [_probabilities(own[images]) for own in logits.values()]
+    distance = np.zeros(len(images))
+    for one, other in combinations(shares, 2):
+        distance += np.abs(one - other).sum(axis=1)
+    found: np.ndarray = images[np.argsort(-distance, kind="stable")]
+    return found
 
 
 def surest_confusion(

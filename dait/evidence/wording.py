@@ -48,6 +48,12 @@ def p_value(p: float | None) -> str:
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_is(p: float | None) -> str:
+    """A p-value inside a sentence: ``p = 0.04``, ``p < 0.001``."""
+    text = p_value(p)
+    return f"p\u00a0{text}" if text.startswith("<") else f"p\u00a0=\u00a0{text}"
+
+
 def plain(value: float | None) -> str:
     """Three decimals and a true minus; NaN is not known."""
     return UNKNOWN if value is None or value != value else f"{value:.3f}".replace("-", "−")

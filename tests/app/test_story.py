@@ -46,10 +46,29 @@ def wait_for_state(page: Any, *states: str, timeout: float = TO_LOAD) -> None:
 
 def test_first_visit_photographs_and_the_form(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
+    read_the_opening(page)
     see_comparison(page)
     look_at_another_sample_image(page)
     try_photographs(page, tmp_path)
     fill_in_the_form(page)
+
+
+def read_the_opening(page: Any) -> None:
+    """The sentence, the image and the accuracies are in sight before anything is scrolled."""
+    page.wait_for_selector("#opening .ds-strip img.heat", timeout=TO_LOAD)
+    height = page.evaluate("innerHeight")
+    for part in (".ds-lead", ".ds-strip figure", ".ds-tops dd"):
+        boxes = [part.bounding_box() for part in page.locator(f"#opening {part}").all()]
+        assert boxes and all(box["y"] + box["height"] <= height for box in boxes)
+    said = page.locator("#opening .ds-strip").inner_text()
+    assert "right" in said
+    other = page.locator('#opening button[data-index][aria-pressed="false"]').first
+    index = other.get_attribute("data-index")
+    other.click()
+    page.wait_for_selector(f'#opening p[data-image="{index}"]', timeout=TO_LOAD)
+    page.wait_for_selector(f'#opening button[data-open="{index}"]', timeout=TO_LOAD)
+    page.locator("#opening button[data-open]").click()
+    page.wait_for_selector(f'#row [data-image="{index}"]', timeout=TO_LOAD)
 
 
 def look_at_another_sample_image(page: Any) -> None:
@@ -121,6 +140,20 @@ def fill_in_the_form(page: Any) -> None:
     start_tiny(page, 0)
     page.locator("#train-notice", has_text="Epochs: give a whole number").wait_for()
     known.get_by_text("not measured yet on this data").wait_for()
+    the_form_survives_a_reload(page)
+
+
+def the_form_survives_a_reload(page: Any) -> None:
+    """The open tab and the study stand in the address, the form is kept by the browser."""
+    page.locator("#epochs input").fill("7")
+    page.wait_for_function("localStorage.getItem('dait-train-form') !== null")
+    page.wait_for_timeout(1000)
+    study = page.locator("#study input").input_value()
+    page.reload()
+    page.wait_for_selector('#tabs button[aria-selected="true"]:has-text("Train")', timeout=TO_LOAD)
+    page.wait_for_function("document.querySelector('#epochs input')?.value === '7'")
+    assert "Smoke test" in page.locator("#recipe input").input_value()
+    assert page.locator("#study input").input_value() == study
 
 
 def test_train_refresh_and_compare(open_page: OpenPage) -> None:

@@ -55,8 +55,9 @@ def accuracy_bars(
     rows: Sequence[Row],
     references: Mapping[str, float] | None = None,
     dark: bool | None = None,
+    split: str = "test",
 ) -> go.Figure:
-    """Test top-1, a bar for each arm.
+    """Top-1 on a split, a bar for each arm.
 
     rows: ``result.json`` mappings (``arm``, ``top1``, and ``top1_interval``, ``seed``, ``title``
     where known). Rows of one title are seeds of one bar: its height is their mean and its whisker
@@ -83,7 +84,7 @@ def accuracy_bars(
             name=f"{text(name)} {percent(value)}",
             showlegend=True,
         )
-    figure.update_yaxes(percent_axis(title_text="test top-1"))
+    figure.update_yaxes(percent_axis(title_text=f"{split} top-1"))
     figure.update_xaxes(categoryorder="array", categoryarray=[_wrapped(bar.title) for bar in bars])
     figure.update_traces(showlegend=False)
     figure.update_layout(bargap=0.35)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dait.config.arms import arm_title
 from dait.evaluation.arms import ArmRuns, gains_as_json, mean_and_sd, over_seeds, paired_tests
+from dait.evaluation.metrics import holm
 from dait.evidence import figures
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.section import Cell, Section
@@ -16,6 +17,7 @@ from dait.evidence.wording import (
     gain,
     interval,
     listed,
+    p_is,
     p_value,
     points,
     seeds,
@@ -32,7 +34,7 @@ _FIGURES = {
 
 
 def write(inputs: ReportInputs) -> Section:
-    """Tables of every test set; over several of them students × arms; a sweep of teachers."""
+    """Tables of every test set; over several of them students × arms."""
     section = Section("accuracy", "Accuracy")
     students = {student_of(group) for test in inputs.tests for group in test.groups}
     if len(inputs.tests) > 1 or len(students) > 1:
@@ -43,6 +45,13 @@ def write(inputs: ReportInputs) -> Section:
         _accuracies(section, test, inputs)
         _bars(section, test, inputs)
         _tests(section, test)
+    return section
+
+
+def write_sweep(inputs: ReportInputs) -> Section:
+    """DAIT by its intermediate teacher, where studies differ in it; else an empty section."""
+    section = Section("teachers", "How large must the intermediate teacher be?")
+    for test in inputs.tests:
         _sweep(section, test)
     return section
 
@@ -101,16 +110,39 @@ def teacher_rows(test: TestSet, inputs: ReportInputs) -> list[dict[str, Any]]:
     ]
 
 
+def corrected_tests(test: TestSet) -> list[dict[str, Any]]:
+    """``paired_tests`` of a test set, with ``corrected``: p after Holm for all of them."""
+    rows = paired_tests(test.groups)
+    corrected = holm([row["p"] for row in rows])
+    return [{**row, "corrected": p} for row, p in zip(rows, corrected, strict=True)]
+
+
+def p_against_base(test: TestSet) -> dict[str, float]:
+    """The largest p over the seeds of every group against its base, after Holm for all of these."""
+    pairs = {(name, base.name) for name, base in test.bases.items()}
+    own = [
+        (row["a"] if (row["a"], row["b"]) in pairs else row["b"], row["p"])
+        for row in paired_tests(test.groups)
+        if (row["a"], row["b"]) in pairs or (row["b"], row["a"]) in pairs
+    ]
+    found: dict[str, float] = {}
+    for (name, _), p in zip(own, holm([p for _, p in own]), strict=True):
+        found[name] = max(p, found.get(name, 0.0))
+    return found
+
+
 def _accuracies(section: Section, test: TestSet, inputs: ReportInputs) -> None:
     teachers = teacher_rows(test, inputs)
     rows: list[list[Cell]] = [_teacher_cells(test, row) for row in teachers]
-    rows += [_group_cells(test, group) for group in test.groups]
+    corrected = p_against_base(test)
+    rows += [_group_cells(test, group, corrected.get(group.name)) for group in test.groups]
     n = any_run(test.groups[0]).figures["n"]
     names = ["Network", "Top-1", "Gain, points", *list(_FIGURES.values())[1:]]
     section.table(
         f"{test.title}: {n:,} test images. Mean ± standard deviation over the seeds, below it the "
         "95 % bootstrap interval over images of one seed. Gain: top-1 less that of the arm named "
-        "below it, seed by seed. ECE: expected calibration error, 15 bins; lower is better. A "
+        "below it, seed by seed, with the largest p of McNemar's tests over the seeds after Holm "
+        "for all tests of this table. ECE: expected calibration error, 15 bins; lower is better. A "
         "dash: not known, or nothing to count from.",
         names,
         rows,
@@ -142,17 +174,23 @@ def _teacher_cells(test: TestSet, row: Mapping[str, Any]) -> list[Cell]:
     return [row["title"], (spread(top1), described), "–", *rest]
 
 
-def _group_cells(test: TestSet, group: ArmRuns) -> list[Cell]:
+def _group_cells(test: TestSet, group: ArmRuns, p: float | None) -> list[Cell]:
     found, first = over_seeds(group), any_run(group)
     gains, base = gains_of(test, group), test.bases.get(group.name)
     bounds = interval(first.figures["top1_interval"])
     described = f"{bounds}, seed {first.seed}" if bounds and len(group.runs) > 1 else bounds
     gained: Cell = "–"
     if gains is not None and base is not None:
-        gained = (gain(gains["top1"]), f"to {test.title_of(base)}")
+        gained = (gain(gains["top1"]), f"to {test.title_of(base)}{_p_words(p)}")
     rest: list[Cell] = [spread(found[name]) for name in list(_FIGURES)[1:]]
     title = (test.title_of(group), f"{student_of(group)}; {seeds(found['seeds'])}")
     return [title, (spread(found["top1"]), described), gained, *rest]
+
+
+def _p_words(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f", {p_is(p)}"
 
 
 def _bars(section: Section, test: TestSet, inputs: ReportInputs) -> None:
@@ -190,8 +228,9 @@ def _tests(section: Section, test: TestSet) -> None:
             f"{row['only_a']:,}",
             f"{row['only_b']:,}",
             p_value(row["p"]),
+            p_value(row["corrected"]),
         ]
-        for row in paired_tests(test.groups)
+        for row in corrected_tests(test)
     ]
     if not rows:
         if len(test.groups) > 1:
@@ -201,9 +240,12 @@ def _tests(section: Section, test: TestSet) -> None:
         return
     section.table(
         "McNemar's exact test of every pair on the same test images, seed by seed. It says whether "
-        "these two networks differ, not whether two trainings would again; p is not corrected for "
-        "the number of pairs.",
-        ["Pair", "Seed", "Difference, points", "Only the first right", "Only the second", "p"],
+        "these two networks differ, not whether two trainings would again. Corrected: p after Holm "
+        "for all tests of this table.",
+        [
+            *("Pair", "Seed", "Difference, points", "Only the first right", "Only the second"),
+            *("p", "Corrected"),
+        ],
         rows,
     )
     silent = sorted({s for group in test.groups for s in group.runs if s not in group.predictions})
@@ -224,8 +266,8 @@ def _across(section: Section, inputs: ReportInputs) -> None:
             rows.append([(test.title, student), *cells])
     section.table(
         "Students, arms and data sets: test top-1, mean ± standard deviation over the seeds, and "
-        "under it the gain in points. Rows are not to be compared with one another: they differ "
-        "in data, student or both.",
+        "under it the gain in points and its corrected p. Rows are not to be compared with one "
+        "another: they differ in data, student or both.",
         ["Data and student", *[arm_title(arm) for arm in arms]],
         rows,
     )
@@ -242,8 +284,11 @@ def _across_cell(test: TestSet, groups: Sequence[ArmRuns]) -> Cell:
     if not groups:
         return "–"
     top = "; ".join(spread(over_seeds(group)["top1"]) for group in groups)
-    gained = [gains_of(test, group) for group in groups]
-    return top, "; ".join(gain(found["top1"]) for found in gained if found is not None)
+    corrected = p_against_base(test)
+    gained = [(gains_of(test, group), corrected.get(group.name)) for group in groups]
+    return top, "; ".join(
+        f"{gain(found['top1'])}{_p_words(p)}" for found, p in gained if found is not None
+    )
 
 
 def _sweep(section: Section, test: TestSet) -> None:

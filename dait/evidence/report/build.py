@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dait.evaluation.arms import over_seeds, paired_tests
+from dait.evaluation.arms import over_seeds
 from dait.events import Emit, Progress, ignore
 from dait.evidence.report import (
+    ablations,
     accuracy,
     costs,
     features,
@@ -31,6 +32,7 @@ IMAGES = 8
 
 _SECTIONS = (
     accuracy.write,
+    accuracy.write_sweep,
     mistakes.write_classes,
     mistakes.write_confusions,
     heatmaps.write,
@@ -39,6 +41,7 @@ _SECTIONS = (
     costs.write_costs,
     costs.write_curves,
     regimes.write,
+    ablations.write,
     reproduce.write,
 )
 
@@ -103,7 +106,7 @@ def _report_json(inputs: ReportInputs) -> dict[str, Any]:
         "mcnemar": [
             {"data": test.title, **row}
             for test in inputs.tests
-            for row in paired_tests(test.groups)
+            for row in accuracy.corrected_tests(test)
         ],
         "networks": {part.title: part.comparison.table() for part in inputs.studies},
         "localisation": {

@@ -81,9 +81,10 @@ def _plane(section: Section, comparison: Comparison) -> None:
             [comparison.ids[index] for index in placed.indices],
         ),
         f"t-SNE maps of {len(placed.indices):,} test images by {_titles(comparison)}.",
-        f"t-SNE of the features of {len(placed.indices):,} test images, the same in every panel, "
-        "one perplexity and seed. Points that lie together are neighbours in the features; "
-        "distances between clusters, their sizes and the axes mean nothing.",
+        f"t-SNE of the features of {len(placed.indices):,} test images under the networks of seed "
+        f"{comparison.seed}: the same images in every panel, one perplexity. Points that lie "
+        "together are neighbours in the features; distances between clusters, their sizes and the "
+        "axes mean nothing.",
     )
 
 
@@ -97,7 +98,8 @@ def _classes(section: Section, comparison: Comparison) -> None:
             groups_of(comparison.classes),
         ),
         f"Class-similarity matrices of {_titles(comparison)} on one colour scale.",
-        "Cosine between the classes' mean features, one order and one colour scale. Squares along "
+        f"Cosine between the classes' mean features on all {len(comparison.labels):,} test images, "
+        f"seed {comparison.seed}, one order and one colour scale. Squares along "
         "the diagonal are groups whose classes look alike to the network. Networks differ in how "
         "far apart they put everything: compare patterns, not single values.",
     )
@@ -124,8 +126,9 @@ def _samples(section: Section, comparison: Comparison) -> None:
             own,
         ),
         f"Similarity matrices of {len(indices)} test images by {_titles(comparison)}.",
-        f"Cosine between the features of {len(indices)} single test images, stratified by class "
-        "with a fixed seed and sorted by group and class, on one scale. Hover names the images.",
+        f"Cosine between the features of {len(indices)} single test images, networks of seed "
+        f"{comparison.seed}, stratified by class with a fixed seed and sorted by group "
+        "and class, on one scale. Hover names the images.",
     )
 
 

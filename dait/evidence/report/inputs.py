@@ -5,7 +5,7 @@ Nothing is computed that is kept: answers, t-SNE maps and localisation are read 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,21 @@ class ReportInputs:
 
 
 def gather(
-    folders: Sequence[Path], against: str | None = None, images: int = 8, emit: Emit = ignore
+    folders: Sequence[Path],
+    against: str | None = None,
+    images: int = 8,
+    emit: Emit = ignore,
+    *,
+    open_study: Callable[[StudyFolder], Comparison] = Comparison,
+    measuring: bool = True,
 ) -> ReportInputs:
     """Evaluate the runs, open the studies, and measure where networks look unless that is kept.
 
     against: the arm that gains are counted from, by default ``direct`` where it is there. images:
-    how many of the test split are explained. Raises ``UserError`` for a folder that is neither a
-    run nor a study, for a run given by name that cannot be evaluated, where nothing is left, and
-    for an unknown ``against``.
+    how many of the test split are explained. open_study: gives comparisons that are open already.
+    measuring: False leaves out what is not kept.
+    Raises ``UserError`` for a folder that is neither a run nor a study, for a run given by name
+    that cannot be evaluated, where nothing is left, and for an unknown ``against``.
     """
     left_out: list[Omitted] = []
     named = _titled(folders)
@@ -121,10 +128,10 @@ def gather(
             left_out.append(Omitted(title, reason))
             continue
         try:
-            studies.append(StudyPart(title, folder, Comparison(StudyFolder(folder))))
+            studies.append(StudyPart(title, folder, open_study(StudyFolder(folder))))
         except UserError as error:
             left_out.append(Omitted(f"{title}, its networks side by side", str(error)))
-    localised = _localised(named, left_out, emit)
+    localised = _localised(named, left_out, emit if measuring else None)
     return ReportInputs(named, tests, tuple(studies), localised, tuple(left_out), images, against)
 
 
@@ -218,13 +225,17 @@ def _data_titles(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _localised(
-    named: Mapping[str, Path], left_out: list[Omitted], emit: Emit
+    named: Mapping[str, Path], left_out: list[Omitted], emit: Emit | None
 ) -> dict[str, Measurement]:
+    """emit: None where nothing may be measured now."""
     found: dict[str, Measurement] = {}
     for title, folder in named.items():
         try:
             kept = current_localisation(folder)
-            found[title] = kept[-1] if kept else _measured(folder, emit)
+            if kept:
+                found[title] = kept[-1]
+            elif emit is not None:
+                found[title] = _measured(folder, emit)
         except UserError as error:
             left_out.append(Omitted(f"{title}, where its networks look", str(error)))
     return found

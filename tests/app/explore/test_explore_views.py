@@ -11,7 +11,6 @@ import pytest
 
 from app.comparisons.cache import Comparisons
 from app.config import AppConfig
-from app.explore.tab import EMPTY, list_update
 from app.explore.views import BIRD_EXAMPLES, MATCHES, ExploreViews
 from app.studies.entries import finished_studies
 from dait.errors import UserError
@@ -223,17 +222,3 @@ def test_other_data_brings_its_own_examples(
     file.write_text(json.dumps(described))
     names = [row["name"] for row in described["classes"]]
     assert views.figures(study_id, 2).examples == tuple(f"a photo of a {name}" for name in names)
-
-
-def test_what_is_chosen_stays_and_else_the_first_is_taken(config: AppConfig, study_id: str) -> None:
-    for current in (None, "gone"):
-        update, _ = list_update(config, current)
-        assert update["value"] == study_id
-    update, below = list_update(config, study_id)
-    assert "value" not in update and below != EMPTY
-    assert [found for _, found in update["choices"]] == [study_id]
-
-
-def test_without_a_study_the_tab_says_where_to_begin(empty_config: AppConfig) -> None:
-    update, below = list_update(empty_config, None)
-    assert update["value"] is None and below == EMPTY

@@ -18,6 +18,7 @@ from dait.evaluation.metrics import (
     class_gains,
     evaluate_logits,
     expected_calibration_error,
+    holm,
     macro_f1,
     mcnemar,
     mean_per_class,
@@ -87,6 +88,12 @@ def test_bootstrap_is_the_binomial_interval() -> None:
 
 def test_bootstrap_of_a_perfect_answer_has_no_width() -> None:
     assert bootstrap_interval(np.ones(10, dtype=bool)) == (1.0, 1.0)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_mcnemar_by_hand() -> None:

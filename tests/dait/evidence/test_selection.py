@@ -7,6 +7,7 @@ import pytest
 
 from dait.evidence.selection import (
     ImageFilter,
+    disputed,
     largest_gain,
     matching,
     nearest_to_class,
@@ -69,3 +70,19 @@ def test_the_image_of_a_class_that_is_nearest_to_another_one() -> None:
     assert nearest_to_class(features, MARKED, 0, 1) == 2
     assert nearest_to_class(features, MARKED, 1, 0) == 4
     assert nearest_to_class(features, MARKED, 0, 2) is None
+
+
+def test_the_most_disputed_image_comes_first() -> None:
+    labels = np.array([0, 0, 0, 0])
+    # Image 0: all right; 1: one is a little wrong; 2: one is surely wrong; 3: all wrong.
+    sure, unsure, wrong = [8.0, 0.0], [0.1, 0.0], [0.0, 8.0]
+    logits = {
+        "one": np.array([sure, [0.0, 0.1], sure, wrong]),
+        "other": np.array([sure, unsure, wrong, wrong]),
+    }
+    assert disputed(logits, labels).tolist() == [2, 1]
+    assert disputed({"one": logits["one"]}, labels).tolist() == []
+    # Of two alike the first comes first, whatever the order of the networks.
+    twice = {name: np.concatenate([own[2:3], own[2:3]]) for name, own in logits.items()}
+    for order in (twice, dict(reversed(twice.items()))):
+        assert disputed(order, labels[:2]).tolist() == [0, 1]

@@ -17,7 +17,7 @@ from dait.evidence.report.inputs import gather
 
 SECTIONS = (
     *("in-short", "accuracy", "classes", "confusions", "heatmaps", "localisation", "features"),
-    *("costs", "curves", *(["regimes"] if MAP.exists() else []), "origins"),
+    *("costs", "curves", *(["regimes"] if MAP.exists() else []), "ablations", "origins"),
 )
 
 
