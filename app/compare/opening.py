@@ -145,8 +145,9 @@ def wire_opening(
         "api_visibility": "private",
         "concurrency_limit": 4,
         "show_progress": "hidden",
+        "trigger_mode": "always_last",
     }
-    pressed = block.click(choose, [study, chosen], None, **quiet)
+    pressed = block.click(choose, [study, chosen], None, **{**quiet, "trigger_mode": "multiple"})
     for event in (*opened, pressed.then):
         event(answers, inputs, block, **quiet).then(heatmaps, inputs, block, **quiet)
 

@@ -93,7 +93,7 @@ def build_several(choice: StudyChoice, sections: ReportSections) -> None:
         show_progress="hidden",
     )
     compare.click(tables, [*inputs, width], [message, shown], js=WITH_WIDTH, **QUIET)
-    press(shown.click(csv_of, inputs, [message, ready], **QUIET), DOWNLOAD)
+    press(shown.click(csv_of, inputs, [message, ready], trigger_mode="multiple", **QUIET), DOWNLOAD)
     press(
         report.click(
             page_of,

@@ -305,7 +305,7 @@ def _wire_look_closer(tab: CompareTab) -> None:
 
     outputs = [tab.box.notice, *tab.show_outputs]
     js = "() => document.querySelector('#row').scrollIntoView({ block: 'center' })"
-    tab.opening.select(look, tab.show_inputs, outputs, **QUIET).then(
+    tab.opening.select(look, tab.show_inputs, outputs, **WITH_DATA).then(
         None, js=js, api_visibility="private"
     )
 

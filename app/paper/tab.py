@@ -102,7 +102,13 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
             **QUIET,
         )
     for key, html in shown.items():
-        asked = html.click(_of_exhibit(data, key), [chosen, others], [message, ready], **QUIET)
+        asked = html.click(
+            _of_exhibit(data, key),
+            [chosen, others],
+            [message, ready],
+            trigger_mode="multiple",
+            **QUIET,
+        )
         press(asked, DOWNLOAD)
 
 
