@@ -97,6 +97,7 @@ _BENCH = Group(
         ),
         "report": Command("benchmarks.report", "the report on the shipped study"),
         "export": Command("benchmarks.export", "curated networks in ONNX, against PyTorch"),
+        "unlike": Command("benchmarks.unlike", "what tells strange images from test images"),
     },
 )
 COMMANDS: dict[str, Command | Group] = {

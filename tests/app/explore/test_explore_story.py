@@ -73,12 +73,12 @@ def test_the_first_example_is_answered_then_what_is_typed(open_page: OpenPage) -
     wait_for_answer(page, BIRD_EXAMPLES[1])
     assert box.input_value() == BIRD_EXAMPLES[1]
 
-    # What will not do is said, and what was found stays.
+    # What will not do is said; the matches of another sentence would look like its answer.
     for text, says in (("", "nothing to look for"), ("x" * 10_000, "10,000 characters")):
         box.fill(text)
         page.locator("#search").click()
         page.locator("#query-notice", has_text=says).wait_for(timeout=TO_LOAD)
-        assert page.locator(IMAGES).count() == MATCHES
+        page.wait_for_selector(IMAGES, state="detached")
     box.fill("a duck")
     box.press("Enter")
     wait_for_answer(page, "a duck")
