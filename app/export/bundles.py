@@ -46,6 +46,8 @@ class Bundles:
         Raises ``UserError`` for a study that is not listed or is damaged.
         """
         study = open_study(self._config, study_id)
+        if not (study.path / "study.json").is_file():  # its trainer has not written anything yet
+            return []
         rows = study.description()["runs"]
         return [
             (f"{arm_title(row['arm'])}, seed {row['seed']}", run.path.name)
