@@ -6,6 +6,8 @@
 // answers are pending, and no more than SLOTS of them in all tabs together.
 (() => {
   const SLOTS = 4; // the others are for pages, events and uploads
+  const SLOT = "dait-stream-";
+  const TURN = 3000; // milliseconds of a connection, after which a tab lets others that wait go first
   const BROKEN = { msg: "broken_connection", message: "Connection errored out. " };
   const ask = window.fetch.bind(window);
   const pending = new Set(); // events that are not answered yet
@@ -14,12 +16,15 @@
   let endless = null; // what Gradio reads
   let address = null;
   let reading = false;
+  let since = Infinity; // the connection was made
+  let ended = Promise.resolve(); // with the connection
 
   window.fetch = async (resource, options) => {
     const request = resource instanceof Request ? resource : null;
     const { pathname } = new URL(request?.url ?? resource, location.href);
     if (pathname.endsWith("/queue/data")) return openEndless(request, options);
     if (!pathname.endsWith("/queue/join")) return ask(resource, options);
+    await ownTurn();
     joining += 1;
     try {
       const answer = await ask(resource, options);
@@ -50,12 +55,27 @@
     read();
   }
 
+  // Polls alone could keep a connection open for ever. It ends when nothing more is sent.
+  async function ownTurn() {
+    while (reading && performance.now() - since > TURN && (await othersWait())) await ended;
+  }
+
+  async function othersWait() {
+    if (!navigator.locks) return false;
+    return (await navigator.locks.query()).pending.some(({ name }) => name.startsWith(SLOT));
+  }
+
   async function read() {
     if (reading || !endless || !pending.size) return;
     reading = true;
+    let end;
+    ended = new Promise((resolve) => { end = resolve; });
     const into = endless;
     try {
-      await inSlot(into.gone.signal, () => readConnection(into));
+      await inSlot(into.gone.signal, () => {
+        since = performance.now();
+        return readConnection(into);
+      });
     } catch (error) {
       if (!into.gone.signal.aborted) {
         console.warn(`The connection was lost: ${error}`);
@@ -64,6 +84,8 @@
       pending.clear();
     }
     reading = false;
+    since = Infinity;
+    end();
     read(); // what was sent while the connection ended
   }
 
@@ -103,7 +125,7 @@
     let taken = false;
     const attempts = Array.from({ length: SLOTS }, (_, slot) =>
       navigator.locks
-        .request(`dait-stream-${slot}`, { signal: found.signal }, async () => {
+        .request(SLOT + slot, { signal: found.signal }, async () => {
           if (taken) return;
           taken = true;
           found.abort(); // no longer wait for the other slots

@@ -10,10 +10,10 @@ import pytest
 from browsing import OpenPage
 from PIL import Image
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TABS = 8
-TO_LOAD = 180_000  # milliseconds
+TO_LOAD = 500_000  # milliseconds
 
 
 def wait_for_row(page: Any) -> None:
