@@ -121,7 +121,7 @@ def test_arms_are_means_over_seeds_and_differences_are_paired(
     pairs = [(difference.first, difference.second) for difference in found.differences]
     assert pairs == [("direct", "independent"), ("dait", "independent"), ("dait", "direct")]
     paired = over_seeds("dait") - over_seeds("direct")
-    estimate = found.differences[1].estimates["mass"]
+    estimate = found.differences[2].estimates["mass"]
     assert estimate.value == pytest.approx(np.nanmean(paired))
     assert estimate.count == np.isfinite(paired).sum()
     assert estimate.low <= estimate.value <= estimate.high
