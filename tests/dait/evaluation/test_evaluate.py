@@ -37,7 +37,10 @@ class Heard(list[str]):
 
 @pytest.fixture
 def run(copied: Path) -> RunFolder:
-    return RunFolder(copied / "dait-s0")
+    """A run of an older version, which kept nothing of what is familiar."""
+    found = RunFolder(copied / "dait-s0")
+    found.familiarity.unlink(missing_ok=True)
+    return found
 
 
 def val_of(run: RunFolder) -> Any:
