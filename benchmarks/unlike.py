@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,10 @@ def measure_unlike(run: RunFolder, photos: Path | None = None) -> dict[str, Any]
     Raises ``UserError`` for a run without weights, and where its images are not on this machine.
     """
     network = load_network(run.student).network.eval()
-    splits = {name: predictions_of(run, name) for name in ("train", "val", "test")}
+    with tempfile.TemporaryDirectory() as folder:  # predictions are kept beside the run
+        study = Path(shutil.copytree(run.path.parent, Path(folder) / "study"))
+        copy = RunFolder(study / run.path.name)
+        splits = {name: predictions_of(copy, name) for name in ("train", "val", "test")}
     train, val, test = ((s.logits["student"], s.pooled["student"]) for s in splits.values())
     strange = {
         kind: _features(network, images)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from app.background import Job, JobPool
 from app.config import PROJECT, AppConfig
 from app.studies.entries import open_study
+from app.ui.downloads import download_folder
 from dait.bundle.web.runtime import has_web_runtime
 from dait.config.arms import arm_title
 from dait.errors import UserError
@@ -22,11 +20,8 @@ from dait.events import Emit, Note
 from dait.runs.folder import RunFolder
 from dait.storage import paths
 
-KEPT_SECONDS = 3600.0
 LONGEST_SECONDS = 1800.0
 """An export that takes longer is ended."""
-
-_FOLDERS = "dait-bundle-"
 
 FILES, PAGE = "files", "page"
 FORMS = (("Model files (.zip)", FILES), ("Page for a phone (.html)", PAGE))
@@ -86,8 +81,7 @@ class Bundles:
 
 def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
     """The .zip file of a run's student, or the one file that runs it in a browser."""
-    _remove_old()
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
+    folder = download_folder()
     try:
         # Another process: writing ONNX keeps Python busy, and the page would not answer meanwhile.
         _run_export(run, folder / name, "--web" if page else "--onnx", emit)
@@ -134,12 +128,3 @@ def _run_export(run: RunFolder, target: Path, option: str, emit: Emit) -> None:
     if code:
         said = last.removeprefix("dait: ")
         raise UserError(said or f"The export ended with code {code} before it had finished.")
-
-
-def _remove_old() -> None:
-    """Gradio serves a copy of a file, and leaves the original to us."""
-    before = time.time() - KEPT_SECONDS
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*"):
-        with suppress(OSError):  # removed by another request, or another user's folder
-            if folder.stat().st_mtime < before:
-                shutil.rmtree(folder)

@@ -12,7 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-KEPT_SECONDS = 600
+KEPT_SECONDS = 3600.0
+"""Longer than the longest export takes."""
 _FOLDERS = "dait-download-"
 
 
@@ -21,10 +22,15 @@ def file_to_download(name: str, content: bytes) -> Path:
 
     Gradio serves a copy of the file, and leaves the original to us.
     """
-    _remove_old()
-    path = Path(tempfile.mkdtemp(prefix=_FOLDERS)) / re.sub(r"[^\w.-]+", "-", name)
+    path = download_folder() / re.sub(r"[^\w.-]+", "-", name)
     path.write_bytes(content)
     return path
+
+
+def download_folder() -> Path:
+    """A new folder for files to download; old ones of any visitor are removed."""
+    _remove_old()
+    return Path(tempfile.mkdtemp(prefix=_FOLDERS))
 
 
 def hidden_download(elem_id: str) -> gr.DownloadButton:
