@@ -46,8 +46,8 @@ class Verdict:
     """The arm against ``base``.
 
     gain: mean difference in top-1 over the seeds that both have. outcome: ``ahead`` or ``behind``
-    where every tested seed says so with a corrected p below ``LEVEL``, ``open`` where one does not,
-    ``untested`` without predictions. p: the largest corrected p of the seeds.
+    where every seed has that sign and every tested one a corrected p below ``LEVEL``, ``open``
+    where one does not, ``untested`` without predictions. p: the largest corrected p of the seeds.
     """
 
     base: str
@@ -123,11 +123,14 @@ def read_finding(study: StudyRecord) -> Finding:
 
 
 def finding_sentence(finding: Finding) -> str:
-    """``DAIT is ahead of the student that learns from labels alone (+3.9 points, p = 0.016), …``"""
+    """``DAIT is ahead of the student that learns from labels alone (+3.9 points, p < 0.001), …``"""
     if not finding.arm:
         tops = [f"{arm_title(arm)} {percent(top1)}" for arm, top1 in finding.top1.items()]
         return f"Test accuracy: {listed(tops)}. No arm here has another to be compared with."
-    clauses = [_clause(arm_title(finding.arm), verdict) for verdict in finding.verdicts]
+    tested, where = finding.tested_seeds, ""
+    if 0 < len(tested) < len(finding.seeds):
+        where = f" on {seeds(tested)} alone"
+    clauses = [_clause(arm_title(finding.arm), verdict, where) for verdict in finding.verdicts]
     sentence = ", and ".join(clauses) + "."
     return sentence[0].upper() + sentence[1:]
 
@@ -162,26 +165,28 @@ def _compared(arms: list[str]) -> str:
 def _verdict(
     ours: Mapping[int, float], base: str, theirs: Mapping[int, float], tests: tuple[SeedTest, ...]
 ) -> Verdict | None:
-    gain = mean_and_sd([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+    gains = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    gain = mean_and_sd(gains)
     if gain is None or gain["mean"] is None:
         return None
     own = [test for test in tests if test.base == base]
     if not own:
         return Verdict(base, gain["mean"], "untested", None)
     p = max(test.corrected for test in own)
-    signs = {float(np.sign(value)) for value in (gain["mean"], *(test.gain for test in own))}
+    signs = {float(np.sign(value)) for value in (*gains, *(test.gain for test in own))}
     outcome: Outcome = "open"
     if p < LEVEL and len(signs) == 1:
         outcome = "ahead" if gain["mean"] > 0 else "behind"
     return Verdict(base, gain["mean"], outcome, p)
 
 
-def _clause(name: str, verdict: Verdict) -> str:
+def _clause(name: str, verdict: Verdict, where: str) -> str:
+    """where: the seeds that p is of, if there are others."""
     other = _named(verdict.base)
     gain = f"{points(verdict.gain)} points"
     if verdict.p is None:
         return f"{name} differs from {other} by {gain}, which is not tested"
-    said = f"({gain}, {p_is(verdict.p)})"
+    said = f"({gain}, {p_is(verdict.p)}{where})"
     if verdict.outcome == "open":
         return f"no difference between {name} and {other} is shown {said}"
     return f"{name} is {'ahead of' if verdict.outcome == 'ahead' else 'behind'} {other} {said}"

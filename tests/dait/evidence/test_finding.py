@@ -75,7 +75,15 @@ def test_what_is_not_tested_is_not_claimed() -> None:
         found
     )
     some = {"independent": {0: right(100)}, "dait": {0: right(140)}}
-    assert "Of the other seeds" in finding_basis(compare_arms(top1, some, IMAGES))
+    tested = compare_arms(top1, some, IMAGES)
+    assert "Of the other seeds" in finding_basis(tested)
+    assert "ahead" in finding_sentence(tested) and "on seed 0 alone" in finding_sentence(tested)
+
+
+def test_an_untested_seed_that_says_the_opposite_counts() -> None:
+    top1 = {"independent": {0: 0.5, 1: 0.6}, "dait": {0: 0.7, 1: 0.59}}
+    some = {"independent": {0: right(100)}, "dait": {0: right(140)}}
+    assert [v.outcome for v in compare_arms(top1, some, IMAGES).verdicts] == ["open"]
 
 
 @pytest.mark.parametrize(
