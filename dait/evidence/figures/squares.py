@@ -66,6 +66,7 @@ def square_axes(
         }
     bounds = [start - 0.5 for start, _ in spans.values() if start > 0]
     hidden = {"showticklabels": False}
+    lines = list[dict[str, Any]]()
     for row, column in cells:
         where = {"row": row, "col": column}
         lowest_panel = row == cells[-1][0]
@@ -86,10 +87,17 @@ def square_axes(
             **(ticks if column == 1 else hidden),
             **where,
         )
+        x, y = (axis_name(row, column, columns, letter) for letter in "xy")
         for bound in bounds:
-            line = {"width": 0.6, "color": line_colour}
-            figure.add_vline(x=bound, line=line, **where)
-            figure.add_hline(y=bound, line=line, **where)
+            lines.append(
+                {"x0": bound, "x1": bound, "xref": x, "y0": 0, "y1": 1, "yref": f"{y} domain"}
+            )
+            lines.append(
+                {"x0": 0, "x1": 1, "xref": f"{x} domain", "y0": bound, "y1": bound, "yref": y}
+            )
+    # All at once: Plotly reads every shape again for each one that is added.
+    style = {"type": "line", "line": {"width": 0.6, "color": line_colour}}
+    figure.update_layout(shapes=[style | line for line in lines])
 
 
 def _group_spans(order: list[int], groups: Sequence[str] | None) -> dict[str, tuple[int, int]]:
