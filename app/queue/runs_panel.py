@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,8 @@ QUIET: dict[str, Any] = {
 }
 WITH_WIDTH = "(state, _) => [state, window.innerWidth]"
 TO_THE_CARD = "() => document.querySelector('#live')?.scrollIntoView({ block: 'nearest' })"
+SET_ACTIVE = "() => ({ __type__: 'update', active: %s })"
+"""JavaScript: start or stop a timer in the browser, without a request."""
 TO_THE_NAME = "() => setTimeout(() => document.querySelector('#name textarea')?.select(), 150)"
 
 DIRECT: tuple[Action, ...] = ("pause", "resume", "cancel", "retry", "delete")
@@ -283,13 +286,22 @@ class RunsPanel:
         return gr.update(value=f"Undo: restore ‘{title}’", visible=True)
 
 
+def wire_poll(panel: RunsPanel, tab: gr.Tab, others: Sequence[gr.Tab]) -> None:
+    """Update the panel now and then while its tab is open."""
+    timer = gr.Timer(POLL_SECONDS, active=False)
+    timer.tick(panel.poll, panel.inputs, panel.outputs, **QUIET)
+    tab.select(None, None, timer, js=SET_ACTIVE % "true", **QUIET)
+    tab.select(panel.poll, panel.inputs, panel.outputs, **QUIET)
+    for other in others:
+        other.select(None, None, timer, js=SET_ACTIVE % "false", **QUIET)
+
+
 def wire_runs_panel(panel: RunsPanel, page: gr.Blocks) -> None:
-    """Update the panel at every poll, and wire its buttons.
+    """Wire the panel's buttons, and show the current state when the page is opened.
 
     "See in Compare" and "Start again from this" change other parts of the page, which wire them.
     """
     inputs, outputs, shown = panel.inputs, panel.outputs, panel.shown
-    gr.Timer(POLL_SECONDS).tick(panel.poll, inputs, outputs, **QUIET)
     # A load event belongs to the page, so a reload and a second tab start with the current state.
     page.load(panel.load, inputs, [panel.width, *outputs], js=WITH_WIDTH, **QUIET)
     panel.list.click(

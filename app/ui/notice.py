@@ -15,6 +15,7 @@ from dait.errors import UserError
 from dait.events import Progress
 
 HIDDEN_NOTICE = ""
+NOTICES = "ds-notices"
 
 Update = dict[Any, Any]
 """New values by component. A component that is not in it keeps its value."""
@@ -52,7 +53,12 @@ def section(title: str, text: str) -> gr.HTML:
 
 def notice_box(name: str) -> gr.HTML:
     """A place for a notice; it takes no space while it is empty."""
-    return gr.HTML(HIDDEN_NOTICE, elem_id=name, elem_classes="ds-notices", apply_default_css=False)
+    return gr.HTML(HIDDEN_NOTICE, elem_id=name, elem_classes=NOTICES, apply_default_css=False)
+
+
+def is_notice(box: gr.HTML) -> bool:
+    """Whether it is a ``notice_box``."""
+    return NOTICES in box.elem_classes
 
 
 def framed(value: str, name: str, **settings: Any) -> gr.HTML:

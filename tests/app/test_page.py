@@ -68,9 +68,17 @@ def test_polls_wait_for_nobody(empty_config: AppConfig) -> None:
     assert ticks
     for tick in ticks:
         assert tick.concurrency_limit is None and tick.show_progress == "hidden"
-    # The others run only while something is read, measured or written.
+    # They run only while a tab is open, or something is read, measured or written.
     timers = [block for block in page.blocks.values() if isinstance(block, gr.Timer)]
-    assert sum(timer.active for timer in timers) == 1
+    assert timers and not any(timer.active for timer in timers)
+
+
+def test_only_what_is_seen_to_wait_shows_progress(empty_config: AppConfig) -> None:
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    for handler in page.config["dependencies"]:
+        shown = [page.blocks[number] for number in handler["show_progress_on"]]
+        assert all(isinstance(block, gr.HTML) for block in shown)
+        assert not (shown and handler["show_progress"] == "hidden")
 
 
 def test_no_choice_is_dropped_while_an_earlier_one_is_answered(empty_config: AppConfig) -> None:
