@@ -160,54 +160,19 @@ class CompareViews:
 
     def layers(self, study_id: object, seed: int | None) -> list[tuple[str, str]]:
         """(label, name) of every layer that has heatmaps, the outer ones first."""
-        comparison = self.comparisons.get(study_id, seed).comparison
-        known = comparison.layers()
-        names = dict.fromkeys(name for own in known.values() for name in own)
-        titles = {member.key: member.title for member in comparison.members}
-        found = []
-        for name in sorted(names, key=lambda name: name.count(".")):
-            having = [titles[key] for key, own in known.items() if name in own]
-            whose = "" if len(having) == len(known) else f" ({listed(having)})"
-            found.append((f"{name}{whose}", name))
-        return found
+        return self.comparisons.get(study_id, seed).once(_layers)
 
     def plane(self, study_id: object, seed: int | None, columns: int) -> str:
         """t-SNE panels as a figure's JSON, ``columns`` of them side by side."""
-        comparison = self.comparisons.get(study_id, seed).comparison
-        if not comparison.is_placed():
-            engine()
-        placed, roles = comparison.tsne(), _roles(comparison)
-        figure = figures.tsne_panels(
-            {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
-            placed.labels,
-            [info.name for info in comparison.classes],
-            class_groups(comparison),
-            [comparison.ids[index] for index in placed.indices],
-            columns=columns,
-            indices=placed.indices.tolist(),
-        )
-        return figure_json(figure)
+        return self.comparisons.get(study_id, seed).once(_plane, columns)
 
     def similarity(self, study_id: object, seed: int | None, columns: int) -> str:
         """Class-similarity matrices as a figure's JSON."""
-        comparison = self.comparisons.get(study_id, seed).comparison
-        roles = _roles(comparison)
-        figure = figures.similarity_panels(
-            {roles[key]: matrix for key, matrix in comparison.similarity().items() if key in roles},
-            [info.name for info in comparison.classes],
-            class_groups(comparison),
-            columns=columns,
-        )
-        return figure_json(figure)
+        return self.comparisons.get(study_id, seed).once(_similarity, columns)
 
     def representation(self, study_id: object, seed: int | None) -> str:
         """The table of figures about the features."""
-        comparison = self.comparisons.get(study_id, seed).comparison
-        caption = (
-            "Features on the test images: mean cosine within and across classes and their gap; "
-            "k-NN accuracy (k = 5); silhouette; similarity to the teachers' features (linear CKA)."
-        )
-        return representation_table(comparison.representation(), caption)
+        return self.comparisons.get(study_id, seed).once(_representation)
 
     def check(self, study_id: object, image: ImageRef) -> None:
         """Raise ``UserError`` unless the study exists and has this image."""
@@ -292,6 +257,53 @@ def _roles(comparison: Comparison) -> dict[str, str]:
 
 def _table(comparison: Comparison) -> str:
     return comparison_table(comparison.table(), _caption(comparison, comparison.results()))
+
+
+def _layers(comparison: Comparison) -> list[tuple[str, str]]:
+    known = comparison.layers()
+    names = dict.fromkeys(name for own in known.values() for name in own)
+    titles = {member.key: member.title for member in comparison.members}
+    found = []
+    for name in sorted(names, key=lambda name: name.count(".")):
+        having = [titles[key] for key, own in known.items() if name in own]
+        whose = "" if len(having) == len(known) else f" ({listed(having)})"
+        found.append((f"{name}{whose}", name))
+    return found
+
+
+def _plane(comparison: Comparison, columns: int) -> str:
+    if not comparison.is_placed():
+        engine()
+    placed, roles = comparison.tsne(), _roles(comparison)
+    figure = figures.tsne_panels(
+        {roles[key]: xy for key, xy in placed.coordinates.items() if key in roles},
+        placed.labels,
+        [info.name for info in comparison.classes],
+        class_groups(comparison),
+        [comparison.ids[index] for index in placed.indices],
+        columns=columns,
+        indices=placed.indices.tolist(),
+    )
+    return figure_json(figure)
+
+
+def _similarity(comparison: Comparison, columns: int) -> str:
+    roles = _roles(comparison)
+    figure = figures.similarity_panels(
+        {roles[key]: matrix for key, matrix in comparison.similarity().items() if key in roles},
+        [info.name for info in comparison.classes],
+        class_groups(comparison),
+        columns=columns,
+    )
+    return figure_json(figure)
+
+
+def _representation(comparison: Comparison) -> str:
+    caption = (
+        "Features on the test images: mean cosine within and across classes and their gap; "
+        "k-NN accuracy (k = 5); silhouette; similarity to the teachers' features (linear CKA)."
+    )
+    return representation_table(comparison.representation(), caption)
 
 
 def _of_seeds(comparison: Comparison) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ BATCH_SIZE = 8
 KEPT_ROWS = 64
 KEPT_IMAGES = 600
 
+Made = TypeVar("Made")
+
 
 class OpenComparison:
     """One comparison with its cached images and rows of heatmaps. Thread-safe."""
@@ -35,7 +37,18 @@ class OpenComparison:
         self._samples: list[tuple[int, np.ndarray, int]] | None = None
         # Separate locks, so that cached values are available while others draw or explain.
         self._lock, self._drawing, self._explaining = (threading.Lock() for _ in range(3))
+        self._made: dict[tuple[object, ...], Any] = {}
         self._answers = Batches(comparison.predict_batch, BATCH_SIZE)
+
+    def once(self, make: Callable[..., Made], *choices: object) -> Made:
+        """``make(comparison, *choices)``, made for the first request and cached.
+
+        For what a study has few of, such as its figures: nothing is ever left out again.
+        """
+        key = (make, *choices)
+        if key not in self._made:  # no lock: what takes minutes must not keep the others waiting
+            self._made[key] = make(self.comparison, *choices)
+        return self._made[key]
 
     def samples(self, count: int) -> list[tuple[int, np.ndarray, int]]:
         """At most ``count`` test images over the classes: (index, (S, S, 3) uint8, label).
