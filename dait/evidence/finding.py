@@ -140,8 +140,11 @@ def finding_basis(finding: Finding) -> str:
     number, tested = len(finding.seeds), finding.tested_seeds
     means = "one seed" if number == 1 else f"means of {number} seeds"
     said = [f"Top-1 on {finding.images:,} test images, {means}."]
+    best = max(finding.top1, key=lambda arm: finding.top1[arm])
+    if best not in (finding.arm, *BASES):  # which the sentence does not speak of
+        said.append(f"The best student is {arm_title(best)}, {percent(finding.top1[best])}.")
     if not tested:
-        return f"{said[0]} No predictions of single images are kept, so nothing is tested."
+        return " ".join([*said, "No predictions of single images are kept: nothing is tested."])
     which = f"the largest of McNemar’s tests on {seeds(tested)}"
     if len(tested) == 1:
         which = f"McNemar’s test on {seeds(tested)}"

@@ -67,6 +67,13 @@ def test_seeds_that_disagree_show_nothing() -> None:
     assert verdict.outcome == "open" and verdict.gain == pytest.approx(0.05)
 
 
+def test_another_arm_that_is_best_is_named() -> None:
+    correct = {arm: {0: right(count)} for arm, count in (("direct", 90), ("dait", 100))}
+    found = compare_arms({**shares(correct), "vl2lite": {0: 0.8}}, correct, IMAGES)
+    assert "VL2Lite, 80.0" in finding_basis(found)
+    assert "best" not in finding_basis(compare_arms(shares(correct), correct, IMAGES))
+
+
 def test_what_is_not_tested_is_not_claimed() -> None:
     top1 = {"independent": {0: 0.5, 1: 0.6}, "dait": {0: 0.7, 1: 0.8}}
     found = compare_arms(top1, {}, IMAGES)
