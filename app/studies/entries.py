@@ -15,7 +15,7 @@ from dait.config.recipe import Recipe, parse_recipe
 from dait.errors import UserError
 from dait.runs.folder import FileVersion, RunFolder, StudyFolder, version_of
 
-FRONT = "demo"
+FRONT = "few-shot"
 """The bundled study that the page opens with."""
 TRIAL_EPOCHS = 3
 

@@ -16,7 +16,7 @@ from app.compare import views as compare_views
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.comparisons.study_list import study_choices
 from app.config import AppConfig
-from app.studies.entries import finished_studies
+from app.studies.entries import FRONT, finished_studies
 from dait.errors import UserError
 from dait.evidence.heatmaps import cam as heatmaps
 from dait.evidence.heatmaps.explanation import Question
@@ -196,7 +196,7 @@ def test_the_bundled_study_opens_the_page_and_trials_come_last(
     config: AppConfig, tmp_path: Path
 ) -> None:
     own = finished_studies(config)[0].id
-    for name in ("another", "demo"):
+    for name in ("another", FRONT):
         shutil.copytree(config.runs.path / own, tmp_path / "assets" / name)
     trial = config.runs.path / "trial-20270101-120000-0a1b2c3d"
     shutil.copytree(config.runs.path / own, trial)
@@ -206,7 +206,7 @@ def test_the_bundled_study_opens_the_page_and_trials_come_last(
     study.write_description(described)
     study.write_status(started=2e9)  # the newest
     both = replace(config, shipped=RunsRoot(tmp_path / "assets"))
-    assert [name for _, name in study_choices(both)] == ["demo", "another", own, trial.name]
+    assert [name for _, name in study_choices(both)] == [FRONT, "another", own, trial.name]
 
 
 def test_every_method_is_offered() -> None:
