@@ -29,6 +29,7 @@ import dait.api
 import dait.evidence.heatmaps.cam
 import dait.teachers.openclip.demo
 from dait.arms.catalogue import plan_of
+from dait.bundle.deployment import DeployedForm, deployed_forms
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import Dataset
@@ -49,7 +50,7 @@ from dait.models.facts import NetworkFacts, network_facts
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
 from dait.runs.data import open_data
-from dait.runs.folder import StudyFolder
+from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.processors import processors
 from dait.study.rough import rough_seconds
 from dait.teachers.base import FrozenTeacher
@@ -150,6 +151,10 @@ class Engine:
     def report_page(self, folders: Sequence[Path], emit: Emit) -> str:
         """The report on studies as one HTML file."""
         return make_report(folders, emit=emit).html
+
+    def deployed_forms(self, runs: Sequence[RunFolder]) -> list[DeployedForm]:
+        """What was measured of these runs' students as exported files."""
+        return deployed_forms(runs)
 
     def export_figure(self, figure: str, kind: str, title: str) -> bytes:
         """A figure's JSON as a file of this kind."""

@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.background import Job
 from app.export.bundles import FILES, FORMS, Bundles
+from app.export.deployment import deployment_table
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box, progress_html
 from dait.errors import UserError
 from dait.storage.files import format_bytes
@@ -46,6 +47,7 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             ready = gr.DownloadButton(
                 "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
             )
+        measured = gr.HTML("", elem_id=f"{name}-measured", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
     asked = gr.State("")
 
@@ -70,13 +72,13 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
         except UserError as error:
             return {message: notice(str(error)), **ended()}
         job.wait(SOON_SECONDS)
-        return {asked: key, message: HIDDEN_NOTICE, **shown(job)}
+        return {asked: key, message: HIDDEN_NOTICE, **shown(job, study_id, name)}
 
-    def poll(key: str) -> Update:
+    def poll(key: str, study_id: object, name: object) -> Update:
         job = bundles.get(key) if key else None
-        return {timer: gr.Timer(active=False)} if job is None else shown(job)
+        return {timer: gr.Timer(active=False)} if job is None else shown(job, study_id, name)
 
-    def shown(job: Job[Path]) -> Update:
+    def shown(job: Job[Path], study_id: object, name: object) -> Update:
         if job.running:
             return {
                 state: progress_html(job),
@@ -89,6 +91,9 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
         return {
             state: "",
             ready: gr.update(value=str(job.result), label=f"Download {size}", visible=True),
+            measured: deployment_table(
+                [form for form in bundles.deployed(study_id) if form.run == name]
+            ),
             timer: gr.Timer(active=False),
         }
 
@@ -97,12 +102,13 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             asked: "",
             state: "",
             ready: gr.update(value=None, visible=False),
+            measured: "",
             timer: gr.Timer(active=False),
         }
 
-    changed = [message, asked, state, ready, timer]
+    changed = [message, asked, state, ready, measured, timer]
     gr.on([study.change, fold.expand], offer, [study, run], [run, make, message], **QUIET)
     # A file is of the run that is chosen.
     gr.on([study.change, run.input, form.input], ended, None, changed, **QUIET)
     make.click(prepare, [study, run, form], changed, **QUIET)
-    timer.tick(poll, asked, changed, **QUIET)
+    timer.tick(poll, [asked, study, run], changed, **QUIET)

@@ -8,9 +8,11 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.background import Job, JobPool
 from app.config import PROJECT, AppConfig
+from app.server.loader import engine
 from app.studies.entries import open_study
 from app.ui.downloads import download_folder
 from dait.bundle.web.runtime import has_web_runtime
@@ -19,6 +21,9 @@ from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.runs.folder import RunFolder
 from dait.storage import paths
+
+if TYPE_CHECKING:
+    from dait.bundle.deployment import DeployedForm
 
 LONGEST_SECONDS = 1800.0
 """An export that takes longer is ended."""
@@ -49,6 +54,15 @@ class Bundles:
             for row, run in zip(rows, study.runs(), strict=True)
             if run.student.is_file() and run.state() == "finished"
         ]
+
+    def deployed(self, study_id: object) -> list[DeployedForm]:
+        """What was measured of a study's students as exported files.
+
+        Raises ``UserError`` for a study that is not listed or is damaged.
+        """
+        names = [name for _, name in self.runs(study_id)]
+        folder = open_study(self._config, study_id).path
+        return engine().deployed_forms([RunFolder(folder / name) for name in names])
 
     def start(self, study_id: object, name: object, form: object = FILES) -> tuple[str, Job[Path]]:
         """The job that exports a run, and its key; a file that is ready is not made again.
