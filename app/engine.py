@@ -35,6 +35,7 @@ from dait.config.recipe import Recipe
 from dait.data.base import Dataset
 from dait.data.inspection.report import DataReport, report
 from dait.evaluation.advice import Advice
+from dait.evaluation.frozen_teacher import TeacherAccuracy, measure_teacher
 from dait.evaluation.networks import shared_teacher
 from dait.events import Emit, Note
 from dait.evidence.comparison import Comparison
@@ -107,6 +108,13 @@ class Engine:
         loaded = load_teacher(teacher)
         emit(Note("Embedding the validation images"))
         return ZeroShot(loaded, dataset)
+
+    def measure_teacher(self, recipe: Recipe, emit: Emit) -> TeacherAccuracy:
+        """A recipe's frozen teacher on the recipe's validation images; kept, too."""
+        emit(Note("Loading the frozen teacher"))
+        teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
+        data, prompts = open_data(recipe, emit), recipe.teacher.prompts
+        return measure_teacher(teacher, data, "val", prompts, called=recipe.data.source, emit=emit)
 
     def teacher(self, name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
         """A frozen teacher, ready for its first query."""

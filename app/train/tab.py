@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 
 from app.catalogue.sources import Sources
-from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
@@ -19,7 +18,7 @@ from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
 from app.studies.order import order_of
-from app.train.advice import advice_box, wire_advice_box
+from app.train.advice import AdviceBox
 from app.train.again import form_or_recipe_for
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
 from app.train.form import (
@@ -38,6 +37,7 @@ from app.train.kept_form import keep_form
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
+from app.train.teacher_box import TeacherBox
 from app.ui.notice import (
     HIDDEN_NOTICE,
     Update,
@@ -65,7 +65,7 @@ class TrainForm:
     selection: gr.State
     selection_text: gr.HTML
     teacher: gr.Dropdown
-    teacher_facts: gr.HTML
+    teacher_box: TeacherBox
     arms: gr.CheckboxGroup
     epochs: gr.Number
     seed_count: gr.Number
@@ -164,13 +164,14 @@ def build_train_tab(
     kept: of ``form_storage``.
     """
     panel = RunsPanel(config, queue)
-    advice = advice_box()
+    advice = AdviceBox()
     form = _layout_form(config, panel, bundles)
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
     keep_form(page, kept, config, form.fields, form.expected, partial(_expected, config))
     _wire_form(tab, queue)
-    wire_advice_box(advice, config, form.fields)
+    advice.wire(config, form.fields)
+    form.teacher_box.wire(config, form.fields)
     wire_runs_panel(panel, page)
     return tab
 
@@ -246,7 +247,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 allow_custom_value=config.paths,
                 elem_id="train-teacher",
             )
-            teacher_facts = gr.HTML("", elem_id="teacher-known", apply_default_css=False)
+            teacher_box = TeacherBox()
             arms = gr.CheckboxGroup(
                 [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
                 value=list(DEFAULT_ARMS),
@@ -272,7 +273,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
         selection=gr.State(None),
         selection_text=selection_text,
         teacher=teacher,
-        teacher_facts=teacher_facts,
+        teacher_box=teacher_box,
         arms=arms,
         epochs=epochs,
         seed_count=seed_count,
@@ -333,21 +334,6 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         js=f"(name, ...now) => ({json.dumps(known)})[name] ?? now",
         api_visibility="private",
         show_progress="hidden",
-    )
-
-
-def wire_teacher_facts(form: TrainForm, config: AppConfig, panel: gr.Tab) -> None:
-    """Show the teacher's known figures when the tab opens and whenever a choice changes."""
-    choices = [form.recipe, form.data, form.teacher]
-    gr.on(
-        [panel.select, *(choice.change for choice in choices)],
-        partial(form_html, config),
-        choices,
-        form.teacher_facts,
-        api_visibility="private",
-        concurrency_limit=None,
-        show_progress="hidden",
-        trigger_mode="always_last",
     )
 
 
