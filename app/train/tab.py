@@ -198,7 +198,10 @@ def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
 
 
 def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> TrainForm:
-    """What is trained on the left; how much of it, the start and the training on the right."""
+    """What is trained on the left; how much of it, the start and the training on the right.
+
+    On a phone the left comes first: what nobody must choose stands below the start, in folds.
+    """
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
     section(
@@ -229,9 +232,6 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
     with gr.Row():
         with gr.Column(scale=1, min_width=320):
             recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
-            expected = gr.HTML(
-                _expected(config, first), elem_id="expected", apply_default_css=False
-            )
             data = gr.Dropdown(
                 data_choices(config),
                 value=AS_IN_RECIPE,
@@ -240,14 +240,6 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 elem_id="train-data",
             )
             selection_text = notice_box("handed")
-            teacher = gr.Dropdown(
-                teachers(config),
-                value=AS_IN_RECIPE,
-                label="Frozen teacher",
-                allow_custom_value=config.paths,
-                elem_id="train-teacher",
-            )
-            teacher_box = TeacherBox()
             arms = gr.CheckboxGroup(
                 [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
                 value=list(DEFAULT_ARMS),
@@ -256,13 +248,25 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
             )
         with gr.Column(scale=1, min_width=320):
             epochs, seed_count = _amounts(config, first)
+            start = gr.Button("Start training", variant="primary", elem_id="start")
+            message = notice_box("train-notice")
+            expected = gr.HTML(
+                _expected(config, first), elem_id="expected", apply_default_css=False
+            )
+            cost = estimate_box()
+            with gr.Accordion("Frozen teacher", open=False, elem_id="teacher-fold"):
+                teacher = gr.Dropdown(
+                    teachers(config),
+                    value=AS_IN_RECIPE,
+                    label="Frozen teacher",
+                    allow_custom_value=config.paths,
+                    elem_id="train-teacher",
+                )
+                teacher_box = TeacherBox()
             with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
                 networks = network_box(config, fold)
                 first_seed = gr.Number(0, label="First seed", precision=0)
             pipeline = pipeline_box()
-            start = gr.Button("Start training", variant="primary", elem_id="start")
-            message = notice_box("train-notice")
-            cost = estimate_box()
             panel.lay_out_card()
             build_export_box(bundles, panel.shown, "train-export")
             file = recipe_box(preview(config, defaults))
@@ -294,7 +298,8 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     @shows_errors(form.notice)
     def start(state: PageState, width: object, *values: Any) -> Update:
         study = queue.start(read_form(config, FormValues(*values)))
-        return panel.started(study, state, width)
+        said = notice(panel.start_sentence(study), calm=True)
+        return panel.started(study, state, width) | {form.notice: said}
 
     @shows_errors(form.notice)
     def start_again_from(shown: object) -> Update:
