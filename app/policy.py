@@ -45,6 +45,10 @@ class Policy:
                 f"This trains {epochs} epochs and {len(order.seeds)} seeds; at most "
                 f"{limits.epochs} and {limits.seeds} are trained here. {limits.note}".strip()
             )
+        if order.vary is not None and len(order.vary[1]) > limits.settings:
+            most = f"at most {limits.settings} values are" if limits.settings else "no sweep is"
+            said = f"This tries {len(order.vary[1])} values; {most} trained here. {limits.note}"
+            raise UserError(said.strip())
         if not self.config.paths and recipe.data.size > LARGEST_SIZE:
             raise self._refusal(
                 f"Images of {recipe.data.size} px are more than the {LARGEST_SIZE} px that "
@@ -189,6 +193,13 @@ RULES = (
         "5",
         "1",
         "`Policy.require_order`, asked by `TrainingQueue`, `Probe` and `Advisor`",
+    ),
+    Rule(
+        "sweep",
+        "Values that a sweep over one setting tries",
+        "20",
+        "0",
+        "`Policy.require_order`, asked by `TrainingQueue`",
     ),
     Rule(
         "again",

@@ -87,6 +87,7 @@ class TrainingQueue:
                 title=order.recipe.title or order.recipe.name,
                 arms=list(order.arms),
                 seeds=list(order.seeds),
+                **({} if order.vary is None else {"vary": {order.vary[0]: list(order.vary[1])}}),
             )
         self.start_next()
         return study.path.name

@@ -37,6 +37,7 @@ from app.train.kept_form import keep_form
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
+from app.train.sweep_box import SweepBox, sweep_order
 from app.train.teacher_box import TeacherBox
 from app.ui.notice import (
     HIDDEN_NOTICE,
@@ -77,6 +78,7 @@ class TrainForm:
     cost: EstimateBox
     loaded: gr.State
     file: RecipeBox
+    sweep: SweepBox
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -267,6 +269,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 networks = network_box(config, fold)
                 first_seed = gr.Number(0, label="First seed", precision=0)
             pipeline = pipeline_box()
+            sweep = SweepBox()
             panel.lay_out_card()
             build_export_box(bundles, panel.shown, "train-export")
             file = recipe_box(preview(config, defaults))
@@ -289,6 +292,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
         cost=cost,
         loaded=gr.State(None),
         file=file,
+        sweep=sweep,
     )
 
 
@@ -300,6 +304,12 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         study = queue.start(read_form(config, FormValues(*values)))
         said = notice(panel.start_sentence(study), calm=True)
         return panel.started(study, state, width) | {form.notice: said}
+
+    @shows_errors(form.sweep.message)
+    def start_sweep(state: PageState, width: object, *given: Any) -> Update:
+        study = queue.start(sweep_order(config, *given))
+        said = notice(panel.start_sentence(study), calm=True)
+        return panel.started(study, state, width) | {form.sweep.message: said}
 
     @shows_errors(form.notice)
     def start_again_from(shown: object) -> Update:
@@ -315,6 +325,14 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         show_progress_on=panel.card,
         **PRESS,
     )
+    form.sweep.start.click(
+        start_sweep,
+        [*panel.inputs, *form.sweep.inputs(form.values)],
+        [form.sweep.message, *panel.outputs],
+        show_progress_on=panel.card,
+        **PRESS,
+    )
+    form.sweep.wire(config, form.values)
     panel.buttons["again"].click(start_again_from, panel.shown, form.outputs, **PRESS)
     wire_network_box(form.networks, config, form.recipe, form.data, form.selection)
     wire_recipe_box(form.file, config, form.values, form.outputs, tab.fill)

@@ -64,6 +64,7 @@ class Status(TypedDict, total=False):
     arms: list[str] | None
     seeds: list[Seed] | None
     tasks: bool | None
+    vary: dict[str, list[Any]] | None
 
 
 class Figures(TypedDict):

@@ -280,6 +280,14 @@ def estimate(space: Space) -> None:
     space.refuses("from 1 to 5", lambda: space.visitor.presses("estimate", "click", **requested))
 
 
+def sweep(space: Space) -> None:
+    requested = {"recipe": "tiny", "epochs": 2, "sweep_setting": "train.mixup"}
+    space.refuses(
+        "no sweep is trained here",
+        lambda: space.visitor.presses("sweep-start", "click", **requested),
+    )
+
+
 def advice(space: Space) -> None:
     requested = {"teacher": "fieldguide-clip", "epochs": 600}
     space.refuses("from 1 to 5", lambda: space.visitor.presses("advice-ask", "click", **requested))
@@ -377,6 +385,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "recipe-file": recipe_file,
     "epochs": epochs,
     "seeds": seeds,
+    "sweep": sweep,
     "again": again,
     "waiting": waiting,
     "estimate": estimate,
