@@ -30,6 +30,7 @@ import dait.evidence.heatmaps.cam
 import dait.teachers.openclip.demo
 from dait.arms.catalogue import plan_of
 from dait.bundle.deployment import DeployedForm, deployed_forms
+from dait.bundle.push import Repository
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import Dataset
@@ -159,6 +160,14 @@ class Engine:
     def report_page(self, folders: Sequence[Path], emit: Emit) -> str:
         """The report on studies as one HTML file."""
         return make_report(folders, emit=emit).html
+
+    def check_repository(
+        self, name: str, space: bool, asking: bool = False, overwrite: bool = False
+    ) -> None:
+        """Raise ``UserError`` unless a repository may be called so; asking: and may be written."""
+        repository = Repository(name, space)
+        if asking:
+            repository.require_allowed(overwrite)
 
     def deployed_forms(self, runs: Sequence[RunFolder]) -> list[DeployedForm]:
         """What was measured of these runs' students as exported files."""

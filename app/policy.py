@@ -95,6 +95,11 @@ class Policy:
         if not self.config.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
             raise self._refusal(f"The network {_short(spec.name)} is not offered here")
 
+    def require_own(self, what: str) -> None:
+        """Require the user of this machine. what: what is not done for others."""
+        if not self.config.paths:
+            raise UserError(f"{what} for other visitors: run the app on your own machine.")
+
     def require_uploaded(self, file: dict[str, Any]) -> None:
         """Require that a request's file is no web address; Gradio refuses other paths."""
         if not self.config.paths and "://" in str(file.get("path")):
@@ -267,6 +272,13 @@ RULES = (
         "yes: npm gets its runtime once",
         "only where its runtime is in the cache",
         "`Bundles.start`",
+    ),
+    Rule(
+        "push",
+        "Push a student to the Hugging Face hub, with the token of the machine",
+        "yes",
+        "no",
+        "`Policy.require_own`, asked by `Pushes`",
     ),
     Rule(
         "file-by-address",

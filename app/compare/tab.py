@@ -48,6 +48,7 @@ from app.comparisons.study_list import study_choices, study_list
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
 from app.export.deployment import build_deployment_fold
+from app.export.push_box import Pushes
 from app.server.loader import light
 from app.ui.notice import Update, empty, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
@@ -144,7 +145,8 @@ def build_compare_tab(
     tab = _layout(views, bundles, choice)
     build_several(choice, sections)
     build_save_figure(views, linked, tab.box, tab.linked)
-    build_export_box(bundles, tab.study, "export")
+    pushes = Pushes(views.config, bundles) if views.config.paths else None
+    build_export_box(bundles, tab.study, "export", pushes)
     _wire_look_closer(tab)
     _wire_study(tab, views, linked)
     wire_row(tab.box, views)

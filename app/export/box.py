@@ -10,6 +10,7 @@ import gradio as gr
 from app.background import Job
 from app.export.bundles import FILES, FORMS, Bundles
 from app.export.deployment import deployment_table
+from app.export.push_box import Pushes, build_push_box
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box, progress_html
 from dait.errors import UserError
 from dait.storage.files import format_bytes
@@ -32,8 +33,13 @@ EXPLAINED = hint(
 NONE_YET = "No run of this study has finished with its weights."
 
 
-def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str) -> None:
-    """Lay the fold out and wire it. study: holds the id of the study; name: of the element."""
+def build_export_box(
+    bundles: Bundles, study: gr.Dropdown | gr.State, name: str, pushes: Pushes | None = None
+) -> None:
+    """Lay the fold out and wire it. study: holds the id of the study; name: of the element.
+
+    pushes: where a student may be pushed to the hub from here.
+    """
     with gr.Accordion("Download a student", open=False, elem_id=name) as fold:
         gr.HTML(EXPLAINED, apply_default_css=False)
         run = gr.Dropdown([], label="Run", elem_id=f"{name}-run")
@@ -47,6 +53,8 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             ready = gr.DownloadButton(
                 "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
             )
+        if pushes is not None:
+            build_push_box(pushes, study, run, f"{name}-hub")
         measured = gr.HTML("", elem_id=f"{name}-measured", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
     asked = gr.State("")

@@ -14,6 +14,7 @@ from app.catalogue.sources import Sources
 from app.config import AppConfig
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
+from app.export.push_box import Pushes
 from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
@@ -271,7 +272,12 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
             pipeline = pipeline_box()
             sweep = SweepBox()
             panel.lay_out_card()
-            build_export_box(bundles, panel.shown, "train-export")
+            build_export_box(
+                bundles,
+                panel.shown,
+                "train-export",
+                Pushes(config, bundles) if config.paths else None,
+            )
             file = recipe_box(preview(config, defaults))
     return TrainForm(
         recipe=recipe,
