@@ -33,11 +33,14 @@ from dait.bundle.deployment import DeployedForm, deployed_forms
 from dait.bundle.push import Repository
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
-from dait.data.base import Dataset
+from dait.data.base import Dataset, SplitName
 from dait.data.inspection.report import DataReport, report
 from dait.evaluation.advice import Advice
+from dait.evaluation.elsewhere import ElsewhereFigures, evaluate_elsewhere
+from dait.evaluation.evaluate import evaluate_run
 from dait.evaluation.frozen_teacher import TeacherAccuracy, measure_teacher
 from dait.evaluation.networks import shared_teacher
+from dait.evaluation.runs import EvaluatedRun
 from dait.events import Emit, Note
 from dait.evidence.comparison import Comparison
 from dait.evidence.figures.export import export_figure
@@ -51,7 +54,7 @@ from dait.models.catalogue import all_names
 from dait.models.facts import NetworkFacts, network_facts
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
-from dait.runs.data import open_data
+from dait.runs.data import open_data, recipe_of
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.processors import processors
 from dait.study.rough import rough_seconds
@@ -168,6 +171,15 @@ class Engine:
         repository = Repository(name, space)
         if asking:
             repository.require_allowed(overwrite)
+
+    def evaluate_split(self, run: RunFolder, split: SplitName, emit: Emit) -> EvaluatedRun:
+        """A run on a split of its own data; its networks are run once."""
+        return evaluate_run(run, split, emit)
+
+    def evaluate_elsewhere(self, run: RunFolder, source: str, emit: Emit) -> ElsewhereFigures:
+        """A run's student on every labelled image of another data set."""
+        recipe = recipe_of(run).changed({"data.source": source, "data.labelled_per_class": None})
+        return evaluate_elsewhere(run, open_data(recipe, emit), emit)
 
     def deployed_forms(self, runs: Sequence[RunFolder]) -> list[DeployedForm]:
         """What was measured of these runs' students as exported files."""

@@ -22,6 +22,7 @@ from app.studies.order import order_of
 from app.train.advice import AdviceBox
 from app.train.again import form_or_recipe_for
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
+from app.train.evaluate_box import Evaluations, build_evaluate_box
 from app.train.form import (
     AS_IN_RECIPE,
     LOADED,
@@ -278,6 +279,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 "train-export",
                 Pushes(config, bundles) if config.paths else None,
             )
+            build_evaluate_box(Evaluations(config, bundles), bundles, panel.shown, "train-evaluate")
             file = recipe_box(preview(config, defaults))
     return TrainForm(
         recipe=recipe,
