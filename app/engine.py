@@ -35,6 +35,7 @@ from dait.config.arms import Arm
 from dait.config.recipe import Recipe
 from dait.data.base import Dataset, SplitName
 from dait.data.inspection.report import DataReport, report
+from dait.distributed import devices
 from dait.evaluation.advice import Advice
 from dait.evaluation.elsewhere import ElsewhereFigures, evaluate_elsewhere
 from dait.evaluation.evaluate import evaluate_run
@@ -71,6 +72,10 @@ class Engine:
         # pass took ten times as long.
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(max(1, processors() // 2))
+
+    def devices(self) -> list[str]:
+        """What can be computed on here, the default first."""
+        return devices()
 
     def network_names(self) -> list[str]:
         """Every network of timm and torchvision."""

@@ -81,7 +81,7 @@ class TrainingQueue:
             self._require_room()
             study = StudyFolder(self.runs.resolve(self.runs.new_id(order.recipe.name)))
             write_atomically(study.path / RECIPE_FILE, order.recipe.to_yaml())
-            write_ticket(study, name=name, waiting_since=time.time())
+            write_ticket(study, name=name, device=order.device, waiting_since=time.time())
             study.write_status(
                 state="queued",
                 title=order.recipe.title or order.recipe.name,

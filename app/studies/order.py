@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.studies.entries import recipe_of
+from app.studies.ticket import read_ticket
 from dait.config.arms import ARMS, Arm
 from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
@@ -23,12 +24,14 @@ class Order:
     """A study to train, from checked values.
 
     vary: a key of the recipe and the values to try, in place of the study; measured on validation.
+    device: what to compute on; empty: the default.
     """
 
     recipe: Recipe
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     vary: tuple[str, tuple[Any, ...]] | None = None
+    device: str = ""
 
     @property
     def trainings(self) -> int:
@@ -72,7 +75,7 @@ def order_of(study: StudyFolder) -> Order:
     seeds = tuple(description.get("seeds") or ())
     if not arms or not seeds:
         raise UserError(f"{study.path.name} does not say which arms and seeds it trains.")
-    return Order(recipe, arms, seeds, varied_in(study))
+    return Order(recipe, arms, seeds, varied_in(study), read_ticket(study).device)
 
 
 def varied_in(study: StudyFolder) -> tuple[str, tuple[Any, ...]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.export.push_box import Pushes
 from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
+from app.server.loader import engine
 from app.studies.order import order_of
 from app.train.advice import AdviceBox
 from app.train.again import form_or_recipe_for
@@ -50,8 +51,10 @@ from app.ui.notice import (
     shows_errors,
 )
 from app.ui.templates import render
+from app.ui.wording import listed
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES, arm_title
 from dait.config.recipe import Recipe, load_recipe
+from dait.errors import UserError
 
 # Private handlers can still be called directly: ids and values are checked inside.
 _CODE = re.compile(r"`([^`]+)`")
@@ -74,6 +77,7 @@ class TrainForm:
     seed_count: gr.Number
     networks: NetworkBox
     first_seed: gr.Number
+    device: gr.Dropdown
     pipeline: PipelineBox
     start: gr.Button
     notice: gr.HTML
@@ -270,6 +274,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
             with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
                 networks = network_box(config, fold)
                 first_seed = gr.Number(0, label="First seed", precision=0)
+                device = gr.Dropdown([], label="Compute on", visible=False, elem_id="device")
             pipeline = pipeline_box()
             sweep = SweepBox()
             panel.lay_out_card()
@@ -294,6 +299,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
         seed_count=seed_count,
         networks=networks,
         first_seed=first_seed,
+        device=device,
         pipeline=pipeline,
         start=start,
         notice=message,
@@ -308,14 +314,15 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     config, form, panel = tab.config, tab.form, tab.panel
 
     @shows_errors(form.notice)
-    def start(state: PageState, width: object, *values: Any) -> Update:
-        study = queue.start(read_form(config, FormValues(*values)))
+    def start(state: PageState, width: object, device: object, *values: Any) -> Update:
+        order = replace(read_form(config, FormValues(*values)), device=_device(device))
+        study = queue.start(order)
         said = notice(panel.start_sentence(study), calm=True)
         return panel.started(study, state, width) | {form.notice: said}
 
     @shows_errors(form.sweep.message)
-    def start_sweep(state: PageState, width: object, *given: Any) -> Update:
-        study = queue.start(sweep_order(config, *given))
+    def start_sweep(state: PageState, width: object, device: object, *given: Any) -> Update:
+        study = queue.start(replace(sweep_order(config, *given), device=_device(device)))
         said = notice(panel.start_sentence(study), calm=True)
         return panel.started(study, state, width) | {form.sweep.message: said}
 
@@ -328,14 +335,14 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
 
     form.start.click(
         start,
-        [*panel.inputs, *form.values],
+        [*panel.inputs, form.device, *form.values],
         [form.notice, *panel.outputs],
         show_progress_on=panel.card,
         **PRESS,
     )
     form.sweep.start.click(
         start_sweep,
-        [*panel.inputs, *form.sweep.inputs(form.values)],
+        [*panel.inputs, form.device, *form.sweep.inputs(form.values)],
         [form.sweep.message, *panel.outputs],
         show_progress_on=panel.card,
         **PRESS,
@@ -366,6 +373,34 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
+
+
+def wire_device(form: TrainForm, panel: gr.Tab) -> None:
+    """Offer the devices when the tab opens, where there is more than one."""
+
+    def offer(current: object) -> Any:
+        found = engine().devices()
+        value = current if current in found else found[0]
+        return gr.update(choices=found, value=value, visible=len(found) > 1)
+
+    panel.select(
+        offer,
+        form.device,
+        form.device,
+        api_visibility="private",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def _device(value: object) -> str:
+    """The chosen device; empty for the default. Raises ``UserError`` for one that is not here."""
+    found = engine().devices()
+    if not value or value == found[0]:
+        return ""
+    if value not in found:
+        raise UserError(f"Compute on {listed(found)}: there is no other device here.")
+    return str(value)
 
 
 def _expected(config: AppConfig, recipe: Recipe) -> str:
