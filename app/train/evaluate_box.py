@@ -141,7 +141,7 @@ def _of_split(run: RunFolder, split: SplitName, emit: Emit) -> Evaluation:
     rows |= {titles[role]: own for role, own in found.figures["between"].items()}
     return Evaluation(
         f"{run.path.name} on its {found.figures['n']:,} {split} images, as "
-        f"python -m dait evaluate {run.path.name} --split {split} measures it.",
+        f"python -m dait evaluate {run.path.parent.name}/{run.path.name} --split {split} does.",
         rows,
     )
 
