@@ -27,7 +27,7 @@ from dait.storage.files import format_bytes
 MODEL, SPACE = "model", "space"
 KINDS = (("Model: files and card", MODEL), ("Space: a page that runs it", SPACE))
 EXPLAINED = hint(
-    "Uploads the run chosen above as one commit, with the token of this machine (`hf auth login`, "
+    "Uploads the run chosen above as one commit, with the token of this machine (hf auth login, "
     "or HF_TOKEN), which this page neither asks for nor keeps. First look at every file; nothing "
     "is uploaded until you press Push."
 )

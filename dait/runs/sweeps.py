@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -41,6 +41,11 @@ class SweepPoint:
     @property
     def mean(self) -> float:
         return mean(self.top1)
+
+
+def sweep_title(recipe: str, keys: Iterable[str]) -> str:
+    """What a sweep is called in lists. recipe: the title of its recipe; keys: what it varies."""
+    return f"Sweep over {', '.join(keys) or 'nothing'}: {recipe}"
 
 
 def read_sweep(folder: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from dait.evaluation.measure import versions
 from dait.events import Emit, EpochDone, Event, Note, StageStarted
 from dait.runs.folder import RunFolder, StudyFolder, to_json
 from dait.runs.sinks import describe, fan_out
-from dait.runs.sweeps import LOG, read_sweep
+from dait.runs.sweeps import LOG, read_sweep, sweep_title
 from dait.storage.files import new_folder, write_atomically
 from dait.study.context import StudyContext, prepare
 from dait.study.lock import locked_folder, write_failure
@@ -72,16 +72,16 @@ def run_sweep(
     or another process runs it.
     """
     recipes = [recipe.changed(setting) for setting in settings]
-    folder = StudyFolder(out)
+    folder, varied = StudyFolder(out), _varied(settings)
     rows = _begin(out, recipe)
     with locked_folder(folder):
         folder.start_work(
             state="preparing",
             message="Getting ready",
-            title=recipe.title or recipe.name,
+            title=sweep_title(recipe.title or recipe.name, varied),
             arms=list(arms),
             seeds=list(seeds),
-            vary=_varied(settings),
+            vary=varied,
         )
         try:
             emit = fan_out(emit, _follow(folder))

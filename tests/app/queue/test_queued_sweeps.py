@@ -67,6 +67,7 @@ def test_it_waits_and_is_asked_for_again(tmp_path: Path) -> None:
     order = replace(ORDER, vary=("train.mixup", (0.1, 0.2)))
     study = StudyFolder(tmp_path / queue.start(order))
     assert order_of(study).vary == order.vary
+    assert entry_of(study, shipped=False).title.startswith("Sweep over train.mixup")
     wait_for(lambda: study.state() == "failed")
 
 
