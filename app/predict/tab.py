@@ -114,6 +114,6 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
     snapshot.input(predict, [study, snapshot], outputs, **shown)
     snapshot.clear(predict, [study, snapshot], outputs, **shown)
     study.change(predict, [study, last], outputs, **shown)
-    result.click(look, [study, last], chosen, **QUIET).then(
+    result.click(look, [study, last], chosen, **{**QUIET, "trigger_mode": "multiple"}).then(
         None, js=TO_THE_PHOTO, api_visibility="private"
     )

@@ -32,6 +32,7 @@ def test_the_recommended_arms_are_taken_over(
         page.get_by_role("tab", name="Train").click()
         choose_recipe(page, "Smoke test")
         # What is measured is said, and what takes too long is cancelled.
+        page.locator("#teacher-fold button").first.click()
         page.get_by_role("button", name="Measure its zero-shot accuracy").click()
         page.locator("#teacher-measure-result", has_text="validation images").wait_for(
             timeout=TO_MEASURE
