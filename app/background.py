@@ -102,6 +102,10 @@ def keep_doing(work: str, task: Callable[[], object], seconds: float) -> None:
     threading.Thread(target=repeat, name=work, daemon=True).start()
 
 
+class _CancelledError(Exception):
+    """Raised in a task at its next event, so that it ends as after an error."""
+
+
 class Job(Generic[Result]):
     """A task in a thread: its ``progress``, then its ``result``, or ``error`` as a sentence."""
 
@@ -109,8 +113,10 @@ class Job(Generic[Result]):
         self.progress: Progress | Note = Note("Waiting for other jobs")
         self.result: Result | None = None
         self.error: str | None = None
+        self.cancelled = False
         self._turns, self._task = turns, task
         self._done = threading.Event()
+        self._ending = threading.Lock()
         # A daemon, so that it does not keep a server from exiting.
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -122,19 +128,33 @@ class Job(Generic[Result]):
         """Wait for at most so many seconds; whether it is done."""
         return self._done.wait(seconds)
 
+    def cancel(self) -> None:
+        """End it without a result: its thread ends at the task's next event."""
+        with self._ending:
+            if self.running:
+                self.cancelled, self.error = True, "It was cancelled."
+                self._done.set()
+
     def _run(self) -> None:
+        result, said = None, None
         try:
             with self._turns:
-                self.progress = Note("Getting ready")
-                self.result = self._task(self._receive)
+                self._receive(Note("Getting ready"))
+                result = self._task(self._receive)
+        except _CancelledError:
+            pass
         except UserError as error:
-            self.error = str(error)
+            said = str(error)
         except Exception as error:
-            self.error = f"It failed: {ERRORS.log(error, 'Work in the background')}"
-        finally:
-            self._done.set()
+            said = f"It failed: {ERRORS.log(error, 'Work in the background')}"
+        with self._ending:
+            if self.running:
+                self.result, self.error = result, said
+                self._done.set()
 
     def _receive(self, event: Event) -> None:
+        if self.cancelled:
+            raise _CancelledError
         if isinstance(event, (Progress, Note)):
             self.progress = event
 

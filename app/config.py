@@ -33,15 +33,17 @@ _ROOTS: dict[str, str] = {str(PROJECT): PROJECT.name, tempfile.gettempdir(): "tm
 class Limits:
     """What one visitor may start and upload.
 
-    waiting: studies in the queue; archive_bytes: of one uploaded data set; archives: uploaded data
-    sets that are kept at once; tidy: whether every visitor may rename and delete studies, and take
-    those of others out of the queue; any_network: whether networks and frozen teachers that are on
-    this machine may be used even if the page does not offer them.
+    waiting: studies in the queue; settings: values that one sweep tries; archive_bytes: of one
+    uploaded data set; archives: uploaded data sets that are kept at once; tidy: whether every
+    visitor may rename and delete studies, and take those of others out of the queue; any_network:
+    whether networks and frozen teachers that are on this machine may be used even if the page does
+    not offer them.
     """
 
     epochs: int = 2000
     seeds: int = 5
     waiting: int = 50
+    settings: int = 20
     archive_bytes: int = 2 * 2**30
     archives: int = 50
     tidy: bool = True
@@ -53,6 +55,7 @@ SPACE_LIMITS = Limits(
     epochs=5,
     seeds=1,
     waiting=3,
+    settings=0,
     archive_bytes=200 * 2**20,
     archives=5,
     tidy=False,

@@ -29,12 +29,19 @@ import dait.api
 import dait.evidence.heatmaps.cam
 import dait.teachers.openclip.demo
 from dait.arms.catalogue import plan_of
+from dait.bundle.deployment import DeployedForm, deployed_forms
+from dait.bundle.push import Repository
 from dait.config.arms import Arm
 from dait.config.recipe import Recipe
-from dait.data.base import Dataset
+from dait.data.base import Dataset, SplitName
 from dait.data.inspection.report import DataReport, report
+from dait.distributed import devices
 from dait.evaluation.advice import Advice
+from dait.evaluation.elsewhere import ElsewhereFigures, evaluate_elsewhere
+from dait.evaluation.evaluate import evaluate_run
+from dait.evaluation.frozen_teacher import TeacherAccuracy, measure_teacher
 from dait.evaluation.networks import shared_teacher
+from dait.evaluation.runs import EvaluatedRun
 from dait.events import Emit, Note
 from dait.evidence.comparison import Comparison
 from dait.evidence.figures.export import export_figure
@@ -48,8 +55,8 @@ from dait.models.catalogue import all_names
 from dait.models.facts import NetworkFacts, network_facts
 from dait.models.network import build_network
 from dait.models.spec import NetworkSpec
-from dait.runs.data import open_data
-from dait.runs.folder import StudyFolder
+from dait.runs.data import open_data, recipe_of
+from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.processors import processors
 from dait.study.rough import rough_seconds
 from dait.teachers.base import FrozenTeacher
@@ -65,6 +72,10 @@ class Engine:
         # pass took ten times as long.
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(max(1, processors() // 2))
+
+    def devices(self) -> list[str]:
+        """What can be computed on here, the default first."""
+        return devices()
 
     def network_names(self) -> list[str]:
         """Every network of timm and torchvision."""
@@ -106,6 +117,13 @@ class Engine:
         loaded = load_teacher(teacher)
         emit(Note("Embedding the validation images"))
         return ZeroShot(loaded, dataset)
+
+    def measure_teacher(self, recipe: Recipe, emit: Emit) -> TeacherAccuracy:
+        """A recipe's frozen teacher on the recipe's validation images; kept, too."""
+        emit(Note("Loading the frozen teacher"))
+        teacher = load_teacher(recipe.teacher.name, recipe.teacher.image_size, emit)
+        data, prompts = open_data(recipe, emit), recipe.teacher.prompts
+        return measure_teacher(teacher, data, "val", prompts, called=recipe.data.source, emit=emit)
 
     def teacher(self, name: str, image_size: int | None, emit: Emit) -> FrozenTeacher:
         """A frozen teacher, ready for its first query."""
@@ -150,6 +168,27 @@ class Engine:
     def report_page(self, folders: Sequence[Path], emit: Emit) -> str:
         """The report on studies as one HTML file."""
         return make_report(folders, emit=emit).html
+
+    def check_repository(
+        self, name: str, space: bool, asking: bool = False, overwrite: bool = False
+    ) -> None:
+        """Raise ``UserError`` unless a repository may be called so; asking: and may be written."""
+        repository = Repository(name, space)
+        if asking:
+            repository.require_allowed(overwrite)
+
+    def evaluate_split(self, run: RunFolder, split: SplitName, emit: Emit) -> EvaluatedRun:
+        """A run on a split of its own data; its networks are run once."""
+        return evaluate_run(run, split, emit)
+
+    def evaluate_elsewhere(self, run: RunFolder, source: str, emit: Emit) -> ElsewhereFigures:
+        """A run's student on every labelled image of another data set."""
+        recipe = recipe_of(run).changed({"data.source": source, "data.labelled_per_class": None})
+        return evaluate_elsewhere(run, open_data(recipe, emit), emit)
+
+    def deployed_forms(self, runs: Sequence[RunFolder]) -> list[DeployedForm]:
+        """What was measured of these runs' students as exported files."""
+        return deployed_forms(runs)
 
     def export_figure(self, figure: str, kind: str, title: str) -> bytes:
         """A figure's JSON as a file of this kind."""

@@ -34,7 +34,7 @@ from app.server.failures import guard
 from app.server.loader import light
 from app.train.form import DataSelection, data_choices, require_fit
 from app.train.kept_form import form_storage
-from app.train.tab import TrainTab, build_train_tab, wire_teacher_facts
+from app.train.tab import TrainTab, build_train_tab, wire_device
 from app.ui.notice import Update, is_notice, shows_errors
 from app.ui.templates import render
 from dait.errors import UserError
@@ -106,7 +106,8 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
         _wire_show_match(tabs, explore, compare)
         _wire_see_in_compare(config, tabs, train, compare)
         _wire_use_in_training(config, tabs, data, train)
-        wire_teacher_facts(train.form, config, train_panel)
+        wire_device(train.form, train_panel)
+        train.form.teacher_box.wire_facts(config, train.form.fields, train_panel)
         train_panel.select(
             lambda chosen: gr.update(choices=data_choices(config, chosen)),
             train.form.data,

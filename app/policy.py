@@ -45,6 +45,10 @@ class Policy:
                 f"This trains {epochs} epochs and {len(order.seeds)} seeds; at most "
                 f"{limits.epochs} and {limits.seeds} are trained here. {limits.note}".strip()
             )
+        if order.vary is not None and len(order.vary[1]) > limits.settings:
+            most = f"at most {limits.settings} values are" if limits.settings else "no sweep is"
+            said = f"This tries {len(order.vary[1])} values; {most} trained here. {limits.note}"
+            raise UserError(said.strip())
         if not self.config.paths and recipe.data.size > LARGEST_SIZE:
             raise self._refusal(
                 f"Images of {recipe.data.size} px are more than the {LARGEST_SIZE} px that "
@@ -90,6 +94,11 @@ class Policy:
             raise self._refusal(f"The pretrained weights of {spec.name} are not on this machine")
         if not self.config.limits.any_network and spec.name not in CURATED_NAMES | IN_RECIPES:
             raise self._refusal(f"The network {_short(spec.name)} is not offered here")
+
+    def require_own(self, what: str) -> None:
+        """Require the user of this machine. what: what is not done for others."""
+        if not self.config.paths:
+            raise UserError(f"{what} for other visitors: run the app on your own machine.")
 
     def require_uploaded(self, file: dict[str, Any]) -> None:
         """Require that a request's file is no web address; Gradio refuses other paths."""
@@ -191,6 +200,13 @@ RULES = (
         "`Policy.require_order`, asked by `TrainingQueue`, `Probe` and `Advisor`",
     ),
     Rule(
+        "sweep",
+        "Values that a sweep over one setting tries",
+        "20",
+        "0",
+        "`Policy.require_order`, asked by `TrainingQueue`",
+    ),
+    Rule(
         "again",
         "Resume or retry a study that was started elsewhere",
         "yes",
@@ -256,6 +272,13 @@ RULES = (
         "yes: npm gets its runtime once",
         "only where its runtime is in the cache",
         "`Bundles.start`",
+    ),
+    Rule(
+        "push",
+        "Push a student to the Hugging Face hub, with the token of the machine",
+        "yes",
+        "no",
+        "`Policy.require_own`, asked by `Pushes`",
     ),
     Rule(
         "file-by-address",

@@ -75,6 +75,12 @@ def this_world() -> World:
     )
 
 
+def devices() -> list[str]:
+    """The values of ``DAIT_DEVICE`` that are possible here, the default first."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, available in there.items() if available] + ["cpu"]
+
+
 def device() -> torch.device:
     """The device to compute on: an NVIDIA GPU, else Apple's, else the CPU; or ``DAIT_DEVICE``.
 
@@ -83,8 +89,7 @@ def device() -> torch.device:
     own = this_world().device
     if own is not None:
         return own if own.type != "cpu" else torch.device("cpu")  # Accelerate numbers CPUs
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    found = [name for name, available in there.items() if available] + ["cpu"]
+    found = devices()
     chosen = os.environ.get("DAIT_DEVICE") or found[0]
     if chosen not in found:
         raise UserError(

@@ -47,6 +47,8 @@ from app.comparisons.study_choice import StudyChoice
 from app.comparisons.study_list import study_choices, study_list
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
+from app.export.deployment import build_deployment_fold
+from app.export.push_box import Pushes
 from app.server.loader import light
 from app.ui.notice import Update, empty, framed, notice, notice_box, section, shows_errors
 from app.ui.plot import WIDE, panel_columns, plot_box
@@ -140,10 +142,11 @@ def build_compare_tab(
 ) -> CompareTab:
     """Lay the tab out inside the current ``gr.Tab`` and wire it."""
     linked = LinkedViews(views.comparisons)
-    tab = _layout(views, choice)
+    tab = _layout(views, bundles, choice)
     build_several(choice, sections)
     build_save_figure(views, linked, tab.box, tab.linked)
-    build_export_box(bundles, tab.study, "export")
+    pushes = Pushes(views.config, bundles) if views.config.paths else None
+    build_export_box(bundles, tab.study, "export", pushes)
     _wire_look_closer(tab)
     _wire_study(tab, views, linked)
     wire_row(tab.box, views)
@@ -153,7 +156,7 @@ def build_compare_tab(
     return tab
 
 
-def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
+def _layout(views: CompareViews, bundles: Bundles, choice: StudyChoice) -> CompareTab:
     study, seed = choice.study, choice.seed
     width = gr.Number(WIDE, visible=False)
     link_notice = notice_box("link-notice")
@@ -167,6 +170,7 @@ def _layout(views: CompareViews, choice: StudyChoice) -> CompareTab:
     table = framed(views.first_table() or WAITING, "table")
     with gr.Accordion("p values, seed by seed", open=False, elem_id="fold-tests"):
         tests = gr.HTML("", elem_id="tests", apply_default_css=False)
+    build_deployment_fold(bundles, study, "deployment")
     of_seeds = gr.HTML("", elem_id="of-seeds", apply_default_css=False)
     with gr.Row():
         with gr.Column(min_width=320):

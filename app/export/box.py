@@ -9,6 +9,8 @@ import gradio as gr
 
 from app.background import Job
 from app.export.bundles import FILES, FORMS, Bundles
+from app.export.deployment import deployment_table
+from app.export.push_box import Pushes, build_push_box
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box, progress_html
 from dait.errors import UserError
 from dait.storage.files import format_bytes
@@ -31,8 +33,13 @@ EXPLAINED = hint(
 NONE_YET = "No run of this study has finished with its weights."
 
 
-def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str) -> None:
-    """Lay the fold out and wire it. study: holds the id of the study; name: of the element."""
+def build_export_box(
+    bundles: Bundles, study: gr.Dropdown | gr.State, name: str, pushes: Pushes | None = None
+) -> None:
+    """Lay the fold out and wire it. study: holds the id of the study; name: of the element.
+
+    pushes: where a student may be pushed to the hub from here.
+    """
     with gr.Accordion("Download a student", open=False, elem_id=name) as fold:
         gr.HTML(EXPLAINED, apply_default_css=False)
         run = gr.Dropdown([], label="Run", elem_id=f"{name}-run")
@@ -46,6 +53,9 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             ready = gr.DownloadButton(
                 "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
             )
+        if pushes is not None:
+            build_push_box(pushes, study, run, f"{name}-hub")
+        measured = gr.HTML("", elem_id=f"{name}-measured", apply_default_css=False)
     timer = gr.Timer(POLL_SECONDS, active=False)
     asked = gr.State("")
 
@@ -70,13 +80,13 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
         except UserError as error:
             return {message: notice(str(error)), **ended()}
         job.wait(SOON_SECONDS)
-        return {asked: key, message: HIDDEN_NOTICE, **shown(job)}
+        return {asked: key, message: HIDDEN_NOTICE, **shown(job, study_id, name)}
 
-    def poll(key: str) -> Update:
+    def poll(key: str, study_id: object, name: object) -> Update:
         job = bundles.get(key) if key else None
-        return {timer: gr.Timer(active=False)} if job is None else shown(job)
+        return {timer: gr.Timer(active=False)} if job is None else shown(job, study_id, name)
 
-    def shown(job: Job[Path]) -> Update:
+    def shown(job: Job[Path], study_id: object, name: object) -> Update:
         if job.running:
             return {
                 state: progress_html(job),
@@ -89,6 +99,9 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
         return {
             state: "",
             ready: gr.update(value=str(job.result), label=f"Download {size}", visible=True),
+            measured: deployment_table(
+                [form for form in bundles.deployed(study_id) if form.run == name]
+            ),
             timer: gr.Timer(active=False),
         }
 
@@ -97,12 +110,13 @@ def build_export_box(bundles: Bundles, study: gr.Dropdown | gr.State, name: str)
             asked: "",
             state: "",
             ready: gr.update(value=None, visible=False),
+            measured: "",
             timer: gr.Timer(active=False),
         }
 
-    changed = [message, asked, state, ready, timer]
+    changed = [message, asked, state, ready, measured, timer]
     gr.on([study.change, fold.expand], offer, [study, run], [run, make, message], **QUIET)
     # A file is of the run that is chosen.
     gr.on([study.change, run.input, form.input], ended, None, changed, **QUIET)
     make.click(prepare, [study, run, form], changed, **QUIET)
-    timer.tick(poll, asked, changed, **QUIET)
+    timer.tick(poll, [asked, study, run], changed, **QUIET)

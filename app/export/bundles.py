@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import threading
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.background import Job, JobPool
-from app.config import PROJECT, AppConfig
+from app.config import AppConfig
+from app.export.process import run_command
+from app.server.loader import engine
 from app.studies.entries import open_study
 from app.ui.downloads import download_folder
 from dait.bundle.web.runtime import has_web_runtime
@@ -18,10 +18,9 @@ from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.events import Emit, Note
 from dait.runs.folder import RunFolder
-from dait.storage import paths
 
-LONGEST_SECONDS = 1800.0
-"""An export that takes longer is ended."""
+if TYPE_CHECKING:
+    from dait.bundle.deployment import DeployedForm
 
 FILES, PAGE = "files", "page"
 FORMS = (("Model files (.zip)", FILES), ("Page for a phone (.html)", PAGE))
@@ -50,6 +49,21 @@ class Bundles:
             if run.student.is_file() and run.state() == "finished"
         ]
 
+    def run(self, study_id: object, name: object) -> RunFolder:
+        """A run that can be exported. Raises ``UserError`` for any other."""
+        if name not in [run for _, run in self.runs(study_id)]:
+            raise UserError("Choose a finished run of this study.")
+        return RunFolder(open_study(self._config, study_id).path / str(name))
+
+    def deployed(self, study_id: object) -> list[DeployedForm]:
+        """What was measured of a study's students as exported files.
+
+        Raises ``UserError`` for a study that is not listed or is damaged.
+        """
+        names = [name for _, name in self.runs(study_id)]
+        folder = open_study(self._config, study_id).path
+        return engine().deployed_forms([RunFolder(folder / name) for name in names])
+
     def start(self, study_id: object, name: object, form: object = FILES) -> tuple[str, Job[Path]]:
         """The job that exports a run, and its key; a file that is ready is not made again.
 
@@ -64,9 +78,7 @@ class Bundles:
                 "visitors. Download the model files, or make the page on a machine of your own: "
                 "`python -m dait export RUN --to DIR --web`."
             )
-        if name not in [run for _, run in self.runs(study_id)]:
-            raise UserError("Choose a finished run of this study.")
-        run = RunFolder(open_study(self._config, study_id).path / str(name))
+        run = self.run(study_id, name)
         changed = run.student.stat().st_mtime_ns
         key = f"{study_id}/{name}/{changed}/{form}"
         known = self._jobs.get(key)
@@ -83,8 +95,8 @@ def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
     """The .zip file of a run's student, or the one file that runs it in a browser."""
     folder = download_folder()
     try:
-        # Another process: writing ONNX keeps Python busy, and the page would not answer meanwhile.
-        _run_export(run, folder / name, "--web" if page else "--onnx", emit)
+        option = "--web" if page else "--onnx"
+        run_command(["export", str(run.path), "--to", str(folder / name), option], emit)
         if page:
             single = folder / f"{name}.html"
             (folder / name / "index.html").replace(single)
@@ -97,34 +109,3 @@ def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _run_export(run: RunFolder, target: Path, option: str, emit: Emit) -> None:
-    words = [sys.executable, "-m", "dait", "export", str(run.path), "--to", str(target), option]
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        cwd=PROJECT,
-        env={**paths.environment(), "PYTHONUNBUFFERED": "1"},
-    )
-    limit = threading.Timer(LONGEST_SECONDS, process.kill)
-    limit.start()
-    last = ""
-    try:
-        assert process.stderr is not None  # it is a pipe
-        for line in process.stderr:
-            if line.strip():
-                last = line.strip()
-                emit(Note(last))
-        code = process.wait()
-    finally:
-        limit.cancel()
-        process.kill()
-        process.wait()
-    if code:
-        said = last.removeprefix("dait: ")
-        raise UserError(said or f"The export ended with code {code} before it had finished.")

@@ -45,10 +45,11 @@ def photo_html(found: Explained) -> str:
 def batch_html(found: PhotoPredictions) -> str:
     """A row per photograph and a column per network, each with its best class."""
     body: list[tuple[str, list[Cell]]] = []
-    for image, thumbnail in zip(found.images, found.thumbnails, strict=True):
+    for image, thumbnail, index in zip(found.images, found.thumbnails, found.indices, strict=True):
         answers = {network["network"]: network for network in image["networks"]}
         head = render(
             "photo_name",
+            index=index,
             address=picture_address(thumbnail),
             name=image["image"],
             unlike=is_unlike([one["unlike"] for one in image["networks"]]),

@@ -17,6 +17,18 @@ EMPTY = empty(
 )
 PHOTOS_ID = "photos"
 _PROGRESS = gr.Progress()
+PICK = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-photo]');
+  if (!button) return;
+  element.querySelectorAll('button[data-photo]').forEach(other =>
+    other.setAttribute('aria-pressed', String(other === button)));
+  trigger('click', { photo: Number(button.dataset.photo) });
+});
+"""
+TO_THE_PHOTO = (
+    "() => document.querySelector('#predicted-photo')?.scrollIntoView({ block: 'nearest' })"
+)
 
 # Private handlers can still be called directly, so PredictViews checks their values.
 QUIET: dict[str, Any] = {
@@ -55,14 +67,17 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
             elem_id="snapshot",
         )
     message = notice_box("predict-notice")
-    result = gr.HTML(EMPTY, elem_id="predicted", min_height=120, apply_default_css=False)
+    result = gr.HTML(
+        EMPTY, js_on_load=PICK, elem_id="predicted", min_height=120, apply_default_css=False
+    )
+    chosen = gr.HTML("", elem_id="predicted-photo", apply_default_css=False)
     last = gr.State(())
     views = PredictViews(comparisons)
 
     def predict(study_id: object, files: object, progress: gr.Progress = _PROGRESS) -> Update:
         paths = tuple(files) if isinstance(files, (list, tuple)) else (files,) if files else ()
         if not paths:
-            return {message: HIDDEN_NOTICE, result: EMPTY, last: ()}
+            return {message: HIDDEN_NOTICE, result: EMPTY, chosen: "", last: ()}
         try:
             if len(paths) == 1:
                 explained = views.one(study_id, paths[0])
@@ -78,14 +93,27 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
                 problems = [*predictions.problems, *predictions.left_out]
                 html = batch_html(predictions)
         except UserError as error:
-            return {message: notice(str(error)), result: EMPTY, last: ()}
+            return {message: notice(str(error)), result: EMPTY, chosen: "", last: ()}
         text = notice("\n".join(problems)) if problems else HIDDEN_NOTICE
-        return {message: text, result: html, last: paths}
+        return {message: text, result: html, chosen: "", last: paths}
 
-    outputs = [message, result, last]
+    def look(study_id: object, files: tuple[str, ...], event: gr.EventData) -> str:
+        """The heatmaps of a photograph of the table."""
+        index = getattr(event, "photo", None)
+        if not isinstance(index, int) or not 0 <= index < len(files):
+            return notice("Choose a photograph of the table.")
+        try:
+            return photo_html(views.one(study_id, files[index]))
+        except UserError as error:
+            return notice(str(error))
+
+    outputs = [message, result, chosen, last]
     shown: dict[str, Any] = {**QUIET, "show_progress_on": result}
     for change in (photos.upload, photos.delete, photos.clear):
         change(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)
     snapshot.clear(predict, [study, snapshot], outputs, **shown)
     study.change(predict, [study, last], outputs, **shown)
+    result.click(look, [study, last], chosen, **{**QUIET, "trigger_mode": "multiple"}).then(
+        None, js=TO_THE_PHOTO, api_visibility="private"
+    )

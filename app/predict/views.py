@@ -41,7 +41,8 @@ class PhotoPredictions:
     """The predictions of a study's networks for photographs.
 
     images: ``image`` (the file's name) and ``networks`` (``predicted_networks``) of each that could
-    be read; thumbnails: ``(T, T, 3)`` uint8 of each; problems: a sentence for each that could not;
+    be read; thumbnails: ``(T, T, 3)`` uint8 of each; indices: the place of each
+    among the files; problems: a sentence for each that could not;
     left_out: a sentence for each network that could not be loaded; members: the others.
     """
 
@@ -50,6 +51,7 @@ class PhotoPredictions:
     problems: list[str]
     left_out: list[str]
     members: tuple[ComparedNetwork, ...]
+    indices: list[int]
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class PredictViews:
         images: list[dict[str, Any]] = []
         thumbnails: list[np.ndarray] = []
         problems: list[str] = []
+        indices: list[int] = []
         for start in range(0, len(paths), BATCH_SIZE):
             names: list[str] = []
             read: list[np.ndarray] = []
@@ -92,6 +95,7 @@ class PredictViews:
                 try:
                     read.append(read_photo(path, comparison.framing))
                     names.append(path.name)
+                    indices.append(done)
                 except BadImage as error:
                     problems.append(f"{path.name} {error.reason}.")
             thumbnails += [_thumbnail(image) for image in read]
@@ -102,7 +106,8 @@ class PredictViews:
         if not images:
             raise UserError("\n".join(problems))
         members = tuple(m for m in comparison.members if m.key not in failures)
-        return PhotoPredictions(images, thumbnails, problems, _left_out(opened, failures), members)
+        left_out = _left_out(opened, failures)
+        return PhotoPredictions(images, thumbnails, problems, left_out, members, indices)
 
     def one(
         self, study_id: object, file: object, method: str | None = None, target: int | None = None

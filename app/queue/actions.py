@@ -38,7 +38,7 @@ def allowed(config: AppConfig, entry: StudyEntry) -> frozenset[Action]:
     elif state in RESUMABLE:
         found |= {"resume", "retry"}
     elif state == "finished":
-        found |= {"compare"}
+        found |= set() if entry.varies else {"compare"}
     if tidy:
         found |= {"rename"}
         if not entry.running and entry.waiting_since is None and state not in WORKING_STATES:

@@ -95,8 +95,11 @@ class CurvesBox:
         choices = [
             (f"{entry.title} ({entry.id})", entry.id)
             for entry in every
-            if entry.id != study.path.name and entry.state not in ("damaged", "queued")
+            if entry.id != study.path.name
+            and entry.state not in ("damaged", "queued")
+            and not entry.varies
         ]
+        own = next(entry for entry in entries if entry.id == study.path.name)
         over = [study, *self._opened(selection, [name for _, name in choices])]
         mark = curves_mark(over, selection.show)
         figure = None
@@ -108,7 +111,7 @@ class CurvesBox:
         shown = gr.update(value=figure, visible=figure is not None)
         return [
             (self.plot, mark, shown),
-            (self.row, mark, gr.update(visible=figure is not None)),
+            (self.row, mark, gr.update(visible=figure is not None and not own.varies)),
             (self.beside, str(listed), listed),
         ]
 

@@ -19,6 +19,7 @@ from app.queue.watch import NOTHING_YET, card, log_html, log_mark
 from app.studies.entries import StudyEntry, entry_of, own_studies
 from app.ui.notice import HIDDEN_NOTICE, Update, framed, notice, notice_box, section
 from app.ui.plot import WIDE
+from app.ui.wording import ordinal
 from dait.errors import UserError
 from dait.runs.folder import StudyFolder
 
@@ -168,6 +169,16 @@ class RunsPanel:
         """Show a study that was just put into the queue."""
         state.study = study_id
         return {self.notice: HIDDEN_NOTICE} | self.poll(state, width)
+
+    def start_sentence(self, study_id: str) -> str:
+        """What has become of a study that was just put into the queue."""
+        entry = next((e for e in own_studies(self.config) if e.id == study_id), None)
+        if entry is None or not entry.position:
+            return "Training has started: follow it below. It continues when this page is closed."
+        return (
+            f"It is in the queue, {ordinal(entry.position)}, and starts by itself, also when this "
+            "page is closed."
+        )
 
     def press(self, action: Action, shown: object, state: PageState, width: object) -> Update:
         """Perform an action on the selected study."""

@@ -38,7 +38,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=PROJECT,
-            env=_environment(mark, at_once),
+            env=_environment(mark, at_once, read_ticket(study).device),
             start_new_session=True,
         )
 
@@ -78,9 +78,11 @@ def _reason(study: StudyFolder, code: int) -> str:
     return f"The training ended before it had finished (exit code {code}).{last}"
 
 
-def _environment(mark: str, at_once: int) -> dict[str, str]:
+def _environment(mark: str, at_once: int, device: str) -> dict[str, str]:
     # The child runs in the project's folder, where a relative path would mean another file.
     environment = {**paths.environment(), "PYTHONUNBUFFERED": "1", MARK: mark}
+    if device:
+        environment["DAIT_DEVICE"] = device
     if at_once > 1:  # processes that each use every processor slow one another down
         threads = max(1, processors() // at_once)
         environment.setdefault("OMP_NUM_THREADS", str(threads))

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from app.background import ERRORS, keep_doing
 from app.queue.processes import ask_to_end, end_group, marked
@@ -22,6 +23,7 @@ from app.studies.order import RECIPE_FILE, Command, Order, order_of, study_comma
 from app.studies.ticket import is_waiting, process_of, read_ticket, state_of, write_ticket
 from dait.errors import UserError
 from dait.runs.folder import WORKING_STATES, RunsRoot, StudyFolder
+from dait.runs.sweeps import sweep_title
 from dait.storage.files import cannot_write, write_atomically
 from dait.storage.lock import locked
 
@@ -81,12 +83,13 @@ class TrainingQueue:
             self._require_room()
             study = StudyFolder(self.runs.resolve(self.runs.new_id(order.recipe.name)))
             write_atomically(study.path / RECIPE_FILE, order.recipe.to_yaml())
-            write_ticket(study, name=name, waiting_since=time.time())
+            write_ticket(study, name=name, device=order.device, waiting_since=time.time())
             study.write_status(
                 state="queued",
-                title=order.recipe.title or order.recipe.name,
+                title=_title(order),
                 arms=list(order.arms),
                 seeds=list(order.seeds),
+                **_varied(order),
             )
         self.start_next()
         return study.path.name
@@ -233,6 +236,16 @@ class TrainingQueue:
                 write_exit_state(study, code)
         with ERRORS.noted("Running the queue"):
             self.start_next()
+
+
+def _title(order: Order) -> str:
+    title = order.recipe.title or order.recipe.name
+    return title if order.vary is None else sweep_title(title, [order.vary[0]])
+
+
+def _varied(order: Order) -> dict[str, dict[str, list[Any]]]:
+    """What ``status.json`` of a sweep says that of a study does not."""
+    return {} if order.vary is None else {"vary": {order.vary[0]: list(order.vary[1])}}
 
 
 def _source(study: StudyFolder) -> str | None:

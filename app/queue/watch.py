@@ -10,6 +10,7 @@ from app.config import hide_paths
 from app.queue.processes import machine_busy, memory_bytes
 from app.queue.trainer import output_tail
 from app.studies.entries import StudyEntry
+from app.studies.order import order_of, varied_in
 from app.studies.ticket import process_of
 from app.ui.notice import empty
 from app.ui.plot import figure_json
@@ -18,6 +19,7 @@ from app.ui.wording import duration, megabytes, ordinal, percent, state_word
 from dait.config.arms import arm_title
 from dait.evidence import figures
 from dait.runs.folder import StudyFolder
+from dait.runs.sweeps import LOG, SweepPoint, best_of, points_of, read_sweep
 
 LOG_BYTES = 12_000
 LAST_LINES = 6
@@ -72,6 +74,11 @@ def curves(
     studies: by their titles, the selected study first. show: as in
     ``figures.study_curves``. Raises ``UserError`` where one of them is damaged.
     """
+    first = next(iter(studies.values()))
+    varied = varied_in(first)
+    if varied is not None:
+        points = sweep_points(first, varied[0])
+        return figure_json(figures.sweep_lines(points, varied[0])) if points else None
     found = {title: _metrics(study) for title, study in studies.items()}
     if not any(next(iter(found.values())).values()):
         return None
@@ -88,7 +95,8 @@ def _metrics(study: StudyFolder) -> dict[str, list[dict[str, Any]]]:
 
 def curves_mark(studies: Sequence[StudyFolder], show: str) -> str:
     """A mark that changes with any of these curves."""
-    return f"{show} {[(study.path.name, _sizes(study, '*/metrics.jsonl')) for study in studies]}"
+    files = ("*/metrics.jsonl", LOG)
+    return f"{show} {[(study.path.name, *(_sizes(study, f) for f in files)) for study in studies]}"
 
 
 def log_html(study: StudyFolder) -> str:
@@ -148,6 +156,10 @@ def _usage(study: StudyFolder) -> str:
 
 
 def _finished(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+    varied = varied_in(study)
+    if varied is not None:
+        spent = f"Trained in {duration(study.seconds_spent())}."
+        return {"text": _chosen(study, varied[0]), "hints": [spent]}
     lines = []
     for run in study.runs():
         result = run.result()
@@ -158,6 +170,23 @@ def _finished(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:
         "text": " · ".join(lines),
         "hints": [f"Trained in {duration(study.seconds_spent())}."],
     }
+
+
+def _chosen(study: StudyFolder, key: str) -> str:
+    """Which value of a sweep's setting is best on validation, arm by arm."""
+    best = [
+        f"{arm_title(arm)}: {key}={point.value} ({percent(point.mean)} on validation)"
+        for arm, point in best_of(sweep_points(study, key)).items()
+    ]
+    return " · ".join(best) or "Nothing was measured."
+
+
+def sweep_points(study: StudyFolder, key: str) -> list[SweepPoint]:
+    """What a sweep has measured so far. Raises ``UserError`` where it is damaged."""
+    recipe: Any = order_of(study).recipe
+    for part in key.split("."):
+        recipe = getattr(recipe, part, None)
+    return points_of(read_sweep(study.path), key, recipe)
 
 
 def _paused(study: StudyFolder, status: Mapping[str, Any]) -> dict[str, Any]:

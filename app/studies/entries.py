@@ -27,8 +27,9 @@ class StudyEntry:
     started: Unix seconds at which its training started or was resumed; waiting_since: at which it
     was put into the queue, if it is there; position: in the queue, from 1; 0 if it is not there.
     running: whether a local process trains it; requested: the last request to that process.
-    trial: trained for fewer than ``TRIAL_EPOCHS``. progress: 0 to 1; top1: mean test top-1 by arm,
-    over the seeds that have finished.
+    trial: trained for fewer than ``TRIAL_EPOCHS``. varies: the setting of a sweep, which is no
+    study to compare. progress: 0 to 1; top1: mean test top-1 by arm, over the seeds that have
+    finished.
     """
 
     id: str
@@ -44,6 +45,7 @@ class StudyEntry:
     running: bool = False
     requested: str = ""
     trial: bool = False
+    varies: str = ""
     progress: float = 0.0
     top1: dict[str, float] = field(default_factory=dict)
 
@@ -85,7 +87,7 @@ def finished_studies(config: AppConfig) -> list[StudyEntry]:
     The bundled ones come first, ``FRONT`` before the others, then those trained here, the newest
     first, and last those that only try something out (fewer than ``TRIAL_EPOCHS`` epochs).
     """
-    own = [entry for entry in own_studies(config) if entry.state == "finished"]
+    own = [e for e in own_studies(config) if e.state == "finished" and not e.varies]
     own.sort(key=lambda entry: entry.trial)
     shipped = [entry_of(study, shipped=True) for study in config.shipped.studies()]
     shipped.sort(key=lambda entry: (entry.id != FRONT, entry.id))
@@ -143,6 +145,7 @@ def _entry(study: StudyFolder, shipped: bool, described: _Described) -> StudyEnt
         running=process is not None,
         requested=ticket.requested if process is not None and process[0] == ticket.pid else "",
         trial=0 < described.epochs < TRIAL_EPOCHS,
+        varies=next(iter(status.get("vary") or {}), ""),
         progress=status.get("progress") or 0.0,
         top1=_means([result for result in results if result is not None]),
     )

@@ -27,7 +27,8 @@ class Ticket(BaseModel):
 
     name: chosen by a visitor; empty: the recipe's. waiting_since: when it was put into the queue,
     in Unix seconds; None if it is not in the queue. requested: the last request to its process
-    (``asked`` in the file). pid, started: that process, if the app started it.
+    (``asked`` in the file). device: what to compute on; empty: the default. pid,
+    started: that process, if the app started it.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -35,6 +36,7 @@ class Ticket(BaseModel):
     name: str = ""
     waiting_since: Seconds = None
     requested: Request = Field("", alias="asked")
+    device: str = ""
     pid: ProcessId = None
     started: Seconds = None
 

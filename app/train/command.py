@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from app.config import AppConfig
-from app.studies.order import Order
+from app.studies.order import Order, vary_option
 from dait.config.recipe import OWN_FOLDER, Recipe, load_recipe, recipe_names
 
 LONGEST = 4000
@@ -46,6 +46,9 @@ def file_name(recipe: Recipe) -> str:
 def _typed(words: list[str], order: Order) -> str:
     seeds = ",".join(str(seed) for seed in order.seeds)
     chosen = ["--arms", ",".join(order.arms), "--seeds", seeds]
+    if order.vary is not None:
+        words = ["sweep", *words, *vary_option(order)]
+        return shlex.join(["python", "-m", "dait", *words, *chosen, "--out", "runs/tried"])
     return shlex.join(["python", "-m", "dait", "study", *words, *chosen])
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.catalogue.sources import Sources
-from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
 from app.export.box import build_export_box
 from app.export.bundles import Bundles
+from app.export.push_box import Pushes
 from app.queue.actions import require
 from app.queue.runs_panel import PageState, RunsPanel, wire_runs_panel
 from app.queue.training_queue import TrainingQueue
+from app.server.loader import engine
 from app.studies.order import order_of
-from app.train.advice import advice_box, wire_advice_box
+from app.train.advice import AdviceBox
 from app.train.again import form_or_recipe_for
 from app.train.estimate import EstimateBox, estimate_box, wire_estimate_box
+from app.train.evaluate_box import Evaluations, build_evaluate_box
 from app.train.form import (
     AS_IN_RECIPE,
     LOADED,
@@ -38,6 +40,8 @@ from app.train.kept_form import keep_form
 from app.train.network_box import NetworkBox, network_box, wire_network_box
 from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
+from app.train.sweep_box import SweepBox, sweep_order
+from app.train.teacher_box import TeacherBox
 from app.ui.notice import (
     HIDDEN_NOTICE,
     Update,
@@ -47,8 +51,10 @@ from app.ui.notice import (
     shows_errors,
 )
 from app.ui.templates import render
+from app.ui.wording import listed
 from dait.config.arms import DEFAULT_ARMS, SUMMARIES, arm_title
 from dait.config.recipe import Recipe, load_recipe
+from dait.errors import UserError
 
 # Private handlers can still be called directly: ids and values are checked inside.
 _CODE = re.compile(r"`([^`]+)`")
@@ -65,18 +71,20 @@ class TrainForm:
     selection: gr.State
     selection_text: gr.HTML
     teacher: gr.Dropdown
-    teacher_facts: gr.HTML
+    teacher_box: TeacherBox
     arms: gr.CheckboxGroup
     epochs: gr.Number
     seed_count: gr.Number
     networks: NetworkBox
     first_seed: gr.Number
+    device: gr.Dropdown
     pipeline: PipelineBox
     start: gr.Button
     notice: gr.HTML
     cost: EstimateBox
     loaded: gr.State
     file: RecipeBox
+    sweep: SweepBox
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -164,13 +172,14 @@ def build_train_tab(
     kept: of ``form_storage``.
     """
     panel = RunsPanel(config, queue)
-    advice = advice_box()
+    advice = AdviceBox()
     form = _layout_form(config, panel, bundles)
     panel.lay_out_list()
     tab = TrainTab(config, form, panel)
     keep_form(page, kept, config, form.fields, form.expected, partial(_expected, config))
     _wire_form(tab, queue)
-    wire_advice_box(advice, config, form.fields)
+    advice.wire(config, form.fields)
+    form.teacher_box.wire(config, form.fields)
     wire_runs_panel(panel, page)
     return tab
 
@@ -197,7 +206,10 @@ def _amounts(config: AppConfig, first: Recipe) -> tuple[gr.Number, gr.Number]:
 
 
 def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> TrainForm:
-    """What is trained on the left; how much of it, the start and the training on the right."""
+    """What is trained on the left; how much of it, the start and the training on the right.
+
+    On a phone the left comes first: what nobody must choose stands below the start, in folds.
+    """
     recipes = recipe_choices()
     first = load_recipe(recipes[0][1])
     section(
@@ -228,9 +240,6 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
     with gr.Row():
         with gr.Column(scale=1, min_width=320):
             recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
-            expected = gr.HTML(
-                _expected(config, first), elem_id="expected", apply_default_css=False
-            )
             data = gr.Dropdown(
                 data_choices(config),
                 value=AS_IN_RECIPE,
@@ -239,14 +248,6 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 elem_id="train-data",
             )
             selection_text = notice_box("handed")
-            teacher = gr.Dropdown(
-                teachers(config),
-                value=AS_IN_RECIPE,
-                label="Frozen teacher",
-                allow_custom_value=config.paths,
-                elem_id="train-teacher",
-            )
-            teacher_facts = gr.HTML("", elem_id="teacher-known", apply_default_css=False)
             arms = gr.CheckboxGroup(
                 [(f"{arm_title(arm)}: {text}", arm) for arm, text in SUMMARIES.items()],
                 value=list(DEFAULT_ARMS),
@@ -255,15 +256,35 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
             )
         with gr.Column(scale=1, min_width=320):
             epochs, seed_count = _amounts(config, first)
+            start = gr.Button("Start training", variant="primary", elem_id="start")
+            message = notice_box("train-notice")
+            expected = gr.HTML(
+                _expected(config, first), elem_id="expected", apply_default_css=False
+            )
+            cost = estimate_box()
+            with gr.Accordion("Frozen teacher", open=False, elem_id="teacher-fold"):
+                teacher = gr.Dropdown(
+                    teachers(config),
+                    value=AS_IN_RECIPE,
+                    label="Frozen teacher",
+                    allow_custom_value=config.paths,
+                    elem_id="train-teacher",
+                )
+                teacher_box = TeacherBox()
             with gr.Accordion("Networks and first seed", open=False, elem_id="networks") as fold:
                 networks = network_box(config, fold)
                 first_seed = gr.Number(0, label="First seed", precision=0)
+                device = gr.Dropdown([], label="Compute on", visible=False, elem_id="device")
             pipeline = pipeline_box()
-            start = gr.Button("Start training", variant="primary", elem_id="start")
-            message = notice_box("train-notice")
-            cost = estimate_box()
+            sweep = SweepBox()
             panel.lay_out_card()
-            build_export_box(bundles, panel.shown, "train-export")
+            build_export_box(
+                bundles,
+                panel.shown,
+                "train-export",
+                Pushes(config, bundles) if config.paths else None,
+            )
+            build_evaluate_box(Evaluations(config, bundles), bundles, panel.shown, "train-evaluate")
             file = recipe_box(preview(config, defaults))
     return TrainForm(
         recipe=recipe,
@@ -272,18 +293,20 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
         selection=gr.State(None),
         selection_text=selection_text,
         teacher=teacher,
-        teacher_facts=teacher_facts,
+        teacher_box=teacher_box,
         arms=arms,
         epochs=epochs,
         seed_count=seed_count,
         networks=networks,
         first_seed=first_seed,
+        device=device,
         pipeline=pipeline,
         start=start,
         notice=message,
         cost=cost,
         loaded=gr.State(None),
         file=file,
+        sweep=sweep,
     )
 
 
@@ -291,9 +314,17 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     config, form, panel = tab.config, tab.form, tab.panel
 
     @shows_errors(form.notice)
-    def start(state: PageState, width: object, *values: Any) -> Update:
-        study = queue.start(read_form(config, FormValues(*values)))
-        return panel.started(study, state, width)
+    def start(state: PageState, width: object, device: object, *values: Any) -> Update:
+        order = replace(read_form(config, FormValues(*values)), device=_device(device))
+        study = queue.start(order)
+        said = notice(panel.start_sentence(study), calm=True)
+        return panel.started(study, state, width) | {form.notice: said}
+
+    @shows_errors(form.sweep.message)
+    def start_sweep(state: PageState, width: object, device: object, *given: Any) -> Update:
+        study = queue.start(replace(sweep_order(config, *given), device=_device(device)))
+        said = notice(panel.start_sentence(study), calm=True)
+        return panel.started(study, state, width) | {form.sweep.message: said}
 
     @shows_errors(form.notice)
     def start_again_from(shown: object) -> Update:
@@ -304,11 +335,19 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
 
     form.start.click(
         start,
-        [*panel.inputs, *form.values],
+        [*panel.inputs, form.device, *form.values],
         [form.notice, *panel.outputs],
         show_progress_on=panel.card,
         **PRESS,
     )
+    form.sweep.start.click(
+        start_sweep,
+        [*panel.inputs, form.device, *form.sweep.inputs(form.values)],
+        [form.sweep.message, *panel.outputs],
+        show_progress_on=panel.card,
+        **PRESS,
+    )
+    form.sweep.wire(config, form.values)
     panel.buttons["again"].click(start_again_from, panel.shown, form.outputs, **PRESS)
     wire_network_box(form.networks, config, form.recipe, form.data, form.selection)
     wire_recipe_box(form.file, config, form.values, form.outputs, tab.fill)
@@ -336,19 +375,32 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
     )
 
 
-def wire_teacher_facts(form: TrainForm, config: AppConfig, panel: gr.Tab) -> None:
-    """Show the teacher's known figures when the tab opens and whenever a choice changes."""
-    choices = [form.recipe, form.data, form.teacher]
-    gr.on(
-        [panel.select, *(choice.change for choice in choices)],
-        partial(form_html, config),
-        choices,
-        form.teacher_facts,
+def wire_device(form: TrainForm, panel: gr.Tab) -> None:
+    """Offer the devices when the tab opens, where there is more than one."""
+
+    def offer(current: object) -> Any:
+        found = engine().devices()
+        value = current if current in found else found[0]
+        return gr.update(choices=found, value=value, visible=len(found) > 1)
+
+    panel.select(
+        offer,
+        form.device,
+        form.device,
         api_visibility="private",
         concurrency_limit=None,
         show_progress="hidden",
-        trigger_mode="always_last",
     )
+
+
+def _device(value: object) -> str:
+    """The chosen device; empty for the default. Raises ``UserError`` for one that is not here."""
+    found = engine().devices()
+    if not value or value == found[0]:
+        return ""
+    if value not in found:
+        raise UserError(f"Compute on {listed(found)}: there is no other device here.")
+    return str(value)
 
 
 def _expected(config: AppConfig, recipe: Recipe) -> str:

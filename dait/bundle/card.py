@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dait.bundle.deployment import TITLES
 from dait.bundle.preprocess import labels_of, preprocessing_steps
 from dait.bundle.weights import loading_code
 from dait.config.arms import SUMMARIES, arm_title
@@ -18,14 +19,6 @@ from dait.errors import UserError
 from dait.runs.data import study_around
 from dait.runs.folder import RunFolder
 from dait.storage.files import format_bytes
-
-TITLES = {
-    "torch": "PyTorch, fp32 (model.safetensors)",
-    "fp16": "PyTorch, weights in fp16 (model.fp16.safetensors)",
-    "onnx": "ONNX (model.onnx)",
-    "int8": "ONNX, int8 (model.int8.onnx)",
-}
-"""The forms of an exported student, by the names that ``deployment.json`` has for them."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _LARGEST_SLICES = 12

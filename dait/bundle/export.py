@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dait.bundle.card import model_card
+from dait.bundle.deployment import keep_deployment
 from dait.bundle.graph import export_onnx, logits_of, open_graph
 from dait.bundle.measure import Answers, SplitFiles, measure_bundle
 from dait.bundle.preprocess import labels_of, preprocessing
@@ -62,9 +63,9 @@ def export_run(
 
     onnx: also write ``model.onnx``, ``model.int8.onnx`` and ``predict.py``. web: these, and
     ``index.html``, which runs the student in a browser (``dait.bundle.web``). The folder appears
-    when all is done. Raises ``UserError`` for a run that is not finished, has no weights or whose
-    images are not on this machine; for a network that ONNX cannot hold; where ``folder`` has
-    files; and for a full disk.
+    when all is done, and its figures are kept beside the run. Raises ``UserError`` for a run that
+    is not finished, has no weights or whose images are not on this machine; for a network that ONNX
+    cannot hold; where ``folder`` has files; and for a full disk.
     """
     _require_finished(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -83,6 +84,7 @@ def export_run(
             sizes = {file.name: file.stat().st_size for file in sorted(unfinished.iterdir())}
     except OSError as error:
         raise cannot_write(folder, error) from error
+    keep_deployment(run, deployment, emit)
     return Bundle(folder, sizes, deployment["agreement"], deployment["top1"], deployment)
 
 

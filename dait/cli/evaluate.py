@@ -6,17 +6,20 @@ import argparse
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table
 from dait.data.base import SPLITS
+from dait.data.sources.catalogue import absolute_source
 from dait.errors import UserError
 from dait.evaluation.arms import DIRECT, arm_named, arms_as_json, group_by_arm
+from dait.evaluation.elsewhere import evaluate_elsewhere
 from dait.evaluation.evaluate import evaluate_run
 from dait.evaluation.runs import EvaluatedRun, details_as_json, run_as_json
-from dait.runs.data import runs_in
+from dait.runs.data import open_data, recipe_of, runs_in
 from dait.runs.folder import to_json
 from dait.runs.sinks import TerminalSink
 from dait.storage.files import write_atomically
@@ -49,6 +52,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the arm that gains are counted from (default: direct, where it is there)",
     )
     parser.add_argument("--out", type=absolute, metavar="FILE.json", help="also write the JSON")
+    parser.add_argument(
+        "--on",
+        metavar="NAME_OR_FOLDER",
+        help="instead of a split, every labelled image of another data set; classes are matched by "
+        "name, and nothing is kept",
+    )
     add_moved_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
@@ -57,6 +66,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print and write. Raises ``UserError`` where nothing can be evaluated."""
     keep_moved_data(args, args.folders)
+    if args.on is not None:
+        return _elsewhere(args)
     found, left_out, alone = _evaluated(args)
     if alone:
         if args.against is not None:
@@ -72,6 +83,36 @@ def run(args: argparse.Namespace) -> int:
         print(f"Written: {args.out}")
     if args.json:
         print(to_json(line))
+    return 0
+
+
+def _elsewhere(args: argparse.Namespace) -> int:
+    rows = []
+    with closing(TerminalSink()) as terminal:
+        for folder in args.folders:
+            for one in runs_in(folder):
+                source = {"data.source": absolute_source(args.on), "data.labelled_per_class": None}
+                data = open_data(recipe_of(one).changed(source), terminal)
+                found = evaluate_elsewhere(one, data, terminal)
+                rows.append({"run": str(one.path), "on": args.on, **asdict(found)})
+    print_lines(
+        table(
+            [
+                [
+                    Path(row["run"]).name,
+                    f"top-1 {row['figures']['top1']:.1%}",
+                    f"{row['images']:,} images of {row['classes']} of {row['of']} classes",
+                    f"{row['unknown']:,} of unknown classes left out" if row["unknown"] else "",
+                ]
+                for row in rows
+            ]
+        )
+    )
+    if args.out is not None:
+        write_atomically(args.out, to_json({"runs": rows}, indent=1) + "\n")
+        print(f"Written: {args.out}")
+    if args.json:
+        print(to_json({"runs": rows}))
     return 0
 
 

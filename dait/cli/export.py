@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 
 from dait.api import export_model
-from dait.bundle.card import TITLES
+from dait.bundle.deployment import TITLES
 from dait.bundle.export import Bundle
 from dait.cli.resume import add_moved_options, keep_moved_data
 from dait.cli.table import print_lines, table

@@ -8,12 +8,10 @@ import sys
 from contextlib import closing
 
 from dait.data.sources.registry import open_dataset
-from dait.evaluation.metrics import evaluate_logits
+from dait.evaluation.frozen_teacher import measure_teacher
 from dait.runs.sinks import TerminalSink
-from dait.teachers.embedding import embed_split
 from dait.teachers.prompts import Prompts
-from dait.teachers.registry import load_teacher, prototypes_of
-from dait.teachers.zero_shot_figures import remember_zero_shot
+from dait.teachers.registry import load_teacher
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,31 +46,19 @@ def run(args: argparse.Namespace) -> int:
         # First, so that a missing teacher is reported before a data set is read.
         teacher = load_teacher(args.teacher, args.teacher_size, terminal)
         data = open_dataset(args.data, size=args.size, emit=terminal)
-        prototypes = prototypes_of(teacher, data, prompts)
-        split = data.split(args.split)
-        logits = embed_split(teacher, split.images) @ prototypes.vectors.T
-        logits = (prototypes.logit_scale * logits).float().cpu()
-        figures = evaluate_logits(logits.numpy(), split.labels, split.slices)
-    remember_zero_shot(
-        teacher,
-        data,
-        args.split,
-        figures,
-        called=args.data,
-        prompts=prompts,
-        warnings=prototypes.warnings,
-    )
+        found = measure_teacher(teacher, data, args.split, prompts, called=args.data, emit=terminal)
+    figures = found.figures
     low, high = figures["top1_interval"]
-    for warning in prototypes.warnings:
+    for warning in found.prototypes.warnings:
         print(f"! {warning}", file=sys.stderr if args.json else sys.stdout)
     if args.json:
         summary = {"teacher": teacher.name, "data": args.data, "split": args.split}
         counted = {"interval": [low, high], "n": figures["n_test"]}
-        warned = {"warnings": list(prototypes.warnings)}
+        warned = {"warnings": list(found.prototypes.warnings)}
         print(json.dumps({**summary, **figures, **counted, **warned}))
     else:
         print(
-            f"{teacher.name} on {len(split)} {args.split} images of {args.data}: "
+            f"{teacher.name} on {figures['n_test']} {args.split} images of {args.data}: "
             f"top-1 {figures['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
             f"top-5 {figures['top5']:.1%} (chance {1 / len(data.classes):.1%})"
         )

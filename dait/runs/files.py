@@ -64,6 +64,7 @@ class Status(TypedDict, total=False):
     arms: list[str] | None
     seeds: list[Seed] | None
     tasks: bool | None
+    vary: dict[str, list[Any]] | None
 
 
 class Figures(TypedDict):
@@ -100,6 +101,32 @@ class Result(Figures):
     taken: NotRequired[dict[str, str] | None]
     seconds: NotRequired[Number]
     versions: NotRequired[dict[str, str] | None]
+
+
+class Latency(TypedDict):
+    """Of one image, in milliseconds."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    median: float
+    p95: float
+
+
+class Deployment(TypedDict):
+    """``deployment.json`` of a run: an exported student's figures, by its forms."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    weights: str
+    network: str
+    image_size: Count
+    images: Count
+    parameters: Count
+    macs: Count
+    processor: str
+    bytes: dict[str, Count]
+    top1: dict[str, float]
+    top1_interval: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]
+    agreement: dict[str, float]
+    latency_ms: dict[str, Latency]
 
 
 class Epoch(TypedDict):
@@ -181,6 +208,7 @@ class Config(TypedDict, total=False):
 
 
 STATUS, RESULT = TypeAdapter(Status), TypeAdapter(Result)
+DEPLOYMENT = TypeAdapter(Deployment)
 STUDY, EPOCH, CONFIG = TypeAdapter(Study), TypeAdapter(Epoch), TypeAdapter(Config)
 
 

@@ -21,6 +21,7 @@ import yaml
 from dait.errors import UserError
 from dait.runs.files import (
     CONFIG,
+    DEPLOYMENT,
     EPOCH,
     RESULT,
     STATUS,
@@ -215,6 +216,16 @@ class RunFolder(StatusFolder):
         """``result.json``, or None before the run has one; ``UserError`` if damaged."""
         result: dict[str, Any] | None = read_json(self.path / "result.json", RESULT)
         return result
+
+    def write_deployment(self, figures: Mapping[str, Any]) -> None:
+        """Write ``deployment.json``."""
+        write_atomically(self.path / "deployment.json", to_json(figures, indent=1) + "\n")
+
+    def deployment(self) -> dict[str, Any] | None:
+        """``deployment.json``, or None where none was exported; ``UserError`` if damaged."""
+        advice = "Delete that file, and export the run again."
+        found: dict[str, Any] | None = read_json(self.path / "deployment.json", DEPLOYMENT, advice)
+        return found
 
 
 class StudyFolder(StatusFolder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,17 @@ from dait.data.augmentation.views import ViewPolicy
 from dait.data.base import Dataset, SplitName
 from dait.data.pool import has_unlabelled
 from dait.distributed import device
-from dait.evaluation.metrics import evaluate_logits
+from dait.evaluation.frozen_teacher import measure_teacher
 from dait.events import Emit, Note
 from dait.models.network import build_network
 from dait.runs.data import open_data
 from dait.teachers.base import FrozenTeacher
 from dait.teachers.cache.views import TeacherViews
-from dait.teachers.embedding import embed_split
 from dait.teachers.registry import (
     Prototypes,
     fetch_teacher,
     load_teacher,
-    prototypes_of,
 )
-from dait.teachers.zero_shot_figures import remember_zero_shot
 
 
 @dataclass(frozen=True)
@@ -75,27 +72,19 @@ def prepare(recipe: Recipe, emit: Emit, measured: SplitName = "test") -> StudyCo
         data.split(name)
     for line in left_out(data):
         emit(Note(line))
-    prototypes = prototypes_of(teacher, data, recipe.teacher.prompts)
-    prototypes = replace(prototypes, vectors=prototypes.vectors.cpu())
-    for warning in prototypes.warnings:
-        emit(Note(f"warning: {warning}"))
-    emit(Note(f"embedding the {measured} split with the frozen teacher"))
-    split = data.split(measured)
-    embeddings = embed_split(teacher, split.images).cpu()
-    logits = prototypes.logit_scale * embeddings @ prototypes.vectors.T
-    zero_shot = evaluate_logits(logits.float().numpy(), split.labels)
-    source, prompts = recipe.data.source, recipe.teacher.prompts
-    remember_zero_shot(
+    found = measure_teacher(
         teacher,
         data,
         measured,
-        zero_shot,
-        called=source,
-        prompts=prompts,
-        warnings=prototypes.warnings,
+        recipe.teacher.prompts,
+        called=recipe.data.source,
+        emit=emit,
     )
+    zero_shot = found.figures
     emit(Note(f"zero-shot top-1 of {teacher.name} on {measured}: {zero_shot['top1']:.1%}"))
-    return StudyContext(recipe, data, teacher, prototypes, embeddings, zero_shot, measured)
+    return StudyContext(
+        recipe, data, teacher, found.prototypes, found.embeddings, zero_shot, measured
+    )
 
 
 def left_out(data: Dataset) -> list[str]:

@@ -94,7 +94,7 @@ def _copy(source: Path, target: Path, names: tuple[str, ...]) -> None:
 
 
 def _export_networks(run: RunFolder, target: RunFolder) -> None:
-    _copy(run.path, target.path, (run.predictions.name, run.familiarity.name))
+    _copy(run.path, target.path, (run.predictions.name, run.familiarity.name, "deployment.json"))
     for file in (run.student, run.intermediate):
         if file.exists():
             loaded = load_network(file)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from dait.arms.catalogue import plan_of
@@ -22,16 +22,17 @@ from dait.config.recipe import Recipe
 from dait.data.base import SplitName
 from dait.errors import UserError
 from dait.evaluation.measure import versions
-from dait.events import Emit, Note
-from dait.runs.files import read_json_lines
-from dait.runs.folder import RunFolder, to_json
+from dait.events import Emit, EpochDone, Event, Note, StageStarted
+from dait.runs.folder import RunFolder, StudyFolder, to_json
+from dait.runs.sinks import describe, fan_out
+from dait.runs.sweeps import LOG, read_sweep, sweep_title
 from dait.storage.files import new_folder, write_atomically
 from dait.study.context import StudyContext, prepare
+from dait.study.lock import locked_folder, write_failure
 from dait.study.provenance import code_digest, kept_provenance, provenance_digest
 from dait.study.reuse import first_stage_key
 from dait.study.run import run_arm
 
-LOG = "sweep.jsonl"
 FIRST_STAGES = "between"
 """The folder of first stages that later settings reuse: one run folder for each."""
 
@@ -66,15 +67,51 @@ def run_sweep(
     split ``measured``; a search over settings leaves that the validation split), ``slices`` and
     ``seconds``. Of the weights only those of first stages are
     kept, which are trained once for all settings that agree on them. Every setting is checked
-    before the first is run. Raises UserError for a setting that is not possible, and where ``out``
-    holds a sweep of another recipe.
+    before the first is run. ``out/status.json`` says how far it is, as that of a study does. Raises
+    UserError for a setting that is not possible, and where ``out`` holds a sweep of another recipe
+    or another process runs it.
     """
     recipes = [recipe.changed(setting) for setting in settings]
+    folder, varied = StudyFolder(out), _varied(settings)
     rows = _begin(out, recipe)
+    with locked_folder(folder):
+        folder.start_work(
+            state="preparing",
+            message="Getting ready",
+            title=sweep_title(recipe.title or recipe.name, varied),
+            arms=list(arms),
+            seeds=list(seeds),
+            vary=varied,
+        )
+        try:
+            emit = fan_out(emit, _follow(folder))
+            runs = [run for run in recipes for _ in itertools.product(arms, seeds)]
+            _train(recipes, settings, arms, seeds, out, rows, emit, measured, len(runs))
+        except BaseException as error:
+            write_failure(folder, error)
+            raise
+        folder.write_status(state="finished", progress=1.0, eta_seconds=0.0, message="")
+    return rows
+
+
+def _train(
+    recipes: Sequence[Recipe],
+    settings: Sequence[Setting],
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    out: Path,
+    rows: list[dict[str, Any]],
+    emit: Emit,
+    measured: SplitName,
+    total: int,
+) -> None:
+    """Add the rows that are missing."""
+    folder, started, done = StudyFolder(out), time.monotonic(), 0
     _note_other_versions(rows, emit)
     for number, (setting, changed) in enumerate(zip(settings, recipes, strict=True)):
         if changed in recipes[:number]:
             emit(Note(f"{setting}: the same recipe as one before, not run again"))
+            total -= len(arms) * len(seeds)
             continue
         context: StudyContext | None = None
         for arm, seed in itertools.product(arms, seeds):
@@ -82,10 +119,38 @@ def run_sweep(
                 continue
             # Opened for the first run that is missing: data and teacher may differ by setting.
             context = context or prepare(changed, emit, measured)
+            folder.write_status(state="training", arm=arm, seed=seed, run_count=total)
             rows.append(_run(replace(context, recipe=changed), setting, arm, seed, out, emit))
             lines = "".join(to_json(row) + "\n" for row in rows)
             write_atomically(out / LOG, lines)
-    return rows
+            done += 1
+            share = min(1.0, len(rows) / total)
+            left = (time.monotonic() - started) / done * max(0, total - len(rows))
+            folder.write_status(progress=share, eta_seconds=left, run_index=len(rows))
+
+
+def _follow(folder: StudyFolder) -> Emit:
+    """A sink for the log and for the sentence in ``status.json``."""
+
+    def follow(event: Event) -> None:
+        line = describe(event)
+        if line is not None:
+            folder.log(line)
+            if isinstance(event, (Note, StageStarted, EpochDone)):
+                folder.write_status(message=line)
+
+    return follow
+
+
+def _varied(settings: Sequence[Setting]) -> dict[str, list[Any]]:
+    """Every key that is varied, and its values."""
+    varied: dict[str, list[Any]] = {}
+    for setting in settings:
+        for key, value in setting.items():
+            known = varied.setdefault(key, [])
+            if value not in known:
+                known.append(value)
+    return varied
 
 
 def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
@@ -94,7 +159,7 @@ def _begin(out: Path, recipe: Recipe) -> list[dict[str, Any]]:
     if described.exists() and described.read_text(encoding="utf-8") != recipe.to_yaml():
         raise UserError(f"{out} holds a sweep of another recipe; choose another folder.")
     write_atomically(described, recipe.to_yaml())
-    return read_json_lines(out / LOG, TypeAdapter(dict[str, Any])) or []
+    return read_sweep(out)
 
 
 def _note_other_versions(rows: list[dict[str, Any]], emit: Emit) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dait.data.augmentation.views import ViewPolicy, view_batch
 from dait.data.stored import Images, Uncropped
 from dait.errors import UserError
+from dait.events import Emit, Progress, ignore
 from dait.teachers.base import FrozenTeacher
 
 BATCH = 128
@@ -121,10 +122,16 @@ def spans_of(start: int, stop: int, batch: int = BATCH) -> list[Span]:
     return [(low, min(low + batch, stop)) for low in range(start, stop, batch)]
 
 
-def embed_split(teacher: FrozenTeacher, images: Images, batch: int = 128) -> Tensor:
+def embed_split(
+    teacher: FrozenTeacher, images: Images, batch: int = 128, emit: Emit = ignore
+) -> Tensor:
     """``(N, S, S, 3)`` uint8 → ``(N, d)``: the embeddings of unaugmented images, on the CPU."""
     spans, policy = spans_of(0, len(images), batch), ViewPolicy("original")
-    parts = list(Embedder(teacher).views(images, spans, 0, policy))
+    parts: list[np.ndarray] = []
+    for part in Embedder(teacher).views(images, spans, 0, policy):
+        parts.append(part)
+        done = min(len(parts) * batch, len(images))
+        emit(Progress("Embedding the images", done, len(images)))
     return torch.from_numpy(np.concatenate(parts))
 
 

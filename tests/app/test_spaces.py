@@ -280,6 +280,19 @@ def estimate(space: Space) -> None:
     space.refuses("from 1 to 5", lambda: space.visitor.presses("estimate", "click", **requested))
 
 
+def push(space: Space) -> None:
+    page = space.visitor.http.get("/config").text
+    assert "train-export-make" in page and "train-export-hub" not in page
+
+
+def sweep(space: Space) -> None:
+    requested = {"recipe": "tiny", "epochs": 2, "sweep_setting": "train.mixup"}
+    space.refuses(
+        "no sweep is trained here",
+        lambda: space.visitor.presses("sweep-start", "click", **requested),
+    )
+
+
 def advice(space: Space) -> None:
     requested = {"teacher": "fieldguide-clip", "epochs": 600}
     space.refuses("from 1 to 5", lambda: space.visitor.presses("advice-ask", "click", **requested))
@@ -377,6 +390,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "recipe-file": recipe_file,
     "epochs": epochs,
     "seeds": seeds,
+    "sweep": sweep,
     "again": again,
     "waiting": waiting,
     "estimate": estimate,
@@ -388,6 +402,7 @@ ATTEMPTS: dict[str, Callable[[Space], None]] = {
     "photographs": photographs,
     "download-student": download_student,
     "page-for-a-phone": page_for_a_phone,
+    "push": push,
     "file-by-address": file_by_address,
     "outside-the-queue": outside_the_queue,
     "anything-else-downloaded": anything_else_downloaded,

@@ -133,6 +133,7 @@ def fill_in_the_form(page: Any) -> None:
     """It shows the teacher's accuracy and refuses bad values."""
     go_to(page, "Train")
     known = page.locator("#teacher-known")
+    page.locator("#teacher-fold button").first.click()
     known.get_by_text("fieldguide-clip").first.wait_for()
     page.locator("#train-teacher input").click()
     page.get_by_role("option", name="ImageNet network").click()

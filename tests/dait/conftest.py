@@ -1,1 +1,1 @@
-"""Its being here lets the tests below import ``colours`` and ``hub_server``."""
+"""Its being here lets the tests below import ``colours``."""

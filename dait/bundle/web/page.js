@@ -293,6 +293,7 @@ function enlarged(map, size) {
 const PAGE = JSON.parse(document.getElementById("page").textContent);
 const element = (id) => document.getElementById(id);
 let network = null, seen = null, answer = null, latest = 0;
+const times = []; // of the network alone, in milliseconds
 
 /** Dark violet over red to yellow, as the rest of the project draws heat. */
 function heat(value) {
@@ -358,6 +359,13 @@ function show() {
   draw(answer.top[0][0]);
 }
 
+/** The median of times in milliseconds, in words. */
+function latency(all) {
+  const sorted = [...all].sort((a, b) => a - b), half = sorted.length / 2;
+  const median = (sorted[Math.ceil(half - 0.5)] + sorted[Math.floor(half - 0.5)]) / 2;
+  return `${median.toFixed(median < 10 ? 1 : 0)} ms`;
+}
+
 function say(text, wrong = false) {
   element("status").textContent = text;
   element("status").classList.toggle("wrong", wrong);
@@ -391,7 +399,9 @@ async function take(file) {
   if (turn !== latest) return; // another photograph was chosen meanwhile
   ({ image: seen, answer } = found);
   show();
-  say(`Answered in ${answer.milliseconds.toFixed(0)} ms, in this browser.`);
+  times.push(answer.milliseconds);
+  say(`Answered in ${latency([answer.milliseconds])}, in this browser${
+    times.length > 1 ? ` (median of ${times.length} photographs: ${latency(times)})` : ""}.`);
 }
 
 function start() {

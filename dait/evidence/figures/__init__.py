@@ -17,6 +17,7 @@ from dait.evidence.figures.localisation import localisation_bars
 from dait.evidence.figures.regimes import regime_panels
 from dait.evidence.figures.reliability import reliability_panels
 from dait.evidence.figures.similarity import similarity_panels
+from dait.evidence.figures.sweep import sweep_lines
 from dait.evidence.figures.tsne import tsne_panels
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "similarity_panels",
     "slices_bars",
     "study_curves",
+    "sweep_lines",
     "teacher_rows",
     "tsne_panels",
 ]

@@ -11,6 +11,7 @@ import pytest
 
 from app.config import AppConfig
 from app.export.bundles import PAGE, Bundles
+from app.export.deployment import NONE_YET, deployment_table
 from dait.errors import UserError
 from dait.runs.folder import RunFolder, RunsRoot
 
@@ -28,6 +29,7 @@ def test_finished_runs_with_weights_are_offered(root: RunsRoot) -> None:
     RunFolder(study / "direct-s0").write_status(state="stopped")
     (study / "dait-s1" / "student.safetensors").unlink()
     bundles = Bundles(AppConfig(root))
+    assert NONE_YET in deployment_table(bundles.deployed(STUDY))
     offered = bundles.runs(STUDY)
     assert ("DAIT, seed 0", "dait-s0") in offered
     assert {name for _, name in offered} & {"direct-s0", "dait-s1"} == set()
@@ -55,6 +57,8 @@ def test_a_student_is_packed_once(root: RunsRoot) -> None:
         assert all(name.startswith(f"{folder}/") for name in archive.namelist())
     assert {"model.safetensors", "model.onnx", "predict.py", "README.md"} <= names
     assert figures["agreement"]["onnx"] == 1
+    assert {form.run for form in bundles.deployed(STUDY)} == {"dait-s0"}
+    assert deployment_table(bundles.deployed(STUDY)).count('<th scope="row">') == 4
     assert bundles.start(STUDY, "dait-s0") == (key, job)
     assert list(job.result.parent.iterdir()) == [job.result]
 

@@ -14,20 +14,21 @@ import pytest
 from browsing import served, watched_tabs
 from PIL import Image
 
+STUDY = "birds-20260101-120000-00000001"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
 def address(tiny_study: Path, tmp_path: Path) -> Iterator[str]:
     runs = tmp_path / "app" / "runs"
-    shutil.copytree(tiny_study, runs / "birds-20260101-120000-00000001")
+    shutil.copytree(tiny_study, runs / STUDY)
     with served(runs) as found:
         yield found
 
 
 def test_a_student_is_downloaded_and_works(browser: Any, address: str, tmp_path: Path) -> None:
     with watched_tabs(browser, address) as open_page:
-        page = open_page()
+        page = open_page(f"?study={STUDY}")
         page.get_by_role("tab", name="Train").click()
         page.wait_for_selector("#studies button[data-study]")
         page.locator("#train-export button").first.click()
@@ -39,6 +40,14 @@ def test_a_student_is_downloaded_and_works(browser: Any, address: str, tmp_path:
         with page.expect_download() as download:
             page.locator("#train-export-file").click()
         download.value.save_as(tmp_path / "student.zip")
+        measured = page.locator("#train-export-measured tbody tr")
+        assert measured.count() == 4
+        page.get_by_role("tab", name="Compare").click()
+        page.locator("#deployment button").first.click()
+        page.wait_for_function(
+            "() => document.querySelectorAll('#deployment-table tbody tr').length === 4"
+        )
+        assert "int8" in page.locator("#deployment-table").inner_text()
     with zipfile.ZipFile(tmp_path / "student.zip") as archive:
         archive.extractall(tmp_path)
     (script,) = tmp_path.glob("birds-*/predict.py")

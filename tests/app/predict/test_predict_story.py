@@ -51,6 +51,12 @@ def test_one_photograph_and_then_several_with_a_broken_one(
     assert {line["image"] for line in lines} == {"'=mine.png", "second.png"}
     assert {line["rank"] for line in lines} >= {"1", "2", "3"}
 
+    # One of the table is looked at closer.
+    page.get_by_role("button", name="second.png").click()
+    page.wait_for_selector("#predicted-photo .ds-cell", timeout=TO_LOAD)
+    assert "second.png" in page.locator("#predicted-photo").inner_text()
+    assert page.locator("#predicted tbody tr").count() == 2
+
     # Noise is no bird: the way on leads to a training.
     page.locator("#photos").get_by_label("Clear").first.click()
     page.wait_for_selector("#photos input[type=file]", state="attached")

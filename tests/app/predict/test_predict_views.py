@@ -85,6 +85,7 @@ def test_a_file_that_is_no_photograph_does_not_stop_the_others(
     bad = [str(tmp_path / name) for name in ("drawing.svg", "words.jpg", "torn.png", "huge.png")]
     found = views.many(study_id, [*bad, photo])
     assert [image["image"] for image in found.images] == ["mine.png"]
+    assert found.indices == [4] and 'data-photo="4"' in batch_html(found)
     for sentence, name, says in zip(
         found.problems,
         ("drawing.svg", "words.jpg", "torn.png", "huge.png"),
