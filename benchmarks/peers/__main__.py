@@ -10,6 +10,10 @@ from dait.errors import UserError
 
 COMMANDS = {
     "training": "images a second of whole epochs, beside other training tools",
+    "pipeline": "the intermediate teacher's outputs, kept and computed anew",
+    "growth": "time against images, classes, image size, studies and points",
+    "heatmaps": "a row, and many images, beside the grad-cam package",
+    "analysis": "t-SNE, similarity and evaluation, beside scikit-learn and openTSNE",
 }
 
 
