@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 import numpy as np
+import openTSNE
 import torch
-from openTSNE import TSNE as OpenTSNE
 from openTSNE.affinity import PerplexityBasedNN
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
@@ -74,7 +74,7 @@ def measure_tsne(points: int, rounds: int) -> dict[str, Any]:
 
     def opened(method: str) -> None:
         reduced = PCA(DIMENSIONS, random_state=0).fit_transform(rows)
-        model = OpenTSNE(
+        model = openTSNE.TSNE(
             perplexity=PERPLEXITY,
             initialization="pca",
             random_state=0,

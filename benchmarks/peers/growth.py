@@ -22,10 +22,10 @@ from benchmarks.data import measure_entries
 from benchmarks.output import add_json_option, print_end
 from benchmarks.peers.pairs import machine
 from dait.data.augmentation.views import ViewPolicy, view_batch
+from dait.evaluation.confusion import most_confused
 from dait.evaluation.features.projection import tsne
 from dait.evaluation.features.similarity import class_similarity, intra_inter, knn_accuracy
 from dait.evaluation.metrics import evaluate_logits
-from dait.evaluation.confusion import most_confused
 from dait.runs.folder import RunsRoot
 from dait.storage.paths import ASSETS
 from dait.study.memory import MEBIBYTE, peak_memory_bytes

@@ -112,6 +112,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=int, default=512, metavar="N", help="default: 512")
     parser.add_argument("--size", type=int, default=128, metavar="N", help="default: 128")
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="default: 64")
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--labels-only", action="store_true", help="no teacher")
@@ -126,7 +127,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each training as it ends, then the table. Raises ``UserError`` for too few images."""
-    require_positive(args, "images", "size", "rounds")
+    require_positive(args, "images", "size", "batch", "rounds")
     if args.epochs < 2:
         raise UserError("--epochs is a number from 2: there have to be later ones.")
     with tempfile.TemporaryDirectory() as folder:
@@ -137,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         setting = Setting(
             folder,
             args.size,
+            batch=args.batch,
             epochs=args.epochs,
             distil=not args.labels_only,
             workers=args.workers,
