@@ -111,13 +111,13 @@ def measure_growth(axis: str, sizes: Sequence[int]) -> dict[str, Any]:
         for name, seconds in measure(size).items():
             found.setdefault(name, {})[size] = seconds
         memory[size] = peak_memory_bytes() / MEBIBYTE
-    for name, seconds in found.items():
-        shown = "".join(f"{size:>9,}:{seconds[size]:>9.4f} s" for size in seconds)
-        grows = slope(list(seconds), list(seconds.values())) if len(seconds) > 1 else math.nan
-        print(f"{axis:<9}{name:<18}{shown}   slope {grows:.2f}", flush=True)
-        found[name]["slope"] = grows  # type: ignore[index]
+    slopes: dict[str, float] = {}
+    for name, at in found.items():
+        shown = "".join(f"{size:>9,}:{seconds:>9.4f} s" for size, seconds in at.items())
+        slopes[name] = slope(list(at), list(at.values())) if len(at) > 1 else math.nan
+        print(f"{axis:<9}{name:<18}{shown}   slope {slopes[name]:.2f}", flush=True)
     print(f"{axis:<9}{'peak MiB':<18}" + "".join(f"{s:>9,}:{m:>9.0f}  " for s, m in memory.items()))
-    return {**found, "peak_mib": memory}
+    return {"seconds": found, "slopes": slopes, "peak_mib": memory}
 
 
 def _copy_study(folder: Path, state: str, started: float) -> None:
