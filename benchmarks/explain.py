@@ -46,7 +46,7 @@ def measure_explain(rounds: int = 9, images: int = 64) -> dict[str, Any]:
     ``batched`` and ``one_by_one`` are images a second of heatmaps with their localisation, by the
     demo's student on ``images`` noise images of its size.
     """
-    row, networks = _row()
+    row, networks = stand_in_row()
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
@@ -82,7 +82,8 @@ class _Seconds:
     processor: float
 
 
-def _row() -> tuple[NetworkRow, list[nn.Module]]:
+def stand_in_row() -> tuple[NetworkRow, list[nn.Module]]:
+    """The row, and the same networks in its order, frozen."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         teacher = teacher_for_bench(TEACHER)

@@ -94,19 +94,21 @@ def finished_studies(config: AppConfig) -> list[StudyEntry]:
     return [entry for entry in shipped if entry.state == "finished"] + own
 
 
-# Lists are made at every poll: a finished study's entry is kept until one of its files changes.
-_FINISHED: dict[Path, tuple[dict[str, FileVersion], StudyEntry]] = {}
+# Lists are made at every poll: a settled study's entry is kept until one of its files changes.
+_SETTLED: dict[Path, tuple[dict[str, FileVersion], StudyEntry]] = {}
+_SETTLED_STATES = ("finished", "failed", "stopped", "paused")
+"""Those that follow from the study's own files alone: not from processes, runs or the time."""
 _MOST_KEPT = 50_000
 
 
 def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
     """A study as a list entry; a damaged one has the state ``damaged``."""
-    kept = _FINISHED.get(study.path)
+    kept = _SETTLED.get(study.path)
     if kept is not None:
         versions, entry = kept
         if all(version_of(file) == version for file, version in versions.items()):
             return entry
-        _FINISHED.pop(study.path, None)
+        _SETTLED.pop(study.path, None)
     own = [study.path / name for name in ("status.json", "study.json", TICKET)]
     versions = {str(file): version_of(file) for file in own}
     try:
@@ -116,11 +118,16 @@ def entry_of(study: StudyFolder, shipped: bool) -> StudyEntry:
     results = [run / "result.json" for run in described.runs]
     versions |= {str(file): version_of(file) for file in results}
     entry = _entry(study, shipped, described)
-    if entry.state == "finished":
-        if len(_FINISHED) >= _MOST_KEPT:
-            _FINISHED.clear()
-        _FINISHED[study.path] = versions, entry
+    if entry.state in _SETTLED_STATES and not _follows_from_runs(study):
+        if len(_SETTLED) >= _MOST_KEPT:
+            _SETTLED.clear()
+        _SETTLED[study.path] = versions, entry
     return entry
+
+
+def _follows_from_runs(study: StudyFolder) -> bool:
+    """Whether its state is what its runs say, whose status is not looked at here."""
+    return bool(study.status().get("state") == "queued")
 
 
 def _entry(study: StudyFolder, shipped: bool, described: _Described) -> StudyEntry:

@@ -55,12 +55,18 @@ def most_confused(
     ``examples`` images each.
     """
     predicted = logits.argmax(axis=1)
-    matrix = confusion_matrix(predicted, labels, logits.shape[1])
-    of_class = matrix.sum(axis=1)
-    np.fill_diagonal(matrix, 0)
+    classes = logits.shape[1]
+    of_class = np.bincount(labels, minlength=classes)
+    wrong = predicted != labels
+    # Of pairs that occur alone: of thousands of classes a whole matrix would be gigabytes.
+    cells, counts = np.unique(
+        labels[wrong].astype(np.int64) * classes + predicted[wrong], return_counts=True
+    )
     found = [
-        (int(label), int(taken), int(matrix[label, taken]), matrix[label, taken] / of_class[label])
-        for label, taken in np.argwhere(matrix)
+        (label, taken, count, count / of_class[label])
+        for (label, taken), count in zip(
+            (divmod(cell, classes) for cell in cells.tolist()), counts.tolist(), strict=True
+        )
     ]
     found.sort(key=lambda pair: (-pair[2], -pair[3], pair[0], pair[1]))
     margin = logits.max(axis=1) - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]

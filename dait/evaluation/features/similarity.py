@@ -6,6 +6,7 @@ alone, so that the app can compare networks before heavier libraries are loaded.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ def class_similarity(features: np.ndarray, labels: np.ndarray, classes: int) -> 
     """
     rows = unit_length(features)
     means = np.full((classes, rows.shape[1]), np.nan)
-    for label in np.unique(labels):
-        means[label] = rows[labels == label].mean(axis=0)
+    for label, members in _by_class(np.asarray(labels)):
+        means[label] = rows[members].mean(axis=0)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _TINY)
     return np.clip(means @ means.T, -1, 1).astype(np.float32)
 
@@ -53,9 +54,8 @@ def intra_inter(features: np.ndarray, labels: np.ndarray) -> IntraInter:
     all_sum = float(np.square(rows.sum(axis=0)).sum())
     own = np.square(np.linalg.norm(rows, axis=1))
     within_sum = within_pairs = 0.0
-    for label in np.unique(labels):
-        members = rows[labels == label]
-        within_sum += float(np.square(members.sum(axis=0)).sum())
+    for _, members in _by_class(labels):
+        within_sum += float(np.square(rows[members].sum(axis=0)).sum())
         within_pairs += len(members) * (len(members) - 1)
     across_pairs = len(rows) * (len(rows) - 1) - within_pairs
     intra = (within_sum - float(own.sum())) / within_pairs if within_pairs else float("nan")
@@ -100,6 +100,16 @@ def knn_accuracy(
         np.add.at(votes, (rows, bank_labels[nearest]), weights)
         right += int((votes.argmax(axis=1) == labels[start : start + _CHUNK]).sum())
     return right / len(labels)
+
+
+def _by_class(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Every class of ``(N,)`` labels with the places of its images, in rising order.
+
+    Sorted once: a look through all labels for every class would be slow for thousands of them.
+    """
+    order = np.argsort(labels, kind="stable")
+    present, first = np.unique(labels[order], return_index=True)
+    yield from zip(present.tolist(), np.split(order, first[1:]), strict=True)
 
 
 def linear_cka(one: np.ndarray, other: np.ndarray) -> float:

@@ -43,6 +43,30 @@ def test_the_list_follows_every_change_of_a_finished_study(config: AppConfig) ->
     assert only(config).state == "lost"
 
 
+def test_the_list_follows_every_change_of_a_study_that_stopped(config: AppConfig) -> None:
+    (study,) = config.runs.studies()
+    for state in ("stopped", "failed"):
+        study.write_status(state=state, message="")
+        assert only(config).state == state
+        study.write_status(message="why")
+        assert only(config).message == "why"
+    study.write_status(state="stopped")
+    write_ticket(study, requested="pause")
+    assert only(config).state == "paused"
+    write_ticket(study, requested="", waiting_since=1.0)
+    assert (only(config).state, only(config).position) == ("queued", 1)
+
+
+def test_a_study_of_tasks_follows_what_its_runs_say(config: AppConfig) -> None:
+    (study,) = config.runs.studies()
+    study.write_status(state="queued", tasks=True, pid=None)
+    run = study.runs()[0]
+    run.write_status(state="failed")
+    assert only(config).state == "failed"
+    run.write_status(state="stopped")
+    assert only(config).state == "stopped"
+
+
 def test_the_order_follows_the_start_that_a_study_states(config: AppConfig) -> None:
     (old,) = config.runs.studies()
     new = StudyFolder(old.path.with_name("tiny-20270101-120000-0a1b2c3d"))

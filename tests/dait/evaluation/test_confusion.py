@@ -50,3 +50,23 @@ def test_the_most_confused_pairs_come_with_the_images_of_the_surest_mistakes() -
     ]
     assert most_confused(logits, labels, pairs=1) == [ConfusedPair(0, 1, 3, 0.75, (1, 2, 0))]
     assert most_confused(np.eye(3)[labels], labels) == []
+
+
+def test_every_confused_pair_is_counted_as_in_the_matrix() -> None:
+    matrix = confusion_matrix(PREDICTED, LABELS, CLASSES)
+    found = most_confused(np.eye(CLASSES)[PREDICTED], LABELS, pairs=CLASSES**2)
+    assert {(pair.label, pair.predicted): pair.count for pair in found} == {
+        (label, taken): matrix[label, taken]
+        for label, taken in np.ndindex(CLASSES, CLASSES)
+        if label != taken and matrix[label, taken]
+    }
+    for pair in found:
+        assert pair.share == pair.count / matrix[pair.label].sum()
+
+
+def test_pairs_among_very_many_classes_take_no_matrix_of_them() -> None:
+    classes = 200_000  # a matrix would be 320 GB
+    logits = np.zeros((3, classes), dtype=np.float32)
+    logits[[0, 1, 2], [7, classes - 1, classes - 1]] = 1
+    labels = np.array([7, 8, 8])
+    assert most_confused(logits, labels) == [ConfusedPair(8, classes - 1, 2, 1.0, (1, 2))]

@@ -29,6 +29,20 @@ def clusters(classes: int = 4, each: int = 10, d: int = 8, spread: float = 0.05)
 LABELS = np.repeat(np.arange(4), 10)
 
 
+def test_classes_in_any_order_have_the_same_similarities() -> None:
+    rows, order = clusters(), np.random.default_rng(1).permutation(40)
+    labels = np.where(LABELS < 2, LABELS, LABELS + 1)  # a class without images
+    expected = class_similarity(rows, labels, 5)
+    means = [row / np.linalg.norm(row, axis=1, keepdims=True) for row in np.split(rows, 4)]
+    centres = np.stack([row.mean(axis=0) for row in means])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    present = np.ix_([0, 1, 3, 4], [0, 1, 3, 4])
+    np.testing.assert_allclose(expected[present], centres @ centres.T, atol=1e-6)
+    assert np.isnan(expected[2]).all() and np.isnan(expected[:, 2]).all()
+    np.testing.assert_allclose(class_similarity(rows[order], labels[order], 5), expected, atol=1e-6)
+    np.testing.assert_allclose(intra_inter(rows[order], labels[order]), intra_inter(rows, LABELS))
+
+
 def test_tsne_keeps_clusters_together_and_repeats() -> None:
     features = {"independent": clusters(), "dait": clusters(spread=0.02) * 7}
     maps = tsne(features, perplexity=5)
