@@ -195,11 +195,6 @@ def format_bytes(size: float | None) -> str:
     return f"{size:.0f} bytes"
 
 
-def is_full(error: OSError) -> bool:
-    """Whether the disk, or this user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
     """The content of a file.
 

@@ -11,6 +11,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hostile_images import (
     cut,
@@ -40,21 +41,27 @@ TARGETS = ("/etc/passwd", "../../../../etc", ".", "cat")
 
 def hostile_archives(rng: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
     """So many archives, each with a name that says what it is."""
-    fixed = [(f"{name}{ending}", make()) for (name, ending), make in BOMBS.items()]
-    fixed += [(f"name-{n}.{kind}", _pack(kind, name)) for n, name in enumerate(NAMES)
-              for kind in ("zip", "tar")]  # fmt: skip
-    fixed += [(f"bytes-{n}.tar", tar_of_bytes(name)) for n, name in enumerate(BYTES)]
-    fixed += [(f"link-{k}-{t}.tar", tar_of_links(kind, target)) for k, kind in enumerate(LINKS)
-              for t, target in enumerate(TARGETS)]  # fmt: skip
-    if count < len(fixed):
-        fixed = rng.sample(fixed, count)
+    fixed: list[tuple[str, Callable[[], bytes]]] = [
+        (f"{name}{ending}", make) for (name, ending), make in BOMBS.items()
+    ]
+    for number, name in enumerate(NAMES):
+        fixed += [(f"name-{number}.{kind}", partial(_pack, kind, name)) for kind in ("zip", "tar")]
+    fixed += [(f"bytes-{n}.tar", partial(tar_of_bytes, name)) for n, name in enumerate(BYTES)]
+    for kind in LINKS:
+        fixed += [
+            (f"link-{kind.decode()}-{n}.tar", partial(tar_of_links, kind, target))
+            for n, target in enumerate(TARGETS)
+        ]
+    if count < 2 * len(fixed):
+        fixed = rng.sample(fixed, count // 2)
     whole = {
-        f".{kind}": _pack(kind, "dog/1.jpg")
+        f".{kind}": _pack(kind, "dog/9.jpg")
         for kind in ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
     }
     for number in range(count):
         if number < len(fixed):
-            name, data = fixed[number]
+            name, make = fixed[number]
+            data = make()
         else:
             name = rng.choice(list(whole))
             data = whole[name]
@@ -65,17 +72,18 @@ def hostile_archives(rng: random.Random, count: int) -> Iterator[tuple[str, byte
         yield f"{number:04d}-{name}", data
 
 
-def _pack(kind: str, name: str) -> bytes:
-    """Two photographs of one class, and one under this name."""
-    files = {"cat/1.jpg": good_image(), "cat/2.jpg": good_image(), name: good_image()}
+def _pack(form: str, name: str) -> bytes:
+    """Photographs of two classes, and one more under this name."""
+    files = {f"{kind}/{n}.jpg": good_image() for kind in ("cat", "dog") for n in range(6)}
+    files[name] = good_image()
     file = io.BytesIO()
-    if kind == "zip":
+    if form == "zip":
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
             for path, data in files.items():
                 packed.writestr(zipfile.ZipInfo(path), data)
         return file.getvalue()
     modes = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
-    with tarfile.open(fileobj=file, mode=modes[kind]) as packed:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode=modes[form]) as packed:  # type: ignore[call-overload]
         for path, data in files.items():
             info = tarfile.TarInfo(path)
             info.size = len(data)
@@ -161,14 +169,14 @@ def zip_of_zeros() -> bytes:
 
 
 def zip_that_claims_a_table_of_gigabytes() -> bytes:
-    data = bytearray(_pack("zip", "dog/1.jpg"))
+    data = bytearray(_pack("zip", "dog/9.jpg"))
     end = data.index(b"PK\x05\x06")
     data[end + 8 : end + 20] = struct.pack("<HHLL", 65_535, 65_535, 2**31, 0)
     return bytes(data)
 
 
 def zip_with_a_password() -> bytes:
-    data = bytearray(_pack("zip", "dog/1.jpg"))
+    data = bytearray(_pack("zip", "dog/9.jpg"))
     data[6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
     return bytes(data)

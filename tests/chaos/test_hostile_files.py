@@ -19,7 +19,6 @@ MOST_MIB = 1200
 and Pillow holds it a few times while it is turned and scaled."""
 MOST_SECONDS = 30
 """Of one processor, for one file."""
-LIMITS = {"files": 20_000, "bytes": 2 * 2**30}
 
 
 def read_images(folder: str, count: int, answer: str) -> None:
@@ -40,29 +39,24 @@ def read_images(folder: str, count: int, answer: str) -> None:
 
 
 def read_archives(folder: str, count: int, answer: str) -> None:
-    """Read every archive as a data set; write down what came of it."""
-    from dait.data.archives.archive import forget_archive, list_archive
-    from dait.data.archives.destination import ArchiveLimits
-    from dait.data.folders.dataset import FolderDataset  # noqa: F401 - as the app has it
+    """Open every archive as a data set, decoded; write down what came of it."""
+    from dait.data.archives.archive import forget_archive
+    from dait.data.sources.registry import open_dataset
     from dait.errors import UserError
 
-    cache, facts = Path(os.environ["DAIT_CACHE"]), _Facts(answer)
+    os.environ["SPACE_ID"] = "some/space"  # the narrow limits of a public server
+    unpacked, facts = Path(os.environ["DAIT_CACHE"]) / "archives", _Facts(answer)
     for name, data in hostile_archives(chance("archives"), count):
         file = Path(folder) / name
         file.write_bytes(data)
         with facts.one(name):
             try:
-                listing = list_archive(file, limits=ArchiveLimits(**LIMITS))
-                for entries in listing.splits.values():
-                    for entry in entries:
-                        assert entry.file.resolve().is_relative_to(cache.resolve())
+                split = open_dataset(source=str(file), size=32).split("train")
+                assert split.images.shape[1:] == (32, 32, 3)
                 forget_archive(file)
             except UserError as error:
                 facts.refuse(str(error))
-        left = [path.name for path in cache.rglob("*") if path.name != "archives"]
-        facts.left += [f"{name}: {entry}" for entry in left]
-        links = [path for path in cache.rglob("*") if path.is_symlink()]
-        assert links == [], (name, links)
+        facts.left += [f"{name}: {path.name}" for path in unpacked.glob("*")]
         file.unlink()
     facts.write()
 
