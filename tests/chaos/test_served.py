@@ -15,19 +15,24 @@ from typing import Any
 
 import psutil
 import pytest
-from amount import FULL, amount, chance
-from browsing import served
+from amount import amount, chance
+from browsing import served, watched_tabs
 from hostile_archives import hostile_archives
 from hostile_images import good_image, hostile_images
+from markup import HARM, MARK, study_of_markup
+from PIL import Image
 from served_app import EVENTS, HOSTILE, Asked, secrets_of
 from visitor import Visitor, file_named
 
 from app.config import PROJECT
 from app.studies.ticket import write_ticket
 from benchmarks.load import measure_load
+from dait.bundle.web.build import web_page
+from dait.bundle.web.runtime import Runtime
+from dait.evidence.report.build import make_report
 from dait.runs.folder import StudyFolder
 
-STUDY, BUSY = "tiny-20260101-120000-0a1b2c3d", "busy-20260101-120000-0a1b2c3d"
+STUDY, BUSY, MARKED = (f"{name}-20260101-120000-0a1b2c3d" for name in ("tiny", "busy", "marked"))
 AT_ONCE = 100
 """Photographs that are predicted by one request."""
 
@@ -66,6 +71,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Iterator[
     folder = tmp_path_factory.mktemp("served")
     runs = folder / "runs"
     shutil.copytree(tiny_study, runs / STUDY)
+    study_of_markup(tiny_study, runs / MARKED)
     # Something is at work: what a hostile request should manage to start only waits.
     words = [sys.executable, "-c", "import time; time.sleep(3000)"]
     process = subprocess.Popen(words, start_new_session=True)
@@ -87,14 +93,13 @@ def test_nothing_that_is_posted_raw_does_harm(app: Served) -> None:
     values = list(HOSTILE.values())
     for handler in handlers:
         count = len(handler["inputs"])
-        chosen = values if FULL else rng.sample(values, 2)
+        chosen = rng.sample(values, amount(2, 8))
         bodies = [[value] * count for value in chosen] if count else [[]]
         bodies += [[], ["x"] * (count + 3)]
-        for event in EVENTS if FULL else [rng.choice(EVENTS)]:
-            for text in asked.all_of(handler, bodies, event):
-                told = [word for word in forbidden if word in text]
-                if told:
-                    asked.faults.append(f"{handler['id']} {told}: {text[:600]}")
+        for text in asked.all_of(handler, bodies, rng.choice(EVENTS)):
+            told = [word for word in forbidden if word in text]
+            if told:
+                asked.faults.append(f"{handler['id']} {told}: {text[:600]}")
     for path, body in (
         ("/gradio_api/queue/join", "no object"),
         ("/gradio_api/queue/join", {"data": "no list", "fn_index": 0, "session_hash": "a"}),
@@ -114,7 +119,7 @@ def test_nothing_that_is_posted_raw_does_harm(app: Served) -> None:
     assert asked.answered > len(handlers)
     app.require_calm()
     found = {path.name for path in (app.folder / "runs").iterdir() if path.name[0] != "."}
-    assert found <= {STUDY, BUSY, "data"}
+    assert found <= {STUDY, BUSY, MARKED, "data"}
 
 
 def test_no_address_gives_a_file_that_was_not_given_out(app: Served) -> None:
@@ -179,7 +184,7 @@ def test_hostile_archives_cost_a_sentence_each(app: Served) -> None:
     visitor, rng = Visitor(app.address), chance("served archives")
     outside = {path.name for path in app.folder.iterdir()}
     before = app.mib()
-    for name, data in hostile_archives(rng, amount(6, 60)):
+    for name, data in hostile_archives(rng, amount(6, 40)):
         file = app.folder / name
         file.write_bytes(data)
         sent = {"data_upload": visitor.uploads(file)}
@@ -193,6 +198,43 @@ def test_hostile_archives_cost_a_sentence_each(app: Served) -> None:
     assert not list(app.folder.rglob("evil*")) and not list(app.folder.rglob("*.part"))
     print(json.dumps({"MiB more": app.mib() - before}))
     app.require_calm()
+
+
+@pytest.mark.browser
+def test_names_of_markup_are_only_names(app: Served, browser: Any, tmp_path: Path) -> None:
+    photo = tmp_path / f"photo {MARK.replace('/', '')}.png"
+    Image.new("RGB", (60, 40), (12, 200, 34)).save(photo)
+    with watched_tabs(browser, app.address) as open_tab:
+        page = open_tab(f"?study={MARKED}")
+        page.locator("#table tbody tr").nth(2).wait_for()
+        page.locator("#row .ds-cell").first.wait_for()
+        page.locator("#upload input[type=file]").set_input_files(photo)
+        page.locator("#row", has_text="Your photograph").wait_for()
+        assert "onerror" in page.locator("#opening").inner_text()
+        assert page.evaluate(HARM) == []
+        for tab in ("Paper", "Predict", "Explore", "Data", "Train"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            if tab == "Predict":
+                page.locator("#photos input[type=file]").set_input_files(photo)
+                page.locator("#predicted", has_text="onerror").wait_for()
+            if tab == "Train":
+                page.locator("#studies", has_text="onerror").wait_for()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate(HARM) == [], tab
+    marked = app.folder / "runs" / MARKED
+    (tmp_path / "report.html").write_text(make_report([marked], images=1).html)
+    labels = [info["name"] for info in StudyFolder(marked).description()["classes"]]
+    how = {"size": 32, "mean": [0.5] * 3, "std": [0.2] * 3}
+    html = web_page(b"", labels, how, None, Runtime(b"", b""), title=MARK, top1=0.3)
+    (tmp_path / "index.html").write_text(html)
+    context = browser.new_context(offline=True)
+    for name in ("report.html", "index.html"):
+        page = context.new_page()
+        page.goto((tmp_path / name).as_uri())
+        page.wait_for_timeout(1000)
+        assert page.evaluate(HARM) == [], name
+        assert "onerror" in page.locator("body").inner_text() + page.title(), name
+    context.close()
 
 
 def test_many_visitors_at_once_are_all_answered() -> None:
