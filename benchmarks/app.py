@@ -194,6 +194,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=60, metavar="S", help="of --clients (default: 60)"
     )
+    parser.add_argument(
+        "--looking",
+        type=int,
+        default=3,
+        metavar="N",
+        help="visitors beside --clients who only look (default: 3)",
+    )
     add_json_option(parser)
     parser.set_defaults(run=run)
 
@@ -205,8 +212,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--clients is a number from 1 to {MOST_CLIENTS}, not {args.clients}.")
     if not 0 < args.seconds <= LONGEST_SECONDS:
         raise UserError(f"--seconds is at most {LONGEST_SECONDS}, not {args.seconds:g}.")
+    if not 0 <= args.looking <= MOST_CLIENTS:
+        raise UserError(f"--looking is a number from 0 to {MOST_CLIENTS}, not {args.looking}.")
     if args.clients is None:
         figures = measure_app(args.starts, tell=print_figure)
     else:
-        figures = measure_load(args.clients, args.seconds, print_figure)
+        figures = measure_load(args.clients, args.seconds, print_figure, args.looking)
     return print_end(figures, args.json, "rely on the ratio")

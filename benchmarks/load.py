@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -26,18 +27,22 @@ _BOUNDARY = "dait-bench-load"
 
 
 def measure_load(
-    clients: int = 32, seconds: float = 60.0, tell: Callable[[str, float], None] = print
+    clients: int = 32,
+    seconds: float = 60.0,
+    tell: Callable[[str, float], None] = print,
+    looking: int = 3,
 ) -> dict[str, Any]:
     """Median and 95th percentile of what each client waited for, given to ``tell`` once known.
 
     ``clients`` programs ask ``/predict`` for the networks of the shipped study, each with a
-    photograph of its own and its next request as soon as it has the answer. Beside them, one
-    visitor a request loads the page, asks for ``/status`` and for the table of the study
-    (``/compare``, computed before), every half second. For each of ``predict``, ``page``,
+    photograph of its own and its next request as soon as it has the answer. Beside them so many
+    visitors are ``looking``: each loads the page, or asks for ``/status`` or for the table of the
+    study (``/compare``, computed before), every half second. For each of ``predict``, ``page``,
     ``status`` and ``table``: ``<name>_p50_s``, ``<name>_p95_s`` and ``<name>_count``; also how many
     were ``refused`` because the queue was full, the server's ``server_cpu_s`` for each prediction
     with all that was looked at beside it (which other work on the machine changes least), and the
-    machine's ``load``.
+    machine's ``load``; ``memory_first_mib`` and ``memory_last_mib`` are the server's in the second
+    and in the last quarter of the time.
 
     Raises ``UserError`` where the app does not start or does not answer.
     """
@@ -49,7 +54,7 @@ def measure_load(
             visitors.warm_up(photos[0])
             server = psutil.Process(served.process.pid)
             before = sum(server.cpu_times()[:2])
-            visitors.come(photos, seconds)
+            memory = visitors.come(photos, seconds, looking, server)
             spent = sum(server.cpu_times()[:2]) - before
     figures: dict[str, Any] = {}
     for name, times in sorted(visitors.times.items()):
@@ -58,9 +63,17 @@ def measure_load(
         figures[f"{name}_count"] = len(times)
     figures["refused"] = visitors.refused
     figures["server_cpu_s"] = spent / max(1, figures.get("predict_count", 0))
+    quarter = max(1, len(memory) // 4)
+    figures["memory_first_mib"] = float(np.median(memory[quarter : 2 * quarter] or memory))
+    figures["memory_last_mib"] = float(np.median(memory[-quarter:]))
     for name, value in figures.items():
         tell(name, value)
-    return figures | {"clients": clients, "seconds": seconds, "load": os.getloadavg()[0]}
+    return figures | {
+        "clients": clients,
+        "looking": looking,
+        "seconds": seconds,
+        "load": os.getloadavg()[0],
+    }
 
 
 class _Visitors:
@@ -82,8 +95,13 @@ class _Visitors:
                 raise UserError("The app does not predict; look at what it prints.")
         self._ask("compare", [study, None])
 
-    def come(self, photos: list[bytes], seconds: float) -> None:
-        """All at once; everybody leaves after so many seconds, with their last answer."""
+    def come(
+        self, photos: list[bytes], seconds: float, looking: int, server: psutil.Process
+    ) -> list[float]:
+        """All at once; everybody leaves after so many seconds, with their last answer.
+
+        Returns the server's memory meanwhile, in MiB.
+        """
         end = time.monotonic() + seconds
         looks: dict[str, Callable[[], Any]] = {
             "page": self._page,
@@ -92,7 +110,7 @@ class _Visitors:
         }
         threads = [
             threading.Thread(target=self._repeat, args=(name, look, end, BETWEEN_LOOKS_SECONDS))
-            for name, look in looks.items()
+            for _, (name, look) in zip(range(looking), itertools.cycle(looks.items()), strict=False)
         ]
         for photo in photos:
             file = self._upload(photo)
@@ -100,8 +118,13 @@ class _Visitors:
             threads.append(threading.Thread(target=self._repeat, args=("predict", ask, end, 0.0)))
         for thread in threads:
             thread.start()
+        memory = [server.memory_info().rss / 2**20]
+        while time.monotonic() < end:
+            time.sleep(BETWEEN_LOOKS_SECONDS)
+            memory.append(server.memory_info().rss / 2**20)
         for thread in threads:
             thread.join()
+        return memory
 
     def _asker(self, file: dict[str, Any]) -> Callable[[], Any]:
         return lambda: self._predict(file)

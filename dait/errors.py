@@ -1,7 +1,8 @@
-"""The exception that a user is meant to read, and the one that ends work on request."""
+"""Exceptions: what a user is meant to read, what ends work on request, and errors of disks."""
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,3 +52,21 @@ def without_paths(sentence: str, roots: Mapping[str, str] | None = None) -> str:
     for pattern in (_QUOTED, _PATH, _WINDOWS_PATH):
         sentence = pattern.sub(r"\1", sentence)
     return sentence
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or this user's share of it, is full."""
+    # numpy.save says that it wrote less than it had to, and not why.
+    cut_short = error.errno is None and " requested and " in str(error)
+    return cut_short or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def refused_by_disk(error: OSError) -> UserError | None:
+    """The sentence for an error that the disk or its rights made; None for any other."""
+    if not is_full(error) and error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return None
+    file = f"‘{error.filename}’" if error.filename else "a file"
+    return UserError(
+        f"The disk refused {file} ({error.strerror or error}). Free some disk space, and see that "
+        "this user may read and write there."
+    )

@@ -1,9 +1,10 @@
-"""A cache of the tests' own, and a finished study that several modules look at, tiny, untrained."""
+"""A cache of the tests' own, a tiny untrained study that several modules look at, a browser."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,18 @@ torch.set_num_threads(1)
 
 SEEDS = (0, 1)
 ARMS = ("independent", "direct", "dait")
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+NO_BROWSER = (
+    "no Chromium found: install one (apt install chromium, or python -m playwright install "
+    "chromium) to run the browser tests"
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -316,3 +329,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("DAIT_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium: the system's, or the one that Playwright installed."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        system = shutil.which("chromium") or shutil.which("google-chrome")
+        executable = system or playwright.chromium.executable_path
+        if not Path(executable).exists():
+            if os.environ.get("CI", "").lower() == "true":
+                pytest.fail(NO_BROWSER)
+            pytest.skip(NO_BROWSER)
+        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
+        yield chromium
+        chromium.close()

@@ -10,12 +10,16 @@ from typing import Any
 
 import gradio as gr
 import orjson
+from gradio.route_utils import FnIndexInferError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.background import ERRORS, LONGEST
 from app.config import hide_paths
 from dait.errors import UserError
+
+WRONG_REQUESTS = (LookupError, TypeError, ValueError, FnIndexInferError)
+"""What Gradio raises for a request that names what there is not."""
 
 ADVICE = "Reload the page; programs find the parameters at /gradio_api/info."
 
@@ -56,7 +60,7 @@ class GuardedServer:
             sentence = _sentence(error, str(scope.get("path"))[:LONGEST])
             if not answered:
                 # Gradio does not check whether what a request names exists.
-                asked_wrongly = isinstance(error, (LookupError, TypeError, ValueError))
+                asked_wrongly = isinstance(error, WRONG_REQUESTS)
                 answer = JSONResponse({"detail": sentence}, 400 if asked_wrongly else 500)
                 await answer(scope, receive, send)
 
@@ -68,7 +72,7 @@ def _sentence(error: Exception, requested: str) -> str:
         found = _text(hide_paths(str(error.message)))
         return found if len(found) <= 2 * LONGEST else f"{found[: 2 * LONGEST]}…"
     said = ERRORS.log(error, f"Request {requested}")
-    return _text(hide_paths(f"This request failed: {said} {ADVICE}"))
+    return f"{_text(hide_paths(f'This request failed: {said}'))} {ADVICE}"
 
 
 def _require_text(inputs: Any, event: Any) -> None:

@@ -12,8 +12,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from dait.errors import UserError
-from dait.runs.files import ProcessId, Seconds, read_json
-from dait.runs.folder import WORKING_STATES, StudyFolder, is_alive
+from dait.runs.files import Boot, ProcessId, Seconds, read_json
+from dait.runs.folder import (
+    WORKING_STATES,
+    StudyFolder,
+    by_present_clock,
+    is_alive,
+    this_boot,
+)
 from dait.storage.files import write_atomically
 
 FILE = "ticket.json"
@@ -27,8 +33,8 @@ class Ticket(BaseModel):
 
     name: chosen by a visitor; empty: the recipe's. waiting_since: when it was put into the queue,
     in Unix seconds; None if it is not in the queue. requested: the last request to its process
-    (``asked`` in the file). device: what to compute on; empty: the default. pid,
-    started: that process, if the app started it.
+    (``asked`` in the file). device: what to compute on; empty: the default. pid, started: that
+    process, if the app started it; boot: of the machine, then.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -39,6 +45,15 @@ class Ticket(BaseModel):
     device: str = ""
     pid: ProcessId = None
     started: Seconds = None
+    boot: Boot | None = None
+
+    def lives(self) -> bool:
+        """Whether its process runs."""
+        return self.pid is not None and is_alive(self.pid, self.started_now())
+
+    def started_now(self) -> float:
+        """``started`` by the present clock; 0 where it is not known."""
+        return by_present_clock(self.started or 0.0, self.boot)
 
 
 _TICKET = TypeAdapter(Ticket)
@@ -51,6 +66,8 @@ def read_ticket(study: StudyFolder) -> Ticket:
 
 def write_ticket(study: StudyFolder, **changes: Any) -> None:
     """Change the study's ticket. Call it under the queue's lock."""
+    if "started" in changes:
+        changes["boot"] = this_boot()
     ticket = read_ticket(study).model_copy(update=changes)
     write_atomically(study.path / FILE, ticket.model_dump_json(indent=1, by_alias=True) + "\n")
 
@@ -70,7 +87,7 @@ def state_of(study: StudyFolder) -> str:
     if ticket.waiting_since is not None:
         return "queued"
     if state == "queued" and ticket.pid is not None:
-        return "queued" if is_alive(ticket.pid, ticket.started or 0.0) else "lost"
+        return "queued" if ticket.lives() else "lost"
     return "paused" if state == "stopped" and ticket.requested == "pause" else state
 
 
@@ -93,8 +110,10 @@ def process_of(study: StudyFolder) -> tuple[int, float] | None:
     pid, started = status.get("pid"), status.get("started")
     if state in WORKING_STATES and status.get("host") in (None, platform.node()):
         # It may have ended and written that between the two reads of the file.
-        return None if pid is None or started is None else (pid, started)
+        if pid is None or started is None:
+            return None
+        return pid, by_present_clock(started, status.get("boot"))
     starting = state == "queued" and ticket.waiting_since is None
-    if starting and ticket.pid is not None and is_alive(ticket.pid, ticket.started or 0.0):
-        return ticket.pid, ticket.started or 0.0
+    if starting and ticket.pid is not None and ticket.lives():
+        return ticket.pid, ticket.started_now()
     return None

@@ -13,7 +13,7 @@ from types import FrameType, ModuleType
 
 from dait.cli.allocator import keep_freed_memory
 from dait.cli.commands import COMMANDS, Command, Group
-from dait.errors import Stopped, UserError
+from dait.errors import Stopped, UserError, refused_by_disk
 from dait.storage.paths import make_absolute
 from dait.training.interruption import interrupt
 
@@ -51,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has read enough, as ``| head`` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        sentence = refused_by_disk(error)
+        if sentence is None:
+            raise
+        print(f"dait: {sentence}", file=sys.stderr)
+        return FAILED
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

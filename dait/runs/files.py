@@ -36,6 +36,14 @@ Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 _OPEN = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
+class Boot(TypedDict):
+    """A start of the machine: its id, and the Unix seconds that the clock gave for it."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    id: str
+    time: float
+
+
 class Status(TypedDict, total=False):
     """``status.json`` of a run or a study."""
 
@@ -54,6 +62,8 @@ class Status(TypedDict, total=False):
     pid: ProcessId
     host: str | None
     started: Seconds
+    boot: Boot | None
+    folder: str | None
     updated: Seconds
     seconds_before: Number
     versions: dict[str, str] | None

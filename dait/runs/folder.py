@@ -95,6 +95,8 @@ class StatusFolder:
             **{"host": None, "seconds_before": before, **changes},
             pid=os.getpid(),
             started=time.time(),
+            boot=this_boot(),
+            folder=str(self.path.resolve()),
         )
 
     def seconds_spent(self) -> float:
@@ -107,9 +109,18 @@ class StatusFolder:
     def state(self) -> str:
         """The effective state: as written, or ``lost``, or ``damaged`` if it cannot be read."""
         try:
-            return effective_state(self.status())
+            status = self.status()
         except UserError:
             return "damaged"
+        return effective_state({**status, "pid": None} if self._is_copy(status) else status)
+
+    def _is_copy(self, status: Mapping[str, Any]) -> bool:
+        """Whether the process of this status works in another folder, of which this is a copy."""
+        folder = status.get("folder")
+        try:
+            return folder is not None and not Path(folder).samefile(self.path)
+        except OSError:
+            return False  # moved since
 
     def sweep(self) -> None:
         """Remove half-written files of killed processes. Only for a process that has the lock."""
@@ -399,8 +410,32 @@ def runs_root() -> RunsRoot:
     return RunsRoot(path)
 
 
+def this_boot() -> dict[str, Any] | None:
+    """``id`` of this start of the machine, and ``time``: its Unix seconds by the present clock.
+
+    None where the system does not name its starts.
+    """
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return {"id": name, "time": psutil.boot_time()}
+    except OSError:
+        return None
+
+
+def by_present_clock(started: float, boot: Mapping[str, Any] | None) -> float:
+    """A time of day that was written down, as the present clock would have shown it.
+
+    boot: ``this_boot()`` of then. A clock that was set since shows other times of the start of the
+    machine and of processes, which are counted from there.
+    """
+    now = this_boot()
+    if now is None or boot is None or boot["id"] != now["id"]:
+        return started
+    return started + float(now["time"] - boot["time"])
+
+
 def is_alive(pid: int, started: float) -> bool:
-    """Whether the process ``pid`` runs and was there by ``started`` (Unix seconds).
+    """Whether the process ``pid`` runs and was there by ``started`` (``by_present_clock``).
 
     A process born later has merely been given the same number.
     """
@@ -428,7 +463,7 @@ def effective_state(status: Mapping[str, Any]) -> str:
         silent = time.time() - (status.get("updated") or 0.0)
         return state if silent < _SILENCE_SECONDS else "lost"
     if pid is not None and started is not None and state in (*WORKING_STATES, "queued"):
-        return state if is_alive(pid, started) else "lost"
+        return state if is_alive(pid, by_present_clock(started, status.get("boot"))) else "lost"
     if state in WORKING_STATES:
         return "lost"
     return state

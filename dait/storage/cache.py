@@ -24,9 +24,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.events import Emit, Note, ignore
-from dait.storage.files import is_full, new_folder, sweep
+from dait.storage.files import new_folder, sweep
 from dait.storage.lock import locked
 from dait.storage.paths import CACHE, chosen_folder
 

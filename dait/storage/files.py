@@ -1,12 +1,14 @@
 """Files and folders that are never left half-written, and files that are read whole or refused.
 
 What is written has a temporary name beside its own until it is complete, and is then renamed.
-``sweep`` removes the temporary files and folders of processes that were killed.
+Of processes that were killed while they wrote, ``sweep`` removes the temporary files and folders;
+whoever writes a name removes those of that name.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import io
 import os
 import re
@@ -71,6 +73,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Raises ``OSError``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, of=path.name)
     temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
@@ -90,6 +93,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises ``OSError``, also where ``path`` is a folder that is not empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, of=path.name)
     temporary = temporary_name(path)
     try:
         temporary.mkdir()
@@ -104,15 +108,15 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
-def sweep(folder: Path, *, exclusive: bool = False) -> None:
+def sweep(folder: Path, *, exclusive: bool = False, of: str | None = None) -> None:
     """Remove the temporary files and folders of killed processes that lie directly in ``folder``.
 
     Those of other machines are removed when they are two days old.
 
     exclusive: no other process works in this folder, so everything temporary is removed but what
-        this process writes.
+        this process writes. of: only what was to become a file or folder of this name.
     """
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(f".{'*' if of is None else glob.escape(of)}.*.tmp"):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None:
             continue
@@ -121,6 +125,8 @@ def sweep(folder: Path, *, exclusive: bool = False) -> None:
             continue
         if exclusive or (not psutil.pid_exists(pid) if here else _age(path) > _STALE_AFTER):
             _remove(path)
+    if of is not None:
+        return
     for pattern in _OLD_TEMPORARIES:  # of earlier versions
         for path in folder.glob(pattern):
             if _age(path) > _STALE_AFTER:
@@ -187,11 +193,6 @@ def format_bytes(size: float | None) -> str:
             text = f"{value:.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
             return f"{text} {unit}"
     return f"{size:.0f} bytes"
-
-
-def is_full(error: OSError) -> bool:
-    """Whether the disk, or this user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dait.storage.files import cannot_write
+
 _PAUSE = 0.2  # seconds between two tries
 _UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 
@@ -22,12 +24,14 @@ def locked(file: Path, waiting: Callable[[], object]) -> Iterator[bool]:
     Yields whether the file could be locked at all: some network disks have no locks, and then
     nothing is held.
 
+    Raises ``UserError`` where the file cannot be written.
+
     waiting: called before every further try while another process or thread holds the lock; an
         exception that it raises ends the wait and passes through.
     """
     # Not filelock's fallback to a file that merely exists: it outlives a killed process.
     lock = FileLock(file, fallback_to_soft=False)
-    held = _acquire(lock, waiting)
+    held = _acquire(lock, file, waiting)
     try:
         yield held
     finally:
@@ -39,7 +43,7 @@ def locked(file: Path, waiting: Callable[[], object]) -> Iterator[bool]:
             lock.release()
 
 
-def _acquire(lock: FileLock, waiting: Callable[[], object]) -> bool:
+def _acquire(lock: FileLock, file: Path, waiting: Callable[[], object]) -> bool:
     """Whether the lock is held; False where the disk has no locks."""
     while True:
         try:
@@ -49,7 +53,7 @@ def _acquire(lock: FileLock, waiting: Callable[[], object]) -> bool:
             time.sleep(_PAUSE)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
-                raise
+                raise cannot_write(file, error) from error
             return False
         else:
             return True

@@ -84,7 +84,7 @@ def _without_place(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_process(status: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in status.items() if key != "pid"}
+    return {key: value for key, value in status.items() if key not in ("pid", "boot", "folder")}
 
 
 def _copy(source: Path, target: Path, names: tuple[str, ...]) -> None:

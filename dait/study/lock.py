@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dait.errors import Stopped, UserError
+from dait.errors import Stopped, UserError, refused_by_disk
 from dait.runs.folder import WORKING_STATES, RunFolder, StatusFolder, StudyFolder
 from dait.storage.files import cannot_write
 from dait.storage.lock import locked
@@ -56,6 +56,8 @@ def _describe_failure(folder: StudyFolder | RunFolder, error: BaseException) -> 
         folder.write_status(state="stopped", message="Stopped on request")
         folder.log("stopped on request")
         return
+    if isinstance(error, OSError):
+        error = refused_by_disk(error) or error
     if isinstance(error, UserError):
         message = str(error)
         folder.log(f"failed: {message}")

@@ -103,7 +103,8 @@ def _describe(
     seeds = sorted({row["seed"] for row in rows})
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     merged.write_description(first | {"arms": arms, "seeds": seeds, "runs": rows})
-    status = {key: value for key, value in study.status().items() if key not in ("pid", "host")}
+    of_process = ("pid", "host", "boot", "folder")
+    status = {key: value for key, value in study.status().items() if key not in of_process}
     message = f"{len(rows)} runs finished"
     merged.write_status(**status | {"run_count": len(rows), "message": message})
 

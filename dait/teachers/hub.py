@@ -24,9 +24,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.events import Emit, Note, Progress, ignore
-from dait.storage.files import format_bytes, is_full
+from dait.storage.files import format_bytes
 
 _MIB = 2**20
 _REPO = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")  # the oldest have no owner

@@ -1,8 +1,7 @@
-"""A place with a finished study; the app as a process of its own; a browser."""
+"""A place with a finished study; the app as a process of its own."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +15,6 @@ from app.studies.entries import finished_studies
 from dait.runs.folder import RunsRoot
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-NO_BROWSER = (
-    "no Chromium found: install one (apt install chromium, or python -m playwright install "
-    "chromium) to run the browser tests"
-)
 
 
 @pytest.fixture
@@ -62,23 +49,6 @@ def app_address(app_runs: Path) -> Iterator[str]:
     """The address of ``python app.py``, started from another folder than the project's."""
     with served(app_runs) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium: the system's, or the one that Playwright installed."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        system = shutil.which("chromium") or shutil.which("google-chrome")
-        executable = system or playwright.chromium.executable_path
-        if not Path(executable).exists():
-            if os.environ.get("CI", "").lower() == "true":
-                pytest.fail(NO_BROWSER)
-            pytest.skip(NO_BROWSER)
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

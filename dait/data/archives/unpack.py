@@ -23,10 +23,9 @@ from dait.data.archives.destination import (
 )
 from dait.data.archives.readers import ForeignNames, unpack_tar, unpack_zip
 from dait.data.archives.streams import XzReader
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.events import Emit, ignore
 from dait.storage.cache import load_or_fill
-from dait.storage.files import is_full
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Names that archives have; what an archive is, is read from its first bytes all the same."""

@@ -20,10 +20,10 @@ from typing import IO, Literal
 
 import httpx
 
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.events import Emit, Note, Progress, ignore
 from dait.storage.cache import note_once
-from dait.storage.files import hash_stream, is_full
+from dait.storage.files import hash_stream
 from dait.storage.lock import locked
 
 _MIB = 2**20

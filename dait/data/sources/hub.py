@@ -23,10 +23,9 @@ from huggingface_hub import utils
 from dait.data.base import SPLITS, UNLABELLED, ClassInfo, Problem, SplitName
 from dait.data.folders.listing import ImageEntry, LeftOut, Listing, hold_out
 from dait.data.folders.names import natural_key, nfc, second_words, split_of
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.events import Emit, Note, Progress, ignore
 from dait.storage.cache import cache_dir, existing_folder, load_or_fill
-from dait.storage.files import is_full
 
 _NAME = re.compile(
     r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII

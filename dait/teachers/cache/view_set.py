@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dait.errors import UserError
+from dait.errors import UserError, is_full
 from dait.storage import cache
-from dait.storage.files import is_full, new_file
+from dait.storage.files import new_file
 
 FOLDER = "views"
 """Of the cache folder: everything here is kept below it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dait.errors import UserError
 from dait.storage import lock
 from dait.storage.lock import locked
 
@@ -57,5 +58,6 @@ def test_waiting_may_be_given_up(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError), locked(tmp_path / "file" / "lock", lambda: None):
+    unwritable = pytest.raises(UserError, match="Could not write")
+    with unwritable, locked(tmp_path / "file" / "lock", lambda: None):
         raise AssertionError("held nothing")
