@@ -19,6 +19,7 @@ from apart import Apart, start
 from cut_off import whole
 from without_rights import become_plain
 
+from app.studies.ticket import process_of
 from dait.cli import main
 from dait.config.recipe import Recipe
 from dait.errors import Stopped, UserError
@@ -219,6 +220,9 @@ def test_a_copy_of_a_training_is_no_training(small_recipe: Recipe, tmp_path: Pat
         if isinstance(event, StepDone) and event.step == 4 and not copy.exists():
             shutil.copytree(out, copy)
             seen.append((StudyFolder(out).state(), StudyFolder(copy).state()))
+            # Whoever cancels the copy finds no process to end.
+            assert process_of(StudyFolder(out)) is not None
+            assert process_of(StudyFolder(copy)) is None
             # It is resumed by itself, beside the other.
             train_study(read_plan(StudyFolder(copy)), ignore)
 
