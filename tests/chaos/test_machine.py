@@ -89,10 +89,10 @@ def resize(disk: Path, size: str) -> None:
 def test_a_disk_that_fills_up_anywhere_is_a_sentence(
     recipe_file: Path, expected: Path, small_disk: Path, tmp_path: Path
 ) -> None:
-    rng, points, full = chance("disk"), amount(4, 50), 0
+    rng, points, full = chance("disk"), amount(2, 50), 0
     blocks = sum(-(-file.stat().st_size // PAGE) + 1 for file in expected.rglob("*"))
-    for _ in range(points):
-        size = rng.randint(8, blocks + 8)
+    for number in range(points):
+        size = rng.randint(8, blocks + 8) if number else blocks // 3
         resize(small_disk, str(size * PAGE))
         begun = train(recipe_file, small_disk, tmp_path)
         if begun.ended() != 0:
@@ -268,7 +268,7 @@ def test_a_refusal_names_what_is_damaged(tiny_study: Path, tmp_path: Path) -> No
     rng = chance("files")
     chosen = [(file, kind) for file in sorted(files) for kind in ("cut", "noise", "gone", "folder")]
     refused = 0
-    for file, kind in chosen if FULL else rng.sample(chosen, 24):
+    for file, kind in chosen if FULL else rng.sample(chosen, 12):
         study = Path(shutil.copytree(tiny_study, tmp_path / "study"))
         damaged = study / file
         content = damaged.read_bytes()
