@@ -123,7 +123,7 @@ def facts_of(tmp_path: Path, work: Any, count: int) -> dict[str, Any]:
 
 
 def test_hostile_photographs_cost_a_sentence(tmp_path: Path) -> None:
-    facts = facts_of(tmp_path, read_images, amount(150, 1000))
+    facts = facts_of(tmp_path, read_images, amount(100, 1000))
     assert facts["refused"] > facts["files"] // 3
 
 

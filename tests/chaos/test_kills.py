@@ -110,7 +110,7 @@ def test_killed_anywhere_it_comes_to_the_same(recipe_file: Path, tmp_path: Path)
     }
     assert all(counts.values()) and expected.leftovers() == []
     number = 0
-    while kills.total() < amount(8, 100):
+    while kills.total() < amount(5, 100):
         story = Story(tmp_path / f"story-{number}", recipe_file)
         before: dict[str, tuple[int, bytes]] = {}
         for phase in sorted(rng.sample(list(PHASES), 6), key=list(PHASES).index):

@@ -78,7 +78,7 @@ def test_killed_servers_and_trainers_lose_nothing(small_recipe: Recipe, tmp_path
     words = ["study", str(tmp_path / "recipe.yaml"), "--arms", ",".join(ARMS), "--seeds", "0"]
     begun = start(tmp_path, main, [*words, "--out", str(tmp_path / "whole")])
     assert begun.ended() == 0, begun.said
-    rng, kills, most = chance("queue"), Counter[str](), amount(3, 24)
+    rng, kills, most = chance("queue"), Counter[str](), amount(2, 24)
     root = tmp_path / "runs"
     rounds = 0
     while kills.total() < most:

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from amount import amount, chance
+from amount import FULL, amount, chance
 from browsing import served, watched_tabs
 from hostile_archives import hostile_archives
 from hostile_images import good_image, hostile_images
@@ -237,10 +237,11 @@ def test_names_of_markup_are_only_names(app: Served, browser: Any, tmp_path: Pat
     context.close()
 
 
+@pytest.mark.skipif(not FULL, reason="another server, for figures: DAIT_CHAOS=full")
 def test_many_visitors_at_once_are_all_answered() -> None:
     told: dict[str, float] = {}
-    clients = amount(4, 16)
-    found = measure_load(clients, amount(5, 60), told.__setitem__, looking=clients)
+    clients = 16
+    found = measure_load(clients, 60, told.__setitem__, looking=clients)
     print(json.dumps(found, indent=1))
     assert found["predict_count"] >= clients and found["table_count"] > 0
     assert found["memory_last_mib"] < found["memory_first_mib"] + 300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,10 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dait.errors import UserError
+from dait.errors import UserError, is_full, refused_by_disk
 from dait.storage import cache
 from dait.storage.cache import cache_dir, load_or_build
-from dait.storage.files import format_bytes, sweep, temporary_name
+from dait.storage.files import (
+    format_bytes,
+    new_folder,
+    sweep,
+    temporary_name,
+    write_atomically,
+)
 
 
 def big() -> dict[str, np.ndarray]:
@@ -169,6 +176,26 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)
     sweep(tmp_path, exclusive=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([left[1], *left[3:]])
+
+
+def test_whoever_writes_a_name_removes_what_killed_writers_of_it_left(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in ("report.html", "report[1].html", "other"):
+        (tmp_path / f".{name}.{dead.pid}-0123abcd.tmp").touch()
+    write_atomically(tmp_path / "report[1].html", "whole")
+    with new_folder(tmp_path / "report.html") as folder:
+        (folder / "file").touch()
+    left = f".other.{dead.pid}-0123abcd.tmp"
+    assert {path.name for path in tmp_path.iterdir()} == {"report[1].html", "report.html", left}
+
+
+def test_a_full_disk_is_known_by_any_of_its_names() -> None:
+    for error in (OSError(errno.ENOSPC, ""), OSError(errno.EDQUOT, "")):
+        assert is_full(error) and refused_by_disk(error) is not None
+    assert is_full(OSError("73728 requested and 73600 written"))  # numpy.save gives no number
+    assert refused_by_disk(PermissionError(errno.EACCES, "", "x")) is not None
+    assert refused_by_disk(FileNotFoundError(errno.ENOENT, "", "x")) is None
 
 
 def test_the_cache_folder_is_chosen_by_the_environment(
