@@ -156,8 +156,9 @@ def _rule(disputed: int, images: int) -> str:
     if not disputed:
         return "All students are right and wrong on the same images, so this is the first of them."
     return (
-        f"Chosen by a rule, not by hand: of {images:,} test images some students are right and "
-        f"others wrong on {disputed:,}; first come those on which their answers differ most."
+        "Bright: what a network’s answer rests on. Chosen by a rule, not by hand: on "
+        f"{disputed:,} of {images:,} test images some students are right and others wrong; those "
+        "on which their answers differ most come first."
     )
 
 
