@@ -47,10 +47,11 @@ def start(
 ) -> Apart:
     """Call a function of a module in another process, which exits with what it returns.
 
-    folder: for what it prints; more: of its environment.
+    folder: for what it prints; more: of its environment, which is else this process's: the server
+    that forks has that of the first test which needed one.
     """
     files = [folder / f"{name}.{stream}" for stream in ("stdout", "stderr")]
-    process = CONTEXT.Process(target=_call, args=(files, more, work, arguments))
+    process = CONTEXT.Process(target=_call, args=(files, {**os.environ, **more}, work, arguments))
     process.start()
     return Apart(process, *files)
 
@@ -79,12 +80,16 @@ def start_together(
 
 
 def _call(
-    files: list[Path], more: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]
+    files: list[Path],
+    environment: dict[str, str],
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
     for number, file in enumerate(files, start=1):
         with file.open("wb") as stream:
             os.dup2(stream.fileno(), number)
-    os.environ.update(more)
+    os.environ.clear()
+    os.environ.update(environment)
     torch.set_num_threads(1)
     try:
         code = work(*arguments) or 0
