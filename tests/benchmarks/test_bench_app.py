@@ -45,4 +45,4 @@ def test_every_figure_is_measured() -> None:
     found = elsewhere(measure_app, starts=1, changes=2, uploads=1, tell=told.__setitem__)
     assert told.keys() == {"server_up_ratio", "first_paint_s", "cached_view_ms", "heatmap_row_s"}
     assert all(found[name] == value > 0 for name, value in told.items())
-    assert found["networks"] == 5
+    assert found["networks"] == 6

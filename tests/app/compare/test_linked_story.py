@@ -23,10 +23,10 @@ A_CELL = """selector => {
 }"""
 
 # The images of the row are those that the filter found, or both say that there are none.
-MOVED = """() => {
-  const found = [...document.querySelectorAll('#gallery [data-index]')].map(b => b.dataset.index);
-  const shown = [...document.querySelectorAll('#row [data-image]')].map(r => r.dataset.image);
-  return shown.every(image => found.includes(image)) && (shown.length > 0) === (found.length > 0);
+# Every network's answer in the row; the gallery shows only some of the images that match.
+MOVED = """verdict => {
+  const cells = [...document.querySelectorAll('#row .ds-cell')].map(cell => cell.innerText);
+  return cells.length > 0 && cells.every(text => text.includes(verdict));
 }"""
 
 # What refers to a gradient or a clip by an address, which the page may have left.
@@ -119,14 +119,14 @@ def test_marks_open_rows_and_a_link_opens_the_view(open_page: OpenPage) -> None:
     said, images = found.inner_text(), opened(page)
     assert image in images and "wrong" in said
 
-    # Without earlier rows the row is always one of the images that the filter found.
+    # Without earlier rows the row is always an image that matches.
     page.locator("#keep input").uncheck()
-    for preset, condition in (("All right", "&right="), ("All wrong", "&wrong=")):
+    for preset, verdict in (("All right", "right"), ("All wrong", "wrong")):
         page.locator("#presets button", has_text=preset).click()
         page.wait_for_function(
-            "condition => location.search.includes(condition)", arg=condition, timeout=TO_LOAD
+            "verdict => location.search.includes(`&${verdict}=`)", arg=verdict, timeout=TO_LOAD
         )
-        page.wait_for_function(MOVED, timeout=TO_LOAD)
+        page.wait_for_function(MOVED, arg=verdict, timeout=TO_LOAD)
     page.locator("#keep input").check()
     page.locator("#gallery button").nth(1).click()
     wait_for_rows(page, 2)
