@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from local_server import serve
 
 COMMIT = "c0ffee" + "0" * 34
 TOKEN = "hf_of_the_tests"
@@ -53,20 +52,8 @@ class HubServer:
     upload_fault: int | None = None
 
 
-@contextmanager
-def hub_serving() -> Iterator[HubServer]:
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    httpd.daemon_threads = True
-    server = HubServer(f"http://127.0.0.1:{httpd.server_address[1]}")
-    httpd.owner = server  # type: ignore[attr-defined]
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
+def hub_serving() -> AbstractContextManager[HubServer]:
+    return serve(_Handler, HubServer)
 
 
 def point_hub_at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from local_server import serve
 
 
 @dataclass
@@ -47,20 +47,8 @@ class FileServer:
         return f"{self.address}/{name}"
 
 
-@contextmanager
-def serving() -> Iterator[FileServer]:
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    httpd.daemon_threads = True
-    server = FileServer(f"http://127.0.0.1:{httpd.server_address[1]}")
-    httpd.owner = server  # type: ignore[attr-defined]
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
+def serving() -> AbstractContextManager[FileServer]:
+    return serve(_Handler, FileServer)
 
 
 class _Handler(BaseHTTPRequestHandler):
