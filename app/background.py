@@ -31,6 +31,8 @@ KEPT_SECONDS = 600.0
 """How long the page shows an error, and how long the log does not repeat it."""
 
 Result = TypeVar("Result")
+Task = Callable[[Emit], Result]
+"""What a job does: it reports its progress, which also ends it when it is cancelled."""
 
 
 class ErrorLog:
@@ -109,7 +111,7 @@ class _CancelledError(Exception):
 class Job(Generic[Result]):
     """A task in a thread: its ``progress``, then its ``result``, or ``error`` as a sentence."""
 
-    def __init__(self, turns: threading.Semaphore, task: Callable[[Emit], Result]) -> None:
+    def __init__(self, turns: threading.Semaphore, task: Task[Result]) -> None:
         self.progress: Progress | Note = Note("Waiting for other jobs")
         self.result: Result | None = None
         self.error: str | None = None
@@ -168,7 +170,7 @@ class JobPool(Generic[Result]):
         self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start(self, key: Hashable, task: Callable[[Emit], Result]) -> Job[Result]:
+    def start(self, key: Hashable, task: Task[Result]) -> Job[Result]:
         """Start a job for ``key``, or return the one that is running."""
         with self._lock:
             job = self._jobs.get(key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.background import Job, JobPool
+from app.background import JobPool, Task
 from app.config import AppConfig
 from app.export.bundles import Bundles
 from app.export.process import run_command
@@ -69,10 +69,10 @@ class Pushes:
 
     def __init__(self, config: AppConfig, bundles: Bundles) -> None:
         self._policy, self._bundles = Policy(config), bundles
-        self._jobs: JobPool[Pushed] = JobPool(at_once=1)
+        self.jobs: JobPool[Pushed] = JobPool(at_once=1)
 
-    def start(self, dry_run: bool, *values: object) -> tuple[str, Job[Pushed]]:
-        """The job, and its key. values: study, run, repository, kind, public, overwrite.
+    def task(self, dry_run: bool, *values: object) -> tuple[str, Task[Pushed]]:
+        """What uploads, and its key. values: study, run, repository, kind, public, overwrite.
 
         Raises ``UserError`` for other visitors, a run that cannot be exported, and a name that is
         no repository's.
@@ -83,12 +83,7 @@ class Pushes:
         typed = repo.strip() if isinstance(repo, str) else ""
         push = Push(run, typed, kind == SPACE, public is True, overwrite is True)
         engine().check_repository(push.repo, push.space)
-        key = json.dumps(push.options(dry_run))
-        return key, self._jobs.start(key, partial(_push, push, dry_run))
-
-    def get(self, key: str) -> Job[Pushed] | None:
-        """The job of this key, running or done recently."""
-        return self._jobs.get(key)
+        return json.dumps(push.options(dry_run)), partial(_push, push, dry_run)
 
 
 def build_push_box(
@@ -127,9 +122,9 @@ def build_push_box(
 
     hidden = {pushing.press: gr.update(visible=False)}
     listing.wire(
-        partial(pushes.start, True), pushes.get, listed, inputs, about=inputs, cleared=hidden
+        pushes.jobs, partial(pushes.task, True), listed, inputs, about=inputs, cleared=hidden
     )
-    pushing.wire(partial(pushes.start, False), pushes.get, pushed, inputs, about=inputs)
+    pushing.wire(pushes.jobs, partial(pushes.task, False), pushed, inputs, about=inputs)
 
 
 def listing_html(found: Pushed) -> str:

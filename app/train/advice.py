@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.background import Job, JobPool
+from app.background import JobPool, Task
 from app.config import AppConfig
 from app.policy import Policy
 from app.server.loader import engine
@@ -22,6 +24,7 @@ from dait.config.arms import ARMS, arm_title
 from dait.errors import UserError
 from dait.evaluation.advice import Advice
 from dait.evaluation.regimes import REFERENCE, read_rows, summarize
+from dait.events import Emit
 from dait.evidence import figures
 from dait.evidence.figures.regimes import Strength
 
@@ -42,25 +45,16 @@ class Advisor:
     def __init__(self, config: AppConfig) -> None:
         self._map = config.regimes
         self._policy = Policy(config)
-        self._jobs: JobPool[Advice] = JobPool()
+        self.jobs: JobPool[Advice] = JobPool()
 
-    def start(self, order: Order) -> tuple[str, Job[Advice]]:
-        """The job that measures this order, and its key.
+    def task(self, order: Order) -> tuple[str, Task[Advice]]:
+        """What measures this order, and its key.
 
-        Raises ``UserError`` for what may not be trained, and without a map; later errors are in
-        the job.
+        Raises ``UserError`` for what may not be trained, and without a map.
         """
         self._policy.require_order(order)
         read_rows(self._map)
-        key = order.recipe.to_yaml()
-        job = self._jobs.start(
-            key, lambda emit: engine().advise(order.recipe, regimes=self._map, emit=emit)
-        )
-        return key, job
-
-    def get(self, key: str) -> Job[Advice] | None:
-        """The job of this key, running or done recently."""
-        return self._jobs.get(key)
+        return order.recipe.to_yaml(), partial(_advise, order, self._map)
 
 
 class AdviceBox:
@@ -98,9 +92,9 @@ class AdviceBox:
         """
         advisor = Advisor(config)
 
-        def start(*values: Any) -> tuple[str, Job[Advice]]:
+        def task(*values: Any) -> tuple[str, Task[Advice]]:
             # Whatever is ticked now, and be it nothing: it is the advice that says which arms.
-            return advisor.start(read_form(config, replace(FormValues(*values), arms=list(ARMS))))
+            return advisor.task(read_form(config, replace(FormValues(*values), arms=list(ARMS))))
 
         def show(advice: Advice) -> Update:
             return {
@@ -111,8 +105,8 @@ class AdviceBox:
 
         apart = ("arms", "seed_count", "first_seed", "epochs")
         self.job.wire(
-            start,
-            advisor.get,
+            advisor.jobs,
+            task,
             show,
             list(fields.values()),
             about=[component for name, component in fields.items() if name not in apart],
@@ -173,6 +167,10 @@ def advice_html(advice: Advice) -> str:
     if time:
         caption += f"; one seed of the recommended arms takes {time} here"
     return notice(advice.why, calm=True) + table_html(f"{caption}.", "Arm", names, body)
+
+
+def _advise(order: Order, regimes: Path, emit: Emit) -> Advice:
+    return engine().advise(order.recipe, regimes=regimes, emit=emit)
 
 
 def map_figure(config: AppConfig, against: object, width: object) -> str:

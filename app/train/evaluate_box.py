@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.background import Job, JobPool
+from app.background import JobPool, Task
 from app.catalogue.sources import Sources
 from app.config import AppConfig
 from app.export.bundles import Bundles
@@ -53,10 +53,10 @@ class Evaluations:
 
     def __init__(self, config: AppConfig, bundles: Bundles) -> None:
         self.sources, self._policy, self._bundles = Sources(config), Policy(config), bundles
-        self._jobs: JobPool[Evaluation] = JobPool(at_once=1)
+        self.jobs: JobPool[Evaluation] = JobPool(at_once=1)
 
-    def start(self, study_id: object, name: object, on: object) -> tuple[str, Job[Evaluation]]:
-        """The job that evaluates, and its key. Raises ``UserError`` for invalid values."""
+    def task(self, study_id: object, name: object, on: object) -> tuple[str, Task[Evaluation]]:
+        """What evaluates, and its key. Raises ``UserError`` for invalid values."""
         run = self._bundles.run(study_id, name)
         if isinstance(on, str) and on.startswith(OWN):
             split = next((one for one in SPLITS if on == OWN + one), None)
@@ -67,12 +67,7 @@ class Evaluations:
             source = self.sources.resolve(on)
             self._policy.require_data(source)
             task = partial(_elsewhere, run, source, self.sources.title(on) or str(on))
-        key = f"{study_id}/{name}/{on}"
-        return key, self._jobs.start(key, task)
-
-    def get(self, key: str) -> Job[Evaluation] | None:
-        """The job of this key, running or done recently."""
-        return self._jobs.get(key)
+        return f"{study_id}/{name}/{on}", task
 
     def choices(self) -> list[tuple[str, str]]:
         """(title, value) of every split of a run's own data, and of all other data."""
@@ -120,7 +115,7 @@ def build_evaluate_box(
         **QUIET,
     )
     inputs = [study, run, on]
-    job.wire(evaluations.start, evaluations.get, shown, inputs, about=inputs)
+    job.wire(evaluations.jobs, evaluations.task, shown, inputs, about=inputs)
 
 
 def evaluation_html(found: Evaluation) -> str:

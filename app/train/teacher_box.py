@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from app.background import Job, JobPool
+from app.background import JobPool, Task
 from app.catalogue.teacher_figures import form_html
 from app.config import AppConfig
 from app.policy import Policy
@@ -32,7 +32,7 @@ class TeacherMeasurements:
 
     def __init__(self, config: AppConfig) -> None:
         self._config, self._policy = config, Policy(config)
-        self._jobs: JobPool[TeacherAccuracy] = JobPool(at_once=1)
+        self.jobs: JobPool[TeacherAccuracy] = JobPool(at_once=1)
 
     def recipe(self, values: FormValues) -> Recipe:
         """The recipe whose teacher and data are meant. Raises ``UserError`` for invalid values."""
@@ -47,17 +47,13 @@ class TeacherMeasurements:
         )
         return read_form(self._config, apart).recipe
 
-    def start(self, values: FormValues) -> tuple[str, Job[TeacherAccuracy]]:
-        """The job that measures, and its key. Raises ``UserError`` for what is not allowed."""
+    def task(self, values: FormValues) -> tuple[str, Task[TeacherAccuracy]]:
+        """What measures, and its key. Raises ``UserError`` for what is not allowed."""
         recipe = self.recipe(values)
         self._policy.require_data(recipe.data.source)
         self._policy.require_teacher(recipe.teacher.name)
         key = f"{recipe.data!r} {recipe.teacher!r}"
-        return key, self._jobs.start(key, partial(_measure, recipe))
-
-    def get(self, key: str) -> Job[TeacherAccuracy] | None:
-        """The job of this key, running or done recently."""
-        return self._jobs.get(key)
+        return key, partial(_measure, recipe)
 
 
 class TeacherBox:
@@ -72,8 +68,8 @@ class TeacherBox:
         """fields: the form's component of each field of ``FormValues``, in its order."""
         measurements = TeacherMeasurements(config)
         self.job.wire(
-            lambda *values: measurements.start(FormValues(*values)),
-            measurements.get,
+            measurements.jobs,
+            lambda *values: measurements.task(FormValues(*values)),
             self._shown,
             list(fields.values()),
             about=[fields[name] for name in ABOUT],

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import gradio as gr
 
-from app.background import Job
+from app.background import Job, JobPool, Task
 from app.ui.notice import HIDDEN_NOTICE, Update, notice, notice_box, progress_html
 from dait.errors import UserError
 
@@ -36,8 +36,8 @@ class JobBox(Generic[Result]):
 
     def wire(
         self,
-        start: Callable[..., tuple[str, Job[Result]]],
-        get: Callable[[str], Job[Result] | None],
+        jobs: JobPool[Result],
+        task: Callable[..., tuple[str, Task[Result]]],
         show: Callable[[Result], Update],
         inputs: Sequence[Any],
         about: Sequence[Any] = (),
@@ -45,10 +45,10 @@ class JobBox(Generic[Result]):
     ) -> None:
         """Wire the buttons.
 
-        start: the job and its key, from the values of ``inputs``; raises ``UserError``. get: the
-        job of a key. show: the updates for a result, ``self.result`` among them. about: components
-        that the result is dropped with when they change. cleared: further components, and what
-        they are without a result.
+        jobs: where they run, shared by visitors. task: what is asked for and its key, from the
+        values of ``inputs``; raises ``UserError``. show: the updates for a result, ``self.result``
+        among them. about: the inputs that the result is dropped with when they change to what has
+        another key. cleared: further components, and what they are without a result.
         """
         cleared = cleared or {}
 
@@ -77,28 +77,35 @@ class JobBox(Generic[Result]):
 
         def ask(*values: Any) -> Update:
             try:
-                key, job = start(*values)
+                key, wanted = task(*values)
             except UserError as error:
                 return ended(notice(str(error).strip()))
+            job = jobs.start(key, wanted)
             job.wait(SOON_SECONDS)
             return {self.asked: key, self.message: HIDDEN_NOTICE, **shown(job)}
 
         def poll(key: str) -> Update:
-            job = get(key) if key else None
+            job = jobs.get(key)
             if job is None:  # dropped, or forgotten after others
                 return {self.timer: gr.Timer(active=False)}
             return shown(job)
 
         def stop(key: str) -> Update:
-            job = get(key) if key else None
+            job = jobs.get(key)
             if job is not None:
                 job.cancel()
             return ended(notice(CANCELLED, calm=True))
 
-        def drop(key: str) -> Update:
-            if not key:
+        def drop(key: str, *values: Any) -> Update:
+            if not key or asks_for(key, values):  # a change may arrive after the press behind it
                 return {self.message: gr.skip()}  # Gradio takes no empty dict
             return ended(notice(OUTDATED, calm=True))
+
+        def asks_for(key: str, values: tuple[Any, ...]) -> bool:
+            try:
+                return task(*values)[0] == key
+            except UserError:
+                return False
 
         outputs = [self.message, self.asked, self.result, self.cancel, self.timer, *cleared]
         self.press.click(ask, list(inputs), outputs, concurrency_limit=2, **QUIET)
@@ -106,4 +113,4 @@ class JobBox(Generic[Result]):
         self.timer.tick(poll, self.asked, outputs, concurrency_limit=None, **QUIET)
         if about:
             changes = [component.change for component in about]
-            gr.on(changes, drop, self.asked, outputs, concurrency_limit=None, **QUIET)
+            gr.on(changes, drop, [self.asked, *inputs], outputs, concurrency_limit=None, **QUIET)

@@ -31,11 +31,11 @@ def pushes_of(config: AppConfig) -> Pushes:
 
 def test_only_the_user_of_the_machine_and_only_what_can_be_exported(config: AppConfig) -> None:
     with pytest.raises(UserError, match="your own machine"):
-        pushes_of(replace(config, paths=False)).start(True, *VALUES)
+        pushes_of(replace(config, paths=False)).task(True, *VALUES)
     with pytest.raises(UserError, match="no name of a repository"):
-        pushes_of(config).start(True, STUDY, "dait-s0", "tiny", MODEL, False, False)
+        pushes_of(config).task(True, STUDY, "dait-s0", "tiny", MODEL, False, False)
     with pytest.raises(UserError, match="Choose a finished run"):
-        pushes_of(config).start(True, STUDY, "../dait-s0", "anna/tiny", MODEL, False, False)
+        pushes_of(config).task(True, STUDY, "../dait-s0", "anna/tiny", MODEL, False, False)
 
 
 @pytest.mark.slow
@@ -52,20 +52,20 @@ def test_every_file_is_listed_before_any_is_uploaded(
             ("HF_HUB_OFFLINE", "0"),
         ):
             monkeypatch.setenv(name, value)
-        _, job = pushes.start(True, *VALUES)
+        job = pushes.jobs.start(*pushes.task(True, *VALUES))
         assert job.wait(250) and job.result is not None, job.error
         assert hub.pushed == {} and job.result.refused == ""
         html = listing_html(job.result)
         assert "model.onnx" in html and "Nothing is uploaded yet" in html and "private" in html
 
-        _, job = pushes.start(False, *VALUES)
+        job = pushes.jobs.start(*pushes.task(False, *VALUES))
         assert job.wait(250) and job.result is not None, job.error
         made = hub.pushed["model", "anna/tiny"]
         assert made.private and {"model.onnx", "README.md"} <= set(made.files)
         assert f"{hub.address}/anna/tiny" in pushed_html(job.result)
 
         # What exists is not written to without the tick.
-        _, job = pushes.start(False, *VALUES)
+        job = pushes.jobs.start(*pushes.task(False, *VALUES))
         assert job.wait(250) and job.result is None
         assert job.error is not None and "exists already" in job.error
         assert len(made.commits) == 1

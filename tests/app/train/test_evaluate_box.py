@@ -27,17 +27,16 @@ def test_a_split_and_other_images(config: AppConfig, tmp_path: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     config = AppConfig(runs=config.runs, shipped=config.shipped, data={"mine": folder})
     evaluations = Evaluations(config, Bundles(config))
-    _, job = evaluations.start(STUDY, "dait-s0", f"{OWN}val")
+    job = evaluations.jobs.start(*evaluations.task(STUDY, "dait-s0", f"{OWN}val"))
     assert job.wait(200) and job.result is not None, job.error
     html = evaluation_html(job.result)
     assert "--split val" in html and "Student" in html and "Intermediate" in html
-    key, job = evaluations.start(STUDY, "dait-s0", "folder:mine")
+    job = evaluations.jobs.start(*evaluations.task(STUDY, "dait-s0", "folder:mine"))
     assert job.wait(200) and job.result is not None, job.error
     assert "on 4 images of mine" in evaluation_html(job.result)
-    assert evaluations.get(key) is job
 
 
 @pytest.mark.parametrize("on", [f"{OWN}unlabelled", "path:/etc", None, "cub-200-2011"])
 def test_only_what_is_offered(config: AppConfig, on: object) -> None:
     with pytest.raises(UserError):
-        Evaluations(config, Bundles(config)).start(STUDY, "dait-s0", on)
+        Evaluations(config, Bundles(config)).task(STUDY, "dait-s0", on)

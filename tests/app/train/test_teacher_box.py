@@ -30,9 +30,8 @@ def test_it_is_measured_on_validation_images_and_kept(
     measurements = TeacherMeasurements(empty_config)
     recipe = measurements.recipe(VALUES)
     assert "not measured yet" in recipe_html(empty_config, recipe)
-    key, job = measurements.start(VALUES)
+    job = measurements.jobs.start(*measurements.task(VALUES))
     assert job.wait(200) and job.result is not None, job.error
-    assert measurements.get(key) is job
     found = job.result
     text = measured_html(found)
     assert f"{found.figures['n_test']:,} validation images" in text and "by chance" in text
@@ -42,6 +41,6 @@ def test_it_is_measured_on_validation_images_and_kept(
 def test_only_offered_teachers_are_measured_for_strangers(empty_config: AppConfig) -> None:
     config = replace(empty_config, limits=SPACE_LIMITS)
     with pytest.raises(UserError):
-        TeacherMeasurements(config).start(replace(VALUES, teacher="openclip:ViT-L-14/openai"))
+        TeacherMeasurements(config).task(replace(VALUES, teacher="openclip:ViT-L-14/openai"))
     with pytest.raises(UserError, match="Choose a recipe"):
-        TeacherMeasurements(config).start(replace(VALUES, recipe="no such"))
+        TeacherMeasurements(config).task(replace(VALUES, recipe="no such"))

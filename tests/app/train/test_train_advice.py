@@ -48,8 +48,7 @@ def test_without_a_map_nothing_is_measured(empty_config: AppConfig, tmp_path: Pa
     config = replace(empty_config, regimes=tmp_path / "none.jsonl")
     advisor = Advisor(config)
     with pytest.raises(UserError, match="There is no map of regimes"):
-        advisor.start(ORDER)
-    assert advisor.get(ORDER.recipe.to_yaml()) is None
+        advisor.task(ORDER)
     with pytest.raises(UserError, match="There is no map of regimes"):
         map_figure(config, "zero_shot", 1280)
 
@@ -60,7 +59,7 @@ def test_only_what_may_be_trained_is_measured(
     config = replace(empty_config, regimes=map_of_regimes, limits=SPACE_LIMITS)
     recipe = load_recipe("tiny").changed({"train.epochs": 60})
     with pytest.raises(UserError, match="Duplicate this Space"):
-        Advisor(config).start(Order(recipe, ("dait",), (0,)))
+        Advisor(config).task(Order(recipe, ("dait",), (0,)))
 
 
 def test_the_map_by_either_strength(empty_config: AppConfig, map_of_regimes: Path) -> None:
