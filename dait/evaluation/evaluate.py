@@ -56,9 +56,8 @@ def evaluate_run(run: RunFolder, split: SplitName = "test", emit: Emit = ignore)
     arm, seed = _arm_and_seed(run)
     if result is not None and split == "test" and not has_predictions(run, split):
         missing = (
-            f"{run.path} has no {run.predictions.name} and no {run.student.name} (an exported "
-            "study keeps those of one seed): its figures are those that result.json recorded, and "
-            "nothing is known of single images."
+            f"{run.path} has no {run.predictions.name} and no {run.student.name}: its figures are "
+            "those that result.json recorded, and nothing is known of single images."
         )
         figures = recorded_figures(run, result)
         classes = classes_around(run.path)

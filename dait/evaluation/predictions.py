@@ -18,6 +18,8 @@ INTERMEDIATE = "intermediate"
 ROLES = ("student", INTERMEDIATE, *TEACHER_TITLES)
 """The networks of a run, in the order in which their figures are listed."""
 
+POOLED = "pooled"
+"""Last word of an array's name: the pooled features of a network."""
 SLICE = "slice_"
 """Prefix of an array that divides the split; the name of the slice follows."""
 WEIGHTS, DATA = "weights", "data"
@@ -29,7 +31,8 @@ class RunPredictions:
     """Predictions of a run's networks for every image of a split, in the split's order.
 
     labels: ``(N,)`` int64; ids: N image names; logits: ``(N, C)`` and pooled: ``(N, p)`` by role,
-    float32 (rounded to fp16, as they are stored); slices: names to ``(N,)`` strings, none in files
+    float32 (rounded to fp16, as they are stored), pooled none of a seed that was exported without
+    its networks; slices: names to ``(N,)`` strings, none in files
     of older versions; weights: digest of each network by role as JSON, data: fingerprint of the
     images, both None in files of older versions; file: where they are stored, None where nothing
     can be written.
@@ -63,7 +66,7 @@ def read_predictions(path: Path, classes: int | None = None) -> RunPredictions:
     classes: how many there are; None takes the number of logits. Raises ``UserError`` where the
     file is missing or damaged, or its arrays do not fit together.
     """
-    arrays = read_arrays(path, ("logits", "labels", "ids", "pooled"))
+    arrays = read_arrays(path, ("logits", "labels", "ids"))
     _check(path, arrays, arrays["logits"].shape[-1] if classes is None else classes)
     return predictions_from(arrays, path)
 
@@ -81,7 +84,7 @@ def predictions_from(arrays: Mapping[str, np.ndarray], file: Path | None) -> Run
         labels=arrays["labels"].astype(np.int64),
         ids=tuple(arrays["ids"].tolist()),
         logits=by_role("logits"),
-        pooled=by_role("pooled"),
+        pooled=by_role(POOLED),
         slices={
             name.removeprefix(SLICE): values.astype(str)
             for name, values in arrays.items()
@@ -93,6 +96,11 @@ def predictions_from(arrays: Mapping[str, np.ndarray], file: Path | None) -> Run
     )
 
 
+def without_pooled(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a predictions file less the pooled vectors, which are most of its size."""
+    return {name: array for name, array in arrays.items() if not name.endswith(POOLED)}
+
+
 def _check(path: Path, arrays: Mapping[str, np.ndarray], classes: int) -> None:
     labels, count = arrays["labels"], len(arrays["labels"])
     inside = labels.dtype.kind == "i" and count and 0 <= labels.min() <= labels.max() < classes
@@ -101,13 +109,13 @@ def _check(path: Path, arrays: Mapping[str, np.ndarray], classes: int) -> None:
         shape = array.shape
         if name.endswith("logits"):
             _require(shape == (count, classes), path, f"{name} {shape} for {classes} classes")
-        elif name == "ids" or name.endswith("pooled") or name.startswith(SLICE):
+        elif name == "ids" or name.endswith(POOLED) or name.startswith(SLICE):
             _require(shape[:1] == (count,), path, f"{name} {shape} for {count} images")
     logits, pooled = (
         {name.removesuffix(kind) for name in arrays if name.endswith(kind)}
-        for kind in ("logits", "pooled")
+        for kind in ("logits", POOLED)
     )
-    _require(logits == pooled, path, "it has half of the arrays of a network that taught")
+    _require(pooled in (logits, set()), path, "it has half of the arrays of a network that taught")
 
 
 def _require(fine: bool, path: Path, reason: str) -> None:

@@ -65,11 +65,12 @@ class StudyRecord:
 
     @property
     def open_seeds(self) -> tuple[int, ...]:
-        """The seeds with networks and predictions: an exported study keeps those of one."""
+        """The seeds with predictions and networks: an exported study keeps networks of one."""
         return tuple(
             seed
             for seed, runs in self.runs.items()
             if all(run.folder.predictions.exists() for run in runs)
+            and any(run.folder.student.exists() for run in runs)
         )
 
     @property
@@ -135,6 +136,14 @@ def read_seed(study: StudyRecord, seed: int) -> SeedRecord:
     """
     runs = study.runs[seed]
     found = {run.folder.path.name: _predictions(run, len(study.classes)) for run in runs}
+    if not all(predictions.pooled for predictions in found.values()):
+        if seed in study.open_seeds:
+            name = next(name for name, predictions in found.items() if not predictions.pooled)
+            raise damaged(study.folder.path / name / "predictions.npz", "it has no pooled")
+        raise UserError(
+            f"{study.folder.path} was exported without the features of seed {seed}; open it with "
+            f"seed {', '.join(map(str, study.open_seeds))}."
+        )
     (first_name, first), *others = found.items()
     for name, other in others:
         if other.ids != first.ids or not np.array_equal(other.labels, first.labels):

@@ -11,12 +11,14 @@ import torch
 
 from dait.config.recipe import parse_recipe
 from dait.errors import UserError
+from dait.evaluation.predictions import without_pooled
 from dait.evaluation.results.outdated import outdated
 from dait.events import Emit, Note, ignore
 from dait.models.checkpoint import EXPORTED_FROM, load_network, save_network, weights_digest
 from dait.models.spec import NAMED_WEIGHTS
+from dait.runs.files import load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
-from dait.storage.files import new_folder
+from dait.storage.files import new_folder, write_arrays
 
 STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
 """What was measured is of the networks before they were rounded, whose digests they keep."""
@@ -28,10 +30,10 @@ def export_study(
 ) -> StudyFolder:
     """Copy a finished study to ``out``: its figures, and its networks as fp16 safetensors.
 
-    weights_of: the seed whose networks and predictions are kept (the first by default); the others
-    keep their figures alone. Figures that are not of the study's networks, which were trained again
-    since, are left out, with a note. Raises UserError when the study is not finished, has no such
-    seed, or ``out`` exists.
+    weights_of: the seed whose networks are kept (the first by default); the others keep their
+    figures and what they predicted, without pooled features. Figures that are not of the study's
+    networks, which were trained again since, are left out, with a note. Raises UserError when the
+    study is not finished, has no such seed, or ``out`` exists.
     """
     if study.state() != "finished":
         raise UserError(f"{study.path} is {study.state()}; only a finished study can be exported.")
@@ -58,6 +60,8 @@ def export_study(
             target.write_status(**_without_process(run.status()))
             if row["seed"] == seed:
                 _export_networks(run, target)
+            elif (predictions := load_arrays(run.predictions)) is not None:
+                write_arrays(target.predictions, without_pooled(predictions))
     return StudyFolder(out)
 
 

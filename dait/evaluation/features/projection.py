@@ -76,7 +76,7 @@ def _write(
 ) -> bool:
     record = read_study(study)
     features: dict[str, np.ndarray] = {}
-    # An exported study has the predictions of one seed.
+    # An exported study has the features of one seed.
     for seed in record.open_seeds or record.seeds:
         here = read_seed(record, seed)
         features.update({map_name(record, seed, key): rows for key, rows in here.features.items()})

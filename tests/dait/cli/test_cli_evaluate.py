@@ -185,7 +185,7 @@ def test_a_study_that_was_made_small_says_what_it_still_knows(
     assert alone["top1"] == recorded["top1"]
     assert alone["between"]["intermediate"]["top1"] == recorded["intermediate"]["top1"]
     assert alone["per_class"] is alone["confused"] is alone["confusion"] is None
-    assert "no predictions.npz and no student.safetensors (an exported" in alone["missing"]
+    assert "no predictions.npz and no student.safetensors" in alone["missing"]
 
     # On another split those runs are left out of a study, and refused where they are named.
     assert command("evaluate", study, "--split", "val", "--json") == 0

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from dait.errors import UserError
+from dait.evaluation.evaluate import evaluate_run
+from dait.evaluation.predictions import read_predictions
+from dait.evaluation.records import read_seed, read_study
 from dait.evidence.comparison import Comparison
+from dait.evidence.finding import read_finding
 from dait.runs.folder import StudyFolder
 from dait.study.export import export_study
 
@@ -66,6 +70,20 @@ def test_only_seeds_with_networks_are_offered_but_means_go_over_all(
     assert exported.seeds == (seeds[1],)
     assert exported.seed == seeds[1]
     assert {row["seeds"] for row in exported.table() if row["role"] == "dait"} == {len(seeds)}
+
+
+def test_every_seed_is_tested_image_by_image(tiny_study: Path, tmp_path: Path) -> None:
+    original = read_study(StudyFolder(tiny_study))
+    shipped = read_study(export_study(StudyFolder(tiny_study), tmp_path / "shipped"))
+
+    assert read_finding(shipped) == read_finding(original)
+    assert read_finding(shipped).tested_seeds == original.seeds
+    kept, left = (shipped.runs[seed][0].folder for seed in original.seeds[:2])
+    assert read_predictions(kept.predictions).pooled
+    assert not read_predictions(left.predictions).pooled
+    assert evaluate_run(left).predictions is not None
+    with pytest.raises(UserError, match=f"open it with seed {original.seeds[0]}"):
+        read_seed(shipped, original.seeds[1])
 
 
 def test_nothing_of_the_machine_is_shipped(tiny_study: Path, tmp_path: Path) -> None:
