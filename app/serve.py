@@ -30,6 +30,9 @@ from app.ui.theme import studio_css, studio_theme
 from dait.errors import UserError
 
 QUEUE_LENGTH = 64
+QUEUE_POLL_SECONDS = 0.01
+"""How often Gradio looks for events when none came; every millisecond, as it would, costs a tenth
+of a core at rest."""
 
 
 def serve(config: AppConfig, block: bool) -> str:
@@ -46,6 +49,7 @@ def serve(config: AppConfig, block: bool) -> str:
     hold_back(page)
     wait_for_first_view()
     page.queue(max_size=QUEUE_LENGTH, api_open=False)
+    page._queue.sleep_when_free = QUEUE_POLL_SECONDS
     try:
         _, address, _ = page.launch(
             server_name=config.host,
