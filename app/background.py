@@ -162,23 +162,32 @@ class Job(Generic[Result]):
 
 
 class JobPool(Generic[Result]):
-    """Jobs by key, some at the same time; the last few that are done are kept."""
+    """Jobs by key, some at the same time; the last few that are done are kept.
 
-    def __init__(self, kept: int = 4, at_once: int = AT_ONCE) -> None:
-        self._kept = kept
+    reuse: whether a kept result still answers who asks again; none does by default.
+    """
+
+    def __init__(
+        self,
+        kept: int = 4,
+        at_once: int = AT_ONCE,
+        reuse: Callable[[Result], bool] = lambda result: False,
+    ) -> None:
+        self._kept, self._reuse = kept, reuse
         self._turns = threading.Semaphore(at_once)
         self._jobs: OrderedDict[Hashable, Job[Result]] = OrderedDict()
         self._lock = threading.Lock()
 
     def start(self, key: Hashable, task: Task[Result]) -> Job[Result]:
-        """Start a job for ``key``, or return the one that is running."""
+        """Start a job for ``key``, or return the one that is running or whose result is reused."""
         with self._lock:
             job = self._jobs.get(key)
-            if job is None or not job.running:
+            done = None if job is None else job.result
+            if job is None or not (job.running or (done is not None and self._reuse(done))):
                 job = self._jobs[key] = Job(self._turns, task)
             self._jobs.move_to_end(key)
-            done = [old for old, other in self._jobs.items() if not other.running and old != key]
-            for old in done[: max(0, len(done) - self._kept)]:
+            ended = [old for old, other in self._jobs.items() if not other.running and old != key]
+            for old in ended[: max(0, len(ended) - self._kept)]:
                 del self._jobs[old]
             return job
 

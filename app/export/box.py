@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import gradio as gr
 
-from app.background import Job
-from app.export.bundles import FILES, FORMS, Bundles
+from app.export.bundles import FILES, FORMS, Bundle, Bundles
 from app.export.deployment import deployment_table
 from app.export.push_box import Pushes, build_push_box
-from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box, progress_html
+from app.server.loader import engine
+from app.ui.job_box import QUIET, JobBox
+from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
 from dait.errors import UserError
 from dait.storage.files import format_bytes
 
-POLL_SECONDS = 1.0
-SOON_SECONDS = 0.4
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "show_progress": "hidden",
-    "concurrency_limit": None,
-}
 EXPLAINED = hint(
     "One .zip file that works without this app: weights for timm or torchvision, ONNX in fp32 and "
     "int8, a script that needs onnxruntime alone, and a model card. Or one page to try it on your "
@@ -43,21 +34,17 @@ def build_export_box(
     with gr.Accordion("Download a student", open=False, elem_id=name) as fold:
         gr.HTML(EXPLAINED, apply_default_css=False)
         run = gr.Dropdown([], label="Run", elem_id=f"{name}-run")
-        message = notice_box(f"{name}-notice")
-        state = gr.HTML("", elem_id=f"{name}-state", apply_default_css=False)
-        with gr.Row(elem_classes="ds-actions"):
-            form = gr.Dropdown(
-                list(FORMS), value=FILES, label="As", min_width=220, elem_id=f"{name}-form"
-            )
-            make = gr.Button("Prepare the download", size="sm", elem_id=f"{name}-make")
-            ready = gr.DownloadButton(
-                "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
-            )
+        message = notice_box(f"{name}-none")
+        form = gr.Dropdown(
+            list(FORMS), value=FILES, label="As", min_width=220, elem_id=f"{name}-form"
+        )
+        job: JobBox[Bundle] = JobBox("Prepare the download", name)
+        ready = gr.DownloadButton(
+            "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
+        )
         if pushes is not None:
             build_push_box(pushes, study, run, f"{name}-hub")
         measured = gr.HTML("", elem_id=f"{name}-measured", apply_default_css=False)
-    timer = gr.Timer(POLL_SECONDS, active=False)
-    asked = gr.State("")
 
     def offer(study_id: object, current: object) -> Update:
         """The runs that can be exported now."""
@@ -70,53 +57,26 @@ def build_export_box(
         said = HIDDEN_NOTICE if runs else notice(NONE_YET, calm=True)
         return {
             run: gr.update(choices=runs, value=value),
-            make: gr.update(interactive=bool(runs)),
+            job.press: gr.update(interactive=bool(runs)),
             message: said,
         }
 
-    def prepare(study_id: object, name: object, form: object) -> Update:
-        try:
-            key, job = bundles.start(study_id, name, form)
-        except UserError as error:
-            return {message: notice(str(error)), **ended()}
-        job.wait(SOON_SECONDS)
-        return {asked: key, message: HIDDEN_NOTICE, **shown(job, study_id, name)}
-
-    def poll(key: str, study_id: object, name: object) -> Update:
-        job = bundles.get(key) if key else None
-        return {timer: gr.Timer(active=False)} if job is None else shown(job, study_id, name)
-
-    def shown(job: Job[Path], study_id: object, name: object) -> Update:
-        if job.running:
-            return {
-                state: progress_html(job),
-                ready: gr.update(visible=False),
-                timer: gr.Timer(active=True),
-            }
-        if job.result is None or not job.result.is_file():
-            return {message: notice(job.error or "The file is gone; prepare it again."), **ended()}
-        size = format_bytes(job.result.stat().st_size)
+    def shown(bundle: Bundle) -> Update:
+        size = format_bytes(bundle.file.stat().st_size)
         return {
-            state: "",
-            ready: gr.update(value=str(job.result), label=f"Download {size}", visible=True),
-            measured: deployment_table(
-                [form for form in bundles.deployed(study_id) if form.run == name]
-            ),
-            timer: gr.Timer(active=False),
+            job.result: "",
+            ready: gr.update(value=str(bundle.file), label=f"Download {size}", visible=True),
+            measured: deployment_table(engine().deployed_forms([bundle.run])),
         }
 
-    def ended() -> Update:
-        return {
-            asked: "",
-            state: "",
-            ready: gr.update(value=None, visible=False),
-            measured: "",
-            timer: gr.Timer(active=False),
-        }
-
-    changed = [message, asked, state, ready, measured, timer]
-    gr.on([study.change, fold.expand], offer, [study, run], [run, make, message], **QUIET)
-    # A file is of the run that is chosen.
-    gr.on([study.change, run.input, form.input], ended, None, changed, **QUIET)
-    make.click(prepare, [study, run, form], changed, **QUIET)
-    timer.tick(poll, [asked, study, run], changed, **QUIET)
+    inputs = [study, run, form]
+    cleared: Update = {ready: gr.update(value=None, visible=False), measured: ""}
+    gr.on(
+        [study.change, fold.expand],
+        offer,
+        [study, run],
+        [run, job.press, message],
+        concurrency_limit=None,
+        **QUIET,
+    )
+    job.wire(bundles.jobs, bundles.task, shown, inputs, about=inputs, cleared=cleared)

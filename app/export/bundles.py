@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.background import Job, JobPool
+from app.background import JobPool, Task
 from app.config import AppConfig
 from app.export.process import run_command
 from app.server.loader import engine
@@ -27,12 +28,20 @@ FORMS = (("Model files (.zip)", FILES), ("Page for a phone (.html)", PAGE))
 """What a student is handed out as."""
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """The one file of a run's student that is ready to be downloaded."""
+
+    run: RunFolder
+    file: Path
+
+
 class Bundles:
     """The exported students of the studies that the page lists, shared by visitors."""
 
     def __init__(self, config: AppConfig) -> None:
         self._config = config
-        self._jobs: JobPool[Path] = JobPool(at_once=1)
+        self.jobs: JobPool[Bundle] = JobPool(at_once=1, reuse=lambda bundle: bundle.file.is_file())
 
     def runs(self, study_id: object) -> list[tuple[str, str]]:
         """(title, folder name) of every finished run of a study that has its weights.
@@ -64,8 +73,10 @@ class Bundles:
         folder = open_study(self._config, study_id).path
         return engine().deployed_forms([RunFolder(folder / name) for name in names])
 
-    def start(self, study_id: object, name: object, form: object = FILES) -> tuple[str, Job[Path]]:
-        """The job that exports a run, and its key; a file that is ready is not made again.
+    def task(
+        self, study_id: object, name: object, form: object = FILES
+    ) -> tuple[str, Task[Bundle]]:
+        """What exports a run, and its key; a file that is ready is not made again.
 
         All come from a browser. Raises ``UserError`` for a run that cannot be exported, and for a
         page whose runtime is not here and is not got for other visitors.
@@ -81,17 +92,10 @@ class Bundles:
         run = self.run(study_id, name)
         changed = run.student.stat().st_mtime_ns
         key = f"{study_id}/{name}/{changed}/{form}"
-        known = self._jobs.get(key)
-        if known is not None and known.result is not None and known.result.is_file():
-            return key, known
-        return key, self._jobs.start(key, partial(_export, run, f"{study_id}-{name}", form == PAGE))
-
-    def get(self, key: str) -> Job[Path] | None:
-        """The job of this key, running or done recently."""
-        return self._jobs.get(key)
+        return key, partial(_export, run, f"{study_id}-{name}", form == PAGE)
 
 
-def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
+def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Bundle:
     """The .zip file of a run's student, or the one file that runs it in a browser."""
     folder = download_folder()
     try:
@@ -101,11 +105,11 @@ def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Path:
             single = folder / f"{name}.html"
             (folder / name / "index.html").replace(single)
             shutil.rmtree(folder / name)
-            return single
+            return Bundle(run, single)
         emit(Note("Packing the files"))
         archive = shutil.make_archive(str(folder / name), "zip", folder, name)
         shutil.rmtree(folder / name)
-        return Path(archive)
+        return Bundle(run, Path(archive))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

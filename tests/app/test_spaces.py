@@ -351,9 +351,9 @@ def download_student(space: Space) -> None:
     assert ("DAIT, seed 0", "dait-s0") in bundles.runs("demo")
     for study, run in (("demo", "dait-s1"), ("demo", "../demo/dait-s0"), ("../runs", "dait-s0")):
         with pytest.raises(UserError):
-            bundles.start(study, run)
+            bundles.task(study, run)
     with pytest.raises(UserError, match="finished run"):
-        bundles.start("tiny-20260101-120000-00000001", "dait-s0")  # it is stopped
+        bundles.task("tiny-20260101-120000-00000001", "dait-s0")  # it is stopped
 
 
 def page_for_a_phone(space: Space) -> None:
@@ -361,7 +361,7 @@ def page_for_a_phone(space: Space) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAIT_CACHE", str(space.folder / "cache without a runtime"))
         with pytest.raises(UserError, match="not got for visitors"):
-            Bundles(config).start("demo", "dait-s0", PAGE)
+            Bundles(config).task("demo", "dait-s0", PAGE)
 
 
 def outside_the_queue(space: Space) -> None:

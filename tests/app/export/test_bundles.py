@@ -42,15 +42,15 @@ def test_finished_runs_with_weights_are_offered(root: RunsRoot) -> None:
         (None, "dait-s0"),
     ):
         with pytest.raises(UserError):
-            bundles.start(study_id, name)
+            bundles.task(study_id, name)
 
 
 @pytest.mark.slow
 def test_a_student_is_packed_once(root: RunsRoot) -> None:
     bundles = Bundles(AppConfig(root))
-    key, job = bundles.start(STUDY, "dait-s0")
+    job = bundles.jobs.start(*bundles.task(STUDY, "dait-s0"))
     assert job.wait(200) and job.error is None and job.result is not None
-    with zipfile.ZipFile(job.result) as archive:
+    with zipfile.ZipFile(job.result.file) as archive:
         names = {Path(name).name for name in archive.namelist() if not name.endswith("/")}
         folder = f"{STUDY}-dait-s0"
         figures = json.loads(archive.read(f"{folder}/deployment.json"))
@@ -59,14 +59,15 @@ def test_a_student_is_packed_once(root: RunsRoot) -> None:
     assert figures["agreement"]["onnx"] == 1
     assert {form.run for form in bundles.deployed(STUDY)} == {"dait-s0"}
     assert deployment_table(bundles.deployed(STUDY)).count('<th scope="row">') == 4
-    assert bundles.start(STUDY, "dait-s0") == (key, job)
-    assert list(job.result.parent.iterdir()) == [job.result]
+    assert bundles.jobs.start(*bundles.task(STUDY, "dait-s0")) is job
+    assert list(job.result.file.parent.iterdir()) == [job.result.file]
 
 
 @pytest.mark.slow
 def test_what_goes_wrong_is_a_sentence_and_leaves_no_file(root: RunsRoot) -> None:
     (root.path / STUDY / "dait-s0" / "student.safetensors").write_bytes(b"no weights")
-    _, job = Bundles(AppConfig(root)).start(STUDY, "dait-s0")
+    bundles = Bundles(AppConfig(root))
+    job = bundles.jobs.start(*bundles.task(STUDY, "dait-s0"))
     assert job.wait(200) and job.result is None
     assert job.error is not None and "damaged" in job.error and "Traceback" not in job.error
 
@@ -76,19 +77,21 @@ def test_a_page_is_made_where_its_runtime_may_be_had(
 ) -> None:
     monkeypatch.setenv("DAIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError, match="not got for visitors"):
-        Bundles(AppConfig(root, paths=False)).start(STUDY, "dait-s0", PAGE)
+        Bundles(AppConfig(root, paths=False)).task(STUDY, "dait-s0", PAGE)
     with pytest.raises(UserError, match="Choose the model files or the page"):
-        Bundles(AppConfig(root)).start(STUDY, "dait-s0", "index")
+        Bundles(AppConfig(root)).task(STUDY, "dait-s0", "index")
 
 
 @pytest.mark.slow
 def test_a_page_is_one_file(root: RunsRoot) -> None:
     if shutil.which("npm") is None:
         pytest.skip("no npm, which gets the runtime")
-    _, job = Bundles(AppConfig(root, paths=True)).start(STUDY, "dait-s0", PAGE)
+    bundles = Bundles(AppConfig(root, paths=True))
+    job = bundles.jobs.start(*bundles.task(STUDY, "dait-s0", PAGE))
     assert job.wait(300)
     if job.error is not None and "npm could not get" in job.error:
         pytest.skip(job.error)
-    assert job.error is None and job.result is not None and job.result.suffix == ".html"
-    assert list(job.result.parent.iterdir()) == [job.result]
-    assert "</html>" in job.result.read_text(encoding="utf-8")[-20:]
+    assert job.error is None and job.result is not None
+    page = job.result.file
+    assert page.suffix == ".html" and list(page.parent.iterdir()) == [page]
+    assert "</html>" in page.read_text(encoding="utf-8")[-20:]

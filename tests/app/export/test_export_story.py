@@ -35,7 +35,7 @@ def test_a_student_is_downloaded_and_works(browser: Any, address: str, tmp_path:
         page.wait_for_function(
             "() => document.querySelector('#train-export-run input')?.value.includes('seed')"
         )
-        page.locator("#train-export-make").click()
+        page.locator("#train-export-ask").click()
         page.wait_for_selector("#train-export-file", state="visible", timeout=300_000)
         with page.expect_download() as download:
             page.locator("#train-export-file").click()
