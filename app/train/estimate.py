@@ -155,6 +155,8 @@ class PageEstimate:
 
     def __init__(self) -> None:
         self.probe: Probe | None = None
+        self.values: tuple[Any, ...] = ()
+        """Of the form, when it was started."""
         self.beside = 0
         """Trainings that ran when it was started."""
 
@@ -206,7 +208,7 @@ def wire_estimate_box(
             estimate.probe = Probe(order, allow=Policy(config).require_order)
         except UserError as error:
             return ended(notice(str(error).strip()))
-        estimate.beside = working()
+        estimate.values, estimate.beside = values, working()
         return {
             box.message: HIDDEN_NOTICE,
             box.result: _waiting(estimate.probe),
@@ -223,15 +225,18 @@ def wire_estimate_box(
             return ended(notice(probe.error))
         return ended(HIDDEN_NOTICE, estimate_html(probe.figures, probe.seeds, estimate.beside))
 
-    def drop(estimate: PageEstimate) -> Update:
-        if not estimate.cancel():
+    def drop(estimate: PageEstimate, *values: Any) -> Update:
+        # A change may arrive after the press behind it.
+        if values == estimate.values or not estimate.cancel():
             return {box.message: gr.skip()}  # Gradio takes no empty dict
         return ended(notice(OUTDATED, calm=True))
 
     outputs = [box.message, box.result, box.timer]
     box.start.click(start, [box.estimate, *values], outputs, **QUIET)
     box.timer.tick(poll, box.estimate, outputs, **QUIET)
-    gr.on([component.change for component in values], drop, box.estimate, outputs, **QUIET)
+    gr.on(
+        [component.change for component in values], drop, [box.estimate, *values], outputs, **QUIET
+    )
 
 
 def estimate_html(found: Mapping[str, Any], seeds: int, beside: int = 0) -> str:
