@@ -154,6 +154,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20,
     deadline=None,
@@ -193,6 +194,7 @@ def test_a_damaged_study_costs_itself_alone(
         assert Comparisons(config).get(STUDY).comparison.table()
 
 
+@pytest.mark.slow
 def test_the_queue_goes_on_after_anything_and_the_page_says_so(tmp_path: Path) -> None:
     runs = RunsRoot(tmp_path / "runs")
 

@@ -26,6 +26,7 @@ from dait.errors import UserError
 HEAVY = ("torch", "timm", "pytorch_grad_cam", "open_clip", "sklearn", "matplotlib")
 
 
+@pytest.mark.slow
 def test_building_the_page_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -14,6 +14,7 @@ from dait.evidence.report.build import make_report
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(browser: Any, tiny_study: Path, tmp_path: Path) -> None:
     study = Path(shutil.copytree(tiny_study, tmp_path / "study"))
     (tmp_path / "report.html").write_text(make_report([study], images=1).html)

@@ -44,6 +44,7 @@ def wait_for_state(page: Any, *states: str, timeout: float = TO_LOAD) -> None:
     page.wait_for_selector(wanted, timeout=timeout)
 
 
+@pytest.mark.slow
 def test_first_visit_photographs_and_the_form(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
     read_the_opening(page)
@@ -157,6 +158,7 @@ def the_form_survives_a_reload(page: Any) -> None:
     assert page.locator("#study input").input_value() == study
 
 
+@pytest.mark.slow
 def test_train_refresh_and_compare(open_page: OpenPage) -> None:
     page = open_page()
     go_to(page, "Train")

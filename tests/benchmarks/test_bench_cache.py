@@ -44,6 +44,7 @@ def test_the_pipelines_figures_follow_from_its_parts(clip_folder: Path) -> None:
     assert found["bytes"] == 2 * 50 * 12 * 2 and found["measured_steps"] == 1
 
 
+@pytest.mark.slow
 def test_the_first_stage_counts_its_backward_pass(clip_folder: Path) -> None:
     """A stage that trains costs about three times its forward pass (Kaplan et al. 2020)."""
     from dait.config.recipe import load_recipe

@@ -15,6 +15,8 @@ from dait import distributed
 from dait.distributed import ALONE, World, check_batch, gathered, rows_of, sum_over
 from dait.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def processes(folder: Path, count: int) -> list[dict[str, Any]]:
     """What each of ``count`` processes found."""

@@ -74,6 +74,7 @@ def test_too_few_birds_and_other_faults_are_sentences(
         pretrain_backbone(SPEC, tiny, tmp_path / "student.pt", ignore)
 
 
+@pytest.mark.slow
 def test_few_attributes_may_be_named_and_the_start_is_always_random(
     tiny: BackboneTraining, tmp_path: Path
 ) -> None:

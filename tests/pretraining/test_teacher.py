@@ -119,6 +119,7 @@ def test_its_tokens_have_a_grid(teacher: OpenClipTeacher) -> None:
     assert grid == (6, 6, 0) and tokens[0].shape[1] == 6 * 6
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_where_it_was(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pretrain(TINY, tmp_path, stop_at_3)
@@ -130,6 +131,7 @@ def test_an_interrupted_training_goes_on_where_it_was(trained: Path, tmp_path: P
     assert all(torch.equal(straight[key], resumed[key]) for key in straight)
 
 
+@pytest.mark.slow
 def test_another_recipe_does_not_go_on_in_its_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pretrain(TINY, tmp_path, stop_at_3)
@@ -256,6 +258,7 @@ def test_a_shipped_recipe_is_that_of_the_shipped_teacher(name: str) -> None:
     assert (BUNDLED[name] / "model.safetensors").stat().st_size < 10_000_000
 
 
+@pytest.mark.slow
 def test_the_specialist_knows_new_birds_and_the_generalist_their_families() -> None:
     options = FieldGuideOptions(size=96)
     drawn = [record(options, "val", index) for index in range(80)]

@@ -61,6 +61,7 @@ def pool() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_in_the_pictures_is_learned(pool: dict[str, np.ndarray], tmp_path: Path) -> None:
     torch.manual_seed(0)
     recipe = replace(RECIPE, tower_steps=300, batch_size=32, learning_rate=3e-2, views="original")

@@ -154,6 +154,7 @@ def test_no_data_chosen_yet(empty_config: AppConfig) -> None:
     assert "not measured yet on any data" in form_html(empty_config, "photos", "", "")
 
 
+@pytest.mark.slow
 def test_it_costs_no_import_of_torch(config: AppConfig) -> None:
     assert finished_studies(config)
     code = (

@@ -53,6 +53,7 @@ def test_every_exhibit_says_what_it_is_and_what_made_it(views: PaperViews, study
     assert "Corrected" in shown["accuracy"] and "seed 0" in shown["features"]
 
 
+@pytest.mark.slow
 def test_a_phone_gets_one_column(views: PaperViews, study_id: str) -> None:
     wide, narrow = (
         [
@@ -66,6 +67,7 @@ def test_a_phone_gets_one_column(views: PaperViews, study_id: str) -> None:
     assert all(tall > flat for tall, flat in zip(narrow, wide, strict=True)) and wide
 
 
+@pytest.mark.slow
 def test_the_data_of_a_figure_and_a_table_is_csv(views: PaperViews, study_id: str) -> None:
     html = dict(views.exhibits(study_id, None, [], 3))["costs"]
     numbers = [int(found) for found in re.findall(r'data-csv="(\d+)"', html)]
@@ -78,6 +80,7 @@ def test_the_data_of_a_figure_and_a_table_is_csv(views: PaperViews, study_id: st
         views.block_csv("costs", 99, study_id, None, [])
 
 
+@pytest.mark.slow
 def test_several_studies_stand_side_by_side(
     config: AppConfig, views: PaperViews, study_id: str
 ) -> None:

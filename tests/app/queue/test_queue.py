@@ -212,6 +212,7 @@ def test_an_old_study_is_not_emptied_with_its_deletion(root: Path) -> None:
     assert queue.undo() == study.path.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
 def test_a_training_and_the_queue_outlive_their_server(root: Path, stop: signal.Signals) -> None:
     server = subprocess.Popen(

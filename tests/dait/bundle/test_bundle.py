@@ -26,6 +26,8 @@ from dait.models.checkpoint import load_network
 from dait.models.network import Network
 from dait.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     *("model.safetensors", "model.fp16.safetensors", "model.onnx", "model.int8.onnx"),
     *("config.json", "labels.json", "preprocess.json", "deployment.json"),

@@ -15,6 +15,8 @@ from dait.events import Event, Note
 from dait.runs.folder import StudyFolder
 from dait.study.export import export_study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def exported(bundle: Bundle, tiny_study: Path, tmp_path: Path) -> Path:

@@ -138,6 +138,7 @@ class Bessel(nn.Module):
         return x + torch.special.bessel_j0(x)
 
 
+@pytest.mark.slow
 def test_an_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     student = network()
     student.model.bn1 = nn.Sequential(student.model.bn1, Bessel())

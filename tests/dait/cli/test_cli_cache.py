@@ -65,6 +65,7 @@ def shards(key: str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted((default_root() / key).glob("*.npy"))}
 
 
+@pytest.mark.slow
 def test_build_then_list_and_verify(
     command: Command, recipe_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 def test_its_figures_are_those_of_evaluate(
     command: Callable[..., int],
     tiny_study: Path,

@@ -19,6 +19,7 @@ def teacher_of(study: Path) -> str:
     return str(json.loads((study / "study.json").read_text())["recipe"]["teacher"]["name"])
 
 
+@pytest.mark.slow
 def test_a_study_is_measured_kept_and_told(
     command: Command, study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ def test_facts_of_a_network_that_can_be_counted_by_hand() -> None:
     assert more.macs - facts.macs == 16
 
 
+@pytest.mark.slow
 def test_a_finer_map_is_not_coarse() -> None:
     spec = NetworkSpec(name="mobilenetv2_035", output_stride=16)
     assert not network_facts(spec, 3, 80).coarse

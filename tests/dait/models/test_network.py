@@ -111,6 +111,7 @@ def test_more_families_take_a_stride(name: str) -> None:
     assert build_network(NetworkSpec(name=name, output_stride=16), 3, 64).map_size == (4, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -164,6 +165,7 @@ def test_a_network_of_two_branches_has_the_map_of_one_and_a_heatmap() -> None:
     assert network.heatmap_grid() == (*network.map_size, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "works"),
     [

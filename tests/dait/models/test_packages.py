@@ -38,6 +38,7 @@ def test_a_network_starts_from_a_package(number: int) -> None:
     assert network.started_from.endswith("the head starts from random weights")
 
 
+@pytest.mark.slow
 def test_imagenets_own_head_is_kept_where_there_are_as_many_classes() -> None:
     network = build_network(NetworkSpec(name="tf_efficientnet_lite0", weights=LITE0), 1000, 64)
     given = torch.load(PACKAGES["efficientnet-lite0"].file(), weights_only=True)

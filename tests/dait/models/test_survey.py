@@ -13,6 +13,7 @@ from dait.errors import UserError
 from dait.models.survey import families_in_turn, read_survey, survey_run, survey_shapes
 
 
+@pytest.mark.slow
 def test_shapes_are_tried_at_every_size() -> None:
     row = survey_shapes("test_vit")
     assert (row.fault, row.tried, row.family) == ("", "shapes", "vision_transformer")
@@ -20,15 +21,18 @@ def test_shapes_are_tried_at_every_size() -> None:
     assert row.map == "64×10×10" and row.pooled == "64" and int(row.parameters) > 100_000
 
 
+@pytest.mark.slow
 def test_a_network_of_one_size_has_only_that() -> None:
     assert survey_shapes("efficientformer_l1").sizes == "224"
 
 
+@pytest.mark.slow
 def test_a_network_whose_widths_are_computed_by_tensors_has_shapes_too() -> None:
     row = survey_shapes("torchvision:regnet_y_400mf")
     assert not row.fault and row.map == "440×7×7" and row.sizes.split()[-1] == "256"
 
 
+@pytest.mark.slow
 def test_a_step_of_training_and_a_heatmap_are_tried() -> None:
     row = survey_run(survey_shapes("test_vit"))
     assert (row.fault, row.tried, row.heatmap) == ("", "run", "blocks.5.norm1")
@@ -40,6 +44,7 @@ def test_a_survey_that_is_cut_off_has_seen_some_of_everything() -> None:
     assert families_in_turn(names)[:2] == ["resnet18", "test_vit"]
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_where_it_was_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

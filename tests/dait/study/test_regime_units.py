@@ -43,6 +43,7 @@ def test_arms_without_a_teacher_are_trained_once_for_all(plan: RegimePlan) -> No
     ]
 
 
+@pytest.mark.slow
 def test_a_map_is_whole_and_is_not_trained_twice(plan: RegimePlan, tmp_path: Path) -> None:
     out, said = tmp_path / "map", list[Event]()
     # Another process works on one unit: it is left to that.

@@ -43,6 +43,7 @@ def weights(study: Path, run: str, role: str) -> str:
     return tensors_sha256(load_tensors(StudyFolder(study).path / run / f"{role}.safetensors"))
 
 
+@pytest.mark.slow
 def test_another_student_is_taught_as_if_the_teacher_had_been_trained_anew(
     recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_another_student_is_taught_as_if_the_teacher_had_been_trained_anew(
     assert (anew.result() or {})["taken"] == {}
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_settings_is_trained_here_and_that_is_said(
     recipe: Recipe, earlier: Path, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def frozen_run(context: StudyContext, arm: str, folder: Path) -> dict[str, Tenso
     return load_network(run.student).network.state_dict()
 
 
+@pytest.mark.slow
 def test_the_arms_really_train_that_student(context: StudyContext, tmp_path: Path) -> None:
     expected = dict(new_network(context, context.recipe.student, 3).named_parameters())
     for arm in ARMS:
@@ -98,6 +99,7 @@ def test_a_dait_run_keeps_its_parts_apart(context: StudyContext, tmp_path: Path)
     assert result["val_top1"] == epochs[3].val_top1
 
 
+@pytest.mark.slow
 def test_the_place_among_the_class_texts_reaches_stage_2_after_a_resume_too(
     context: StudyContext, tmp_path: Path
 ) -> None:

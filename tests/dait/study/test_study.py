@@ -258,6 +258,7 @@ def test_an_unexpected_error_keeps_its_traceback_in_the_log(
     assert "Traceback" in RunFolder(tmp_path / "independent-s0").log_text()
 
 
+@pytest.mark.slow
 def test_progress_rises_to_one_over_the_whole_study(
     small_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

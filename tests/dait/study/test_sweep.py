@@ -36,6 +36,7 @@ def test_a_grid_is_every_combination() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_settings_are_measured_on_validation_and_written_down(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_settings_are_measured_on_validation_and_written_down(
     assert rows[1]["intermediate_top1"] is not None
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again(recipe: Recipe, tmp_path: Path) -> None:
     first = run_sweep(recipe, [{}], ["independent"], [7], tmp_path, ignore)
     heard = list[Event]()
@@ -95,6 +97,7 @@ def test_a_sweep_of_another_recipe_and_an_impossible_setting_are_refused(
         run_sweep(recipe.changed({"train.epochs": 2}), [{}], ["independent"], [7], tmp_path, ignore)
 
 
+@pytest.mark.slow
 def test_a_first_stage_that_was_half_kept_is_passed_over(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / FIRST_STAGES / ".0123456789abcdef.tmp").mkdir(parents=True)
     (row,) = run_sweep(recipe, [{}], ["dait"], [7], tmp_path, ignore)

@@ -42,6 +42,7 @@ def test_it_says_how_many_images_keep_their_labels(
     assert any(line.startswith("12 of 24 training images keep their labels") for line in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_stage_of_every_arm_takes_as_many_steps(
     context: StudyContext, tmp_path: Path, arm: Arm

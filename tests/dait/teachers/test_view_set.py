@@ -162,6 +162,7 @@ def test_a_killed_build_keeps_its_shards_and_another_process_takes_over(
     assert sorted(f.name for f in kept.folder.iterdir()) == sorted([*reference, "manifest.json"])
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_do_nothing_twice(
     tmp_path: Path, reference: dict[str, bytes]
 ) -> None:

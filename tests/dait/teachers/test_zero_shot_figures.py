@@ -77,6 +77,7 @@ def test_a_teacher_that_reads_no_text_has_no_prompts(teacher: Any, birds: FieldG
     assert replace(known_zero_shot()[0], prompts="x").key != known_zero_shot()[0].key
 
 
+@pytest.mark.slow
 def test_a_study_keeps_what_it_measured(small_recipe: Recipe) -> None:
     bench = prepare(small_recipe, ignore)
     (figures,) = known_zero_shot(small_recipe.teacher.name, bench.data, "test")

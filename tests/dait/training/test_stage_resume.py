@@ -84,7 +84,10 @@ def figures(events: list[Event]) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    ["plain", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name != "plain")],
+)
 @pytest.mark.parametrize("many", [False, True])
 def test_it_goes_on_from_any_step(
     tmp_path: Path, name: str, many: bool, monkeypatch: pytest.MonkeyPatch

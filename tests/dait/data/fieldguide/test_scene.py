@@ -75,6 +75,7 @@ def test_the_mask_is_where_the_bird_changes_the_picture() -> None:
     assert changed_on_it > 0.8 * on_it
 
 
+@pytest.mark.slow
 def test_every_part_is_seen_on_every_body_plan_and_fills_a_fair_share() -> None:
     for shape in PLANS:
         table = {**WORLD.species[0].attributes, "shape": shape, "breast": "spotted", "eye": "red"}
@@ -101,6 +102,7 @@ def test_pose_scale_position_flip_and_light_vary() -> None:
     assert np.std(brightness) > 10
 
 
+@pytest.mark.slow
 def test_poses_follow_the_body_plan() -> None:
     for shape in PLANS:
         table = {**WORLD.species[0].attributes, "shape": shape}

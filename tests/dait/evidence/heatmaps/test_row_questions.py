@@ -107,6 +107,7 @@ def test_a_layer_is_explained_by_those_who_have_it(
     assert "transformer.resblocks.0.ln_1" in cells["vlm"].note
 
 
+@pytest.mark.slow
 def test_eight_threads_see_what_one_sees(comparison: Comparison, tiny_study: Path) -> None:
     images = [comparison.test_image(index)[0] for index in range(4)]
     questions = [

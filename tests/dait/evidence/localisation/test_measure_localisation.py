@@ -161,6 +161,7 @@ def test_other_weights_are_measured_anew_and_the_old_figures_go(
     assert names == {f"{key}/{made_of[key]}" for key in KEYS}
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_measured_anew(
     measured: tuple[Path, Dataset, Measurement], again: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_what_cannot_be_measured_is_said(again: Path, tmp_path: Path) -> None:
         stored_networks(again)
 
 
+@pytest.mark.slow
 def test_an_unknown_method_and_a_folder_that_cannot_be_written(
     measured: tuple[Path, Dataset, Measurement], again: Path
 ) -> None:
@@ -242,6 +244,7 @@ def test_figures_of_a_newer_version_are_kept(
     assert any("version 2 of its format; this program reads version 1" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_figures_hold_for_the_networks_that_they_are_of(
     measured: tuple[Path, Dataset, Measurement], again: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,8 @@ from dait.study.export import export_study
 from dait.teachers.embedding import embed_split
 from dait.teachers.registry import load_teacher, prototypes_of
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 20
 KEYS = [
     *("vlm", "intermediate-s0", "independent-s0", "direct-s0", "dait-s0"),

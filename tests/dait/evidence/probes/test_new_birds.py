@@ -75,6 +75,7 @@ def test_as_a_split_it_keeps_order_and_slices(drawn: NewBirds) -> None:
     assert set(split.slices["light"].tolist()) <= set(LIGHTS)
 
 
+@pytest.mark.slow
 def test_the_light_is_that_of_the_image() -> None:
     many = new_birds(SIZE, 60)
     means = [many.images[many.lights == name].mean() for name in LIGHTS]

@@ -47,6 +47,7 @@ def test_the_scale_of_a_feature_does_not_matter() -> None:
     assert np.array_equal(linear_probe(*parts)[0], linear_probe(*scaled)[0])
 
 
+@pytest.mark.slow
 def test_regularisation_is_chosen_on_validation_alone() -> None:
     fit, test = blobs(60, 0, 3.0), blobs(40, 2, 3.0)
     wrong = (test[0], np.roll(test[1], 1))

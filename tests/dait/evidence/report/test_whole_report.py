@@ -15,6 +15,8 @@ from dait.evaluation.regimes import MAP
 from dait.evidence.report.build import Report, make_report
 from dait.evidence.report.inputs import gather
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = (
     *("in-short", "accuracy", "classes", "confusions", "heatmaps", "localisation", "features"),
     *("costs", "curves", *(["regimes"] if MAP.exists() else []), "ablations", "origins"),
