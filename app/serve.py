@@ -21,6 +21,7 @@ from app.predict.tab import PHOTOS_ID
 from app.queue.training_queue import TrainingQueue
 from app.server.failures import GuardedServer
 from app.server.guard import Guard
+from app.server.kept_page import KeptPage
 from app.server.loader import hold_back, load_in_background, wait_for_first_view
 from app.server.sessions import Sessions
 from app.ui.photo_uploads import MAX_BYTES, limits_head
@@ -85,7 +86,7 @@ def serve(config: AppConfig, block: bool) -> str:
 
 
 def lifespan(config: AppConfig) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Put our guard and sessions into Gradio's server before it answers its first request.
+    """Put our guard, page and sessions into Gradio's server before it answers its first request.
 
     The guard must be outermost: Gradio adds its own middleware around the given ones, which would
     answer the preflight requests of other websites first.
@@ -93,7 +94,7 @@ def lifespan(config: AppConfig) -> Callable[[Any], AbstractAsyncContextManager[N
 
     @asynccontextmanager
     async def start(app: Any) -> AsyncIterator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, config)
+        app.middleware_stack = Guard(KeptPage(app.middleware_stack), config)
         app.state_holder = Sessions(app.get_blocks())
         yield
 
