@@ -14,8 +14,8 @@ import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
 MOST = 1000
-"""Sessions that are kept. The least recently active one is dropped for a new one; an open page is
-active every few seconds."""
+"""Sessions that are kept. For a new one the least recently active is dropped: of a program, whose
+every call may be a new session, before that of an open page, which holds what was chosen there."""
 
 
 class Session(SessionState):
@@ -38,3 +38,15 @@ class Sessions(StateHolder):
         if session_id not in self.session_data:
             self.session_data[session_id] = Session(self.blocks)
         return super().__getitem__(session_id)
+
+    def update(self, session_id: str) -> None:
+        """Mark a session as active, and drop another where there are too many."""
+        with self.lock:
+            if session_id in self.session_data:
+                self.session_data.move_to_end(session_id)
+            if len(self.session_data) > self.capacity:
+                others = [name for name in self.session_data if name != session_id]
+                programs = (name for name in others if not self.session_data[name].state_data)
+                dropped = next(programs, others[0])
+                del self.session_data[dropped]
+                self.time_last_used.pop(dropped, None)

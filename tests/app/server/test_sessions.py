@@ -32,13 +32,26 @@ def test_the_oldest_session_is_forgotten_and_each_is_small(
         try:
             for number in range(50):
                 kept[f"new {number}"]
-                assert kept["a visitor"][chosen] == "a choice"  # is heard of again and again
             spent = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
     assert len(kept.session_data) == len(kept.time_last_used) == 20
     assert "a program" not in kept and "new 49" in kept
+    assert kept["a visitor"][chosen] == "a choice"  # who looks at one page all the time
     assert spent / 20 < MOST_BYTES
+
+
+def test_visitors_are_forgotten_too(
+    empty_config: AppConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST", 20)
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    chosen = next(i for i, block in page.blocks.items() if block.__class__.__name__ == "State")
+    kept = sessions.Sessions(page)
+    for number in range(50):
+        kept[f"visitor {number}"][chosen] = number
+    assert list(kept.session_data) == [f"visitor {number}" for number in range(30, 50)]
+    assert len(kept.time_last_used) == 20
 
 
 def test_a_session_remembers_what_a_component_became(empty_config: AppConfig) -> None:
