@@ -238,7 +238,7 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
         intermediate=AS_IN_RECIPE,
     )
     with gr.Row():
-        with gr.Column(scale=1, min_width=320):
+        with gr.Column(scale=1, min_width=320, elem_id="choices"):
             recipe = gr.Dropdown(recipes, value=recipes[0][1], label="Recipe", elem_id="recipe")
             data = gr.Dropdown(
                 data_choices(config),
@@ -254,7 +254,9 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 label="Arms",
                 elem_id="arms",
             )
-        with gr.Column(scale=1, min_width=320):
+            with gr.Column(elem_id="as-file"):
+                file = recipe_box(preview(config, defaults))
+        with gr.Column(scale=1, min_width=320, elem_id="doing"):
             epochs, seed_count = _amounts(config, first)
             start = gr.Button("Start training", variant="primary", elem_id="start")
             message = notice_box("train-notice")
@@ -285,7 +287,6 @@ def _layout_form(config: AppConfig, panel: RunsPanel, bundles: Bundles) -> Train
                 Pushes(config, bundles) if config.paths else None,
             )
             build_evaluate_box(Evaluations(config, bundles), bundles, panel.shown, "train-evaluate")
-            file = recipe_box(preview(config, defaults))
     return TrainForm(
         recipe=recipe,
         expected=expected,
