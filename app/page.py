@@ -35,6 +35,7 @@ from app.server.loader import light
 from app.train.form import DataSelection, data_choices, require_fit
 from app.train.kept_form import form_storage
 from app.train.tab import TrainTab, build_train_tab, wire_device
+from app.ui.events import QUIET, UNLIMITED
 from app.ui.notice import Update, is_notice, shows_errors
 from app.ui.templates import render
 from dait.errors import UserError
@@ -44,7 +45,6 @@ TITLE = "DAIT Studio"
 TO_THE_ROW = """
 () => setTimeout(() => document.querySelector('#row')?.scrollIntoView({ block: 'center' }), 100)
 """
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 CACHE_SECONDS = 3600
 """Uploads older than this are deleted; the check runs as often."""
 NEVER = 100 * 365 * 24 * 3600
@@ -197,9 +197,7 @@ def _wire_see_in_compare(
         see,
         panel.shown,
         [tabs, compare.study, panel.notice],
-        api_visibility="private",
-        concurrency_limit=None,
-        show_progress="hidden",
+        **UNLIMITED,
     )
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.compare.linked_views import LinkedViews
 from app.compare.row_box import (
-    QUIET,
+    CHOOSE,
     TO_THE_ROW,
     WITH_DATA,
     WITH_DATA_HIDDEN,
@@ -136,14 +136,14 @@ def wire_linked_figures(parts: LinkedFigures, box: RowBox, linked: LinkedViews) 
         return {parts.reliability: linked.reliability(study, seed, panel_columns(width))}
 
     study = [box.study, box.seed]
-    wide: dict[str, Any] = {**QUIET, "js": WITH_WIDTH}
+    wide: dict[str, Any] = {**CHOOSE, "js": WITH_WIDTH}
     parts.confusion_fold.expand(
         confusion,
         [*study, parts.pairs_of, parts.width],
         [parts.notice, parts.confusion, parts.pairs],
         **wide,
     )
-    parts.pairs_of.input(pairs, [*study, parts.pairs_of], [parts.notice, parts.pairs], **QUIET)
+    parts.pairs_of.input(pairs, [*study, parts.pairs_of], [parts.notice, parts.pairs], **CHOOSE)
     for event in (parts.gains_fold.expand, parts.ours.input, parts.theirs.input):
         event(
             gains,

@@ -17,6 +17,7 @@ from app.compare.views import CompareViews
 from app.comparisons.cache import OpenComparison
 from app.comparisons.heatmap_row import heat_address
 from app.server.loader import engine, light
+from app.ui.events import LAST, QUIET
 from app.ui.pictures import picture_address
 from app.ui.templates import render
 from dait.errors import UserError
@@ -142,10 +143,9 @@ def wire_opening(
 
     inputs = [study, seed, chosen]
     quiet: dict[str, Any] = {
-        "api_visibility": "private",
+        **QUIET,
+        **LAST,
         "concurrency_limit": 4,
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
     }
     pressed = block.click(choose, [study, chosen], None, **{**quiet, "trigger_mode": "multiple"})
     for event in (*opened, pressed.then):

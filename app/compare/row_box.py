@@ -15,6 +15,7 @@ from app.compare.view_link import OPACITY, LinkState
 from app.compare.views import AUTOMATIC, METHODS, PREDICTED, CompareViews
 from app.server.loader import light
 from app.ui.buttons import SEND_INDEX
+from app.ui.events import EVERY, LAST, PRIVATE, QUIET
 from app.ui.notice import HIDDEN_NOTICE, Update, empty, framed, notice_box, section, shows_errors
 from dait.errors import UserError
 
@@ -28,14 +29,10 @@ PREDICTED_CLASS = ("Predicted class of each", PREDICTED)
 # Private handlers can still be called directly, so CompareViews checks their values.
 # Gradio drops a request while an earlier one of the same kind is answered, unless it is put off
 # ("always_last"); one that is put off loses its event's data, so those run beside one another.
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 4,
-    "trigger_mode": "always_last",
-}
-HIDDEN: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
-WITH_DATA: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-WITH_DATA_HIDDEN: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
+CHOOSE: dict[str, Any] = {**PRIVATE, **LAST, "concurrency_limit": 4}
+HIDDEN: dict[str, Any] = {**CHOOSE, **QUIET}
+WITH_DATA: dict[str, Any] = {**CHOOSE, **EVERY}
+WITH_DATA_HIDDEN: dict[str, Any] = {**HIDDEN, **EVERY}
 SET_OPACITY = "value => { document.documentElement.style.setProperty('--heat-opacity', value); }"
 TO_THE_ROW = "() => window.daitLinks.showRows()"
 ROWS = """
@@ -234,14 +231,14 @@ def wire_row(box: RowBox, views: CompareViews) -> None:
 
     inputs = [box.study, box.seed, box.selection, *controls.query]
     update_link(box, box.gallery.click(open_sample, box.inputs, box.outputs, **WITH_DATA))
-    update_link(box, controls.upload.clear(clear_upload, inputs, box.outputs, **QUIET))
+    update_link(box, controls.upload.clear(clear_upload, inputs, box.outputs, **CHOOSE))
     uploaded = [controls.upload, *box.inputs]
-    update_link(box, controls.upload.upload(open_upload, uploaded, box.outputs, **QUIET))
+    update_link(box, controls.upload.upload(open_upload, uploaded, box.outputs, **CHOOSE))
     removed = box.row.click(remove, [box.study, box.selection], None, **WITH_DATA_HIDDEN)
     update_link(box, removed.then(show, inputs, box.outputs, **HIDDEN))
     for control in (controls.method, controls.layer, controls.target):
-        update_link(box, control.input(show, inputs, box.outputs, **QUIET))
-    update_link(box, controls.sentence.submit(show, inputs, box.outputs, **QUIET))
+        update_link(box, control.input(show, inputs, box.outputs, **CHOOSE))
+    update_link(box, controls.sentence.submit(show, inputs, box.outputs, **CHOOSE))
     controls.opacity.input(
         None,
         controls.opacity,

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.compare.linked_figures import LinkedFigures
 from app.compare.linked_views import LinkedViews
-from app.compare.row_box import QUIET, RowBox
+from app.compare.row_box import CHOOSE, RowBox
 from app.compare.views import CompareViews
 from app.server.loader import engine
 from app.ui.downloads import file_to_download, hidden_download, press
@@ -98,5 +98,5 @@ def build_save_figure(
         return {ready: str(saved_figure(figures, name, kind, study, seed, ours, theirs))}
 
     inputs = [box.study, box.seed, parts.ours, parts.theirs, name, kind]
-    cleared = save.click(lambda: None, None, ready, **QUIET)
-    press(cleared.then(write, inputs, [message, ready], **QUIET), "saved-figure")
+    cleared = save.click(lambda: None, None, ready, **CHOOSE)
+    press(cleared.then(write, inputs, [message, ready], **CHOOSE), "saved-figure")

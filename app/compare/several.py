@@ -9,6 +9,7 @@ import gradio as gr
 from app.comparisons.report_sections import ReportSections, shown_blocks
 from app.comparisons.study_choice import StudyChoice
 from app.ui.downloads import file_to_download, hidden_download, press
+from app.ui.events import EVERY, PRIVATE, QUIET
 from app.ui.notice import Update, notice_box, shows_errors
 from app.ui.plot import DRAW_REPORT, WIDE, panel_columns
 from app.ui.templates import render
@@ -21,7 +22,7 @@ WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
 _PROGRESS = gr.Progress()
 
 # Private handlers can still be called directly, so ReportSections checks their values.
-QUIET: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+PRESS: dict[str, Any] = {**PRIVATE, "concurrency_limit": 2}
 
 
 def build_several(choice: StudyChoice, sections: ReportSections) -> None:
@@ -89,11 +90,10 @@ def build_several(choice: StudyChoice, sections: ReportSections) -> None:
         lambda: gr.update(choices=sections.choices()),
         None,
         chosen,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
-    compare.click(tables, [*inputs, width], [message, shown], js=WITH_WIDTH, **QUIET)
-    press(shown.click(csv_of, inputs, [message, ready], trigger_mode="multiple", **QUIET), DOWNLOAD)
+    compare.click(tables, [*inputs, width], [message, shown], js=WITH_WIDTH, **PRESS)
+    press(shown.click(csv_of, inputs, [message, ready], **EVERY, **PRESS), DOWNLOAD)
     press(
         report.click(
             page_of,

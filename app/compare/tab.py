@@ -19,8 +19,8 @@ from app.compare.linked_figures import (
 from app.compare.linked_views import LinkedViews
 from app.compare.opening import layout_opening, wire_opening
 from app.compare.row_box import (
+    CHOOSE,
     HIDDEN,
-    QUIET,
     WAITING,
     WITH_DATA,
     RowBox,
@@ -290,10 +290,10 @@ def _wire_study(tab: CompareTab, views: CompareViews, linked: LinkedViews) -> No
         *tab.linked.reset_outputs,
     ]
     # Another study starts with its first seed, or with that of the link.
-    opened = tab.study.change(overview, [tab.study, tab.requested], head, **QUIET)
+    opened = tab.study.change(overview, [tab.study, tab.requested], head, **CHOOSE)
     inputs = [tab.study, tab.seed]
     linked_to = opened.then(apply_link, [*inputs, tab.requested, box.selection], reset, **HIDDEN)
-    of_seed = tab.seed.input(overview, inputs, head, **QUIET)
+    of_seed = tab.seed.input(overview, inputs, head, **CHOOSE)
     folded = of_seed.then(fold_figures, inputs, tab.linked.reset_outputs, **HIDDEN)
     wire_opening(tab.opening, views, tab.study, tab.seed, (opened.then, of_seed.then))
     _wire_gallery(tab, views, linked, (linked_to, folded))
@@ -324,13 +324,13 @@ def _wire_gallery(
         "fn": gallery_handler(views, linked, filters, box.gallery, box.notice),
         "inputs": [*inputs, box.selection, *filters.conditions],
         "outputs": [box.notice, filters.found, box.gallery],
-        **QUIET,
+        **CHOOSE,
     }
     rows: dict[str, Any] = {
         "fn": rows_handler(views, box),
         "inputs": [*inputs, box.selection, *box.controls.query],
         "outputs": box.outputs,
-        **QUIET,
+        **CHOOSE,
     }
     late = [box.controls.layer, filters.part]
     for event in opened:
@@ -366,8 +366,8 @@ def _wire_features(tab: CompareTab, views: CompareViews) -> None:
 
     figures = [tab.notice, tab.tsne, tab.similarity]
     for event, seed in ((tab.study.change, tab.requested), (tab.seed.input, tab.seed)):
-        event(features, [tab.study, seed, tab.width], figures, js=WITH_WIDTH, **QUIET).then(
-            representation, [tab.study, tab.seed], [tab.notice, tab.representation], **QUIET
+        event(features, [tab.study, seed, tab.width], figures, js=WITH_WIDTH, **CHOOSE).then(
+            representation, [tab.study, tab.seed], [tab.notice, tab.representation], **CHOOSE
         )
 
 

@@ -7,14 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app.data.card import card_html, gallery_html, species_choices
+from app.ui.events import EVERY, LAST, PRIVATE
 from app.ui.notice import framed, hint, notice, section
 from dait.errors import UserError
 
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 2,
-    "trigger_mode": "always_last",
-}
+CHOOSE: dict[str, Any] = {**PRIVATE, **LAST, "concurrency_limit": 2}
 PICK = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-key]');
@@ -61,8 +58,8 @@ def build_birds(shown: gr.State) -> None:
     def show(is_shown: bool, one: object, other: object) -> Any:
         return compare(one, other) if is_shown else gr.skip()
 
-    shown.change(show, [shown, first, second], card, **QUIET)
+    shown.change(show, [shown, first, second], card, **CHOOSE)
     for bird in (first, second):
-        bird.input(compare, [first, second], card, **QUIET)
-    fold.expand(gallery_html, None, gallery, **QUIET)
-    gallery.click(pick, [first, second], [second, card], **{**QUIET, "trigger_mode": "multiple"})
+        bird.input(compare, [first, second], card, **CHOOSE)
+    fold.expand(gallery_html, None, gallery, **CHOOSE)
+    gallery.click(pick, [first, second], [second, card], **{**CHOOSE, **EVERY})

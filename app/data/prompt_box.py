@@ -23,13 +23,13 @@ from app.data.prompts import (
     written_templates,
 )
 from app.data.reading import Readings
+from app.ui.events import QUIET
 from app.ui.notice import Update, framed, notice, progress_html, section
 from dait.errors import UserError
 from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
 
 POLL_SECONDS = 1.0
 SOON_SECONDS = 0.4
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 ENSEMBLE_TITLES = {"openai": "Add CLIP's 80 templates", "simple": "Add CLIP's best 7"}
 
 

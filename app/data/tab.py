@@ -34,6 +34,7 @@ from app.data.views import (
     report_html,
 )
 from app.queue.training_queue import TrainingQueue
+from app.ui.events import LAST, PRIVATE, QUIET
 from app.ui.notice import HIDDEN_NOTICE, Update, notice, progress_html
 from dait.errors import UserError
 
@@ -44,9 +45,8 @@ POLL: dict[str, Any] = {
     "concurrency_limit": None,
     "show_progress": "hidden",
 }
-PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 4}
-# Gradio would drop a choice that is made while an earlier one is answered.
-CHOOSE: dict[str, Any] = {**PRESS, "trigger_mode": "always_last"}
+PRESS: dict[str, Any] = {**PRIVATE, "concurrency_limit": 4}
+CHOOSE: dict[str, Any] = {**PRESS, **LAST}
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,6 @@ def build_data_tab(panel: gr.Tab, config: AppConfig, queue: TrainingQueue) -> Da
 
 def _wire_deletion(tab: _Tab) -> None:
     choice = tab.choice
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    choice.delete.click(lambda: gr.update(visible=True), None, choice.confirm, **quiet)
-    choice.keep.click(lambda: gr.update(visible=False), None, choice.confirm, **quiet)
+    choice.delete.click(lambda: gr.update(visible=True), None, choice.confirm, **QUIET)
+    choice.keep.click(lambda: gr.update(visible=False), None, choice.confirm, **QUIET)
     choice.really.click(tab.delete, choice.source, tab.outputs, **PRESS)

@@ -13,6 +13,7 @@ from app.config import AppConfig
 from app.explore.views import ExploreViews
 from app.server.loader import light
 from app.ui.buttons import SEND_INDEX, chips_html
+from app.ui.events import EVERY, LAST, PRIVATE, QUIET
 from app.ui.notice import HIDDEN_NOTICE, Update, empty, framed, notice, notice_box, section
 from app.ui.plot import WIDE, panel_columns, plot_box
 from dait.errors import UserError
@@ -26,11 +27,7 @@ NO_TEXT = empty("Choose a study whose teacher reads text.")
 
 # Private handlers can still be called directly, so ExploreViews checks their values.
 # Put off, not dropped, while an earlier one is answered: see app/compare/row_box.py.
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 4,
-    "trigger_mode": "always_last",
-}
+CHOOSE: dict[str, Any] = {**PRIVATE, **LAST, "concurrency_limit": 4}
 TAB = "explore"
 WITH_WIDTH = "(study, _) => [study, window.innerWidth]"
 
@@ -169,21 +166,21 @@ def _wire(panel: gr.Tab, tab: ExploreTab, choice: StudyChoice, views: ExploreVie
         return {tab.query: examples[index]} | ask(study, examples[index])
 
     answer = [tab.message, tab.matches]
-    hidden: dict[str, Any] = {**QUIET, "show_progress": "hidden"}
+    hidden: dict[str, Any] = {**CHOOSE, **QUIET}
     panel.select(light(lambda study: study), choice.study, tab.study, **hidden)
     choice.study.change(
         follow, [choice.study, choice.open_tab], tab.study, js=WITH_OPEN_TAB, **hidden
     )
     tab.study.change(show, [tab.study, tab.width], tab.outputs, js=WITH_WIDTH, **hidden).then(
-        first_query, [tab.study, tab.query], answer, **QUIET
+        first_query, [tab.study, tab.query], answer, **CHOOSE
     )
     for event in (tab.query.submit, tab.search.click):
-        event(ask, [tab.study, tab.query], answer, **QUIET)
+        event(ask, [tab.study, tab.query], answer, **CHOOSE)
     tab.chips.click(
         use_example,
         [tab.study, tab.examples],
         [tab.query, *answer],
-        **{**QUIET, "trigger_mode": "multiple"},
+        **{**CHOOSE, **EVERY},
     )
 
 

@@ -8,7 +8,8 @@ from app.export.bundles import FILES, FORMS, Bundle, Bundles
 from app.export.deployment import deployment_table
 from app.export.push_box import Pushes, build_push_box
 from app.server.loader import engine
-from app.ui.job_box import QUIET, JobBox
+from app.ui.events import QUIET
+from app.ui.job_box import JobBox
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
 from dait.errors import UserError
 from dait.storage.files import format_bytes

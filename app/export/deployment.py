@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.export.bundles import Bundles
+from app.ui.events import QUIET
 from app.ui.notice import hint, notice
 from app.ui.tables import network_name, table_html
 from app.ui.wording import count, listed, megabytes, milliseconds, percent
@@ -72,11 +73,7 @@ def build_deployment_fold(bundles: Bundles, study: gr.Dropdown, name: str) -> No
         except UserError as error:
             return notice(str(error))
 
-    quiet: dict[str, Any] = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "concurrency_limit": 2,
-    }
+    quiet: dict[str, Any] = {**QUIET, "concurrency_limit": 2}
     fold.expand(lambda study_id: (shown(study_id, True), True), study, [table, is_open], **quiet)
     fold.collapse(lambda: False, None, is_open, **quiet)
     study.change(shown, [study, is_open], table, **quiet)

@@ -12,6 +12,7 @@ from app.paper.exhibits import EXHIBITS
 from app.paper.views import PaperViews
 from app.server.loader import light
 from app.ui.downloads import file_to_download, hidden_download, press
+from app.ui.events import QUIET
 from app.ui.notice import (
     HIDDEN_NOTICE,
     Update,
@@ -32,11 +33,7 @@ WITH_WIDTH = "(chosen, others, _) => [chosen, others, window.innerWidth]"
 IF_OPEN = f"(study, seed, _) => [study, seed, {OPEN_TAB}]"
 
 # Private handlers can still be called directly, so PaperViews checks their values.
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 2,
-    "show_progress": "hidden",
-}
+SHOW: dict[str, Any] = {**QUIET, "concurrency_limit": 2}
 
 
 def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> None:
@@ -89,9 +86,9 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
         # The mark tells spreadsheets that this is UTF-8.
         return {ready: str(file_to_download(name, content.encode("utf-8-sig")))}
 
-    panel.select(look, [choice.study, choice.seed], [chosen, others], **QUIET)
+    panel.select(look, [choice.study, choice.seed], [chosen, others], **SHOW)
     for event in (choice.study.change, choice.seed.change):
-        event(follow, [choice.study, choice.seed, choice.open_tab], chosen, js=IF_OPEN, **QUIET)
+        event(follow, [choice.study, choice.seed, choice.open_tab], chosen, js=IF_OPEN, **SHOW)
     for event in (chosen.change, others.input):
         event(
             show,
@@ -99,7 +96,7 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
             [message, *shown.values()],
             js=WITH_WIDTH,
             trigger_mode="always_last",
-            **QUIET,
+            **SHOW,
         )
     for key, html in shown.items():
         asked = html.click(
@@ -107,7 +104,7 @@ def build_paper_tab(panel: gr.Tab, choice: StudyChoice, views: PaperViews) -> No
             [chosen, others],
             [message, ready],
             trigger_mode="multiple",
-            **QUIET,
+            **SHOW,
         )
         press(asked, DOWNLOAD)
 

@@ -9,6 +9,7 @@ import gradio as gr
 from app.comparisons.cache import Comparisons
 from app.predict.html import batch_html, photo_html
 from app.predict.views import MAX_PHOTOS, PredictViews
+from app.ui.events import EVERY, LAST, PRIVATE
 from app.ui.notice import HIDDEN_NOTICE, Update, empty, notice, notice_box, section
 from dait.errors import UserError
 
@@ -31,11 +32,7 @@ TO_THE_PHOTO = (
 )
 
 # Private handlers can still be called directly, so PredictViews checks their values.
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 2,
-    "trigger_mode": "always_last",
-}
+CHOOSE: dict[str, Any] = {**PRIVATE, **LAST, "concurrency_limit": 2}
 
 
 def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
@@ -108,12 +105,12 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
             return notice(str(error))
 
     outputs = [message, result, chosen, last]
-    shown: dict[str, Any] = {**QUIET, "show_progress_on": result}
+    shown: dict[str, Any] = {**CHOOSE, "show_progress_on": result}
     for change in (photos.upload, photos.delete, photos.clear):
         change(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)
     snapshot.clear(predict, [study, snapshot], outputs, **shown)
     study.change(predict, [study, last], outputs, **shown)
-    result.click(look, [study, last], chosen, **{**QUIET, "trigger_mode": "multiple"}).then(
+    result.click(look, [study, last], chosen, **{**CHOOSE, **EVERY}).then(
         None, js=TO_THE_PHOTO, api_visibility="private"
     )

@@ -17,6 +17,7 @@ from app.queue.run_list import NO_STUDIES, PICK, runs_html
 from app.queue.training_queue import LONGEST_NAME, TrainingQueue
 from app.queue.watch import NOTHING_YET, card, log_html, log_mark
 from app.studies.entries import StudyEntry, entry_of, own_studies
+from app.ui.events import UNLIMITED
 from app.ui.notice import HIDDEN_NOTICE, Update, framed, notice, notice_box, section
 from app.ui.plot import WIDE
 from app.ui.wording import ordinal
@@ -28,11 +29,6 @@ ROWS = 30
 """Studies in the list at first; each press of the button adds as many."""
 
 # Private handlers can still be called directly: ids and values are checked inside.
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-}
 WITH_WIDTH = "(state, _) => [state, window.innerWidth]"
 TO_THE_CARD = "() => document.querySelector('#live')?.scrollIntoView({ block: 'nearest' })"
 SET_ACTIVE = "() => ({ __type__: 'update', active: %s })"
@@ -300,11 +296,11 @@ class RunsPanel:
 def wire_poll(panel: RunsPanel, tab: gr.Tab, others: Sequence[gr.Tab]) -> None:
     """Update the panel now and then while its tab is open."""
     timer = gr.Timer(POLL_SECONDS, active=False)
-    timer.tick(panel.poll, panel.inputs, panel.outputs, **QUIET)
-    tab.select(None, None, timer, js=SET_ACTIVE % "true", **QUIET)
-    tab.select(panel.poll, panel.inputs, panel.outputs, **QUIET)
+    timer.tick(panel.poll, panel.inputs, panel.outputs, **UNLIMITED)
+    tab.select(None, None, timer, js=SET_ACTIVE % "true", **UNLIMITED)
+    tab.select(panel.poll, panel.inputs, panel.outputs, **UNLIMITED)
     for other in others:
-        other.select(None, None, timer, js=SET_ACTIVE % "false", **QUIET)
+        other.select(None, None, timer, js=SET_ACTIVE % "false", **UNLIMITED)
 
 
 def wire_runs_panel(panel: RunsPanel, page: gr.Blocks) -> None:
@@ -314,25 +310,25 @@ def wire_runs_panel(panel: RunsPanel, page: gr.Blocks) -> None:
     """
     inputs, outputs, shown = panel.inputs, panel.outputs, panel.shown
     # A load event belongs to the page, so a reload and a second tab start with the current state.
-    page.load(panel.load, inputs, [panel.width, *outputs], js=WITH_WIDTH, **QUIET)
+    page.load(panel.load, inputs, [panel.width, *outputs], js=WITH_WIDTH, **UNLIMITED)
     panel.list.click(
-        panel.select, [shown, *inputs], outputs, trigger_mode="multiple", **QUIET
+        panel.select, [shown, *inputs], outputs, trigger_mode="multiple", **UNLIMITED
     ).then(None, None, None, js=TO_THE_CARD, api_visibility="private")
     for action in DIRECT:
         panel.buttons[action].click(
-            partial(panel.press, action), [shown, *inputs], outputs, **QUIET
+            partial(panel.press, action), [shown, *inputs], outputs, **UNLIMITED
         )
-    panel.buttons["rename"].click(panel.open_renaming, [shown, *inputs], outputs, **QUIET).then(
+    panel.buttons["rename"].click(panel.open_renaming, [shown, *inputs], outputs, **UNLIMITED).then(
         None, None, None, js=TO_THE_NAME, api_visibility="private"
     )
     renamed = [panel.name, shown, *inputs]
-    gr.on([panel.save.click, panel.name.submit], panel.rename, renamed, outputs, **QUIET)
-    panel.keep.click(panel.close_renaming, inputs, outputs, **QUIET)
+    gr.on([panel.save.click, panel.name.submit], panel.rename, renamed, outputs, **UNLIMITED)
+    panel.keep.click(panel.close_renaming, inputs, outputs, **UNLIMITED)
     curves = [panel.box.show, panel.box.beside]
     for choice in curves:
-        choice.change(panel.choose_curves, [*curves, *inputs], outputs, **QUIET)
-    panel.undo.click(panel.restore, inputs, outputs, **QUIET)
-    panel.more.click(panel.show_more, inputs, outputs, **QUIET)
+        choice.change(panel.choose_curves, [*curves, *inputs], outputs, **UNLIMITED)
+    panel.undo.click(panel.restore, inputs, outputs, **UNLIMITED)
+    panel.more.click(panel.show_more, inputs, outputs, **UNLIMITED)
 
 
 def _part(component: Any, value: Any) -> Part:

@@ -15,7 +15,8 @@ from app.policy import Policy
 from app.server.loader import engine
 from app.studies.order import Order
 from app.train.form import FormValues, read_form
-from app.ui.job_box import QUIET, JobBox
+from app.ui.events import QUIET
+from app.ui.job_box import JobBox
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
 from app.ui.plot import WIDE, figure_json, panel_columns, plot_box
 from app.ui.tables import network_name, table_html

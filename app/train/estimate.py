@@ -24,6 +24,7 @@ from app.policy import Policy
 from app.server.loader import engine
 from app.studies.order import RECIPE_FILE, Order
 from app.train.form import FormValues, read_form
+from app.ui.events import UNLIMITED
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
 from app.ui.templates import render
 from app.ui.wording import count, duration, listed, megabytes
@@ -32,11 +33,6 @@ from dait.errors import UserError
 
 LONGEST_SECONDS = 180.0
 POLL_SECONDS = 0.7
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-}
 OUTDATED = "The form has changed since the cost was estimated."
 
 _turn = threading.Semaphore(1)
@@ -232,10 +228,14 @@ def wire_estimate_box(
         return ended(notice(OUTDATED, calm=True))
 
     outputs = [box.message, box.result, box.timer]
-    box.start.click(start, [box.estimate, *values], outputs, **QUIET)
-    box.timer.tick(poll, box.estimate, outputs, **QUIET)
+    box.start.click(start, [box.estimate, *values], outputs, **UNLIMITED)
+    box.timer.tick(poll, box.estimate, outputs, **UNLIMITED)
     gr.on(
-        [component.change for component in values], drop, [box.estimate, *values], outputs, **QUIET
+        [component.change for component in values],
+        drop,
+        [box.estimate, *values],
+        outputs,
+        **UNLIMITED,
     )
 
 

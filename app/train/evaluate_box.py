@@ -15,7 +15,8 @@ from app.config import AppConfig
 from app.export.bundles import Bundles
 from app.policy import Policy
 from app.server.loader import engine
-from app.ui.job_box import QUIET, JobBox
+from app.ui.events import QUIET
+from app.ui.job_box import JobBox
 from app.ui.notice import Update, hint
 from app.ui.tables import Cell, table_html
 from app.ui.wording import percent

@@ -15,6 +15,7 @@ import gradio as gr
 from app.config import AppConfig
 from app.server.loader import light
 from app.train.form import data_choices, network_choices, recipe_choices, teachers
+from app.ui.events import UNLIMITED
 from app.ui.notice import Update
 from dait.config.arms import ARMS
 from dait.config.recipe import Recipe, load_recipe
@@ -74,9 +75,7 @@ def keep_form(
         restore,
         kept,
         [*fields.values(), expected],
-        api_visibility="private",
-        concurrency_limit=None,
-        show_progress="hidden",
+        **UNLIMITED,
     )
 
 

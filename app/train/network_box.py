@@ -13,6 +13,7 @@ from app.pipeline.facts import USUAL_CLASSES
 from app.server.loader import engine
 from app.train.form import AS_IN_RECIPE, DataSelection, network_choices
 from app.train.network_facts import NetworkMeasurements, NetworkQuery, facts_html, offered_network
+from app.ui.events import LAST, UNLIMITED
 from app.ui.notice import Update, notice
 from dait.config.recipe import load_recipe, recipe_names
 from dait.errors import UserError
@@ -21,12 +22,7 @@ SOON_SECONDS = 0.3
 POLL_SECONDS = 1.0
 
 ROLES = ("student", "intermediate")
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-    "trigger_mode": "always_last",
-}
+FACTS: dict[str, Any] = {**UNLIMITED, **LAST}
 SELECT_TEXT = "() => { setTimeout(() => document.querySelector('#%s input')?.select(), 150); }"
 """Typing replaces the current name. Delayed, because the click that gives the focus would move the
 cursor."""
@@ -86,13 +82,13 @@ def wire_network_box(
         update,
         inputs,
         [box.student_facts, box.intermediate_facts, box.timer],
-        **QUIET,
+        **FACTS,
     )
-    box.fold.expand(lambda: True, None, box.opened, **QUIET)
+    box.fold.expand(lambda: True, None, box.opened, **FACTS)
     if config.paths:
-        box.fold.expand(_all_names, None, choices, **QUIET)
+        box.fold.expand(_all_names, None, choices, **FACTS)
     for choice in choices:
-        choice.focus(None, None, None, js=SELECT_TEXT % choice.elem_id, **QUIET)
+        choice.focus(None, None, None, js=SELECT_TEXT % choice.elem_id, **FACTS)
 
 
 def network_lines(

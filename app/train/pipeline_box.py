@@ -11,15 +11,11 @@ from app.config import AppConfig
 from app.pipeline.diagram import pipeline_html
 from app.pipeline.facts import pipeline_of_order
 from app.train.form import FormValues, read_form
+from app.ui.events import LAST, QUIET
 from app.ui.notice import hint, notice
 from dait.errors import UserError
 
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": 2,
-    "show_progress": "hidden",
-    "trigger_mode": "always_last",
-}
+DRAW: dict[str, Any] = {**QUIET, **LAST, "concurrency_limit": 2}
 DRAWING = hint("Building the networks once, to measure them …", live=True)
 
 
@@ -46,8 +42,8 @@ def wire_pipeline_box(box: PipelineBox, config: AppConfig, values: list[Any]) ->
         return drawn(config, FormValues(*values)) if opened is True else gr.skip()
 
     events = [component.change for component in (box.opened, *values)]
-    gr.on(events, draw, [box.opened, *values], box.drawn, **QUIET)
-    box.fold.expand(lambda: True, None, box.opened, **QUIET)
+    gr.on(events, draw, [box.opened, *values], box.drawn, **DRAW)
+    box.fold.expand(lambda: True, None, box.opened, **DRAW)
 
 
 def drawn(config: AppConfig, values: FormValues) -> str:

@@ -14,6 +14,7 @@ from app.studies.order import Order
 from app.train.again import form_or_recipe_for
 from app.train.command import command_line, file_name, recipe_file
 from app.train.form import FormValues, read_form
+from app.ui.events import UNLIMITED
 from app.ui.notice import Update, notice, notice_box, shows_errors
 from dait.config.arms import DEFAULT_ARMS
 from dait.config.recipe import LONGEST_TEXT, recipe_from_text
@@ -21,11 +22,6 @@ from dait.errors import UserError
 from dait.storage.files import read_bytes
 
 SUFFIXES = [".yaml", ".yml"]
-QUIET: dict[str, Any] = {
-    "api_visibility": "private",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-}
 # In the browser: on the server the file would be in a cache that everybody can read.
 DOWNLOAD = """file => {
   if (!file) return;
@@ -102,11 +98,11 @@ def wire_recipe_box(
         return fill(filled, "") | {box.message: notice(sentence, calm=True)}
 
     events = [component.change for component in values]
-    gr.on(events, show, values, box.command, trigger_mode="always_last", **QUIET)
-    box.save.click(save, values, [box.file, box.message], **QUIET).then(
+    gr.on(events, show, values, box.command, trigger_mode="always_last", **UNLIMITED)
+    box.save.click(save, values, [box.file, box.message], **UNLIMITED).then(
         None, box.file, None, js=DOWNLOAD, api_visibility="private"
     )
-    box.load.upload(load, [box.load, *values], [box.message, *outputs], **QUIET)
+    box.load.upload(load, [box.load, *values], [box.message, *outputs], **UNLIMITED)
 
 
 def preview(config: AppConfig, values: FormValues) -> str:

@@ -16,6 +16,7 @@ from app.policy import Policy
 from app.studies.order import Order
 from app.train.command import command_line
 from app.train.form import FormValues, read_form
+from app.ui.events import LAST, QUIET
 from app.ui.notice import hint, notice, notice_box
 from app.ui.templates import render
 from dait.config.recipe import Recipe
@@ -69,10 +70,9 @@ class SweepBox:
             show,
             inputs,
             self.command,
-            api_visibility="private",
-            show_progress="hidden",
             concurrency_limit=2,
-            trigger_mode="always_last",
+            **QUIET,
+            **LAST,
         )
 
 

@@ -42,6 +42,7 @@ from app.train.pipeline_box import PipelineBox, pipeline_box, wire_pipeline_box
 from app.train.recipe import RecipeBox, preview, recipe_box, wire_recipe_box
 from app.train.sweep_box import SweepBox, sweep_order
 from app.train.teacher_box import TeacherBox
+from app.ui.events import LAST, PRIVATE, QUIET, UNLIMITED
 from app.ui.notice import (
     HIDDEN_NOTICE,
     Update,
@@ -58,7 +59,7 @@ from dait.errors import UserError
 
 # Private handlers can still be called directly: ids and values are checked inside.
 _CODE = re.compile(r"`([^`]+)`")
-PRESS: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+PRESS: dict[str, Any] = {**PRIVATE, "concurrency_limit": 2}
 
 
 @dataclass(frozen=True)
@@ -359,9 +360,8 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         lambda: (None, HIDDEN_NOTICE),
         None,
         [form.selection, form.selection_text],
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="always_last",
+        **QUIET,
+        **LAST,
     )
     # In the browser: the server's answer could arrive after the visitor has typed other epochs.
     recipes = {name: load_recipe(name) for _, name in recipe_choices()}
@@ -371,8 +371,7 @@ def _wire_form(tab: TrainTab, queue: TrainingQueue) -> None:
         [form.recipe, form.expected, form.epochs],
         [form.expected, form.epochs],
         js=f"(name, ...now) => ({json.dumps(known)})[name] ?? now",
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
 
 
@@ -388,9 +387,7 @@ def wire_device(form: TrainForm, panel: gr.Tab) -> None:
         offer,
         form.device,
         form.device,
-        api_visibility="private",
-        concurrency_limit=None,
-        show_progress="hidden",
+        **UNLIMITED,
     )
 
 

@@ -14,6 +14,7 @@ from app.config import AppConfig
 from app.policy import Policy
 from app.server.loader import engine
 from app.train.form import AS_IN_RECIPE, FormValues, read_form
+from app.ui.events import LAST, UNLIMITED
 from app.ui.job_box import JobBox
 from app.ui.notice import Update, notice
 from app.ui.wording import percent
@@ -84,10 +85,8 @@ class TeacherBox:
             partial(form_html, config),
             choices,
             self.facts,
-            api_visibility="private",
-            concurrency_limit=None,
-            show_progress="hidden",
-            trigger_mode="always_last",
+            **UNLIMITED,
+            **LAST,
         )
 
     def _shown(self, found: TeacherAccuracy) -> Update:

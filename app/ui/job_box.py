@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from app.background import Job, JobPool, Task
+from app.ui.events import QUIET
 from app.ui.notice import HIDDEN_NOTICE, Update, notice, notice_box, progress_html
 from dait.errors import UserError
 
@@ -15,7 +16,6 @@ POLL_SECONDS = 0.7
 SOON_SECONDS = 0.4
 """How long a press waits for a sentence about what is wrong before it shows progress."""
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 OUTDATED = "The form has changed since this was asked. Ask again."
 CANCELLED = "Cancelled."
 
