@@ -22,6 +22,10 @@ from dait.runs.folder import RunFolder
 FIGURES = ("top1", "top5", "mean_per_class", "macro_f1", "ece")
 
 
+MATRIX_CLASSES = 1000
+"""The most classes whose whole confusion matrix is given as JSON."""
+
+
 @dataclass(frozen=True)
 class EvaluatedRun:
     """A run with its figures on a split.
@@ -95,7 +99,10 @@ def run_as_json(run: EvaluatedRun) -> dict[str, Any]:
 
 
 def details_as_json(run: EvaluatedRun) -> dict[str, Any]:
-    """``per_class`` and ``confusion`` of a single run; None without predictions."""
+    """``per_class`` and ``confusion`` of a single run; None without predictions.
+
+    Of more than ``MATRIX_CLASSES`` there is no ``confusion``: it has a cell for every two classes.
+    """
     if run.predictions is None:
         return {"per_class": None, "confusion": None}
     known, count = run.predictions, len(run.classes)
@@ -106,7 +113,9 @@ def details_as_json(run: EvaluatedRun) -> dict[str, Any]:
             {**class_as_json(run.classes, at), "n": int(images[at]), "top1": float(accuracy[at])}
             for at in range(count)
         ],
-        "confusion": confusion_matrix(known.predicted, known.labels, count).tolist(),
+        "confusion": confusion_matrix(known.predicted, known.labels, count).tolist()
+        if count <= MATRIX_CLASSES
+        else None,
     }
 
 
