@@ -94,6 +94,13 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
         text = notice("\n".join(problems)) if problems else HIDDEN_NOTICE
         return {message: text, result: html, chosen: "", last: paths}
 
+    def predict_again(
+        study_id: object, files: tuple[str, ...], progress: gr.Progress = _PROGRESS
+    ) -> Update:
+        # Without photographs there is nothing to change; the answer may come after that to a
+        # photograph that was chosen meanwhile.
+        return predict(study_id, files, progress) if files else {message: gr.skip()}
+
     def look(study_id: object, files: tuple[str, ...], event: gr.EventData) -> str:
         """The heatmaps of a photograph of the table."""
         index = getattr(event, "photo", None)
@@ -110,7 +117,7 @@ def build_predict_tab(study: gr.Dropdown, comparisons: Comparisons) -> None:
         change(predict, [study, photos], outputs, **shown)
     snapshot.input(predict, [study, snapshot], outputs, **shown)
     snapshot.clear(predict, [study, snapshot], outputs, **shown)
-    study.change(predict, [study, last], outputs, **shown)
+    study.change(predict_again, [study, last], outputs, **shown)
     result.click(look, [study, last], chosen, **{**CHOOSE, **EVERY}).then(
         None, js=TO_THE_PHOTO, api_visibility="private"
     )

@@ -282,7 +282,7 @@ def estimate(space: Space) -> None:
 
 def push(space: Space) -> None:
     page = space.visitor.http.get("/config").text
-    assert "train-export-make" in page and "train-export-hub" not in page
+    assert "train-export-ask" in page and "train-export-hub" not in page
 
 
 def sweep(space: Space) -> None:
