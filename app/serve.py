@@ -69,6 +69,8 @@ def serve(config: AppConfig, block: bool) -> str:
             footer_links=["gradio", "settings"],
             show_error=False,
             quiet=True,
+            # Gradio would ask itself for the page, and end if that took a busy machine 3 seconds.
+            _frontend=False,
         )
     except OSError as error:
         raise UserError(f"{error} Set GRADIO_SERVER_PORT to a free port.") from error

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from browsing import OpenPage
 from PIL import Image
+from playwright.sync_api import TimeoutError
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,7 +30,14 @@ def test_one_photograph_and_then_several_with_a_broken_one(
     page.wait_for_selector('[role="tab"][aria-selected="true"]:has-text("Predict")')
     page.wait_for_function("document.querySelector('#study input')?.value")
     chooser = page.locator("#photos input[type=file]")
-    chooser.set_input_files(tmp_path / "second.png")
+    # A component that is still being put in place takes no file: a visitor would try again.
+    for _ in range(3):
+        chooser.set_input_files(tmp_path / "second.png")
+        try:
+            page.locator("#photos", has_text="second").wait_for(timeout=20_000)
+            break
+        except TimeoutError:
+            continue
     page.wait_for_selector("#predicted .ds-cell", timeout=TO_LOAD)
     networks = page.locator("#predicted .ds-cell").count()
     assert networks >= 3
