@@ -32,8 +32,8 @@ from dait.errors import UserError
 
 QUEUE_LENGTH = 64
 QUEUE_POLL_SECONDS = 0.01
-"""How often Gradio looks for events when none came; every millisecond, as it would, costs a tenth
-of a core at rest."""
+"""How often Gradio looks for events when none came; it would every millisecond, which a server at
+rest pays for."""
 
 
 def serve(config: AppConfig, block: bool) -> str:

@@ -17,7 +17,7 @@ from app.compare.views import CompareViews
 from app.comparisons.cache import OpenComparison
 from app.comparisons.heatmap_row import heat_address
 from app.server.loader import engine, light
-from app.ui.events import LAST, QUIET
+from app.ui.events import EVERY, LAST, QUIET
 from app.ui.pictures import picture_address
 from app.ui.templates import render
 from dait.errors import UserError
@@ -147,7 +147,7 @@ def wire_opening(
         **LAST,
         "concurrency_limit": 4,
     }
-    pressed = block.click(choose, [study, chosen], None, **{**quiet, "trigger_mode": "multiple"})
+    pressed = block.click(choose, [study, chosen], None, **{**quiet, **EVERY})
     for event in (*opened, pressed.then):
         event(answers, inputs, block, **quiet).then(heatmaps, inputs, block, **quiet)
 

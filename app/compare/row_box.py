@@ -27,8 +27,6 @@ DEFAULT_LAYERS = ("Default of each network", DEFAULT_LAYER)
 PREDICTED_CLASS = ("Predicted class of each", PREDICTED)
 
 # Private handlers can still be called directly, so CompareViews checks their values.
-# Gradio drops a request while an earlier one of the same kind is answered, unless it is put off
-# ("always_last"); one that is put off loses its event's data, so those run beside one another.
 CHOOSE: dict[str, Any] = {**PRIVATE, **LAST, "concurrency_limit": 4}
 HIDDEN: dict[str, Any] = {**CHOOSE, **QUIET}
 WITH_DATA: dict[str, Any] = {**CHOOSE, **EVERY}

@@ -12,6 +12,6 @@ UNLIMITED: dict[str, Any] = {**QUIET, "concurrency_limit": None}
 """Besides, any number at once: what takes no time does not wait for others."""
 LAST: dict[str, Any] = {"trigger_mode": "always_last"}
 """Of the events that come while an earlier one is answered, the last is answered too; Gradio would
-drop it."""
+drop it. What is put off loses its event's data."""
 EVERY: dict[str, Any] = {"trigger_mode": "multiple"}
 """Each is answered, whatever came before: for events that carry what was pressed."""
