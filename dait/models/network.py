@@ -14,6 +14,7 @@ from dait.errors import UserError
 from dait.models.batchnorm import recalibrate_batchnorm
 from dait.models.catalogue import TORCHVISION
 from dait.models.create import create_model, first_line, own_size, stride_refused, takes_size
+from dait.models.depthwise import use_fast_depthwise
 from dait.models.heads import HeadMix
 from dait.models.heatmap_layer import Grid, find_heatmap_layer
 from dait.models.packages import PACKAGE, weights_package
@@ -270,6 +271,7 @@ def build_network(spec: NetworkSpec, num_classes: int, image_size: int) -> Netwo
         )
     try:
         model = create_model(spec, num_classes, image_size)
+        use_fast_depthwise(model)
         network = _split(model, spec, num_classes, image_size)
     except REFUSALS as error:
         raise _refusal(spec, image_size, error) from error
