@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta, traverse
+from starlette.routing import Route
 
 from app.about_tab import build_about_tab
 from app.api.endpoints import build_api
@@ -52,9 +53,13 @@ NEVER = 100 * 365 * 24 * 3600
 
 
 class Page(gr.Blocks):
-    """The page of one app. Its handlers receive no files but uploaded ones."""
+    """The page of one app. Its handlers receive no files but uploaded ones.
 
-    def __init__(self, config: AppConfig) -> None:
+    routes: what the server answers besides.
+    """
+
+    def __init__(self, config: AppConfig, routes: Sequence[Route]) -> None:
+        self.routes = list(routes)
         self._policy = Policy(config)
         super().__init__(title=TITLE, analytics_enabled=False, delete_cache=(NEVER, CACHE_SECONDS))
 
@@ -74,11 +79,11 @@ class Page(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, *rest)
 
 
-def build_page(config: AppConfig, queue: TrainingQueue) -> gr.Blocks:
+def build_page(config: AppConfig, queue: TrainingQueue) -> Page:
     """The whole page. Building it trains nothing, draws nothing and loads no network."""
     views, bundles = CompareViews(config), Bundles(config)
     sections = ReportSections(config, views.comparisons)
-    with Page(config) as page:
+    with Page(config, [bundles.pages.route]) as page:
         build_api(config, queue, views)  # first: names are assigned in this order
         with gr.Row(elem_id="head"):
             gr.HTML(render("header"), apply_default_css=False)

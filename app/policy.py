@@ -271,7 +271,7 @@ RULES = (
         "Download a page that runs a student in a browser",
         "yes: npm gets its runtime once",
         "only where its runtime is in the cache",
-        "`Bundles.start`",
+        "`Bundles.task`",
     ),
     Rule(
         "push",

@@ -64,7 +64,11 @@ def serve(config: AppConfig, block: bool) -> str:
             ssr_mode=False,
             run_history=False,
             mcp_server=False,
-            app_kwargs={"middleware": [Middleware(GuardedServer)], "lifespan": lifespan(config)},
+            app_kwargs={
+                "middleware": [Middleware(GuardedServer)],
+                "lifespan": lifespan(config),
+                "routes": page.routes,
+            },
             share=False,
             footer_links=["gradio", "settings"],
             show_error=False,

@@ -6,9 +6,10 @@ import gradio as gr
 
 from app.export.bundles import FILES, FORMS, Bundle, Bundles
 from app.export.deployment import deployment_table
+from app.export.pages import page_link
 from app.export.push_box import Pushes, build_push_box
 from app.server.loader import engine
-from app.ui.events import QUIET
+from app.ui.events import UNLIMITED
 from app.ui.job_box import JobBox
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
 from dait.errors import UserError
@@ -17,7 +18,7 @@ from dait.storage.files import format_bytes
 EXPLAINED = hint(
     "One .zip file that works without this app: weights for timm or torchvision, ONNX in fp32 and "
     "int8, a script that needs onnxruntime alone, and a model card. Or one page to try it on your "
-    "phone: send it there and open it; it needs no connection, and photographs stay on the phone. "
+    "phone: open it there; it needs no connection, and photographs stay on the phone. "
     "Every file is first compared with the student on the whole test split, which takes a minute "
     "or more."
 )
@@ -43,6 +44,8 @@ def build_export_box(
         ready = gr.DownloadButton(
             "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
         )
+        page = gr.State("")
+        link = gr.HTML("", elem_id=f"{name}-page", apply_default_css=False)
         if pushes is not None:
             build_push_box(pushes, study, run, f"{name}-hub")
         measured = gr.HTML("", elem_id=f"{name}-measured", apply_default_css=False)
@@ -67,17 +70,21 @@ def build_export_box(
         return {
             job.result: "",
             ready: gr.update(value=str(bundle.file), label=f"Download {size}", visible=True),
+            page: bundle.page,
             measured: deployment_table(engine().deployed_forms([bundle.run])),
         }
 
+    def linked(page: str, request: gr.Request) -> str:
+        return page_link(page, request.headers.get("referer", "")) if page else ""
+
     inputs = [study, run, form]
-    cleared: Update = {ready: gr.update(value=None, visible=False), measured: ""}
+    cleared: Update = {ready: gr.update(value=None, visible=False), page: "", measured: ""}
+    page.change(linked, page, link, **UNLIMITED)
     gr.on(
         [study.change, fold.expand],
         offer,
         [study, run],
         [run, job.press, message],
-        concurrency_limit=None,
-        **QUIET,
+        **UNLIMITED,
     )
     job.wire(bundles.jobs, bundles.task, shown, inputs, about=inputs, cleared=cleared)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.background import JobPool, Task
 from app.config import AppConfig
+from app.export.pages import StudentPages
 from app.export.process import run_command
 from app.server.loader import engine
 from app.studies.entries import open_study
@@ -30,10 +31,14 @@ FORMS = (("Model files (.zip)", FILES), ("Page for a phone (.html)", PAGE))
 
 @dataclass(frozen=True)
 class Bundle:
-    """The one file of a run's student that is ready to be downloaded."""
+    """The one file of a run's student that is ready to be downloaded.
+
+    page: the address of a file that is a page, relative to the app's; empty for others.
+    """
 
     run: RunFolder
     file: Path
+    page: str = ""
 
 
 class Bundles:
@@ -41,6 +46,7 @@ class Bundles:
 
     def __init__(self, config: AppConfig) -> None:
         self._config = config
+        self.pages = StudentPages()
         self.jobs: JobPool[Bundle] = JobPool(at_once=1, reuse=lambda bundle: bundle.file.is_file())
 
     def runs(self, study_id: object) -> list[tuple[str, str]]:
@@ -92,20 +98,22 @@ class Bundles:
         run = self.run(study_id, name)
         changed = run.student.stat().st_mtime_ns
         key = f"{study_id}/{name}/{changed}/{form}"
-        return key, partial(_export, run, f"{study_id}-{name}", form == PAGE)
+        return key, partial(
+            _export, run, f"{study_id}-{name}", self.pages if form == PAGE else None
+        )
 
 
-def _export(run: RunFolder, name: str, page: bool, emit: Emit) -> Bundle:
-    """The .zip file of a run's student, or the one file that runs it in a browser."""
+def _export(run: RunFolder, name: str, pages: StudentPages | None, emit: Emit) -> Bundle:
+    """The .zip file of a run's student; with ``pages`` the one file that runs it in a browser."""
     folder = download_folder()
     try:
-        option = "--web" if page else "--onnx"
+        option = "--web" if pages else "--onnx"
         run_command(["export", str(run.path), "--to", str(folder / name), option], emit)
-        if page:
+        if pages:
             single = folder / f"{name}.html"
             (folder / name / "index.html").replace(single)
             shutil.rmtree(folder / name)
-            return Bundle(run, single)
+            return Bundle(run, single, pages.add(single))
         emit(Note("Packing the files"))
         archive = shutil.make_archive(str(folder / name), "zip", folder, name)
         shutil.rmtree(folder / name)
