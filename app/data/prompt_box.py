@@ -23,7 +23,7 @@ from app.data.prompts import (
     written_templates,
 )
 from app.data.reading import Readings
-from app.ui.events import QUIET
+from app.ui.events import QUIET, UNLIMITED
 from app.ui.notice import Update, framed, notice, progress_html, section
 from dait.errors import UserError
 from dait.teachers.prompts import ENSEMBLES, Prompts, ensemble, reads_prompts
@@ -160,7 +160,7 @@ def _wire(
     every = [box.owner, box.teacher, box.templates, box.descriptions]
     box.open.change(fill, [*chosen, box.owner, *box.values], [*every, *outputs], **QUIET)
     inputs = [box.owner, *chosen, *box.values]
-    box.timer.tick(update, inputs, outputs, concurrency_limit=None, **QUIET)
+    box.timer.tick(update, inputs, outputs, **UNLIMITED)
     box.teacher.input(update, inputs, outputs, trigger_mode="always_last", **QUIET)
     for text in (box.templates, box.descriptions):
         # Not ``input``, which pasting does not trigger. Of many key strokes the last one counts.

@@ -12,7 +12,6 @@ from app.server.loader import engine
 from app.ui.events import UNLIMITED
 from app.ui.job_box import JobBox
 from app.ui.notice import HIDDEN_NOTICE, Update, hint, notice, notice_box
-from dait.errors import UserError
 from dait.storage.files import format_bytes
 
 EXPLAINED = hint(
@@ -40,7 +39,7 @@ def build_export_box(
         form = gr.Dropdown(
             list(FORMS), value=FILES, label="As", min_width=220, elem_id=f"{name}-form"
         )
-        job: JobBox[Bundle] = JobBox("Prepare the download", name)
+        job: JobBox[Bundle] = JobBox("Prepare the download", name, interactive=False)
         ready = gr.DownloadButton(
             "Download", size="sm", variant="primary", visible=False, elem_id=f"{name}-file"
         )
@@ -52,12 +51,7 @@ def build_export_box(
 
     def offer(study_id: object, current: object) -> Update:
         """The runs that can be exported now."""
-        try:
-            runs = bundles.runs(study_id) if study_id else []
-        except UserError:  # what shows the study says it
-            runs = []
-        names = [name for _, name in runs]
-        value = current if current in names else names[-1] if names else None
+        runs, value = bundles.choice(study_id, current)
         said = HIDDEN_NOTICE if runs else notice(NONE_YET, calm=True)
         return {
             run: gr.update(choices=runs, value=value),

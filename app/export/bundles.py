@@ -64,6 +64,15 @@ class Bundles:
             if run.student.is_file() and run.state() == "finished"
         ]
 
+    def choice(self, study_id: object, current: object) -> tuple[list[tuple[str, str]], str | None]:
+        """The runs to choose from now, and the chosen one: ``current`` if it is among them."""
+        try:
+            runs = self.runs(study_id) if study_id else []
+        except UserError:  # what shows the study says it
+            runs = []
+        names = [name for _, name in runs]
+        return runs, next((n for n in names if n == current), names[-1] if names else None)
+
     def run(self, study_id: object, name: object) -> RunFolder:
         """A run that can be exported. Raises ``UserError`` for any other."""
         if name not in [run for _, run in self.runs(study_id)]:

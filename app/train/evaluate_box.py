@@ -15,7 +15,7 @@ from app.config import AppConfig
 from app.export.bundles import Bundles
 from app.policy import Policy
 from app.server.loader import engine
-from app.ui.events import QUIET
+from app.ui.events import UNLIMITED
 from app.ui.job_box import JobBox
 from app.ui.notice import Update, hint
 from app.ui.tables import Cell, table_html
@@ -87,20 +87,16 @@ def build_evaluate_box(
         on = gr.Dropdown(
             evaluations.choices(), value=f"{OWN}val", label="Images", elem_id=f"{name}-on"
         )
-        job: JobBox[Evaluation] = JobBox("Evaluate", name)
+        job: JobBox[Evaluation] = JobBox("Evaluate", name, interactive=False)
 
     def offer(study_id: object, current: object, chosen: object) -> Update:
         """The runs that can be evaluated now, and the data that there is."""
-        try:
-            runs = bundles.runs(study_id) if study_id else []
-        except UserError:  # what shows the study says it
-            runs = []
-        names = [one for _, one in runs]
-        value = current if current in names else names[-1] if names else None
+        runs, value = bundles.choice(study_id, current)
         choices = evaluations.choices()
         kept = chosen if chosen in [known for _, known in choices] else f"{OWN}val"
         return {
             run: gr.update(choices=runs, value=value),
+            job.press: gr.update(interactive=bool(runs)),
             on: gr.update(choices=choices, value=kept),
         }
 
@@ -111,9 +107,8 @@ def build_evaluate_box(
         [study.change, fold.expand],
         offer,
         [study, run, on],
-        [run, on],
-        concurrency_limit=None,
-        **QUIET,
+        [run, job.press, on],
+        **UNLIMITED,
     )
     inputs = [study, run, on]
     job.wire(evaluations.jobs, evaluations.task, shown, inputs, about=inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -58,7 +57,6 @@ from dait.config.recipe import Recipe, load_recipe
 from dait.errors import UserError
 
 # Private handlers can still be called directly: ids and values are checked inside.
-_CODE = re.compile(r"`([^`]+)`")
 PRESS: dict[str, Any] = {**PRIVATE, "concurrency_limit": 2}
 
 
@@ -406,7 +404,6 @@ def _expected(config: AppConfig, recipe: Recipe) -> str:
     limit = config.limits.epochs
     return render(
         "recipe_expected",
-        sentence=_CODE.split(recipe.expected),
         recipe=recipe,
         most_epochs=limit if limit < recipe.train.epochs else None,
     )

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from app.background import Job, JobPool, Task
-from app.ui.events import QUIET
+from app.ui.events import QUIET, UNLIMITED
 from app.ui.notice import HIDDEN_NOTICE, Update, notice, notice_box, progress_html
 from dait.errors import UserError
 
@@ -109,8 +109,8 @@ class JobBox(Generic[Result]):
 
         outputs = [self.message, self.asked, self.result, self.cancel, self.timer, *cleared]
         self.press.click(ask, list(inputs), outputs, concurrency_limit=2, **QUIET)
-        self.cancel.click(stop, self.asked, outputs, concurrency_limit=None, **QUIET)
-        self.timer.tick(poll, self.asked, outputs, concurrency_limit=None, **QUIET)
+        self.cancel.click(stop, self.asked, outputs, **UNLIMITED)
+        self.timer.tick(poll, self.asked, outputs, **UNLIMITED)
         if about:
             changes = [component.change for component in about]
-            gr.on(changes, drop, [self.asked, *inputs], outputs, concurrency_limit=None, **QUIET)
+            gr.on(changes, drop, [self.asked, *inputs], outputs, **UNLIMITED)

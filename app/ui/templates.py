@@ -23,6 +23,7 @@ _ENVIRONMENT.globals["zip"] = zip
 _ENVIRONMENT.filters.update(
     arm_colour=arm_colour,
     arm_title=arm_title,
+    code=wording.code,
     count=wording.count,
     hide_paths=hide_paths,
     megabytes=wording.megabytes,

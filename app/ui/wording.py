@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
+
+from markupsafe import Markup, escape
 
 from dait.evidence.wording import (
     UNKNOWN,
@@ -18,6 +21,7 @@ from dait.evidence.wording import seeds as seed_words
 __all__ = [
     "STATES",
     "UNKNOWN",
+    "code",
     "count",
     "duration",
     "listed",
@@ -44,7 +48,13 @@ STATES: dict[str, str] = {
     "lost": "Lost",
     "damaged": "Damaged",
 }
+_CODE = re.compile(r"`([^`]+)`")
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def code(sentence: str) -> Markup:
+    """The sentence as HTML, escaped, with what stands in backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", escape(sentence)))
 
 
 def state_word(state: str) -> str:
