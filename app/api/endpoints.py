@@ -113,8 +113,8 @@ def _table_endpoint(views: CompareViews) -> None:
         study: an id from /status. seed: one of the study's; by default the first. A row has
         ``role``, ``title``, ``seeds``, ``top1``, ``top5`` and ``mean_per_class`` (means over the
         seeds, shares of the test images), ``sd``, ``interval`` (95 %, of one seed), ``gain``
-        (top-1 less that of direct distillation), ``mcnemar_p``, ``parameters``, ``macs``,
-        ``latency_ms``, ``file_bytes`` and ``map``.
+        (top-1 less that of direct distillation), ``mcnemar_p`` (of this seed), ``mcnemar_ps`` (by
+        seed), ``parameters``, ``macs``, ``latency_ms``, ``file_bytes`` and ``map``.
         """
         if seed is not None and not isinstance(seed, int):
             raise UserError("seed: give a whole number, or leave it out.")

@@ -353,12 +353,13 @@ def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
     seeds = len({result["seed"] for result in results})
     trained = f"seed {comparison.seed}"
     if seeds > 1:
-        trained = f"means of {seeds} seeds; interval and p of seed {comparison.seed}"
+        trained = f"means of {seeds} seeds; intervals are of seed {comparison.seed}"
     data = comparison.study.description().get("data") or {}
     left_out = data.get("problems") or []
     unread = f" {len(left_out)} files could not be read and were left out." if left_out else ""
     return (
         f"Measured once on {tested}, {len(comparison.classes)} classes, {trained}. Under the "
-        "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points."
+        "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points; p: "
+        "McNemar against direct distillation, the largest of the seeds named, not corrected."
         f"{unread}"
     )

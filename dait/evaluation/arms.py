@@ -17,7 +17,7 @@ import numpy as np
 from dait.config.arms import arm_title
 from dait.errors import UserError
 from dait.evaluation.metrics import ClassGains, class_gains, evaluate_logits, mcnemar
-from dait.evaluation.predictions import INTERMEDIATE, RunPredictions
+from dait.evaluation.predictions import INTERMEDIATE, RunPredictions, read_predictions
 from dait.evaluation.records import (
     VLM,
     ComparedNetwork,
@@ -150,12 +150,13 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
     ``mean_per_class``: means over the seeds, fractions of the test split; ``sd``: of top-1 over
     the seeds, None for one; ``top1_of_seed`` and ``interval`` [low, high] (bootstrap, 95 %) of this
     seed alone; ``gain``: mean difference in top-1 to direct distillation over the seeds that have
-    both; ``mcnemar_p``: against direct on this seed's test images; ``parameters``, ``macs``,
+    both; ``mcnemar_p``: against direct on this seed's test images; ``mcnemar_ps``: the same of
+    every seed whose predictions are kept, {seed: p}; ``parameters``, ``macs``,
     ``file_bytes``, ``map`` [C, h, w] of this seed; ``latency_ms``: the least of all seeds, which
     have the same network: other work on a machine only makes it slower. None is unknown.
 
     Networks that teach in one arm alone (a classifier, an assistant) have a row and are no
-    members: they have no ``mcnemar_p``.
+    members: they have no ``mcnemar_p``, and no ``mcnemar_ps``.
 
     Figures are those that the runs recorded; those of the frozen teacher that were not recorded are
     computed from its embeddings, which are stored in fp16.
@@ -165,6 +166,7 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
     ]
     by_seed = {network.key: _figures_by_seed(study, seed, network) for network in networks}
     direct = next((member for member in seed.members if member.role == DIRECT), None)
+    right = {**correct_by_seed(study), VLM: dict.fromkeys(study.seeds, _right(seed, VLM))}
     rows = []
     for network in networks:
         row = _row(network, by_seed[network.key], seed.seed)
@@ -172,13 +174,26 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
             gain = mean_and_sd(list(_gains(by_seed[network.key], by_seed[direct.key]).values()))
             row["gain"] = None if gain is None else gain["mean"]
             if network in seed.members:
-                ours, theirs = (
-                    seed.logits[key].argmax(axis=1) == seed.labels
-                    for key in (network.key, direct.key)
-                )
-                row["mcnemar_p"] = mcnemar(ours, theirs).p
+                row["mcnemar_ps"] = _tests_by_seed(right[network.role], right[DIRECT])
+                row["mcnemar_p"] = row["mcnemar_ps"].get(seed.seed)
         rows.append(row)
     return rows
+
+
+def correct_by_seed(study: StudyRecord) -> dict[str, dict[int, np.ndarray]]:
+    """Which test images are right, ``(N,)`` bool, by arm or a teacher's role, and by seed.
+
+    Of runs whose predictions are kept. Raises ``UserError`` where a file is damaged.
+    """
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for seed, runs in study.runs.items():
+        for run in runs:
+            if run.folder.predictions.exists():
+                known = read_predictions(run.folder.predictions, len(study.classes))
+                for role, logits in known.logits.items():
+                    name = run.arm if role == "student" else role
+                    found.setdefault(name, {})[seed] = logits.argmax(axis=1) == known.labels
+    return found
 
 
 def mean_and_sd(values: Sequence[float | None]) -> dict[str, float | None] | None:
@@ -187,6 +202,17 @@ def mean_and_sd(values: Sequence[float | None]) -> dict[str, float | None] | Non
     if not known:
         return None
     return {"mean": mean(known), "sd": stdev(known) if len(known) > 1 else None}
+
+
+def _right(seed: SeedRecord, key: str) -> np.ndarray:
+    found: np.ndarray = seed.logits[key].argmax(axis=1) == seed.labels
+    return found
+
+
+def _tests_by_seed(
+    ours: Mapping[int, np.ndarray], theirs: Mapping[int, np.ndarray]
+) -> dict[int, float]:
+    return {seed: mcnemar(ours[seed], theirs[seed]).p for seed in _common(ours, theirs)}
 
 
 def _gains(ours: Mapping[int, Figures], theirs: Mapping[int, Figures]) -> dict[int, float]:
@@ -232,6 +258,7 @@ def _row(network: ComparedNetwork, figures: Mapping[int, Figures], seed: int) ->
         "interval": here.get("top1_interval"),
         "gain": None,
         "mcnemar_p": None,
+        "mcnemar_ps": {},
         **{name: here.get(name) for name in COSTS},
         "latency_ms": min((value for value in latencies if value is not None), default=None),
     }

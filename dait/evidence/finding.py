@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 
 from dait.config.arms import arm_title
-from dait.evaluation.arms import DIRECT, mean_and_sd
+from dait.evaluation.arms import DIRECT, correct_by_seed, mean_and_sd
 from dait.evaluation.metrics import holm, mcnemar
-from dait.evaluation.predictions import read_predictions
 from dait.evaluation.records import StudyRecord, arm_place
 from dait.evidence.wording import listed, p_is, percent, points, seeds
 
@@ -110,16 +109,12 @@ def compare_arms(top1: ByArmAndSeed, correct: CorrectByArmAndSeed, images: int) 
 def read_finding(study: StudyRecord) -> Finding:
     """``compare_arms`` of a study on disk. Raises ``UserError`` where a file is damaged."""
     top1: dict[str, dict[int, float]] = {}
-    correct: dict[str, dict[int, np.ndarray]] = {}
     images = 0
     for seed, runs in study.runs.items():
         for run in runs:
             top1.setdefault(run.arm, {})[seed] = float(run.result["top1"])
             images = int(run.result["n_test"])
-            if run.folder.predictions.exists():
-                known = read_predictions(run.folder.predictions, len(study.classes))
-                correct.setdefault(run.arm, {})[seed] = known.correct
-    return compare_arms(top1, correct, images)
+    return compare_arms(top1, correct_by_seed(study), images)
 
 
 def finding_sentence(finding: Finding) -> str:

@@ -12,6 +12,8 @@ from browsing import OpenPage, served, watched_tabs
 
 from app.config import AppConfig
 from app.studies.entries import finished_studies
+from dait.bundle.web.runtime import Runtime, web_runtime
+from dait.errors import UserError
 from dait.runs.folder import RunsRoot
 
 STUDY = "tiny-20260101-120000-0a1b2c3d"
@@ -56,3 +58,14 @@ def open_page(browser: Any, app_address: str) -> Iterator[OpenPage]:
     """Open the page in a tab; in the end no tab may have logged an error or asked elsewhere."""
     with watched_tabs(browser, app_address) as open_tab:
         yield open_tab
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Runtime:
+    """What runs a network in a browser, in the cache."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm, which gets the runtime")
+    try:
+        return web_runtime()
+    except UserError as error:
+        pytest.skip(str(error))

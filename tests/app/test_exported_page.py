@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ from app.config import PROJECT
 from dait.bundle.graph import export_onnx
 from dait.bundle.preprocess import labels_of, preprocessing
 from dait.bundle.web.build import web_page
-from dait.bundle.web.runtime import Runtime, web_runtime
+from dait.bundle.web.runtime import Runtime
 from dait.data.images.decode import decode_image
-from dait.errors import UserError
 from dait.evaluation.evaluate import stored_familiarity
 from dait.evaluation.records import classes_around
 from dait.evaluation.unlike import UnlikeScore
@@ -43,16 +41,6 @@ ANSWER = """async ([name, type, data]) => {
   return { pixels: Array.from(image.data), top: answer.top, unlike: answer.unlike,
            map: Array.from(map.data), rows: map.rows };
 }"""
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Runtime:
-    if shutil.which("npm") is None:
-        pytest.skip("no npm, which gets the runtime")
-    try:
-        return web_runtime()
-    except UserError as error:
-        pytest.skip(str(error))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import pytest
 from browsing import served, watched_tabs
 from PIL import Image
 
+from dait.bundle.web.runtime import Runtime
+
 STUDY = "birds-20260101-120000-00000001"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -26,7 +28,9 @@ def address(tiny_study: Path, tmp_path: Path) -> Iterator[str]:
         yield found
 
 
-def test_a_student_is_downloaded_and_works(browser: Any, address: str, tmp_path: Path) -> None:
+def test_a_student_is_downloaded_and_works(
+    browser: Any, runtime: Runtime, address: str, tmp_path: Path
+) -> None:
     with watched_tabs(browser, address) as open_page:
         page = open_page(f"?study={STUDY}")
         page.get_by_role("tab", name="Train").click()
@@ -48,6 +52,15 @@ def test_a_student_is_downloaded_and_works(browser: Any, address: str, tmp_path:
             "() => document.querySelectorAll('#deployment-table tbody tr').length === 4"
         )
         assert "int8" in page.locator("#deployment-table").inner_text()
+        page.locator("#export button").first.click()
+        page.locator("#export-form input").click()
+        page.get_by_role("option", name="Page for a phone").click()
+        page.locator("#export-ask").click()
+        page.wait_for_selector("#export-page a", timeout=300_000)
+        with page.expect_popup() as opened:
+            page.locator("#export-page a").click()
+        opened.value.wait_for_selector("input[type=file]", state="attached")
+        assert opened.value.evaluate("() => typeof window.student.classify") == "function"
     with zipfile.ZipFile(tmp_path / "student.zip") as archive:
         archive.extractall(tmp_path)
     (script,) = tmp_path.glob("birds-*/predict.py")
