@@ -64,7 +64,8 @@ def run_sweep(
     """Train every arm with every seed under every setting; the rows of ``out/sweep.jsonl``.
 
     A row holds ``setting``, ``arm``, ``seed``, ``top1`` and ``intermediate_top1`` (fractions of the
-    split ``measured``; a search over settings leaves that the validation split), ``slices`` and
+    split ``measured``; a search over settings leaves that the validation split),
+    ``intermediate_parameters`` (its head included; None for an arm without), ``slices`` and
     ``seconds``. Of the weights only those of first stages are
     kept, which are trained once for all settings that agree on them. Every setting is checked
     before the first is run. ``out/status.json`` says how far it is, as that of a study does. Raises
@@ -197,13 +198,14 @@ def _run(
     if not result["taken"]:
         _keep_first_stage(context.recipe, arm, seed, folder, out / FIRST_STAGES)
     shutil.rmtree(folder.path)
-    between = result["between"]
+    taught: dict[str, Any] = next(iter(result["between"].values()), {})
     row = {
         "setting": setting,
         "arm": arm,
         "seed": seed,
         "top1": result["top1"],
-        "intermediate_top1": next((found["top1"] for found in between.values()), None),
+        "intermediate_top1": taught.get("top1"),
+        "intermediate_parameters": taught.get("parameters"),
         "slices": result.get("slices"),
         "seconds": result["seconds"],
         "made_of": result["made_of"]["student"],

@@ -14,7 +14,7 @@ from dait.errors import UserError
 from dait.evidence import figures
 from dait.evidence.report.inputs import FOCUS, ReportInputs
 from dait.evidence.report.section import Cell, Section
-from dait.evidence.wording import percent, points, seeds
+from dait.evidence.wording import count, percent, points, seeds
 from dait.runs.files import read_json_lines
 from dait.storage.paths import ASSETS
 
@@ -62,6 +62,12 @@ def of_sweep(section: Section, file: Path, teachers: bool) -> bool:
     }
     if len(own) < FEWEST:
         return False
+    if teachers:
+        own = {
+            f"{said}, {count(size)}" if size is not None else said: found
+            for said, found in sorted(own.items(), key=lambda item: _size(item[1]) or 0)
+            for size in [_size(found)]
+        }
     numbers = sorted({int(row["seed"]) for found in own.values() for row in found})
     references = {
         arm_title(arm): mean(row["top1"] for row in unchanged)
@@ -86,12 +92,12 @@ def of_sweep(section: Section, file: Path, teachers: bool) -> bool:
         f"{lines} The settings were compared to choose one, so the best of them flatters itself: "
         "what is chosen here is measured on the test split elsewhere.",
     )
-    base = _mean(own[AS_IT_IS]) if AS_IT_IS in own else None
+    base = next((found for found in own.values() if not found[0]["setting"]), None)
     table: list[list[Cell]] = [
         [
             said,
             percent(_mean(found)),
-            points(None if base is None or said == AS_IT_IS else _mean(found) - base),
+            points(None if base in (None, found) else _mean(found) - _mean(base)),
             _taught(found),
             str(len(found)),
         ]
@@ -120,13 +126,21 @@ def _by_setting(rows: Sequence[Row], arm: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row["arm"] == arm:
-            said = ", ".join(f"{_short(key)} {value}" for key, value in row["setting"].items())
+            said = ", ".join(_setting(key, value) for key, value in row["setting"].items())
             found.setdefault(said or AS_IT_IS, []).append(row)
     return found
 
 
-def _short(key: str) -> str:
-    return key.removeprefix(f"{FOCUS}.").removesuffix("_weight").replace("_", " ")
+def _setting(key: str, value: Any) -> str:
+    if isinstance(value, Mapping):  # a network: its weights say which, or else its name
+        return str(value.get("weights") or value.get("name") or value)
+    short = key.removeprefix(f"{FOCUS}.").removesuffix("_weight").replace("_", " ")
+    return f"{short} {value}"
+
+
+def _size(rows: Sequence[Row]) -> int | None:
+    """Parameters of the intermediate teacher; None in a sweep of an older version."""
+    return rows[0].get("intermediate_parameters")
 
 
 def _mean(rows: Sequence[Row]) -> float:

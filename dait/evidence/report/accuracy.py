@@ -10,6 +10,7 @@ from dait.config.arms import arm_title
 from dait.evaluation.arms import ArmRuns, gains_as_json, mean_and_sd, over_seeds, paired_tests
 from dait.evaluation.metrics import holm
 from dait.evidence import figures
+from dait.evidence.report.ablations import of_sweep, shipped_sweeps
 from dait.evidence.report.inputs import ReportInputs, TestSet, any_run
 from dait.evidence.report.section import Cell, Section
 from dait.evidence.wording import (
@@ -49,10 +50,13 @@ def write(inputs: ReportInputs) -> Section:
 
 
 def write_sweep(inputs: ReportInputs) -> Section:
-    """DAIT by its intermediate teacher, where studies differ in it; else an empty section."""
+    """DAIT by its intermediate teacher, where studies differ in it, and in the sweeps that come
+    along."""
     section = Section("teachers", "How large must the intermediate teacher be?")
     for test in inputs.tests:
         _sweep(section, test)
+    for file in shipped_sweeps():
+        of_sweep(section, file, teachers=True)
     return section
 
 
