@@ -23,7 +23,8 @@ from app.ui.templates import render
 from dait.errors import UserError
 from dait.evidence.comparison import Comparison
 from dait.evidence.finding import finding_basis, finding_sentence
-from dait.evidence.heatmaps.explanation import Explanation, Question
+from dait.evidence.heatmaps.explanation import Question
+from dait.evidence.heatmaps.kept import Heats, heats_of, keep_heatmaps, kept_heatmaps
 
 OTHERS = 6
 """Images to choose from, the first of which is shown."""
@@ -39,31 +40,31 @@ element.addEventListener('click', event => {
 
 
 def opening_html(
-    opened: OpenComparison, index: int | None, row: list[Explanation] | None, draw: bool = True
+    opened: OpenComparison, index: int | None, heats: Heats | None, draw: bool = True
 ) -> str:
-    """The whole opening. index: the test image, None for the first by the rule; row: its heatmaps,
-    None while they are computed; draw: whether the image itself may be drawn or decoded now."""
+    """The whole opening. index: the test image, None for the first by the rule; heats: its
+    heatmaps, None while they are computed; draw: whether images may be drawn or decoded now."""
     comparison = opened.comparison
     finding = comparison.finding()
     disputed = comparison.disputed()
     shown = index if index is not None else comparison.example()
-    others = disputed[:OTHERS] if row is not None else []
-    heat = {found.member.key: found for found in row or ()}
+    others = disputed[:OTHERS] if heats is not None else []
     return render(
         "opening",
         sentence=finding_sentence(finding),
         basis=finding_basis(finding),
+        data=_data(comparison),
         index=shown,
         truth=int(comparison.labels[shown]),
         classes=comparison.classes,
-        rule=_rule(len(disputed), len(comparison.labels)),
+        rule=_rule(len(disputed), len(comparison.labels), heats is not None),
         photograph=picture_address(opened.image(shown)) if draw else "",
         cells=[
             {
                 "role": member.role,
                 "title": member.title,
                 "answer": int(comparison.logits[member.key][shown].argmax()),
-                "heat": heat_address(heat[member.key]) if member.key in heat else None,
+                "heat": heat_address(heats[member.key]) if heats is not None else None,
             }
             for member in comparison.members
         ],
@@ -85,8 +86,10 @@ def first_opening(views: CompareViews) -> str:
     """Of the default study, without photographs, which would delay the start; empty if none is."""
 
     def shown(opened: OpenComparison) -> str:
-        drawn = opened.comparison.recipe.data.source == FIELD_GUIDE
-        return opening_html(opened, None, None, draw=drawn)
+        comparison = opened.comparison
+        drawn = comparison.recipe.data.source == FIELD_GUIDE
+        heats = kept_heatmaps(comparison, comparison.example()) if drawn else None
+        return opening_html(opened, None, heats, draw=drawn)
 
     return views.of_first(shown)
 
@@ -117,13 +120,18 @@ def wire_opening(
         except UserError:  # the notice above says it
             return ""
 
-    def drawn(comparison: OpenComparison, images: ImageRefs, explained: bool) -> str:
-        index = images[0][1] if images else comparison.comparison.example()
-        if comparison.comparison.recipe.data.source != FIELD_GUIDE:
+    def drawn(opened: OpenComparison, images: ImageRefs, explained: bool) -> str:
+        comparison = opened.comparison
+        index = images[0][1] if images else comparison.example()
+        if comparison.recipe.data.source != FIELD_GUIDE:
             engine()  # some readers of photographs import it
-        if not explained:
-            return opening_html(comparison, index, None)
-        return opening_html(comparison, index, comparison.row(comparison.image(index), Question()))
+        heats = kept_heatmaps(comparison, index)
+        if heats is None and explained:
+            row = opened.row(opened.image(index), Question())
+            heats = heats_of(row)
+            if index == comparison.example():
+                keep_heatmaps(comparison, index, row)
+        return opening_html(opened, index, heats)
 
     @light
     def answers(study_id: str | None, number: int | None, selection: Selection) -> str:
@@ -152,14 +160,21 @@ def wire_opening(
         event(answers, inputs, block, **quiet).then(heatmaps, inputs, block, **quiet)
 
 
-def _rule(disputed: int, images: int) -> str:
+def _rule(disputed: int, images: int, heatmaps: bool) -> str:
+    bright = "Bright: what a network’s answer rests on. " if heatmaps else ""
     if not disputed:
-        return "All students are right and wrong on the same images, so this is the first of them."
+        return f"{bright}All students are right and wrong on the same images; this is the first."
     return (
-        "Bright: what a network’s answer rests on. Chosen by a rule, not by hand: on "
-        f"{disputed:,} of {images:,} test images some students are right and others wrong; those "
-        "on which their answers differ most come first."
+        f"{bright}Chosen by a rule, not by hand: on {disputed:,} of {images:,} test images some "
+        "students are right and others wrong; those on which their answers differ most come first."
     )
+
+
+def _data(comparison: Comparison) -> str:
+    """What the images are, where the project draws them."""
+    if comparison.recipe.data.source != FIELD_GUIDE:
+        return ""
+    return f"Drawn birds of {len(comparison.classes)} invented species."
 
 
 def _tops(comparison: Comparison) -> list[dict[str, Any]]:

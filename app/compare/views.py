@@ -360,6 +360,7 @@ def _caption(comparison: Comparison, results: list[dict[str, Any]]) -> str:
     return (
         f"Measured once on {tested}, {len(comparison.classes)} classes, {trained}. Under the "
         "top-1: 95 % interval over images, or the spread over seeds. Gain in percentage points; p: "
-        "McNemar against direct distillation, the largest of the seeds named, not corrected."
+        "McNemar against direct distillation, the largest of the seeds named, after Holm for the "
+        "tests of this table."
         f"{unread}"
     )

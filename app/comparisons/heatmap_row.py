@@ -73,9 +73,9 @@ def gallery_html(images: Sequence[tuple[int, np.ndarray, str]], selected: Collec
     )
 
 
-def heat_address(found: Explanation) -> str | None:
-    """The overlay of a heatmap as an address; None if it is empty."""
-    return None if found.empty else picture_address(heat_layer(found.heat), kind="PNG")
+def heat_address(heat: np.ndarray | None) -> str | None:
+    """The overlay of a heatmap as an address; None if there is none."""
+    return None if heat is None else picture_address(heat_layer(heat), kind="PNG")
 
 
 def _heatmap(found: Explanation) -> dict[str, Any] | None:
@@ -84,4 +84,4 @@ def _heatmap(found: Explanation) -> dict[str, Any] | None:
         return None
     peak = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
     top, left = (100 * (at + 0.5) / found.heat.shape[0] for at in peak)
-    return {"address": heat_address(found), "top": top, "left": left}
+    return {"address": heat_address(found.heat), "top": top, "left": left}

@@ -76,8 +76,7 @@ EXHIBITS = (
         "How large must the intermediate teacher be?",
         "The same student behind intermediate teachers of several sizes, against direct "
         "distillation.",
-        "python -m dait sweep demo --arms direct,dait --seeds 0,1,2 "
-        "--vary intermediate.name=[resnet10t,resnet18,resnet34] --out runs/teachers",
+        "bash assets/experiments/intermediate-teachers.sh runs/teachers",
         "No study or sweep here differs in its intermediate teacher alone. The command below "
         "trains one; or choose studies above that differ in it.",
         ("train", "#start", "Train a study with another one"),

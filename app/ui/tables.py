@@ -16,6 +16,7 @@ from app.ui.wording import (
     points,
     seed_words,
 )
+from dait.evaluation.metrics import holm
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str]
@@ -34,9 +35,12 @@ def comparison_table(rows: Sequence[Row], caption: str) -> str:
         "Latency",
         "File",
     )
-    body = [
-        (network_name(row["role"], row["title"]), [_accuracy(row), *_figures(row)]) for row in rows
-    ]
+    tests = iter(holm([p for row in rows for p in row["mcnemar_ps"].values()]))
+    body = []
+    for row in rows:
+        corrected = {seed: next(tests) for seed in row["mcnemar_ps"]}
+        cells = [_accuracy(row), (points(row.get("gain")), ""), _largest_p(corrected)]
+        body.append((network_name(row["role"], row["title"]), [*cells, *_figures(row)]))
     return table_html(caption, "Network", names, body)
 
 
@@ -80,8 +84,6 @@ def _figures(row: Row) -> list[Cell]:
     shape = row.get("map")
     grid = f"map {shape[1]} × {shape[2]}" if shape else ""
     return [
-        (points(row.get("gain")), ""),
-        _largest_p(row),
         (percent(row.get("mean_per_class")), ""),
         (count(row.get("parameters")), grid),
         (count(row.get("macs")), ""),
@@ -90,12 +92,9 @@ def _figures(row: Row) -> list[Cell]:
     ]
 
 
-def _largest_p(row: Row) -> Cell:
-    """The largest p of the seeds, as the opening has it: no seed says less than this."""
-    tests = row["mcnemar_ps"]
-    if not tests:
-        return UNKNOWN, ""
-    return p_value(max(tests.values())), seed_words(sorted(tests))
+def _largest_p(tests: Mapping[int, float]) -> Cell:
+    """The largest p of the seeds, as the opening has it."""
+    return (p_value(max(tests.values())), seed_words(sorted(tests))) if tests else (UNKNOWN, "")
 
 
 def _plain(value: float | None) -> str:

@@ -96,6 +96,7 @@ _BENCH = Group(
             "benchmarks.explain", "a heatmap row, over bare forward and backward passes"
         ),
         "report": Command("benchmarks.report", "the report on the shipped study"),
+        "distributed": Command("benchmarks.distributed", "several processes, and Ray, over one"),
         "export": Command("benchmarks.export", "curated networks in ONNX, against PyTorch"),
         "unlike": Command("benchmarks.unlike", "what tells strange images from test images"),
     },

@@ -42,16 +42,18 @@ def interval(bounds: Sequence[float] | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p-value as papers write it."""
+    """A p-value as papers write it; Holm's correction stops at 1, which no test says."""
     if p is None:
         return UNKNOWN
+    if p > 0.99:
+        return ">\u00a00.99"
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def p_is(p: float | None) -> str:
-    """A p-value inside a sentence: ``p = 0.04``, ``p < 0.001``."""
+    """A p-value inside a sentence: ``p = 0.04``, ``p < 0.001``, ``p > 0.99``."""
     text = p_value(p)
-    return f"p\u00a0{text}" if text.startswith("<") else f"p\u00a0=\u00a0{text}"
+    return f"p\u00a0{text}" if text[0] in "<>" else f"p\u00a0=\u00a0{text}"
 
 
 def plain(value: float | None) -> str:

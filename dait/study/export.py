@@ -20,7 +20,7 @@ from dait.runs.files import load_arrays
 from dait.runs.folder import RunFolder, StudyFolder
 from dait.storage.files import new_folder, write_arrays
 
-STUDY_FILES = ("teacher.npz", "tsne.npz", "knowledge.json", "localisation.json")
+STUDY_FILES = ("teacher.npz", "tsne.npz", "heatmaps.npz", "knowledge.json", "localisation.json")
 """What was measured is of the networks before they were rounded, whose digests they keep."""
 RUN_FILES = ("metrics.jsonl", "result.json")
 
