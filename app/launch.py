@@ -79,7 +79,7 @@ def _library_settings() -> Iterator[None]:
 
 @contextmanager
 def _without_type_stubs() -> Iterator[None]:
-    """While Gradio is imported, its components are of no file that could be found.
+    """While Gradio is imported, its components have no file that could be found.
 
     It would parse the source of each and compare it with the ``.pyi`` file beside it, which
     editors read: half of the time of its import.
