@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from app.config import AppConfig, check_address, read_config
 from dait.errors import UserError
@@ -38,10 +40,10 @@ def start(block: bool = True) -> str:
     config = read_config()
     check_address(config)
     set_environment(config)
-    with _library_settings():
+    with _library_settings(), _without_type_stubs():
         # Here, because Gradio and the hub's library read their variables when they are imported.
         from app.serve import serve
-
+    with _library_settings():
         return serve(config, block)
 
 
@@ -52,6 +54,8 @@ def set_environment(config: AppConfig) -> None:
     # computed again, with pandas, after every event, and took as long as a prediction.
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(2**62)
+    # Gradio asks Matplotlib for its backend at every event, which else tries out those for windows.
+    os.environ.setdefault("MPLBACKEND", "agg")
     if not os.environ.get("GRADIO_SERVER_PORT"):
         os.environ.pop("GRADIO_SERVER_PORT", None)  # empty means unset, but not to gradio
     if not config.paths:
@@ -71,3 +75,24 @@ def _library_settings() -> Iterator[None]:
             f"A library cannot use the environment variable {' or '.join(sorted(named))} "
             f"({error}). Correct it, or unset it."
         ) from error
+
+
+@contextmanager
+def _without_type_stubs() -> Iterator[None]:
+    """While Gradio is imported, its components have no file that could be found.
+
+    It would parse the source of each and compare it with the ``.pyi`` file beside it, which
+    editors read: half of the time of its import.
+    """
+    known = inspect.getfile
+
+    def getfile(thing: Any) -> str:
+        if type(thing).__name__ == "ComponentMeta":
+            raise OSError("not looked for")
+        return known(thing)
+
+    inspect.getfile = getfile  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.getfile = known

@@ -32,7 +32,7 @@ from app.queue.actions import require
 from app.queue.runs_panel import wire_poll
 from app.queue.training_queue import TrainingQueue
 from app.server.failures import guard
-from app.server.loader import light
+from app.server.loader import first_view_is_out, light
 from app.train.form import DataSelection, data_choices, require_fit
 from app.train.kept_form import form_storage
 from app.train.tab import TrainTab, build_train_tab, wire_device
@@ -43,6 +43,8 @@ from dait.errors import UserError
 from dait.teachers.prompts import Prompts, reads_prompts
 
 TITLE = "DAIT Studio"
+COMPARE = "compare"
+"""The id of the tab that is open at first."""
 TO_THE_ROW = """
 () => setTimeout(() => document.querySelector('#row')?.scrollIntoView({ block: 'center' }), 100)
 """
@@ -90,7 +92,7 @@ def build_page(config: AppConfig, queue: TrainingQueue) -> Page:
             choice = layout_study_choice()
         kept = form_storage()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Compare", id="compare") as compare_panel:
+            with gr.Tab("Compare", id=COMPARE) as compare_panel:
                 compare = build_compare_tab(views, bundles, choice, sections)
             with gr.Tab("Paper", id="paper") as paper_panel:
                 build_paper_tab(paper_panel, choice, PaperViews(sections))
@@ -154,7 +156,11 @@ def _wire_address(page: gr.Blocks, tabs: gr.Tabs, panels: Sequence[gr.Tab]) -> N
     @light
     def requested_tab(request: gr.Request) -> Any:
         name = request.query_params.get("tab")
-        return gr.update(selected=name) if name in names else gr.skip()
+        if name not in names:
+            return gr.skip()
+        if name != COMPARE:  # whose first view would not be looked at
+            first_view_is_out()
+        return gr.update(selected=name)
 
     page.load(requested_tab, None, tabs, **QUIET)
 
@@ -172,7 +178,7 @@ def _wire_show_match(tabs: gr.Tabs, explore: ExploreTab, compare: CompareTab) ->
     ) -> Update:
         index = getattr(event, "index", None)
         changes = compare.show(study, index, current, selection, reloads)
-        return {tabs: gr.update(selected="compare")} | changes
+        return {tabs: gr.update(selected=COMPARE)} | changes
 
     explore.matches.click(
         show,
@@ -194,7 +200,7 @@ def _wire_see_in_compare(
     def see(shown: object) -> Update:
         study = require(config, shown, "compare")
         return {
-            tabs: gr.update(selected="compare"),
+            tabs: gr.update(selected=COMPARE),
             compare.study: study_list(config, study.path.name),
         }
 

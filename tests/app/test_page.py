@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import socket
@@ -181,6 +182,25 @@ def test_a_variable_that_gradio_reads_first_ends_the_start_with_a_sentence(
     assert ended.returncode == 2
     assert re.search(rf"^DAIT Studio cannot start: .*{variable}.*", ended.stderr, re.MULTILINE)
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_gradio_is_imported_without_a_look_at_its_type_stubs(tmp_path: Path) -> None:
+    code = (
+        "import ast, inspect, json\n"
+        "from app.launch import start\n"
+        "known, parsed, find = inspect.getfile, [], ast.get_source_segment\n"
+        "ast.get_source_segment = lambda text, node: parsed.append(node.name) or find(text, node)\n"
+        "start(block=False)\n"
+        "print(json.dumps([parsed, inspect.getfile is known]))"
+    )
+    environment = {**os.environ, "DAIT_RUNS": str(tmp_path / "runs"), "GRADIO_SERVER_PORT": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    parsed, restored = json.loads(done.stdout.strip().splitlines()[-1])
+    assert restored and not {"Textbox", "HTML", "Dropdown"} & set(parsed)
 
 
 def test_a_port_in_use_ends_the_start_with_a_sentence(tmp_path: Path) -> None:

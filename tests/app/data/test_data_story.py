@@ -56,8 +56,7 @@ def no_study_stays(app_runs: Path) -> Iterator[None]:
             shutil.rmtree(folder)
 
 
-def open_data_tab(page: Any) -> None:
-    page.get_by_role("tab", name="Data").click()
+def wait_for_data(page: Any) -> None:
     page.locator("#data-about", has_text="Field Guide").wait_for(timeout=TO_READ)
     page.locator("#read-data").wait_for(timeout=TO_READ)
 
@@ -75,8 +74,8 @@ def send(page: Any, path: Path) -> None:
 def test_upload_look_write_prompts_and_train(
     open_page: OpenPage, archive: Path, app_runs: Path
 ) -> None:
-    page = open_page()
-    open_data_tab(page)
+    page = open_page("?tab=data")
+    wait_for_data(page)
     choose(page, "#data-size", "48 px")
     send(page, archive)
     page.locator("#bad-files", has_text="broken.jpg").wait_for(timeout=TO_READ)
@@ -136,13 +135,13 @@ def test_two_species_and_a_kept_upload_that_is_there_after_a_refresh_until_it_is
 ) -> None:
     kept = archive.with_name("kept.zip")
     archive.rename(kept)
-    page = open_page()
-    open_data_tab(page)
+    page = open_page("?tab=data")
+    wait_for_data(page)
     compare_two_species(page)
     send(page, kept)
     page.locator("#bad-files").wait_for(timeout=TO_READ)
     page.reload()
-    open_data_tab(page)
+    wait_for_data(page)
     choose(page, "#source", "kept.zip")
     page.locator("#bad-files").wait_for(timeout=TO_READ)
     page.locator("#delete-data").click()
@@ -159,8 +158,8 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(
     with zipfile.ZipFile(tmp_path / "hostile.zip", "w") as packed:
         packed.writestr("../../../evil.jpg", picture(0, 0))
     (tmp_path / "notes.zip").write_text("no archive at all")
-    page = open_page(viewport=PHONE)
-    open_data_tab(page)
+    page = open_page("?tab=data", viewport=PHONE)
+    wait_for_data(page)
     for name, says in (("hostile.zip", "evil.jpg"), ("notes.zip", "notes.zip")):
         send(page, tmp_path / name)
         page.locator("#data-notice", has_text=says).wait_for(timeout=TO_READ)

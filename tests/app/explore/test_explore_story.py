@@ -56,7 +56,7 @@ def wait_for_answer(page: Any, query: str) -> None:
 
 
 def test_the_first_example_is_answered_then_what_is_typed(open_page: OpenPage) -> None:
-    page = open_page(f"?study={STUDY}")
+    page = open_page(f"?study={STUDY}&tab=explore")
     explore(page)
     box = page.locator("#query textarea, #query input")
     assert box.input_value() == BIRD_EXAMPLES[0]
@@ -86,7 +86,7 @@ def test_the_first_example_is_answered_then_what_is_typed(open_page: OpenPage) -
 
 
 def test_a_match_is_shown_under_every_network_of_its_study(open_page: OpenPage) -> None:
-    page = open_page(f"?study={STUDY}")
+    page = open_page(f"?study={STUDY}&tab=explore")
     explore(page)
     for number in (2, 0):  # once while the Compare tab may still be loading, once when it is full
         match = page.locator("#matches button").nth(number)
@@ -108,6 +108,6 @@ def test_a_match_is_shown_under_every_network_of_its_study(open_page: OpenPage) 
 
 
 def test_a_phone_needs_no_sideways_scrolling(open_page: OpenPage) -> None:
-    page = open_page(f"?study={STUDY}&__theme=dark", viewport=PHONE)
+    page = open_page(f"?study={STUDY}&tab=explore&__theme=dark", viewport=PHONE)
     explore(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -32,8 +32,7 @@ def test_a_student_is_downloaded_and_works(
     browser: Any, runtime: Runtime, address: str, tmp_path: Path
 ) -> None:
     with watched_tabs(browser, address) as open_page:
-        page = open_page(f"?study={STUDY}")
-        page.get_by_role("tab", name="Train").click()
+        page = open_page(f"?study={STUDY}&tab=train")
         page.wait_for_selector("#studies button[data-study]")
         page.locator("#train-export button").first.click()
         page.wait_for_function(

@@ -133,6 +133,20 @@ def test_they_give_way_to_the_first_view(
     assert answered.is_set() and imports == ["app.engine"]
 
 
+@pytest.mark.parametrize(
+    ("query", "begins"), [({}, False), ({"tab": "compare"}, False), ({"tab": "train"}, True)]
+)
+def test_a_link_to_another_tab_has_no_first_view_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch, empty_config: AppConfig, query: dict[str, str], begins: bool
+) -> None:
+    page = build_page(empty_config, TrainingQueue(empty_config.runs))
+    monkeypatch.setattr(loader, "_may_import", threading.Event())
+    (requested,) = [fn.fn for fn in page.fns.values() if "requested_tab" in str(fn.fn)]
+    assert requested is not None
+    requested(SimpleNamespace(query_params=query))
+    assert loader._may_import.is_set() is begins
+
+
 def test_nobody_needs_to_come_for_them(imports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "_may_import", threading.Event())
     monkeypatch.setattr(loader, "PATIENCE_SECONDS", 0.01)

@@ -28,8 +28,7 @@ def test_the_recommended_arms_are_taken_over(
         served(runs, DAIT_REGIMES=str(map_of_regimes)) as address,
         watched_tabs(browser, address) as open_tab,
     ):
-        page = open_tab()
-        page.get_by_role("tab", name="Train").click()
+        page = open_tab("?tab=train")
         choose_recipe(page, "Smoke test")
         # What is measured is said, and what takes too long is cancelled.
         page.locator("#teacher-fold button").first.click()

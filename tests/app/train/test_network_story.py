@@ -35,8 +35,7 @@ def read(page: Any, role: str, says: str) -> None:
 
 
 def test_networks_are_told_before_training(open_page: OpenPage) -> None:
-    page = open_page()
-    page.get_by_role("tab", name="Train").click()
+    page = open_page("?tab=train")
     page.get_by_text("Networks and first seed").click()
     read(page, "student", "resnet10t")
     read(page, "intermediate", "multiply–accumulates per image of 96 px")
