@@ -178,13 +178,14 @@ def _data(comparison: Comparison) -> str:
 
 
 def _tops(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
+    rows, seeds = [], len(comparison.finding().seeds)
     for row in comparison.table():
         if row["top1"] is None:
             continue
         bounds = row["interval"]
-        if row["sd"] is not None:
-            bounds = [row["top1"] - row["sd"], row["top1"] + row["sd"]]
+        if seeds > 1:  # a frozen teacher is the same under every seed
+            sd = row["sd"]
+            bounds = None if sd is None else [row["top1"] - sd, row["top1"] + sd]
         low, high = (None, None) if not bounds else (max(0.0, bounds[0]), min(1.0, bounds[1]))
         rows.append({**row, "low": low, "high": high})
     return rows

@@ -17,7 +17,7 @@ DEFAULT_ARMS: tuple[Arm, ...] = ("independent", "direct", "dait")
 """What a study trains where nobody says which: the paper's own comparison."""
 
 # Here and not beside the plans: the app says them before torch is imported.
-SUMMARIES: Mapping[Arm, str] = {
+SUMMARIES: Mapping[str, str] = {
     "independent": "learns from the labels alone",
     "direct": "learns from the labels and from the frozen teacher itself",
     "vl2lite": "learns from the frozen teacher condensed to the student's width, as published",

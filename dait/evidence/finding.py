@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from dait.config.arms import arm_title
+from dait.config.arms import SUMMARIES, arm_title
 from dait.evaluation.arms import DIRECT, correct_by_seed, mean_and_sd
 from dait.evaluation.metrics import holm, mcnemar
 from dait.evaluation.records import StudyRecord, arm_place
@@ -137,7 +137,8 @@ def finding_basis(finding: Finding) -> str:
     said = [f"Top-1 on {finding.images:,} test images, {means}."]
     best = max(finding.top1, key=lambda arm: finding.top1[arm])
     if best not in (finding.arm, *BASES):  # which the sentence does not speak of
-        said.append(f"The best student is {arm_title(best)}, {percent(finding.top1[best])}.")
+        how, top1 = SUMMARIES[best], percent(finding.top1[best])
+        said.append(f"The best student, {arm_title(best)}, {how}: {top1}.")
     if not tested:
         return " ".join([*said, "No predictions of single images are kept: nothing is tested."])
     which = f"the largest of McNemar’s tests on {seeds(tested)}"
