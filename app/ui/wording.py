@@ -54,7 +54,8 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 def code(sentence: str) -> Markup:
     """The sentence as HTML, escaped, with what stands in backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", escape(sentence)))
+    escaped = str(escape(sentence))  # a Markup would escape what is put into it
+    return Markup(_CODE.sub(r"<code>\1</code>", escaped))
 
 
 def state_word(state: str) -> str:

@@ -19,3 +19,9 @@ def test_notices_hide_paths_and_have_their_role() -> None:
     assert 'role="alert"' in notice("x") and 'role="status"' in notice("x", calm=True)
     assert "/home/me" not in notice("no file /home/me/photos/a.jpg")
     assert "&lt;b&gt;" in hint("<b>", live=True)
+
+
+def test_what_stands_in_backticks_is_code() -> None:
+    html = notice("Run `python -m dait data check <folder>`, or <b>ask</b>.")
+    assert "<code>python -m dait data check &lt;folder&gt;</code>" in html
+    assert "&lt;b&gt;ask" in html and "`" not in html
