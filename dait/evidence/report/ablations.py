@@ -16,6 +16,7 @@ from dait.evidence.report.inputs import FOCUS, ReportInputs
 from dait.evidence.report.section import Cell, Section
 from dait.evidence.wording import count, percent, points, seeds
 from dait.runs.files import read_json_lines
+from dait.runs.sweeps import value_words
 from dait.storage.paths import ASSETS
 
 EXPERIMENTS = ASSETS / "experiments"
@@ -132,8 +133,8 @@ def _by_setting(rows: Sequence[Row], arm: str) -> dict[str, list[Row]]:
 
 
 def _setting(key: str, value: Any) -> str:
-    if isinstance(value, Mapping):  # a network: its weights say which, or else its name
-        return str(value.get("weights") or value.get("name") or value)
+    if isinstance(value, Mapping):
+        return value_words(value)
     short = key.removeprefix(f"{FOCUS}.").removesuffix("_weight").replace("_", " ")
     return f"{short} {value}"
 
