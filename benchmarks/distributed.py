@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.output import add_json_option, print_end, print_figure, require_positive
+from benchmarks.output import add_json_option, print_end, print_figure
 from benchmarks.serving import PROJECT
 from dait.errors import UserError
 from dait.runs.folder import RunFolder
@@ -28,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "runs one after the other and on Ray; one thread each, seconds of the clock. Efficiency: "
         "the gain over one process divided by the processors that are used."
     )
+    parser.add_argument("--recipe", default="demo", metavar="NAME", help="default: demo")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4], metavar="N")
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="default: 4")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of Ray; 0: without it")
@@ -37,11 +38,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. Raises UserError with the last lines of a training that failed."""
-    require_positive(args, "epochs")
+    if args.epochs < 2:
+        raise UserError(
+            "--epochs is a number from 2: the first epoch of a training is not counted."
+        )
     figures: dict[str, float] = {"processors": float(processors())}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        speeds = {n: images_a_second(place, n, args.epochs) for n in args.processes}
+        speeds = {n: images_a_second(place, n, args) for n in args.processes}
         first = speeds.get(1)
         for number, speed in speeds.items():
             figures[f"gloo_{number}_images_s"] = speed
@@ -57,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     return print_end(figures, args.json)
 
 
-def images_a_second(place: Path, processes: int, epochs: int) -> float:
+def images_a_second(place: Path, processes: int, args: argparse.Namespace) -> float:
     """Of all processes together: the median of the epochs after the first."""
     out = place / f"by-{processes}"
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    words = ["train", "demo", "--arm", "independent", "--epochs", str(epochs), "--out", str(out)]
-    _run(place, [*launcher, "-m", "dait", *words])
+    words = ["train", args.recipe, "--arm", "independent", "--epochs", str(args.epochs)]
+    _run(place, [*launcher, "-m", "dait", *words, "--out", str(out)])
     lines = (RunFolder(out / "independent-s0").path / "metrics.jsonl").read_text().splitlines()
     return statistics.median(json.loads(line)["images_per_second"] for line in lines[1:])
 
@@ -73,7 +77,7 @@ def study_seconds(place: Path, executor: str, args: argparse.Namespace) -> float
     words = ["--executor", executor, *(["--cpus-per-run", share] if executor == "ray" else [])]
     out = ["--epochs", str(args.epochs), "--out", str(place / executor)]
     start = time.perf_counter()
-    _run(place, ["-m", "dait", "study", "demo", *STUDY, *words, *out])
+    _run(place, ["-m", "dait", "study", args.recipe, *STUDY, *words, *out])
     return time.perf_counter() - start
 
 
