@@ -38,7 +38,7 @@ def comparison_table(rows: Sequence[Row], caption: str) -> str:
     tests = iter(holm([p for row in rows for p in row["mcnemar_ps"].values()]))
     body = []
     for row in rows:
-        corrected = {seed: next(tests) for seed in row["mcnemar_ps"]}
+        corrected = {int(seed): next(tests) for seed in row["mcnemar_ps"]}
         cells = [_accuracy(row), (points(row.get("gain")), ""), _largest_p(corrected)]
         body.append((network_name(row["role"], row["title"]), [*cells, *_figures(row)]))
     return table_html(caption, "Network", names, body)

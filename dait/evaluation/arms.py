@@ -151,12 +151,13 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
     the seeds, None for one; ``top1_of_seed`` and ``interval`` [low, high] (bootstrap, 95 %) of this
     seed alone; ``gain``: mean difference in top-1 to direct distillation over the seeds that have
     both; ``mcnemar_p``: against direct on this seed's test images; ``mcnemar_ps``: the same of
-    every seed whose predictions are kept, {seed: p}; ``parameters``, ``macs``,
-    ``file_bytes``, ``map`` [C, h, w] of this seed; ``latency_ms``: the least of all seeds, which
-    have the same network: other work on a machine only makes it slower. None is unknown.
+    every seed whose predictions are kept, by the seed as text (the row is JSON); ``parameters``,
+    ``macs``, ``file_bytes``, ``map`` [C, h, w] of this seed; ``latency_ms``: the least of all
+    seeds, which have the same network: other work on a machine only makes it slower. None is
+    unknown.
 
     Networks that teach in one arm alone (a classifier, an assistant) have a row and are no
-    members: they have no ``mcnemar_p``, and no ``mcnemar_ps``.
+    members: they have no ``mcnemar_p``, and nothing in ``mcnemar_ps``.
 
     Figures are those that the runs recorded; those of the frozen teacher that were not recorded are
     computed from its embeddings, which are stored in fp16.
@@ -174,8 +175,9 @@ def comparison_table(study: StudyRecord, seed: SeedRecord) -> list[dict[str, Any
             gain = mean_and_sd(list(_gains(by_seed[network.key], by_seed[direct.key]).values()))
             row["gain"] = None if gain is None else gain["mean"]
             if network in seed.members:
-                row["mcnemar_ps"] = _tests_by_seed(right[network.role], right[DIRECT])
-                row["mcnemar_p"] = row["mcnemar_ps"].get(seed.seed)
+                tests = _tests_by_seed(right[network.role], right[DIRECT])
+                row["mcnemar_p"] = tests.get(seed.seed)
+                row["mcnemar_ps"] = {str(of): p for of, p in tests.items()}
         rows.append(row)
     return rows
 

@@ -384,10 +384,10 @@ def test_mcnemar_counts_the_images_that_one_network_alone_got_right(copied: Path
     # Eight images that DAIT alone got right, none the other way: 2 · (1/2)^8.
     assert rows["dait-s0"]["mcnemar_p"] == pytest.approx(2 / 2**8)
     tests = rows["dait-s0"]["mcnemar_ps"]
-    assert tests[0] == rows["dait-s0"]["mcnemar_p"] and set(tests) == {0, 1}
+    assert tests["0"] == rows["dait-s0"]["mcnemar_p"] and set(tests) == {"0", "1"}
     (copied / "direct-s1" / "predictions.npz").unlink()
     rows = {row["key"]: row for row in Comparison(StudyFolder(copied)).table()}
-    assert set(rows["dait-s0"]["mcnemar_ps"]) == set(rows["intermediate"]["mcnemar_ps"]) == {0}
+    assert set(rows["dait-s0"]["mcnemar_ps"]) == set(rows["intermediate"]["mcnemar_ps"]) == {"0"}
 
 
 def test_one_seed_has_no_deviation_and_no_direct_no_gain(copied: Path) -> None:
