@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-COLOUR_MAP = "inferno"
-"""Perceptually uniform, so that equal steps of relevance look equal."""
+from dait.evidence.heatmaps.inferno import INFERNO
 
 _PAGE = "#FFFFFF"
 _TITLE_INK = "#1A1A1A"
@@ -32,7 +30,7 @@ def overlay(image: np.ndarray, heat: np.ndarray, opacity: float = 0.5) -> np.nda
         raise ValueError(f"opacity is a share of 0 to 1, not {opacity}")
     if heat.size and not (heat.min() >= 0 and heat.max() <= 1):
         raise ValueError("a heatmap to lay over an image lies in [0, 1]; scale it first")
-    colours = _colour_table()[np.round(heat * 255).astype(int)]
+    colours = INFERNO[np.round(heat * 255).astype(int)]
     cover = opacity * np.clip(heat[..., None] * 3, 0, 1)
     blended = (1 - cover) * image.astype(np.float32) + cover * colours
     return np.round(blended).astype(np.uint8)
@@ -46,7 +44,7 @@ def heat_layer(heat: np.ndarray) -> np.ndarray:
     """
     if heat.size and not (heat.min() >= 0 and heat.max() <= 1):
         raise ValueError("a heatmap to lay over an image lies in [0, 1]; scale it first")
-    colours = np.round(_colour_table()[np.round(heat * 255).astype(int)])
+    colours = np.round(INFERNO[np.round(heat * 255).astype(int)])
     cover = np.round(255 * np.clip(heat[..., None] * 3, 0, 1))
     return np.concatenate([colours, cover], axis=2).astype(np.uint8)
 
@@ -88,11 +86,3 @@ def _fitted(
     while text and draw.textlength(text + "…", font=font) > width:
         text = text[:-1]
     return text.rstrip() + "…"
-
-
-@lru_cache
-def _colour_table() -> np.ndarray:
-    """``(256, 3)`` float32 in [0, 255]."""
-    from matplotlib import colormaps
-
-    return np.asarray(colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255, dtype=np.float32)

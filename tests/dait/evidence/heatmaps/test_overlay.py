@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 
+from dait.evidence.heatmaps.inferno import INFERNO
 from dait.evidence.heatmaps.overlay import heat_layer, heatmap_row, overlay
 
 GREY = np.full((16, 16, 3), 128, dtype=np.uint8)
@@ -79,3 +81,8 @@ def test_a_long_caption_stays_in_its_column() -> None:
 def test_an_empty_row_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         heatmap_row([])
+
+
+def test_the_colours_are_those_of_matplotlib() -> None:
+    colours = colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
+    assert np.abs(INFERNO - colours).max() <= 1
