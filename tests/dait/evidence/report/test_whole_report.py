@@ -18,8 +18,15 @@ from dait.evidence.report.inputs import gather
 pytestmark = pytest.mark.slow
 
 SECTIONS = (
-    *("in-short", "accuracy", "classes", "confusions", "heatmaps", "localisation", "features"),
-    *("costs", "curves", *(["regimes"] if MAP.exists() else []), "ablations", "origins"),
+    *("in-short", "accuracy", "teachers", "classes", "confusions", "heatmaps", "localisation"),
+    *(
+        "features",
+        "costs",
+        "curves",
+        *(["regimes"] if MAP.exists() else []),
+        "ablations",
+        "origins",
+    ),
 )
 
 
