@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Train one network by 1, 2, ... processes that talk through gloo, and a study of eight "
         "runs one after the other and on Ray; one thread each, seconds of the clock. Efficiency: "
-        "the gain over one process divided by the processors that are used."
+        "the gain over the first number divided by the processors that are used."
     )
     parser.add_argument("--recipe", default="demo", metavar="NAME", help="default: demo")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4], metavar="N")
@@ -42,22 +42,25 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "--epochs is a number from 2: the first epoch of a training is not counted."
         )
-    figures: dict[str, float] = {"processors": float(processors())}
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        speeds = {n: images_a_second(place, n, args) for n in args.processes}
-        first = speeds.get(1)
-        for number, speed in speeds.items():
-            figures[f"gloo_{number}_images_s"] = speed
-            if first is not None:
-                used = min(number, processors())
-                figures[f"gloo_{number}_efficiency"] = speed / first / used
-        if args.workers:
-            here, ray = study_seconds(place, "here", args), study_seconds(place, "ray", args)
-            used = min(args.workers, processors())
-            figures |= {"here_s": here, "ray_s": ray, "ray_efficiency": here / ray / used}
-    for name, value in figures.items():
+    figures: dict[str, float] = {}
+
+    def found(name: str, value: float) -> None:
+        figures[name] = value
         print_figure(name, value)
+
+    found("processors", float(processors()))
+    with tempfile.TemporaryDirectory() as folder:
+        place, first = Path(folder), None
+        for number in args.processes:
+            speed = images_a_second(place, number, args)
+            found(f"gloo_{number}_images_s", speed)
+            first = first or speed / number
+            found(f"gloo_{number}_efficiency", speed / first / min(number, processors()))
+        if args.workers:
+            found("here_s", study_seconds(place, "here", args))
+            found("ray_s", study_seconds(place, "ray", args))
+            used = min(args.workers, processors())
+            found("ray_efficiency", figures["here_s"] / figures["ray_s"] / used)
     return print_end(figures, args.json)
 
 
