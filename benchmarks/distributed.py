@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
             first = first or speed / number
             found(f"gloo_{number}_efficiency", speed / first / min(number, processors()))
         if args.workers:
+            # What both studies find in the cache: the images, and what the frozen teacher says.
+            arm = ["--arm", "direct", "--epochs", str(args.epochs), "--out", str(place / "first")]
+            _run(place, ["-m", "dait", "train", args.recipe, *arm])
             found("here_s", study_seconds(place, "here", args))
             found("ray_s", study_seconds(place, "ray", args))
             used = min(args.workers, processors())
@@ -75,7 +78,7 @@ def images_a_second(place: Path, processes: int, args: argparse.Namespace) -> fl
 
 
 def study_seconds(place: Path, executor: str, args: argparse.Namespace) -> float:
-    """Of a study of eight runs, Ray's own start included; the data is drawn already."""
+    """Of a study of eight runs, Ray's own start included; images and embeddings are kept."""
     share = f"{processors() / args.workers:g}"
     words = ["--executor", executor, *(["--cpus-per-run", share] if executor == "ray" else [])]
     out = ["--epochs", str(args.epochs), "--out", str(place / executor)]
