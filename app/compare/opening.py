@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.background import ERRORS
 from app.catalogue.sources import FIELD_GUIDE
 from app.compare.selection import ImageRefs, Selection
 from app.compare.views import CompareViews
@@ -130,7 +131,10 @@ def wire_opening(
             row = opened.row(opened.image(index), Question())
             heats = heats_of(row)
             if index == comparison.example():
-                keep_heatmaps(comparison, index, row)
+                try:
+                    keep_heatmaps(comparison, index, row)
+                except OSError as error:  # a folder that is read-only: computed again next time
+                    ERRORS.log(error, "Keeping a study's heatmaps")
         return opening_html(opened, index, heats)
 
     @light

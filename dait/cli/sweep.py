@@ -13,7 +13,6 @@ from dait.cli.table import print_lines, table
 from dait.errors import UserError
 from dait.runs.folder import to_json
 from dait.runs.sinks import TerminalSink
-from dait.runs.sweeps import value_words
 from dait.storage.files import parse_yaml
 from dait.storage.paths import absolute
 from dait.study.sweep import grid, one_factor_at_a_time, run_sweep
@@ -71,8 +70,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     """A line for each setting and arm, best first within an arm."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        said = ", ".join(f"{key}={value_words(value)}" for key, value in row["setting"].items())
-        groups.setdefault((row["arm"], said or "as it is"), []).append(row)
+        said = ", ".join(f"{key}={value}" for key, value in row["setting"].items()) or "as it is"
+        groups.setdefault((row["arm"], said), []).append(row)
     cells = []
     for (arm, said), found in sorted(groups.items(), key=lambda g: (g[0][0], -_mean(g[1]))):
         taught = [row["intermediate_top1"] for row in found]

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 class DilatedDepthwiseConv2d(nn.Conv2d):
     """``nn.Conv2d``; while it trains on a CPU, computed without dilation.
 
-    oneDNN has no fast gradient for a dilated depthwise convolution: at 7 x 7 pixels and 1,152
-    channels it takes seven times as long as one without dilation. With dilation d, each pixel
+    oneDNN has no fast gradient for a dilated depthwise convolution. With dilation d, each pixel
     depends on those alone whose row and column are the same modulo d. So the images are parted
     into d x d images of their own, convolved without dilation and joined again: the same sums,
     added in another order.

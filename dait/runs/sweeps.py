@@ -48,13 +48,6 @@ def sweep_title(recipe: str, keys: Iterable[str]) -> str:
     return f"Sweep over {', '.join(keys) or 'nothing'}: {recipe}"
 
 
-def value_words(value: Any) -> str:
-    """A value of a setting for people: of a network its weights, or else its name."""
-    if isinstance(value, Mapping):
-        return str(value.get("weights") or value.get("name") or value)
-    return str(value)
-
-
 def read_sweep(folder: Path) -> list[dict[str, Any]]:
     """The lines so far; none before the first. Raises ``UserError`` where they are damaged."""
     found: list[dict[str, Any]] | None = read_json_lines(folder / LOG, ROW)

@@ -6,7 +6,6 @@ Imports nothing heavy: the app shows them before PyTorch is loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -32,8 +31,8 @@ def heats_of(row: Sequence[Explanation]) -> Heats:
 def keep_heatmaps(comparison: Comparison, index: int, row: Sequence[Explanation]) -> None:
     """Keep a row of the test image ``index`` beside the study, in place of another image's.
 
-    Nothing is kept of a row in which a network has no heatmap, or where nothing can be written:
-    the row is computed again then.
+    Nothing is kept of a row in which a network has no heatmap. Raises ``OSError`` where nothing can
+    be written.
     """
     if any(found.note for found in row):
         return
@@ -42,8 +41,7 @@ def keep_heatmaps(comparison: Comparison, index: int, row: Sequence[Explanation]
         key = found.member.key
         arrays[f"{key}_map"] = found.raw.astype(np.float32)
         arrays[f"{key}_logits"] = comparison.logits[key][index]
-    with suppress(OSError):
-        write_arrays(comparison.study.path / FILE, {"index": np.array(index), **arrays})
+    write_arrays(comparison.study.path / FILE, {"index": np.array(index), **arrays})
 
 
 def kept_heatmaps(comparison: Comparison, index: int) -> Heats | None:

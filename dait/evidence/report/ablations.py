@@ -16,7 +16,6 @@ from dait.evidence.report.inputs import FOCUS, ReportInputs
 from dait.evidence.report.section import Cell, Section
 from dait.evidence.wording import count, percent, points, seeds
 from dait.runs.files import read_json_lines
-from dait.runs.sweeps import value_words
 from dait.storage.paths import ASSETS
 
 EXPERIMENTS = ASSETS / "experiments"
@@ -128,13 +127,15 @@ def _by_setting(rows: Sequence[Row], arm: str) -> dict[str, list[Row]]:
     for row in rows:
         if row["arm"] == arm:
             said = ", ".join(_setting(key, value) for key, value in row["setting"].items())
+            if found.get(said, [row])[0]["setting"] != row["setting"]:
+                said = str(row["setting"])  # networks of one name that differ in what is not said
             found.setdefault(said or AS_IT_IS, []).append(row)
     return found
 
 
 def _setting(key: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return value_words(value)
+    if isinstance(value, Mapping):  # a network: its weights say which, or else its name
+        return str(value.get("weights") or value.get("name") or value)
     short = key.removeprefix(f"{FOCUS}.").removesuffix("_weight").replace("_", " ")
     return f"{short} {value}"
 
