@@ -89,8 +89,8 @@ def of_sweep(section: Section, file: Path, teachers: bool) -> bool:
         figures.accuracy_bars(bars, references, dark=False, split="validation"),
         f"Bars of DAIT's validation top-1 by setting: {described}.",
         f"DAIT with one thing changed at a time ({file.name}), top-1 on the validation images."
-        f"{lines} The settings were compared to choose one, so the best of them flatters itself: "
-        "what is chosen here is measured on the test split elsewhere.",
+        f"{lines} Where one of them is chosen, the best flatters itself: what is chosen is "
+        "measured on the test split elsewhere.",
     )
     base = next((found for found in own.values() if not found[0]["setting"]), None)
     table: list[list[Cell]] = [
@@ -135,7 +135,7 @@ def _by_setting(rows: Sequence[Row], arm: str) -> dict[str, list[Row]]:
 
 def _setting(key: str, value: Any) -> str:
     if isinstance(value, Mapping):  # a network: its weights say which, or else its name
-        return str(value.get("weights") or value.get("name") or value)
+        return str(value.get("weights") or value.get("name") or value).rpartition(":")[2]
     short = key.removeprefix(f"{FOCUS}.").removesuffix("_weight").replace("_", " ")
     return f"{short} {value}"
 
